@@ -1,0 +1,70 @@
+# Everything goes into .venv beside this file. `make` alone lists the targets.
+# Another interpreter: make demo PYTHON=python3.12
+
+PYTHON ?= python3
+WORKERS ?= 2
+CHROMIUM := chromium chromium-browser google-chrome google-chrome-stable
+
+# Programs are run as `python -m`: unlike their scripts, that works in any folder and once moved.
+venv_python := .venv/bin/python
+pip_install := $(venv_python) -m pip --disable-pip-version-check install -qq
+ruff := $(venv_python) -m ruff
+sources := src tests docs $(wildcard examples)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint docs format clean chromium
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/.stamp-demo ## answer the founding question; needs Python 3.11 or newer, nothing else
+	@$(venv_python) examples/founding_question.py
+
+test: chromium lint docs ## every check: lint, types, docs, tests, doctests, examples
+	$(venv_python) -m pytest -n $(WORKERS)
+
+lint: .venv/.stamp-test ## ruff and mypy
+	$(ruff) check $(sources)
+	$(ruff) format --check $(sources)
+	$(venv_python) -m mypy
+
+docs: .venv/.stamp-test ## build the documentation in build/docs, warnings are errors
+	$(venv_python) -m sphinx -q -E -W -n --keep-going -d build/doctrees docs build/docs
+
+format: .venv/.stamp-test ## format the code and fix what can be fixed
+	$(ruff) check --fix $(sources)
+	$(ruff) format $(sources)
+
+clean: ## remove .venv and all that was built
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find src tests docs examples -name __pycache__ -prune -exec rm -rf {} +
+
+# The report page is looked at in a real browser.
+chromium:
+	@for name in $(CHROMIUM); do \
+	  if command -v $$name > /dev/null; then exit 0; fi; \
+	done; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then \
+	  echo 'make test: no Chromium was found ($(CHROMIUM)).' >&2; \
+	  echo 'The tests of the HTML report need one. Install it, then run make test again.' >&2; \
+	  echo 'On Debian: sudo apt-get install chromium' >&2; \
+	  exit 1; \
+	fi; \
+	echo 'Installing the Debian package chromium, for the tests of the HTML report ...'; \
+	apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium > /dev/null
+
+$(venv_python):
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'normscope needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.11' >&2; exit 1; }
+	@"$(PYTHON)" -m venv .venv
+
+.venv/.stamp-demo: pyproject.toml | $(venv_python)
+	@echo 'Installing normscope and its five small dependencies into .venv (about a minute, once) ...'
+	@$(pip_install) -e .
+	@touch $@
+
+.venv/.stamp-test: pyproject.toml constraints.txt | $(venv_python)
+	@echo 'Installing normscope and all that its checks need into .venv (some minutes, once) ...'
+	@$(pip_install) -c constraints.txt -e '.[test,docs,dev]'
+	@touch .venv/.stamp-demo $@

@@ -1,0 +1,50 @@
+"""What exactly is normalized here? States, runs, explains and audits any normalization.
+
+>>> import numpy as np
+>>> import normscope as ns
+>>> x = np.array([[1.0, 2, 3], [4, 5, 6]])
+>>> ns.normalize(x, "b [c]", eps=0).round(3)
+array([[-1.225,  0.   ,  1.225],
+       [-1.225,  0.   ,  1.225]])
+"""
+
+from normscope.audit import Audit, audit
+from normscope.declared import spec_of
+from normscope.errors import (
+    DtypeError,
+    MissingPackageError,
+    ModelFileError,
+    NormscopeError,
+    PatternError,
+    ShapeError,
+    SpecError,
+)
+from normscope.explain import Explanation, explain
+from normscope.functional import normalize
+from normscope.presets import preset, preset_names
+from normscope.reference import reference
+from normscope.spec import Measure, NormSpec, Running, spec
+from normscope.version import __version__ as __version__
+
+__all__ = [
+    "Audit",
+    "DtypeError",
+    "Explanation",
+    "Measure",
+    "MissingPackageError",
+    "ModelFileError",
+    "NormSpec",
+    "NormscopeError",
+    "PatternError",
+    "Running",
+    "ShapeError",
+    "SpecError",
+    "audit",
+    "explain",
+    "normalize",
+    "preset",
+    "preset_names",
+    "reference",
+    "spec",
+    "spec_of",
+]

@@ -1,0 +1,181 @@
+"""`ModelGraph`: what rules see of a model, whatever framework or file it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from normscope.axis_words import axis_word
+from normscope.declared import Declaration
+from normscope.layout import Layout, Size
+from normscope.spec import NormSpec
+
+Shape = tuple[Size, ...]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One call of one layer.
+
+    Attributes:
+        id: unique in the graph; a shared layer has one node per call.
+        path: the layer, as its user names it.
+        kind: the class of the layer.
+        inputs: the ids of the nodes whose outputs it takes.
+        shape: of its output; None if it is not known.
+        channel_axis: the axis of its output that holds the channels which it makes; None for a
+            layer that makes none.
+        adds_bias: whether its last step is to add one learned number per channel.
+        keeps_axes: whether each axis of its output means what it means in its input.
+        identity: whether it passes values on unchanged.
+        is_output: whether its output is one of the model's.
+    """
+
+    id: str
+    path: str
+    kind: str
+    inputs: tuple[str, ...]
+    shape: Shape | None
+    channel_axis: int | None = None
+    adds_bias: bool = False
+    keeps_axes: bool = False
+    identity: bool = False
+    is_output: bool = False
+
+
+@dataclass(frozen=True)
+class Site:
+    """One place where something is normalized.
+
+    Attributes:
+        node: the call.
+        declaration: what the layer's settings declare, with the axis names of this place.
+        input_shape: None if it is not known.
+        dtype: of the computation.
+        arrays: stored values by role: scale, bias, running_mean, running_var; those there are.
+    """
+
+    node: Node
+    declaration: Declaration
+    input_shape: Shape | None
+    dtype: str = "float32"
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """The layer, as its user names it."""
+        return self.node.path
+
+    @property
+    def train(self) -> NormSpec:
+        """What is computed in training."""
+        return self.declaration.train
+
+    @property
+    def infer(self) -> NormSpec:
+        """What is computed at inference."""
+        return self.declaration.infer
+
+    @cached_property
+    def layout(self) -> Layout | None:
+        """The training spec at this place; None if the shape is not known."""
+        return None if self.input_shape is None else self.train.layout(self.input_shape)
+
+    def word(self, dim: int) -> str | None:
+        """Which elements along an axis share statistics in training; None if unknown."""
+        if self.layout is None or not -len(self.layout.shape) <= dim < len(self.layout.shape):
+            return None
+        return axis_word(self.layout, dim % len(self.layout.shape))
+
+    @property
+    def couples_samples(self) -> bool:
+        """Whether a sample's output depends on the others in training. Axis 0 is the samples."""
+        if self.layout is None:
+            first = self.train.parsed.axes[0]
+            return first.shared
+        return self.word(0) != "independent"
+
+    def axis_name(self, dim: int) -> str:
+        """An axis in words: "axis 3 (w)"."""
+        if self.layout is None:
+            return f"axis {dim}"
+        name = self.layout.parts(dim)[0].name
+        return f"axis {dim} ({name})" if name.isalpha() else f"axis {dim}"
+
+    def stored(self, role: str) -> NDArray[Any] | None:
+        """A stored array of floats; None if there is none."""
+        array = self.arrays.get(role)
+        return None if array is None or not np.issubdtype(array.dtype, np.floating) else array
+
+
+@dataclass(frozen=True)
+class ModelGraph:
+    """A model: its nodes in an order in which they can be computed, and its sites.
+
+    `file` is the name of the file without its folder, so that a report is the same everywhere.
+    """
+
+    file: str
+    name: str
+    format: str
+    framework: str
+    release: str | None
+    backend: str | None
+    nodes: tuple[Node, ...]
+    sites: tuple[Site, ...]
+
+    @cached_property
+    def _by_id(self) -> dict[str, Node]:
+        return {node.id: node for node in self.nodes}
+
+    @cached_property
+    def _consumers(self) -> dict[str, list[Node]]:
+        found: dict[str, list[Node]] = {node.id: [] for node in self.nodes}
+        for node in self.nodes:
+            for source in node.inputs:
+                found[source].append(node)
+        return found
+
+    @cached_property
+    def _site_of(self) -> dict[str, Site]:
+        return {site.node.id: site for site in self.sites}
+
+    def inputs(self, node: Node) -> list[Node]:
+        """The nodes that feed a node."""
+        return [self._by_id[source] for source in node.inputs]
+
+    def consumers(self, node: Node) -> Iterator[Node]:
+        """The nodes that take a node's output, looking through those that change nothing."""
+        pending, seen = [node], {node.id}
+        while pending:
+            for consumer in self._consumers[pending.pop().id]:
+                if consumer.id in seen:
+                    continue
+                seen.add(consumer.id)
+                if consumer.identity:
+                    pending.append(consumer)
+                yield consumer
+
+    def site_of(self, node: Node) -> Site | None:
+        """The site of a node that normalizes."""
+        return self._site_of.get(node.id)
+
+    def channel_sources(self, node: Node) -> list[Node]:
+        """The nearest nodes upstream that make channels, looking through what keeps the axes."""
+        found: dict[str, Node] = {}
+        pending, seen = self.inputs(node), set[str]()
+        while pending:
+            source = pending.pop()
+            if source.id in seen:
+                continue
+            seen.add(source.id)
+            if source.channel_axis is not None:
+                found[source.id] = source
+            elif source.keeps_axes:
+                pending.extend(self.inputs(source))
+        return [found[key] for key in sorted(found)]

@@ -1,0 +1,18 @@
+"""File -> `ModelGraph`. Each reader knows one kind of file; only data is read, no code is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from normscope.audit.graph import ModelGraph
+
+
+def read_graph(path: Path) -> ModelGraph:
+    """Read a model file.
+
+    Raises:
+        ModelFileError: it cannot be read, or contradicts itself.
+    """
+    from normscope.audit.readers.keras1 import read_keras1  # h5py only when a file is read
+
+    return read_keras1(path)

@@ -1,0 +1,167 @@
+"""Keras 1 model files (`.h5` of model.save(), `.json` of model.to_json()) -> `ModelGraph`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from normscope.audit.graph import ModelGraph, Node, Site
+from normscope.declared import Declaration, keras1_batch_normalization
+from normscope.errors import ModelFileError, SpecError
+from normscope.keras1.files import ModelFile, read_arrays, read_model_file, weights_entry
+from normscope.keras1.network import Call, build_network
+
+_ROLES = ("scale", "bias", "running_mean", "running_var")
+"""The weights of a BatchNormalization in their order in the file; the last is called running_std
+there, and holds a variance."""
+
+_ADDS_BIAS = {
+    "Dense",
+    "TimeDistributedDense",
+    "Convolution1D",
+    "Convolution2D",
+    "Convolution3D",
+    "AtrousConvolution1D",
+    "AtrousConvolution2D",
+    "Deconvolution2D",
+    "SeparableConvolution2D",
+}
+
+_MAKES_CHANNELS = _ADDS_BIAS | {
+    "MaxoutDense",
+    "Highway",
+    "LocallyConnected1D",
+    "LocallyConnected2D",
+    "ConvLSTM2D",
+    "Embedding",
+    "SimpleRNN",
+    "GRU",
+    "LSTM",
+}
+
+_KEEPS_AXES = {
+    "InputLayer",
+    "Activation",
+    "LeakyReLU",
+    "PReLU",
+    "ELU",
+    "ParametricSoftplus",
+    "ThresholdedReLU",
+    "SReLU",
+    "Dropout",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+    "GaussianNoise",
+    "GaussianDropout",
+    "ActivityRegularization",
+    "Masking",
+    "BatchNormalization",
+    "Merge",
+    *(f"{kind}Pooling{n}D" for kind in ("Max", "Average") for n in (1, 2, 3)),
+    *(f"{kind}{n}D" for kind in ("ZeroPadding", "Cropping", "UpSampling") for n in (1, 2, 3)),
+}
+
+
+def read_keras1(path: Path) -> ModelGraph:
+    """Read a Keras 1 model file.
+
+    Raises:
+        ModelFileError: it cannot be read, or contradicts itself.
+    """
+    file = read_model_file(path)
+    network = build_network(file.architecture, path)
+    nodes = {call.id: _node(call) for call in network.calls}
+    return ModelGraph(
+        file=path.name,
+        name=network.name,
+        format="hdf5" if file.weights is not None else "json",
+        framework="keras1",
+        release=file.release,
+        backend=file.backend,
+        nodes=tuple(nodes.values()),
+        sites=tuple(
+            _site(call, nodes[call.id], file, path)
+            for call in network.calls
+            if call.layer_class == "BatchNormalization"
+        ),
+    )
+
+
+def _node(call: Call) -> Node:
+    kind, config = call.layer_class, call.config
+    if kind == "TimeDistributed":
+        inner = config.get("layer")
+        if isinstance(inner, Mapping) and isinstance(inner.get("config"), Mapping):
+            kind, config = str(inner.get("class_name")), inner["config"]
+    linear = config.get("activation", "linear") == "linear"
+    return Node(
+        id=call.id,
+        path=call.path,
+        kind=call.layer_class,
+        inputs=call.inputs,
+        shape=call.output.shape,
+        channel_axis=_channel_axis(kind, call),
+        adds_bias=kind in _ADDS_BIAS and config.get("bias", True) is True and linear,
+        keeps_axes=kind in _KEEPS_AXES,
+        identity=kind == "ActivityRegularization" or (kind == "Activation" and linear),
+        is_output=call.is_output,
+    )
+
+
+def _channel_axis(kind: str, call: Call) -> int | None:
+    axes = call.output.axes
+    return axes.index("c") if kind in _MAKES_CHANNELS and axes and "c" in axes else None
+
+
+def _site(call: Call, node: Node, file: ModelFile, path: Path) -> Site:
+    (tensor,) = call.input_tensors
+    axes = " ".join(tensor.axes) if tensor.axes else None
+    arrays = _arrays(call, file, path)
+    try:
+        declaration = keras1_batch_normalization(
+            call.config, release=file.release, backend=file.backend, axes=axes
+        )
+    except SpecError as error:
+        raise ModelFileError(str(path), f"layer {call.path}: {error}") from None
+    _check_parameters(declaration, tensor.shape, call.path, path)
+    dtype = next((a.dtype.name for a in arrays.values() if a.dtype.kind == "f"), "float32")
+    return Site(node, declaration, tensor.shape, dtype, arrays)
+
+
+def _arrays(call: Call, file: ModelFile, path: Path) -> dict[str, NDArray[Any]]:
+    """The layer's stored arrays by role; a nested Sequential stores them with its other layers."""
+    entry = weights_entry(file, call.path)
+    if entry is None:
+        return {}
+    stored = read_arrays(path, entry)
+    own = {
+        role: array
+        for role, ending in zip(
+            _ROLES, ("gamma", "beta", "running_mean", "running_std"), strict=True
+        )
+        for name, array in stored.items()
+        if name.removesuffix(":0") == f"{call.path.split('/')[-1]}_{ending}"
+    }
+    return own if len(own) == len(_ROLES) else {}
+
+
+def _check_parameters(
+    declaration: Declaration, shape: tuple[int | None, ...] | None, layer: str, path: Path
+) -> None:
+    """Mode 1 makes its parameters as long as `axis`, and applies them along the last axis."""
+    settings = declaration.settings
+    axis = settings.get("axis", -1)
+    if settings.get("mode") != 1 or shape is None:
+        return
+    if isinstance(axis, bool) or not isinstance(axis, int) or not -len(shape) <= axis < len(shape):
+        raise ModelFileError(str(path), f"layer {layer}: axis is {axis!r}, the shape is {shape}")
+    if shape[axis] not in (shape[-1], 1, None):
+        raise ModelFileError(
+            str(path),
+            f"layer {layer}: mode 1 with axis={axis} has {shape[axis]} scale values for a last "
+            f"axis of {shape[-1]}; Keras 1 cannot run this layer",
+        )

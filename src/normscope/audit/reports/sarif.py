@@ -1,0 +1,57 @@
+"""An audit as a SARIF 2.1.0 log, which code scanning tools read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from normscope.audit.catalogue import all_rules
+from normscope.audit.finding import Severity
+from normscope.audit.result import Audit
+
+_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
+
+
+def as_sarif(audit: Audit, version: str) -> dict[str, Any]:
+    """The findings of an audit; the place of one is the file and the layer in it."""
+    return {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [
+            {
+                "tool": {
+                    "driver": {
+                        "name": "normscope",
+                        "version": version,
+                        "rules": [
+                            {
+                                "id": rule.code,
+                                "name": rule.name,
+                                "shortDescription": {"text": rule.summary},
+                                "fullDescription": {"text": rule.documentation},
+                                "help": {"text": rule.documentation},
+                                "defaultConfiguration": {"level": _LEVELS[rule.severity]},
+                            }
+                            for rule in all_rules()
+                        ],
+                    }
+                },
+                "results": [
+                    {
+                        "ruleId": finding.code,
+                        "level": _LEVELS[finding.severity],
+                        "message": {"text": f"{finding.message}\n{finding.fix}"},
+                        "locations": [
+                            {
+                                "physicalLocation": {"artifactLocation": {"uri": audit.graph.file}},
+                                "logicalLocations": [
+                                    {"fullyQualifiedName": finding.path, "kind": "member"}
+                                ],
+                            }
+                        ],
+                        "properties": dict(finding.evidence),
+                    }
+                    for finding in audit.findings
+                ],
+            }
+        ],
+    }

@@ -1,0 +1,108 @@
+"""An audit as text: what is normalized, then what is wrong with it, equal layers said once."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+
+from rich.console import Console, Group
+from rich.text import Text
+
+from normscope.audit.finding import Finding, Severity
+from normscope.audit.graph import ModelGraph
+from normscope.audit.reports.likeness import LikeSites, alike
+from normscope.audit.result import Audit
+from normscope.explain import explain
+
+WIDTH = 100
+
+_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "bold blue"}
+
+
+def rich_text(audit: Audit) -> Group:
+    """The report as a Rich renderable."""
+    return Group(
+        Text(model_line(audit.graph), style="bold"),
+        *(_group(group) for group in alike(audit)),
+        Text(""),
+        Text(summary_line(audit), style="bold"),
+    )
+
+
+def plain_text(audit: Audit) -> str:
+    """The same without colours."""
+    console = Console(file=io.StringIO(), width=WIDTH, color_system=None, legacy_windows=False)
+    with console.capture() as capture:
+        console.print(rich_text(audit), soft_wrap=True, highlight=False)
+    return "\n".join(line.rstrip() for line in capture.get().rstrip().splitlines())
+
+
+def model_line(graph: ModelGraph) -> str:
+    """File, model and origin in one line."""
+    release = f" {graph.release}" if graph.release else ""
+    backend = f", {graph.backend}" if graph.backend else ""
+    frameworks = {"keras1": "Keras 1" if not release else "Keras"}
+    framework = frameworks.get(graph.framework, graph.framework)
+    return f"{graph.file}: model {graph.name}, written by {framework}{release}{backend}"
+
+
+def summary_line(audit: Audit) -> str:
+    """How many layers and findings of each kind."""
+    counts = audit.summary
+    layers = f"{counts['layers']} normalization layer{'' if counts['layers'] == 1 else 's'}"
+    if not counts["findings"]:
+        return f"{layers}, no findings"
+    kinds = [
+        f"{counts[f'{severity}s']} {severity}{'' if counts[f'{severity}s'] == 1 else 's'}"
+        for severity in Severity
+        if severity is not Severity.INFO and counts[f"{severity}s"]
+    ]
+    if counts["infos"]:
+        kinds.append(f"{counts['infos']} to know")
+    return f"{layers}: {', '.join(kinds)}"
+
+
+def _group(group: LikeSites) -> Text:
+    site = group.first
+    times = f" ({len(group.sites)} layers alike)" if len(group.sites) > 1 else ""
+    text = Text("\n")
+    text.append(f"{group.paths}{times}", style="bold cyan")
+    text.append(f"\n  {site.declaration.title}")
+    for line in _what(group):
+        text.append(f"\n  {line}")
+    for finding in group.findings:
+        text.append("\n")
+        _finding(text, finding)
+    return text
+
+
+def _what(group: LikeSites) -> list[str]:
+    """Pattern, shape, and the first lines of the explanation."""
+    site = group.first
+    if site.input_shape is None:
+        return [f'"{site.train.pattern}", on an input of unknown shape']
+    explanation = explain(site.declaration, site.input_shape)
+    shape = ", ".join("any" if n is None else f"{n}" for n in site.input_shape)
+    statistics = explanation.sections[0].lines
+    learned = next(s.lines for s in explanation.sections if s.title == "Learned")
+    modes = next(s.lines for s in explanation.sections if s.title == "Training and inference")
+    return [
+        f'"{site.train.pattern}" on ({shape})',
+        *statistics,
+        *learned,
+        modes[0]
+        if site.train.running is None
+        else "Training takes the batch's mean and variance, inference the running ones.",
+        explanation.sections[1].lines[-1],
+    ]
+
+
+def _finding(text: Text, finding: Finding) -> None:
+    text.append(f"\n  {finding.code} ")
+    text.append(str(finding.severity), style=_STYLES[finding.severity])
+    text.append(f" {finding.name}", style="bold")
+    for line in textwrap.wrap(finding.message, WIDTH - 4):
+        text.append(f"\n    {line}")
+    for advice in finding.fix.splitlines():
+        for line in textwrap.wrap(f"-> {advice}", WIDTH - 4, subsequent_indent="   "):
+            text.append(f"\n    {line}", style="green")

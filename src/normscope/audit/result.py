@@ -1,0 +1,139 @@
+"""`audit`, and the `Audit` that it returns."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from normscope.audit.catalogue import selected_rules
+from normscope.audit.finding import Finding, Severity
+from normscope.audit.graph import ModelGraph, Site
+from normscope.audit.readers import read_graph
+from normscope.version import __version__
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Every normalization of a model, and what is wrong with them.
+
+    `str()` is the report as text; notebooks show it as HTML.
+
+    Attributes:
+        graph: the model.
+        findings: sorted by place in the model, then by code.
+    """
+
+    graph: ModelGraph
+    findings: tuple[Finding, ...]
+
+    @property
+    def layers(self) -> tuple[Site, ...]:
+        """The places where something is normalized, in the order of computation."""
+        return self.graph.sites
+
+    @cached_property
+    def summary(self) -> dict[str, int]:
+        """How many layers and findings there are."""
+        counts = Counter(finding.severity for finding in self.findings)
+        return {
+            "layers": len(self.layers),
+            "findings": len(self.findings),
+            **{f"{severity}s": counts[severity] for severity in Severity},
+        }
+
+    def findings_at(self, path: str) -> tuple[Finding, ...]:
+        """The findings in one layer."""
+        return tuple(finding for finding in self.findings if finding.path == path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON types."""
+        graph = self.graph
+        return {
+            "model": {
+                "file": graph.file,
+                "name": graph.name,
+                "format": graph.format,
+                "framework": graph.framework,
+                "release": graph.release,
+                "backend": graph.backend,
+            },
+            "layers": [_layer_dict(site) for site in self.layers],
+            "findings": [finding.to_dict() for finding in self.findings],
+            "summary": self.summary,
+        }
+
+    def to_html(self) -> str:
+        """The report as one self-contained page with pictures."""
+        from normscope.audit.reports.html import as_html
+
+        return as_html(self)
+
+    def to_sarif(self) -> dict[str, Any]:
+        """The findings as a SARIF 2.1.0 log, for code scanning tools."""
+        from normscope.audit.reports.sarif import as_sarif
+
+        return as_sarif(self, __version__)
+
+    def __str__(self) -> str:
+        from normscope.audit.reports.text import plain_text
+
+        return plain_text(self)
+
+    def _repr_html_(self) -> str:
+        from normscope.audit.reports.html import as_notebook_cell
+
+        return as_notebook_cell(self)
+
+
+def audit(
+    path: str | os.PathLike[str], *, select: Sequence[str] = (), ignore: Sequence[str] = ()
+) -> Audit:
+    """Find every normalization of a model file, and what is wrong with it.
+
+    Only data is read: no code in the file, and none that it names, is run.
+
+    Args:
+        path: a Keras 1 model: `.h5` from `model.save()`, `.json` from `model.to_json()`.
+        select: codes, names or families ("NS1") of the rules to apply; all, if none is given.
+        ignore: those not to apply.
+
+    Returns:
+        The `Audit`.
+
+    Raises:
+        ModelFileError: the file could not be read, or what it holds contradicts itself.
+        SpecError: there is no rule of a code or name.
+
+    Example:
+        >>> report = audit("examples/seed_network_full_th.json")
+        >>> report.layers[0].train.pattern
+        'b c h [w]'
+        >>> report.findings[0].name
+        'rank-outside-contract'
+    """
+    rules = selected_rules(select, ignore)
+    graph = read_graph(Path(path))
+    findings = [
+        finding for site in graph.sites for rule in rules for finding in rule.check(site, graph)
+    ]
+    return Audit(graph, tuple(findings))
+
+
+def _layer_dict(site: Site) -> dict[str, Any]:
+    independent = not site.couples_samples
+    return {
+        "path": site.path,
+        "type": site.node.kind,
+        "spec_train": site.train.to_dict(),
+        "spec_infer": site.infer.to_dict(),
+        "input_shape": None if site.input_shape is None else list(site.input_shape),
+        "sample_independent": {
+            "train": independent,
+            "infer": True if site.infer.pattern is None else independent,
+        },
+    }

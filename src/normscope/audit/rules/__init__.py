@@ -1,0 +1,1 @@
+"""One rule per file; `normscope.audit.catalogue` finds them here."""

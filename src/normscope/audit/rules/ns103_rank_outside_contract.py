@@ -1,0 +1,76 @@
+"""NS103 rank-outside-contract: the input has more axes than the layer is documented for.
+
+What it finds
+    A layer whose documentation promises something for inputs of one rank, used on another, which
+    the layer accepts without a word. The founding case: Keras 1 BatchNormalization(mode=1),
+    "sample-wise normalization. This mode assumes a 2D input", on feature maps.
+
+Why it matters
+    The words of the documentation no longer say what is computed. Mode 1 always takes mean and
+    variance over the last axis alone: with channels first that is one image row, with channels
+    last the channels of one pixel, and in neither case the whole sample. Its learned scale and
+    bias run along that axis too.
+
+How it is found
+    From the rank of the input at this place in the model and the documented contract.
+
+Use instead
+    The layer that says what you mean: over all features of a sample "b [c h w]", over each
+    channel of a sample "b c [h w]", over the channels of each position "b [c] h w".
+
+References:
+    keras#3756, keras#11755
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from normscope.audit.finding import Finding, Severity
+from normscope.audit.graph import ModelGraph, Site
+from normscope.audit.rule import Rule
+from normscope.explain import explain
+from normscope.explain.words import listed, number
+
+
+class RankOutsideContract(Rule):
+    code, name, since = "NS103", "rank-outside-contract", "0.1"
+    severity = Severity.ERROR
+
+    def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
+        documented = site.declaration.documented
+        if documented is None or site.input_shape is None or site.layout is None:
+            return
+        rank, wanted = len(site.input_shape), len(documented.split())
+        if rank == wanted:
+            return
+        explanation = explain(site.declaration, site.input_shape)
+        facts = explanation.facts
+        shared = [axis.label for axis in facts.axes if axis.word == "shared"]
+        per_sample = (
+            f", {number(facts.sets_per_sample)} statistics sets per sample"
+            if facts.sets_per_sample is not None
+            else ""
+        )
+        yield self.finding(
+            site,
+            f'documented for {wanted} axes ("{site.declaration.documented_words}"), but the input '
+            f"has {rank}: mean and variance are taken along {listed(shared)} alone, over "
+            f"{number(facts.set_size)} values{per_sample}",
+            fix="\n".join(
+                f'{other.name}: "{other.spec.pattern}"'
+                + (f", {other.keras.code}" if other.keras else "")
+                for other in explanation.alternatives[:2]
+            )
+            or f'reshape the input to {wanted} axes, or state the axes that are meant: "b [...]"',
+            evidence={
+                "rank": rank,
+                "documented_pattern": documented,
+                "documented_words": site.declaration.documented_words,
+                "pattern": site.train.pattern,
+                "set_size": facts.set_size,
+                "sets_per_sample": facts.sets_per_sample,
+                "scale_values": facts.scale.count if facts.scale else None,
+                "input_shape": list(site.input_shape),
+            },
+        )

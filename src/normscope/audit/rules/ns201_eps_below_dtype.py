@@ -1,0 +1,57 @@
+"""NS201 eps-below-dtype: eps is too small for the dtype that it is added in.
+
+What it finds
+    An eps that becomes 0 in the dtype of the computation, or that is smaller than its smallest
+    normal number, so that it loses its digits or is flushed to 0.
+
+Why it matters
+    A constant statistics set then gives 0/0 = NaN, or a huge factor. Padded rows, dead channels
+    and fp16 export make such sets.
+
+How it is found
+    From eps and the dtype of the stored parameters (float32 where none are stored).
+
+Known limits
+    A runtime that computes statistics in float32 whatever the dtype of the input is safe.
+
+Use instead
+    An eps of at least 1e-4 in float16, or statistics in float32.
+
+References:
+    pytorch#41527, tensorflow PR 24979
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from normscope.audit.finding import Finding, Severity
+from normscope.audit.graph import ModelGraph, Site
+from normscope.audit.rule import Rule
+
+
+class EpsBelowDtype(Rule):
+    code, name, since = "NS201", "eps-below-dtype", "0.1"
+    severity = Severity.ERROR
+
+    def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
+        spec = site.train
+        limits = np.finfo(site.dtype)
+        smallest = float(limits.smallest_normal)
+        eps = max(spec.eps, spec.eps_outside, spec.floor)
+        if eps >= smallest:
+            return
+        rounded = float(np.asarray(eps, np.float64).astype(site.dtype))
+        vanishes = rounded == 0
+        yield self.finding(
+            site,
+            f"eps={eps:g} "
+            + (f"is 0 in {site.dtype}" if vanishes else f"is subnormal in {site.dtype}")
+            + ": a constant statistics set gives "
+            + ("0/0 (NaN)" if vanishes else "0/0 (NaN) wherever subnormal numbers are flushed"),
+            fix=f"use an eps of {smallest:.1g} or more, or compute statistics in a wider dtype",
+            evidence={"eps": eps, "dtype": site.dtype, "smallest_normal": smallest},
+            severity=Severity.ERROR if vanishes else Severity.WARNING,
+        )

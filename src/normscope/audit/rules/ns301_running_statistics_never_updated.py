@@ -1,0 +1,59 @@
+"""NS301 running-statistics-never-updated: the parameters are trained, the statistics are not.
+
+What it finds
+    Stored running statistics that are exactly the initial ones, mean 0 and variance 1, beside a
+    scale or bias that is not the initial one.
+
+Why it matters
+    Training uses batch statistics and looks perfect; inference then does not normalize at all.
+
+How it is found
+    By comparing the stored arrays with 0 and 1.
+
+Known limits
+    An untrained model holds initial parameters too and is not reported. Neither is a layer that
+    was given a random scale and has never seen a batch, if its file holds no parameters.
+
+Use instead
+    Run the update operations in training; or re-estimate the statistics over some data.
+
+References:
+    tensorflow#11965, tensorflow#10118, keras#13316
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from normscope.audit.finding import Finding, Severity
+from normscope.audit.graph import ModelGraph, Site
+from normscope.audit.rule import Rule
+
+
+class RunningStatisticsNeverUpdated(Rule):
+    code, name, since = "NS301", "running-statistics-never-updated", "0.1"
+    severity = Severity.ERROR
+
+    def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
+        mean, var = site.stored("running_mean"), site.stored("running_var")
+        if site.train.running is None or mean is None or var is None or mean.size == 0:
+            return
+        if np.any(mean != 0) or np.any(var != 1):
+            return
+        scale, bias = site.stored("scale"), site.stored("bias")
+        moved = [
+            name
+            for name, array, initial in (("scale", scale, 1), ("bias", bias, 0))
+            if array is not None and np.any(array != initial)
+        ]
+        if not moved:
+            return
+        yield self.finding(
+            site,
+            f"the stored running statistics are still mean 0 and variance 1, but the "
+            f"{' and '.join(moved)} moved: at inference nothing is normalized",
+            fix="run the updates of the layer in training, or re-estimate the statistics over data",
+            evidence={"values": int(mean.size), "moved": moved},
+        )

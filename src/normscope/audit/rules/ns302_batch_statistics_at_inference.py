@@ -1,0 +1,58 @@
+"""NS302 batch-statistics-at-inference: a prediction depends on the other samples of its batch.
+
+What it finds
+    A layer that takes its statistics from the batch at inference too: Keras 1
+    BatchNormalization(mode=2), and any layer without running statistics whose statistics sets
+    span the samples.
+
+Why it matters
+    The same sample gets another prediction in another batch. A batch of one sample gives, for
+    features without positions, the bias alone. Test sets sorted by class leak their labels.
+
+How it is found
+    From the inference mode that the layer's settings declare.
+
+Known limits
+    Meant so in some GANs, in style transfer and in test-time adaptation: then ignore this rule.
+
+Use instead
+    Running statistics (mode 0, today's BatchNormalization), or statistics within one sample.
+
+References:
+    keras#5162, keras#10210, ArdhenduBehera/cap#8
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from normscope.audit.finding import Finding, Severity
+from normscope.audit.graph import ModelGraph, Site
+from normscope.audit.rule import Rule
+from normscope.layout import product
+
+
+class BatchStatisticsAtInference(Rule):
+    code, name, since = "NS302", "batch-statistics-at-inference", "0.1"
+    severity = Severity.ERROR
+
+    def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
+        if site.infer.pattern is None or not site.couples_samples:
+            return
+        alone = _values_of_one_sample(site)
+        erased = "; a sample predicted alone comes out as the bias" if alone == 1 else ""
+        yield self.finding(
+            site,
+            "at inference, too, mean and variance are those of the batch, so a prediction changes "
+            f"with the other samples in it{erased}",
+            fix="use a layer with running statistics (today's BatchNormalization), or one whose "
+            "statistics lie within one sample",
+            evidence={"pattern": site.infer.pattern, "set_size_at_batch_1": alone},
+        )
+
+
+def _values_of_one_sample(site: Site) -> int | None:
+    """How many values a statistics set holds when the batch is a single sample."""
+    if site.layout is None:
+        return None
+    return product([axis.size for axis in site.layout.axes if axis.shared and axis.dim != 0])

@@ -1,0 +1,70 @@
+"""NS401 redundant-bias: the normalization subtracts the bias that was just added.
+
+What it finds
+    A convolution or dense layer with a bias, followed only by normalizations that subtract a mean
+    taken within one channel.
+
+Why it matters
+    The bias has no effect, in training nor at inference: it costs memory and a pass over the data.
+
+How it is found
+    From the graph: every reader of the layer's output is a centred normalization whose statistics
+    sets do not span channels. Before a layer norm, an RMS norm or a group norm over several
+    channels the bias matters, and nothing is reported.
+
+Known limits
+    A stored bias goes into the running mean; drop both together.
+
+Use instead
+    bias=False.
+
+References:
+    handson-ml2 PR 538, Mask_RCNN PR 1455
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from normscope.audit.finding import Finding, Severity
+from normscope.audit.graph import ModelGraph, Node, Site
+from normscope.audit.rule import Rule
+
+
+class RedundantBias(Rule):
+    code, name, since = "NS401", "redundant-bias", "0.1"
+    severity = Severity.INFO
+
+    def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
+        for source in _sources(site, graph):
+            if not source.adds_bias or source.channel_axis is None or source.is_output:
+                continue
+            if all(_is_undone(reader, source, graph) for reader in graph.consumers(source)):
+                yield self.finding(
+                    site,
+                    f"the bias of {source.path} is subtracted again with the mean",
+                    fix=f"give {source.path} bias=False",
+                    evidence={"producer": source.path, "channel_axis": source.channel_axis},
+                )
+
+
+def _sources(site: Site, graph: ModelGraph) -> list[Node]:
+    """The nodes whose values reach the site unchanged."""
+    found, pending = [], graph.inputs(site.node)
+    while pending:
+        node = pending.pop()
+        if node.identity:
+            pending.extend(graph.inputs(node))
+        else:
+            found.append(node)
+    return found
+
+
+def _is_undone(reader: Node, source: Node, graph: ModelGraph) -> bool:
+    """Whether a reader takes away what is constant along all but the channels."""
+    if reader.identity:
+        return not reader.is_output  # what reads it in turn is judged too
+    site = graph.site_of(reader)
+    if site is None or source.channel_axis is None or not site.train.center:
+        return False
+    return site.word(source.channel_axis) == "independent"

@@ -1,0 +1,54 @@
+"""NS501 keras-mode-removed: Keras 1 modes 1 and 2 have no argument in Keras 2 and 3.
+
+What it finds
+    A Keras 1 BatchNormalization with mode=1 or mode=2.
+
+Why it matters
+    Keras 2 and 3 refuse the keyword. Whoever drops it "because then it runs" gets mode 0, another
+    layer: over the batch, with running statistics.
+
+How it is found
+    From the stored configuration.
+
+Use instead
+    Mode 1 takes mean and variance over the last axis: LayerNormalization(axis=-1), but for the
+    place of epsilon. Mode 2 is BatchNormalization called with training=True, also at inference.
+
+References:
+    keras#3756, keras#11755, keras#10210
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from normscope.audit.finding import Finding, Severity
+from normscope.audit.graph import ModelGraph, Site
+from normscope.audit.rule import Rule
+from normscope.keras_code import keras_layer
+
+
+class KerasModeRemoved(Rule):
+    code, name, since = "NS501", "keras-mode-removed", "0.1"
+    severity = Severity.WARNING
+
+    def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
+        mode = site.declaration.settings.get("mode", 0)
+        if graph.framework != "keras1" or mode == 0:
+            return
+        today = keras_layer(site.train, site.layout) if site.layout else None
+        if today is None:
+            fix = f'state it: Norm("{site.train.pattern}")'
+        else:
+            fix = today.code + (f"\n{today.difference}" if today.difference else "")
+        yield self.finding(
+            site,
+            f"mode={mode:g} exists in Keras 1 only; without the argument today's layer computes "
+            "something else",
+            fix=f"the nearest layer of Keras 3 is {fix}",
+            evidence={
+                "mode": mode,
+                "keras3": today.code if today else None,
+                "difference": today.difference if today else None,
+            },
+        )

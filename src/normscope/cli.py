@@ -1,0 +1,234 @@
+"""The command line: arguments in, text and an exit status out; no logic."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from normscope.errors import NormscopeError, ShapeError, SpecError
+
+CLEAN, FINDINGS, UNUSABLE = 0, 1, 2
+
+app = typer.Typer(
+    name="normscope",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="What exactly is normalized here? Explains any normalization, and audits model files.",
+    epilog="Exit status: 0 clean, 1 there are findings, 2 the input could not be read or used.",
+)
+
+
+class ExplainFormat(StrEnum):
+    """How an explanation is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    SVG = "svg"
+    HTML = "html"
+    LATEX = "latex"
+
+
+class AuditFormat(StrEnum):
+    """How an audit is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    HTML = "html"
+    SARIF = "sarif"
+
+
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Write to a file instead of the screen.")
+]
+
+
+@app.command(
+    epilog="""[bold]Examples[/bold]
+
+normscope explain "b \\[c]" --shape 2,3
+
+normscope explain "BatchNormalization(mode=1)" --shape 8,128,56,56 --axes "b c h w"
+
+normscope explain "b \\[s...] (g \\[c])" --size g=4 --shape 8,56,56,128
+
+normscope explain "torch.GroupNorm(32, 128)" --shape 8,128,56,56
+
+normscope explain batch --shape any,56,56,128 --format svg -o batch.svg"""
+)
+def explain(
+    layer: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATTERN|LAYER",
+            help='A pattern, whose brackets mark the axes that share statistics: "b \\[c]"; '
+            'or a layer: "BatchNormalization(mode=1)", "torch.LayerNorm(128)", "batch".',
+        ),
+    ],
+    shape: Annotated[
+        str, typer.Option(help='Shape of the input: 8,128,56,56; "any" where it varies.')
+    ],
+    axes: Annotated[
+        str | None, typer.Option(help='Names for the axes: "b c h w" (b samples, c channels).')
+    ] = None,
+    size: Annotated[
+        list[str] | None, typer.Option(help="Size of an axis inside parentheses: g=4.")
+    ] = None,
+    output_format: Annotated[ExplainFormat, typer.Option("--format")] = ExplainFormat.TEXT,
+    output: Output = None,
+) -> None:
+    """Say what a normalization computes on an input: words, numbers, formula, picture."""
+    from normscope.explain import explain as explain_layer
+
+    sizes = dict(_size(text) for text in size or [])
+    explanation = explain_layer(layer, _shape(shape), axes=axes, **sizes)
+    match output_format:
+        case ExplainFormat.TEXT:
+            from normscope.explain.text import plain_text, rich_text
+
+            _show(rich_text, plain_text, explanation, output)
+        case ExplainFormat.JSON:
+            _write(_json(explanation.to_dict()), output)
+        case ExplainFormat.SVG:
+            _write(explanation.svg, output)
+        case ExplainFormat.HTML:
+            _write(explanation.to_html(), output)
+        case ExplainFormat.LATEX:
+            _write(explanation.formula, output)
+
+
+@app.command(
+    epilog="""[bold]Examples[/bold]
+
+normscope audit model.h5
+
+normscope audit model.json --format html -o report.html
+
+normscope audit model.h5 --ignore NS401 --format json"""
+)
+def audit(
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH", help="A Keras 1 model: .h5 (model.save) or .json (model.to_json)."
+        ),
+    ],
+    output_format: Annotated[AuditFormat, typer.Option("--format")] = AuditFormat.TEXT,
+    output: Output = None,
+    select: Annotated[
+        list[str] | None, typer.Option(help="Only these rules: a code, a name or a family (NS1).")
+    ] = None,
+    ignore: Annotated[list[str] | None, typer.Option(help="Not these rules.")] = None,
+) -> None:
+    """Find every normalization in a model file, and what is wrong with it.
+
+    Only data is read; no code in the file is run.
+    """
+    from normscope.audit import audit as audit_model
+
+    report = audit_model(path, select=select or (), ignore=ignore or ())
+    match output_format:
+        case AuditFormat.TEXT:
+            from normscope.audit.reports.text import plain_text, rich_text
+
+            _show(rich_text, plain_text, report, output)
+        case AuditFormat.JSON:
+            _write(_json(report.to_dict()), output)
+        case AuditFormat.HTML:
+            _write(report.to_html(), output)
+        case AuditFormat.SARIF:
+            _write(_json(report.to_sarif()), output)
+    raise typer.Exit(FINDINGS if report.findings else CLEAN)
+
+
+@app.command(
+    epilog="""[bold]Examples[/bold]
+
+normscope rules
+
+normscope rules NS103
+
+normscope rules redundant-bias"""
+)
+def rules(
+    code: Annotated[
+        str | None, typer.Argument(metavar="[CODE]", help="Code or name of one rule.")
+    ] = None,
+) -> None:
+    """List the rules of the audit, or explain one."""
+    from normscope.audit import all_rules, find_rule
+
+    if code is not None:
+        print(find_rule(code).documentation)
+        return
+    for rule in all_rules():
+        print(f"{rule.code}  {rule.severity:7}  {rule.name:33} {rule.summary}")
+
+
+def main() -> None:
+    """Run the command line; an error of the input is one message and status 2."""
+    try:
+        app()
+    except NormscopeError as error:
+        print(f"normscope: {error}", file=sys.stderr)
+        sys.exit(UNUSABLE)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        sys.stderr.close()
+        sys.exit(UNUSABLE)
+
+
+def _shape(text: str) -> tuple[int | None, ...]:
+    """`8,128,any` as a tuple."""
+    words = text.strip("()[] ").replace(" ", ",").split(",")
+    return tuple(_length(word.strip(), text) for word in words if word.strip())
+
+
+def _length(word: str, text: str) -> int | None:
+    if word.lower() in ("any", "none", "?", "b", "n"):
+        return None
+    if word.isascii() and word.isdigit() and len(word) < 20:
+        return int(word)
+    raise ShapeError(
+        f"{word[:40]!r} is not the length of an axis",
+        None,
+        (text[:60],),
+        'write --shape 8,128,56,56, or "any" where the length varies',
+    )
+
+
+def _size(text: str) -> tuple[str, int]:
+    name, equals, value = text.partition("=")
+    if not equals or not value.isdigit() or len(value) > 18:
+        raise SpecError(f"--size {text[:60]!r}: write an axis and its size, as in --size g=4")
+    return name.strip(), int(value)
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _show(rich_text: Any, plain_text: Any, subject: Any, output: Path | None) -> None:
+    """In colour on a terminal, plain in a file or a pipe."""
+    if output is not None or not sys.stdout.isatty():
+        _write(plain_text(subject), output)
+        return
+    from rich.console import Console
+
+    Console(highlight=False).print(rich_text(subject), soft_wrap=True)
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        print(text)
+        return
+    try:
+        output.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SpecError(f"{output} cannot be written: {error.strerror}") from None

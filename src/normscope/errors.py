@@ -1,0 +1,90 @@
+"""The exceptions of normscope, one class per cause, and the caret that points at a culprit.
+
+A message has up to four parts: what was asked, what came, where it went wrong, and what to write
+instead. The facts are kept as attributes too, so that a program need not read the sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class NormscopeError(Exception):
+    """Base class of every error that normscope raises on purpose."""
+
+
+class PatternError(NormscopeError, ValueError):
+    """A pattern is not in the bracket notation. Attributes: `pattern`, `position`, `reason`.
+
+    >>> import normscope as ns
+    >>> ns.spec("b [h w c")
+    Traceback (most recent call last):
+    normscope.errors.PatternError: this bracket is never closed
+      b [h w c
+        ^
+      close it after the last shared axis: "b [h w c]"
+    """
+
+    def __init__(
+        self, reason: str, pattern: str, start: int, stop: int | None = None, hint: str = ""
+    ) -> None:
+        self.reason = reason
+        self.pattern = pattern
+        self.position = start
+        self.hint = hint
+        lines = [reason, *point(pattern, start, stop)]
+        super().__init__("\n  ".join(lines + ([hint] if hint else [])))
+
+
+class ShapeError(NormscopeError, ValueError):
+    """An array or a shape does not meet the contract of a pattern. Attributes: `pattern`, `shape`.
+
+    >>> import normscope as ns
+    >>> ns.explain("b [c]", shape=(8, 128, 56, 56))
+    Traceback (most recent call last):
+    normscope.errors.ShapeError: pattern "b [c]" has 2 axes, the shape has 4
+      shape = (8, 128, 56, 56)
+      for 4 axes write "... [c]" (vectors along the last axis) or "b [...]" (whole samples)
+    """
+
+    def __init__(
+        self, reason: str, pattern: str | None, shape: Sequence[object], hint: str = ""
+    ) -> None:
+        self.reason = reason
+        self.pattern = pattern
+        self.shape = tuple(shape)
+        self.hint = hint
+        lines = [reason, f"shape = {self.shape}"]
+        super().__init__("\n  ".join(lines + ([hint] if hint else [])))
+
+
+class SpecError(NormscopeError, ValueError):
+    """The fields of a `NormSpec`, or the arguments given with it, contradict each other."""
+
+
+class DtypeError(NormscopeError, TypeError):
+    """An array has a dtype or a type that cannot be normalized."""
+
+
+class ModelFileError(NormscopeError, ValueError):
+    """A model file could not be read. Attributes: `path`, `reason`."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path}: {reason}")
+
+
+class MissingPackageError(NormscopeError, ImportError):
+    """An optional package is needed and is not installed."""
+
+
+def point(text: str, start: int, stop: int | None = None) -> list[str]:
+    r"""The line `text` and, under it, carets below the characters `start` to `stop`.
+
+    >>> print("\n".join(point("b [h w c", 2)))
+    b [h w c
+      ^
+    """
+    width = max(1, (start + 1 if stop is None else stop) - start)
+    return [text, " " * start + "^" * width]

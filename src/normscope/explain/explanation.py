@@ -1,0 +1,179 @@
+"""`explain`, and the `Explanation` that it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from normscope.declared import Declaration, declare, is_layer_expression
+from normscope.errors import SpecError
+from normscope.explain.alternatives import Alternative, alternatives
+from normscope.explain.facts import Facts, gather
+from normscope.explain.formula import latex_formula, plain_formula
+from normscope.explain.labels import axis_labels, with_axis_names
+from normscope.explain.words import Section, sections
+from normscope.layout import Layout, Size
+from normscope.spec import NormSpec, spec
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a normalization computes on inputs of one shape.
+
+    `str()` is the text, notebooks show text and picture, `to_dict()` has every number.
+
+    Attributes:
+        declaration: the layer as it was declared; its title is empty for a bare pattern.
+        spec: the normalization in training, with the caller's axis names where they were given.
+        layout: the spec fitted to the shape.
+        facts: sets, sizes, who sees whom, parameters.
+    """
+
+    declaration: Declaration
+    spec: NormSpec
+    layout: Layout
+    labels: tuple[str, ...]
+    facts: Facts
+
+    @property
+    def formula(self) -> str:
+        """The formula in LaTeX."""
+        return latex_formula(self.spec)
+
+    @cached_property
+    def sections(self) -> tuple[Section, ...]:
+        """The explanation in words."""
+        return sections(self)
+
+    @cached_property
+    def alternatives(self) -> tuple[Alternative, ...]:
+        """The usual normalizations of such an input that this one is not."""
+        return alternatives(self.spec, self.layout, self.facts)
+
+    @cached_property
+    def svg(self) -> str:
+        """The picture: the array as a block of cells with one statistics set coloured."""
+        from normscope.explain.picture import picture
+        from normscope.explain.svg import draw_svg
+
+        return draw_svg(picture(self.layout, self.labels))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every fact as JSON types."""
+        facts = self.facts
+        return {
+            "layer": self.declaration.title or None,
+            "spec": self.spec.to_dict(),
+            "spec_infer": self.declaration.infer.to_dict()
+            if self.spec.running
+            else self.spec.to_dict(),
+            "shape": list(self.layout.shape),
+            "axes": [
+                {"name": a.label, "size": a.size, "role": str(a.role), "word": a.word}
+                for a in facts.axes
+            ],
+            "statistics_sets": {
+                "count": facts.num_sets,
+                "per_sample": facts.sets_per_sample,
+                "size": facts.set_size,
+            },
+            "sample_independent": {
+                "train": facts.sample_independent,
+                "infer": True if self.spec.running else facts.sample_independent,
+            },
+            "parameters": {
+                name: asdict(fact) if fact else None
+                for name, fact in (("scale", facts.scale), ("bias", facts.bias))
+            },
+            "formula": {"text": plain_formula(self.spec), "latex": self.formula},
+            "contract": {
+                "pattern": self.layout.pattern.text,
+                "documented": self.declaration.documented,
+                "documented_words": self.declaration.documented_words or None,
+                "met": self.contract_met,
+            },
+            "alternatives": [
+                {
+                    "name": other.name,
+                    "pattern": other.spec.pattern,
+                    "keras": asdict(other.keras) if other.keras else None,
+                }
+                for other in self.alternatives
+            ],
+        }
+
+    @property
+    def contract_met(self) -> bool:
+        """Whether the input meets what the layer's documentation promises."""
+        documented = self.declaration.documented
+        return documented is None or len(documented.split()) == len(self.layout.shape)
+
+    def __str__(self) -> str:
+        from normscope.explain.text import plain_text
+
+        return plain_text(self)
+
+    def to_html(self) -> str:
+        """The explanation as one self-contained page."""
+        from normscope.explain.html import as_html
+
+        return as_html(self)
+
+    def _repr_html_(self) -> str:
+        from normscope.explain.html import as_notebook_cell
+
+        return as_notebook_cell(self)
+
+
+def explain(
+    layer: NormSpec | str | object,
+    shape: Sequence[Size],
+    *,
+    axes: str | None = None,
+    **fields_and_sizes: Any,
+) -> Explanation:
+    r"""Say what a normalization computes on inputs of one shape.
+
+    Args:
+        layer: a `NormSpec`, a pattern, or a layer as for `spec_of`.
+        shape: the shape of the input; None for an axis of any length.
+        axes: names for the axes, such as `"b c h w"`, where the pattern has none.
+        **fields_and_sizes: with a pattern only, as for `spec`.
+
+    Returns:
+        The `Explanation`.
+
+    Raises:
+        PatternError, SpecError: the normalization is not stated correctly.
+        ShapeError: the shape does not meet the pattern.
+
+    Example:
+        >>> e = explain("b c [h w]", shape=(8, 128, 56, 56))
+        >>> e.facts.num_sets, e.facts.set_size
+        (1024, 3136)
+        >>> print(e.formula)
+        y = \frac{x - \mu}{\sqrt{\sigma^2 + 10^{-5}}}
+    """
+    declaration = _declaration(layer, fields_and_sizes)
+    stated = declaration.train
+    layout = stated.layout(shape)
+    if axes is not None:
+        stated = with_axis_names(stated, layout, axes.split())
+        layout = stated.layout(shape)
+        declaration = replace(declaration, train=stated, infer=stated.inference())
+    labels = axis_labels(layout)
+    return Explanation(declaration, stated, layout, labels, gather(stated, layout, labels))
+
+
+def _declaration(layer: object, fields_and_sizes: dict[str, Any]) -> Declaration:
+    if isinstance(layer, Declaration):
+        return layer
+    if isinstance(layer, str) and not is_layer_expression(layer):
+        stated = spec(layer, **fields_and_sizes)
+        return Declaration("", stated, stated.inference())
+    if fields_and_sizes:
+        names = ", ".join(fields_and_sizes)
+        raise SpecError(f"{names}: fields and sizes go with a pattern; a layer has its own")
+    return declare(layer)

@@ -1,0 +1,296 @@
+"""An explanation in plain words: short sections of short lines, the same for every output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from normscope.explain.facts import AxisFact, Facts, ParameterFact
+from normscope.explain.formula import plain_formula
+from normscope.explain.labels import Role
+from normscope.layout import AtomicAxis, Layout, Size
+from normscope.spec import Measure, NormSpec
+
+if TYPE_CHECKING:
+    from normscope.explain.explanation import Explanation
+
+
+@dataclass(frozen=True)
+class Section:
+    """A title and what there is to say under it; `detail` can wait until after the picture."""
+
+    title: str
+    lines: tuple[str, ...]
+    detail: bool = False
+
+
+def sections(explanation: Explanation) -> tuple[Section, ...]:
+    """All that is said in words, most important first."""
+    spec, layout, facts = explanation.spec, explanation.layout, explanation.facts
+    broken = not explanation.contract_met
+    return tuple(
+        Section(title, tuple(lines), detail)
+        for title, lines, detail in (
+            ("Statistics", _statistics(layout, facts, explanation.labels), False),
+            ("Who sees whom", _sight(facts), False),
+            *([("Contract", _contract(explanation), False)] if broken else []),
+            ("Formula", _formula(spec, facts), True),
+            ("Learned", _learned(spec, facts), True),
+            ("Training and inference", _modes(explanation), True),
+            *([] if broken else [("Contract", _contract(explanation), True)]),
+            ("Other normalizations of this input", _alternatives(explanation), True),
+        )
+    )
+
+
+def number(size: Size) -> str:
+    """A size with thousands separators; "?" where it is not known.
+
+    >>> number(57344)
+    '57,344'
+    """
+    return "?" if size is None else f"{size:,}"
+
+
+def count(size: Size, noun: str) -> str:
+    """A number and its noun.
+
+    >>> count(1, "value"), count(56, "value"), count(None, "value")
+    ('1 value', '56 values', 'an unknown number of values')
+    """
+    if size is None:
+        return f"an unknown number of {noun}s"
+    return f"{size:,} {noun}" + ("" if size == 1 else "s")
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words with commas and a final "and".
+
+    >>> listed(["b", "c", "h"])
+    'b, c and h'
+    """
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+# Statistics
+
+
+def _statistics(layout: Layout, facts: Facts, labels: Sequence[str]) -> Iterator[str]:
+    shared = [_called(layout.axes[i], layout, labels) for i in layout.shared]
+    kept = [_called(layout.axes[i], layout, labels) for i in layout.kept]
+    within = f"for one {_each(kept)}" if kept else "the whole array"
+    along = f"all of {listed(shared)}" if shared else "one element"
+    yield f"A statistics set is {along}, {within}: {_set_size(layout, facts)}."
+    yield f"{_number_of_sets(layout, facts)} in all{_per_sample(facts)}."
+    if facts.set_size == 1:
+        yield "With a single value per set nothing is left of the input but the bias."
+
+
+def _called(axis: AtomicAxis, layout: Layout, labels: Sequence[str]) -> str:
+    return labels[axis.dim] if len(layout.parts(axis.dim)) == 1 else axis.name
+
+
+def _each(names: Sequence[str]) -> str:
+    """Each index on its own: `b, one c and one h`."""
+    return listed([names[0], *(f"one {name}" for name in names[1:])])
+
+
+def _set_size(layout: Layout, facts: Facts) -> str:
+    return f"{_product(layout, layout.shared, facts.set_size)} {_values(facts.set_size)}"
+
+
+def _values(size: Size) -> str:
+    return "value" if size == 1 else "values"
+
+
+def _number_of_sets(layout: Layout, facts: Facts) -> str:
+    noun = "statistics set" if facts.num_sets == 1 else "statistics sets"
+    return f"{_product(layout, layout.kept, facts.num_sets)} {noun}"
+
+
+def _product(layout: Layout, axes: Sequence[int], total: Size) -> str:
+    """A product and its factors: `12 (3 × 4)`; where a size is not known, `b × 4`."""
+    factors = [layout.axes[i] for i in axes]
+    spelt = " × ".join(axis.name if axis.size is None else f"{axis.size:,}" for axis in factors)
+    if total is None:
+        return spelt
+    return f"{total:,}" + (f" ({spelt})" if len(factors) > 1 else "")
+
+
+def _per_sample(facts: Facts) -> str:
+    if facts.sample_axis is None:
+        return ""
+    if not facts.sample_axis.independent:
+        return ", each over all samples of the batch" if facts.sample_axis.word == "shared" else ""
+    return f", {number(facts.sets_per_sample)} per sample"
+
+
+# Who sees whom
+
+
+def _sight(facts: Facts) -> Iterator[str]:
+    names = [f"{axis.label} {_ROLES.get(axis.role, '')}".rstrip() for axis in facts.axes]
+    width = max(map(len, names), default=0)
+    for name, axis in zip(names, facts.axes, strict=True):
+        size = "any" if axis.size is None else f"{axis.size:,}"
+        yield f"{name:{width}}  {size:>6}  {axis.word:14} {_sees(axis)}"
+    yield _samples(facts)
+
+
+_ROLES = {Role.SAMPLE: "(samples)", Role.CHANNEL: "(channels)"}
+
+
+def _sees(axis: AxisFact) -> str:
+    if axis.word == "independent":
+        return f"no index of {axis.label} sees another"
+    if axis.word == "shared":
+        return f"all along {axis.label} see each other"
+    if axis.word.startswith("grouped"):
+        return f"neighbours in the same of {axis.word.split()[1]} groups see each other"
+    if axis.word.startswith("interleaved"):
+        return f"every {axis.word.split()[1]}th sees each other"
+    return f"some along {axis.label} see each other, by the parts of the pattern"
+
+
+def _samples(facts: Facts) -> str:
+    if facts.sample_axis is None:
+        return "No axis is known to count samples; name the axes to learn more."
+    if facts.sample_independent:
+        return "Each sample is normalized independently of the others."
+    return "A sample's output depends on the other samples of its batch."
+
+
+# Formula
+
+
+def _formula(spec: NormSpec, facts: Facts) -> Iterator[str]:
+    yield plain_formula(spec)
+    yield from _terms(spec, facts)
+    yield from _eps(spec)
+
+
+def _terms(spec: NormSpec, facts: Facts) -> Iterator[str]:
+    size = "N" if facts.set_size is None else f"{facts.set_size:,}"
+    names = [
+        *(["mean"] if spec.center else []),
+        *(["var"] if spec.measure is Measure.VARIANCE else []),
+    ]
+    if names:
+        verb = "is" if len(names) == 1 else "are"
+        yield f"{listed(names)} {verb} taken over the {size} values of the statistics set"
+    if spec.measure in (Measure.VARIANCE, Measure.MEAN_SQUARE):
+        quantity = "var" if spec.measure is Measure.VARIANCE else "mean(x**2)"
+        divisor = size if not spec.ddof else f"{size} - {spec.ddof}"
+        unbiased = " (unbiased)" if spec.ddof == 1 and spec.measure is Measure.VARIANCE else ""
+        yield f"{quantity} divides the sum of squares by {divisor}{unbiased}"
+
+
+def _eps(spec: NormSpec) -> Iterator[str]:
+    inside = f"{spec.eps:g} is added to what stands under the root (in units of x**2)"
+    outside = f"{spec.eps_outside:g} is added to the root itself (in units of x)"
+    if spec.eps and spec.eps_outside:
+        yield f"eps enters twice: {inside};"
+        yield f"  {outside}"
+    elif spec.eps:
+        yield f"eps = {inside}"
+    elif spec.eps_outside:
+        yield f"eps = {outside}, outside the root"
+    elif not spec.floor:
+        yield "no eps: a constant statistics set gives 0/0 (NaN)"
+    if spec.floor:
+        yield f"the divisor is never less than {spec.floor:g} (in units of x)"
+
+
+# Learned
+
+
+def _learned(spec: NormSpec, facts: Facts) -> Iterator[str]:
+    if facts.scale is None and facts.bias is None:
+        yield "No learned scale or bias."
+        return
+    scale = "1 + scale" if spec.scale_shift else "scale"
+    if facts.scale == facts.bias and facts.scale is not None:
+        yield f"{scale} and bias have {_parameter(facts.scale)} each."
+        return
+    for name, fact in ((scale, facts.scale), ("bias", facts.bias)):
+        yield f"{name} has {_parameter(fact)}." if fact else f"No {name}."
+
+
+def _parameter(fact: ParameterFact) -> str:
+    if not fact.axes:
+        return "1 value for all"
+    return f"{count(fact.count, 'value')}, one per index of {listed(fact.axes)}"
+
+
+# Training and inference
+
+
+def _modes(explanation: Explanation) -> Iterator[str]:
+    spec, facts = explanation.spec, explanation.facts
+    if spec.running is None:
+        yield "Training and inference compute the same; no running statistics are kept."
+        if facts.sample_independent is False:
+            yield "So at inference, too, a prediction changes with the other samples in its batch."
+        return
+    decay = spec.running.decay
+    yield "Training takes mean and variance from the batch, and remembers them:"
+    yield (
+        f"  running = {decay:g} * running + {1 - decay:g} * batch    "
+        f"(decay {decay:g}; torch momentum {1 - decay:g})"
+    )
+    if spec.running.ddof:
+        yield f"  what is remembered is the variance divided by N - {spec.running.ddof}"
+    if spec.running.plus_eps:
+        yield "  what is remembered is the variance plus eps; inference adds eps once more"
+    yield "Inference takes the remembered values: no statistic comes from the input,"
+    yield "and each sample is mapped independently of the others."
+
+
+# Contract
+
+
+def _contract(explanation: Explanation) -> Iterator[str]:
+    declaration, layout = explanation.declaration, explanation.layout
+    rank = len(layout.shape)
+    if declaration.documented is not None:
+        wanted = len(declaration.documented.split())
+        said = f'"{declaration.documented_words}"'
+        yield f"Documented for {count(wanted, 'axis').replace('axiss', 'axes')} only: {said}"
+        if rank != wanted:
+            yield f"This input has {rank}. Nothing enforces the contract; it is broken silently."
+        else:
+            yield "This input meets it."
+        return
+    yield f'The pattern "{layout.pattern}" accepts {_accepts(layout)}. This input meets it.'
+
+
+# Other normalizations
+
+
+def _alternatives(explanation: Explanation) -> Iterator[str]:
+    others = explanation.alternatives
+    if not others:
+        yield 'Name the axes to see them: axes="b c h w" (--axes "b c h w").'
+    width = max((len(f"{other.spec.pattern}") for other in others), default=0)
+    for other in others:
+        yield f"{other.spec.pattern:{width}}  {other.name}"
+        if other.keras:
+            yield f"{'':{width}}  {other.keras.code}"
+            if other.keras.caution:
+                yield f"{'':{width}}  ({other.keras.caution})"
+
+
+def _accepts(layout: Layout) -> str:
+    pattern = layout.pattern
+    rank = f"exactly {count(len(pattern.items), 'axis').replace('axiss', 'axes')}"
+    if pattern.repeated or "..." in pattern.text:
+        fixed = sum(1 for item in pattern.items if type(item).__name__ != "Repeat")
+        rank = f"{fixed} axes or more" if fixed != 1 else "1 axis or more"
+    splits = [
+        f"axis {dim} divisible by {part.size}"
+        for dim in range(len(layout.shape))
+        for part in layout.parts(dim)[:1]
+        if len(layout.parts(dim)) > 1 and part.size not in (None, 1)
+    ]
+    return ", ".join([rank, *splits])

@@ -1,0 +1,30 @@
+"""What all tests share: the golden data of Keras 1, and how hypothesis searches."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+DATA = Path(__file__).parent / "data"
+
+# Keras chooses its backend when it is first imported, and TensorFlow is no test dependency.
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+# In CI the same examples every time: a failure there must be one that can be repeated.
+settings.register_profile(
+    "default", deadline=None, max_examples=100, derandomize=bool(os.environ.get("CI"))
+)
+settings.load_profile("default")
+
+
+@pytest.fixture(scope="session")
+def keras1_golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the unpacked golden data of Keras 1.2.2 (see data/README.md)."""
+    folder = tmp_path_factory.mktemp("keras1")
+    with zipfile.ZipFile(DATA / "keras1.zip") as archive:
+        archive.extractall(folder)
+    return folder

@@ -1,0 +1,314 @@
+"""What holds for the package as a whole: who imports whom, what is public, what stays lazy.
+
+Each check is a function that returns what is wrong. Beside the test that wants nothing to be wrong
+stands a twin that breaks the rule on purpose and wants to hear of it.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import normscope
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "normscope"
+
+# Who may import whom. A module that fits no row is an error: add a row for it. "x.*" is the package
+# x with all its modules, "*" is everything; of several rows that fit, the most exact one counts.
+# `errors` may be imported everywhere.
+IMPORTS = {
+    "__init__": "*",
+    "cli": "*",
+    "errors": "",
+    # state
+    "pattern": "",
+    "layout": "pattern",
+    "spec": "pattern layout",
+    "presets.*": "spec presets.*",
+    # run; the reference knows nothing of the fast way, so that it can disagree with it
+    "reference": "spec layout pattern",
+    "functional": "spec layout",
+    # Keras 1, and what a known layer declares
+    "keras1.*": "spec presets.* keras1.*",
+    "declared": "spec presets.* keras1.*",
+    # explain
+    "keras_code": "spec layout",
+    "explain.*": "spec layout declared keras_code explain.*",
+    # audit: rules see only the graph, only readers know where it came from
+    "audit": "audit.*",
+    "audit.finding": "",
+    "audit.graph": "spec layout audit.finding",
+    "audit.rule": "spec layout audit.finding audit.graph",
+    "audit.rules": "audit.rule audit.rules.*",
+    "audit.rules.*": "spec layout audit.finding audit.graph audit.rule",
+    "audit.readers.*": "spec layout declared keras1.* audit.graph audit.readers.*",
+    "audit.reports.*": "spec layout explain.* audit.finding audit.graph audit.reports.*",
+}
+
+# The public names, and nothing else.
+PUBLIC = {
+    "NormSpec",
+    "Running",
+    "audit",
+    "explain",
+    "normalize",
+    "reference",
+    "spec",
+    "spec_of",
+    # errors
+    "DtypeError",
+    "MissingPackageError",
+    "ModelFileError",
+    "NormscopeError",
+    "PatternError",
+    "ShapeError",
+    "SpecError",
+}
+
+# `import normscope` and `normscope --help` must be quick, and need no framework.
+LAZY = {
+    "flax",
+    "h5py",
+    "jax",
+    "jinja2",
+    "keras",
+    "matplotlib",
+    "numba",
+    "onnx",
+    "onnxruntime",
+    "tensorflow",
+    "torch",
+}
+
+
+# --- imports --------------------------------------------------------------------------------------
+
+
+def module_names(package: Path) -> dict[str, Path]:
+    """The file of each module of a package: {"audit": audit/__init__.py, "audit.rule": ...}."""
+    names = {}
+    for path in sorted(package.rglob("*.py")):
+        *folders, stem = path.relative_to(package).with_suffix("").parts
+        names[".".join(folders if folders and stem == "__init__" else [*folders, stem])] = path
+    return names
+
+
+def imported_modules(path: Path, package: Path) -> Iterator[tuple[int, str]]:
+    """Line and name of every module of `package` that the file imports, anywhere in it."""
+    known = module_names(package)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Import():
+                targets = [alias.name for alias in node.names]
+            case ast.ImportFrom():
+                base = [node.module] if node.module else []
+                if node.level:
+                    folder = path.parents[node.level - 1]
+                    base = [package.name, *folder.relative_to(package).parts, *base]
+                # `from normscope.audit import rule` means the module, where there is one.
+                targets = [".".join([*base, alias.name]) for alias in node.names]
+            case _:
+                continue
+        for target in targets:
+            first, *rest = target.split(".")
+            if first != package.name:
+                continue
+            while rest and ".".join(rest) not in known:
+                rest.pop()
+            yield node.lineno, ".".join(rest) or "__init__"
+
+
+def fits(module: str, row: str) -> bool:
+    return row in ("*", module) or (row.endswith(".*") and f"{module}.".startswith(row[:-1]))
+
+
+def row_of(module: str, table: Mapping[str, str]) -> str | None:
+    rows = [row for row in table if fits(module, row)]
+    return max(rows, key=lambda row: (row == module, len(row)), default=None)
+
+
+def forbidden_imports(package: Path, table: Mapping[str, str]) -> list[str]:
+    wrong: dict[str, None] = {}  # each report once, in order
+    for module, path in module_names(package).items():
+        row = row_of(module, table)
+        if row is None:
+            wrong[f"{module} is not in the table"] = None
+            continue
+        allowed = ["errors", *table[row].split()]
+        for line, target in imported_modules(path, package):
+            if not any(fits(target, entry) for entry in allowed):
+                wrong[f"{module}, line {line}: imports {target}"] = None
+    return list(wrong)
+
+
+def test_imports_follow_the_table() -> None:
+    assert forbidden_imports(PACKAGE, IMPORTS) == []
+
+
+def test_each_row_of_the_table_is_about_a_module() -> None:
+    used = {row_of(module, IMPORTS) for module in module_names(PACKAGE)}
+    assert sorted(set(IMPORTS) - used) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import toy.top",
+        "import toy.top as t",
+        "import toy",
+        "from toy import top",
+        "from toy.top import value",
+        "from ..top import value",
+        "from .. import top, errors",
+        "def later():\n    from toy.top import value",
+        "class Later:\n    def later(self):\n        from .. import top",
+    ],
+)
+def test_a_forbidden_import_is_reported(tmp_path: Path, line: str) -> None:
+    files = {
+        "__init__": "from toy.top import value",
+        "errors": "",
+        "top": "from toy.low.part import x\nfrom .errors import E\nimport json, toyota",
+        "low.__init__": "from . import part\nfrom .part import x",
+        "low.part": f"from ..errors import E\n{line}\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / "toy" / f"{name.replace('.', '/')}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    table = {"__init__": "*", "errors": "", "top": "low.*", "low.*": "low.*"}
+
+    reports = forbidden_imports(tmp_path / "toy", table)
+
+    assert len(reports) == 1
+    assert re.fullmatch(r"low\.part, line \d: imports (top|__init__)", reports[0])
+    assert forbidden_imports(tmp_path / "toy", table | {"low.part": "*"}) == []
+    del table["top"]
+    assert "top is not in the table" in forbidden_imports(tmp_path / "toy", table)
+
+
+# --- what an import brings with it ----------------------------------------------------------------
+
+
+def loaded_by(statement: str, names: Iterable[str]) -> list[str]:
+    """Those of `names` that are loaded once a new interpreter has run the statement."""
+    code = f"{statement}\nimport sys\nprint(*sys.modules, sep='\\n')"
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    return sorted(set(names) & set(run.stdout.split()))
+
+
+def test_import_loads_no_framework() -> None:
+    assert loaded_by("import normscope", LAZY | {"typer", "rich"}) == []
+
+
+def test_command_line_loads_no_framework() -> None:
+    assert loaded_by("import normscope.cli", LAZY) == []
+
+
+def test_a_loaded_framework_is_noticed() -> None:
+    assert loaded_by("import normscope; import h5py", LAZY) == ["h5py"]
+
+
+# --- public names ---------------------------------------------------------------------------------
+
+
+def undocumented(namespace: object, names: Iterable[str]) -> list[str]:
+    """Public names without a docstring, and public functions without an example in it."""
+    wrong = []
+    for name in sorted(names):
+        value = getattr(namespace, name)
+        text = inspect.getdoc(value) or ""
+        # An instance shows the docstring of its class, a subclass that of its base: not its own.
+        inherited = not (inspect.isclass(value) or inspect.isroutine(value)) or (
+            inspect.isclass(value) and "__doc__" in vars(value) and value.__doc__ is None
+        )
+        if not text or inherited:
+            wrong.append(f"{name} has no docstring")
+        elif inspect.isfunction(value) and not re.search(r"^\s*(>>> |Examples?:)", text, re.M):
+            wrong.append(f"{name} has no example")
+    return wrong
+
+
+def test_public_names_are_those_listed() -> None:
+    assert set(normscope.__all__) == PUBLIC
+    assert len(normscope.__all__) == len(PUBLIC)
+
+
+def test_public_names_are_documented() -> None:
+    assert undocumented(normscope, normscope.__all__) == []
+
+
+def test_a_missing_docstring_is_noticed() -> None:
+    def bare() -> None: ...
+
+    def told() -> None:
+        """Has a sentence."""
+
+    def shown() -> None:
+        """Has an example.
+
+        >>> 1 + 1
+        2
+        """
+
+    class Base:
+        """Has a sentence."""
+
+    class Derived(Base): ...
+
+    namespace = SimpleNamespace(bare=bare, told=told, shown=shown, Base=Base, Derived=Derived, n=1)
+
+    assert undocumented(namespace, vars(namespace)) == [
+        "Derived has no docstring",
+        "bare has no docstring",
+        "n has no docstring",
+        "told has no example",
+    ]
+
+
+# --- the repository -------------------------------------------------------------------------------
+
+MACHINE_PATH = re.compile(rb"(^|[^A-Za-z0-9_.])/(work|farm|root)/", re.M)
+
+
+def repository_files(root: Path) -> list[Path]:
+    """The files that git tracks or would add."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    run = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    files = [root / name for name in run.stdout.split("\0") if name]
+    return [path for path in files if path.is_file()]  # not those deleted a moment ago
+
+
+def with_machine_paths(files: Iterable[Path]) -> list[str]:
+    return [
+        f"{path}: {match[0].decode(errors='replace')!r}"
+        for path in files
+        if (match := MACHINE_PATH.search(path.read_bytes()))
+    ]
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="an unpacked sdist is no git checkout")
+def test_no_file_names_a_path_of_one_machine() -> None:
+    files = repository_files(ROOT)
+    assert Path(__file__) in files
+    assert with_machine_paths(files) == []
+
+
+@pytest.mark.parametrize("before", ["", "see ", '"', "x = 1\n", "file:/"])
+@pytest.mark.parametrize("folder", ["work", "farm", "root"])
+def test_a_machine_path_is_noticed(tmp_path: Path, before: str, folder: str) -> None:
+    bad, good = tmp_path / "bad.md", tmp_path / "good.md"
+    bad.write_text(f"{before}/{folder}/main/x.py")
+    good.write_text(f"src/{folder}/x.py and ../{folder}/x.py, {folder}/x.py, /{folder}s/x.py")
+    assert [report.split(":")[0] for report in with_machine_paths([bad, good])] == [str(bad)]

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from normscope import DtypeError, NormSpec, ShapeError, SpecError, normalize, reference, spec
+
+RNG = np.random.default_rng(3)
+X = RNG.normal(1, 2, (4, 6, 5, 3)).astype(np.float32)
+INSTANCE = spec("b c [s...]", scale="c", bias="c")
+SCALE, BIAS = RNG.normal(size=6), RNG.normal(size=6)
+
+
+def expected(x: np.ndarray) -> np.ndarray:
+    return reference(x, INSTANCE, scale=SCALE, bias=BIAS)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, ml_dtypes.bfloat16])
+def test_every_float_dtype_is_rounded_once(dtype: type) -> None:
+    x = X.astype(dtype)
+    y = normalize(x, INSTANCE, scale=SCALE, bias=BIAS)
+    assert y.dtype == x.dtype
+    np.testing.assert_array_equal(
+        y.astype(np.float64),
+        expected(x).astype(dtype).astype(np.float64)
+        if dtype is not np.float64
+        else normalize(x, INSTANCE, scale=SCALE, bias=BIAS),
+    )
+
+
+LAYOUTS = {
+    "transposed": lambda a: np.ascontiguousarray(a.T).T,
+    "fortran": np.asfortranarray,
+    "sliced": lambda a: np.repeat(a, 2, axis=3)[..., ::2],
+    "negative strides": lambda a: a[:, ::-1, :, ::-1].copy()[:, ::-1, :, ::-1],
+    "unaligned": lambda a: (
+        np.frombuffer(b"\0" + a.tobytes(), np.uint8)[1:].view(a.dtype).reshape(a.shape)
+    ),
+    "big endian": lambda a: a.astype(">f4"),
+}
+
+
+@pytest.mark.parametrize("change", LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_every_memory_layout(change) -> None:  # type: ignore[no-untyped-def]
+    x = change(X)
+    before = x.copy()
+    y = normalize(x, INSTANCE, scale=SCALE, bias=BIAS)
+    np.testing.assert_allclose(y, expected(X), rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(x, before)
+    assert y.dtype == x.dtype
+
+
+def test_read_only_and_broadcast_input() -> None:
+    x = np.broadcast_to(X[:1], X.shape)
+    np.testing.assert_allclose(
+        normalize(x, INSTANCE, scale=SCALE, bias=BIAS), expected(x), rtol=1e-6, atol=1e-6
+    )
+    assert not x.flags.writeable
+
+
+def test_memory_order_is_kept() -> None:
+    assert normalize(np.asfortranarray(X), INSTANCE).flags.f_contiguous
+    assert normalize(X, INSTANCE).flags.c_contiguous
+
+
+def test_out_may_be_the_input() -> None:
+    x = X.copy()
+    assert normalize(x, INSTANCE, scale=SCALE, bias=BIAS, out=x) is x
+    np.testing.assert_allclose(x, expected(X), rtol=1e-6, atol=1e-6)
+
+
+def test_out_may_overlap_the_input() -> None:
+    memory = np.concatenate([X.ravel(), np.zeros(7, np.float32)])
+    x, out = memory[: X.size].reshape(X.shape), memory[7:].reshape(X.shape)
+    wanted = expected(x)
+    np.testing.assert_allclose(
+        normalize(x, INSTANCE, scale=SCALE, bias=BIAS, out=out), wanted, rtol=1e-6, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    "out",
+    [np.zeros(3, np.float32), np.zeros(X.shape), [1.0], np.broadcast_to(np.float32(0), X.shape)],
+)
+def test_an_unfit_out_is_refused_before_anything_is_written(out: object) -> None:
+    with pytest.raises(SpecError, match="out"):
+        normalize(X, INSTANCE, out=out)  # type: ignore[arg-type]
+
+
+def test_statistics_are_returned_one_per_set() -> None:
+    y, stats = normalize(X, INSTANCE, return_stats=True)
+    assert stats.mean.shape == stats.var.shape == stats.rstd.shape == (4, 6)
+    np.testing.assert_allclose(stats.mean, X.mean((2, 3)), rtol=1e-5)
+    np.testing.assert_allclose(stats.var, X.var((2, 3)), rtol=1e-5)
+    again = normalize(X, INSTANCE, mean=stats.mean, var=stats.var)
+    np.testing.assert_allclose(again, y, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        (X.astype(int), "int64"),
+        (X.astype(np.uint8), "uint8"),
+        (X > 0, "bool"),
+        (X.astype(complex), "complex128"),
+        (X.astype(object), "object"),
+        (X.astype(str), "dtype <U"),
+        (X.astype(np.longdouble), "longdouble|float128"),
+        (X.tolist(), "a list"),
+        (None, "NoneType"),
+        (3.0, "a float"),
+        (np.ma.masked_array(X), "masked array"),
+        (np.zeros(X.shape, [("a", "f4")]), "dtype"),
+        (np.zeros(X.shape, "M8[s]"), "dtype"),
+    ],
+)
+def test_what_cannot_be_normalized_is_refused(x: object, said: str) -> None:
+    with pytest.raises(DtypeError, match=said):
+        normalize(x, INSTANCE)  # type: ignore[arg-type]
+
+
+def test_shapes_outside_the_contract() -> None:
+    with pytest.raises(ShapeError, match='pattern "b \\[c\\]" has 2 axes, the shape has 4'):
+        normalize(X, "b [c]")
+    with pytest.raises(ShapeError, match="holds no value"):
+        normalize(X[:, :, :0], INSTANCE)
+    with pytest.raises(ShapeError, match="ddof=1 divides by 0"):
+        normalize(X[:, :, :1, :1], NormSpec("b c [h w]", ddof=1))
+
+
+def test_an_empty_batch_gives_an_empty_result() -> None:
+    assert normalize(X[:0], INSTANCE).shape == (0, 6, 5, 3)
+    with pytest.raises(ShapeError, match="holds no value"):
+        normalize(X[:0], "[b] c h w")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"scale": np.ones(5)},
+        {"scale": np.ones((6, 1))},
+        {"scale": 1.0},
+        {"bias": np.ones((2, 3))},
+        {"mean": np.zeros(24), "var": np.ones(23)},
+        {"mask": np.ones((3, 1, 1, 1), bool)},
+    ],
+)
+def test_parameters_of_another_shape_are_refused(arguments: dict) -> None:
+    with pytest.raises(ShapeError):
+        normalize(X, INSTANCE, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"mean": np.zeros(24)}, SpecError),
+        ({"var": np.zeros(24)}, SpecError),
+        ({"mean": np.zeros(24), "var": -np.ones(24)}, SpecError),
+        ({"mask": np.ones(X.shape)}, DtypeError),
+        ({"scale": np.array(["a"] * 6)}, DtypeError),
+        ({"scale": np.ones(6, complex)}, DtypeError),
+        ({"eps": 1e-3}, SpecError),
+    ],
+)
+def test_contradictions_are_refused(arguments: dict, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        normalize(X, INSTANCE, **arguments)
+
+
+def test_a_parameter_that_the_spec_does_not_have_is_refused() -> None:
+    with pytest.raises(SpecError, match="the spec has no scale"):
+        normalize(X, spec("b c [s...]"), scale=SCALE)
+
+
+def test_a_bare_pattern_has_its_parameters_along_c() -> None:
+    wanted = reference(X, spec("b (g [c]) [s...]", g=2, scale="g c"), scale=SCALE)
+    np.testing.assert_allclose(
+        normalize(X, "b (g [c]) [s...]", g=2, scale=SCALE), wanted, rtol=1e-6, atol=1e-6
+    )
+    with pytest.raises(SpecError, match="no axis called c"):
+        normalize(X, "b d [s...]", scale=SCALE)
+
+
+def test_nan_and_infinity_stay_in_their_set() -> None:
+    x = X.copy()
+    x[0, 0, 0, 0], x[1, 2, 3, 1] = np.nan, np.inf
+    y = normalize(x, INSTANCE)
+    touched = np.isnan(y).any((2, 3))
+    assert touched[0, 0]
+    assert touched[1, 2]
+    assert touched.sum() == 2
+    np.testing.assert_array_equal(y[2:], normalize(X[2:], INSTANCE))
+
+
+@pytest.mark.parametrize("size", [1e-320, 1e-200, 1e-30, 1.0, 1e30, 1e200, 1.7e308])
+@pytest.mark.parametrize("eps", [0.0, 1e-5])
+def test_no_magnitude_overflows(size: float, eps: float) -> None:
+    x = np.array([[-1.0, 0.5, 0.5, 0.0]]) * size
+    units = x / size if size > 1e-310 else x * 1e20 / (size * 1e20)
+    exact = (units - units.mean()) / units.std()
+    shrink = size * units.std() / np.hypot(size * units.std(), np.sqrt(eps))
+    np.testing.assert_allclose(normalize(x, "b [c]", eps=eps), exact * shrink, rtol=1e-3)
+
+
+def test_float16_near_its_largest_value() -> None:
+    x = np.array([[60000.0, -60000.0, 30000.0, 0.0]], np.float16)
+    np.testing.assert_allclose(
+        normalize(x, "b [c]"), reference(x, spec("b [c]")), rtol=1e-3, atol=1e-3
+    )
+
+
+def test_a_large_mean_loses_nothing() -> None:
+    x = (np.array([[40000.0, 40001, 40002, 40003]])).astype(np.float32)
+    np.testing.assert_allclose(
+        normalize(x, "b [c]"), [[-1.3416355, -0.4472118, 0.4472118, 1.3416355]], rtol=1e-6
+    )
+
+
+def test_constant_input_gives_exactly_the_bias() -> None:
+    x = np.full((4, 6, 5, 3), 0.1, np.float32)
+    y = normalize(x, INSTANCE, scale=SCALE, bias=BIAS)
+    np.testing.assert_array_equal(
+        y, np.broadcast_to(BIAS.astype(np.float32)[:, None, None], y.shape)
+    )
+
+
+def test_a_set_without_any_counted_value_is_the_bias() -> None:
+    mask = np.ones(X.shape, bool)
+    mask[0, 1] = False
+    y = normalize(X, INSTANCE, scale=SCALE, bias=BIAS, mask=mask)
+    np.testing.assert_array_equal(y[0, 1], np.full((5, 3), BIAS[1], np.float32))
+
+
+def test_a_subclass_comes_back_as_an_array() -> None:
+    class Own(np.ndarray):
+        pass
+
+    y = normalize(np.eye(3).view(Own), "b [c]")
+    assert type(y) is np.ndarray
