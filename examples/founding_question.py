@@ -61,9 +61,9 @@ def what_is_normalized(report: ns.Audit) -> list[str]:
 def why_not_all_of_x() -> list[str]:
     coded = ns.preset("keras1.BatchNormalization", mode=1, axes="b c h w")
     everything = ns.spec("[b c h w]", eps=coded.eps, eps_outside=coded.eps_outside)
-    x = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=SHAPE)
     disturbed = x.copy()
-    disturbed[0, 3, 5, 7] += 1
+    disturbed[0, 3, 5, 7] = 1000
 
     def changed(spec: ns.NormSpec) -> np.ndarray:
         return np.argwhere(ns.normalize(x, spec) != ns.normalize(disturbed, spec))
@@ -73,8 +73,8 @@ def why_not_all_of_x() -> list[str]:
     return [
         "Is it the mean over all of x, as the author first read it?",
         "  No: axis=-1 is the last axis alone, not all of them. Change one pixel of one channel of",
-        f"  one sample: {len(row)} outputs change, those of its row. Were it the mean over all of x,",
-        f"  {len(whole):,} of {x.size:,} would change, in all samples.",
+        f"  one sample: {len(row)} outputs change, those of its row. Were it the mean over all of",
+        f"  x, {len(whole):,} of {x.size:,} would change, in all samples.",
         "  Axis 1 would have been the channels: in this file 'th' ordering is (batch, channels,",
         '  rows, columns). Over them it reads "b [c] h w".',
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,19 @@ def keras1_golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(DATA / "keras1.zip") as archive:
         archive.extractall(folder)
     return folder
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-snapshots", action="store_true", help="write snapshots anew")
+
+
+@pytest.fixture
+def snapshot(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
+    """Compare a text with a file of the repository, or write it with --write-snapshots."""
+
+    def compare(path: Path, text: str) -> None:
+        if request.config.getoption("--write-snapshots"):
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8")
+
+    return compare

@@ -9,10 +9,10 @@ import sys
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from strategies import cases, specs
 
 from normscope import NormSpec, explain, preset, reference, spec
 from normscope.keras_code import NOT_ON_TORCH, keras_layer
+from strategies import cases, specs
 
 CASES = [
     ("b [c h w]", "c"),
@@ -39,7 +39,7 @@ def run(code: str, x: np.ndarray, scale: np.ndarray | None, bias: np.ndarray | N
     import keras
 
     call = "(x, training=True)"
-    layer = eval(code.removesuffix(call), {"keras": keras})  # noqa: S307
+    layer = eval(code.removesuffix(call), {"keras": keras})
     layer.build(x.shape)
     for name, values in (("gamma", scale), ("scale", scale), ("beta", bias)):
         own = getattr(layer, name, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -185,9 +186,12 @@ def main() -> None:
 
 
 def _shape(text: str) -> tuple[int | None, ...]:
-    """`8,128,any` as a tuple."""
-    words = text.strip("()[] ").replace(" ", ",").split(",")
-    return tuple(_length(word.strip(), text) for word in words if word.strip())
+    """`8,128,any`, also in parentheses or with spaces, as a tuple."""
+    inner = text.strip()
+    if inner[:1] + inner[-1:] in ("()", "[]"):
+        inner = inner[1:-1].strip()
+    words = re.split(r"\s*,\s*|\s+", inner.removesuffix(","))
+    return () if words == [""] else tuple(_length(word, text) for word in words)
 
 
 def _length(word: str, text: str) -> int | None:

@@ -37,6 +37,9 @@ class Declaration:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
+MAX_LENGTH = 500
+"""The longest expression that names a layer."""
+
 KERAS1_MODE_1_WORDS = "sample-wise normalization. This mode assumes a 2D input."
 
 
@@ -176,6 +179,8 @@ def _full_name(name: str, arguments: Mapping[str, Any]) -> str:
 
 def _call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
     """`name(1, key=2)` taken apart; only literals, so that nothing in it is run."""
+    if len(text) > MAX_LENGTH:
+        raise _not_a_layer(text)
     try:
         node = ast.parse(text.strip(), mode="eval").body
         function = node.func if isinstance(node, ast.Call) else node
@@ -184,10 +189,21 @@ def _call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
         arguments = {keyword.arg: ast.literal_eval(keyword.value) for keyword in named}
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         raise _not_a_layer(text) from None
-    name = ast.unparse(function)
-    if None in arguments or not all(part.isidentifier() for part in name.split(".")):
+    name = _dotted(function)
+    if None in arguments or name is None:
         raise _not_a_layer(text)
     return name, positional, {str(key): value for key, value in arguments.items()}
+
+
+def _dotted(node: ast.expr) -> str | None:
+    """`torch.nn.GroupNorm` as text; None for anything but names and dots."""
+    match node:
+        case ast.Name(name):
+            return name
+        case ast.Attribute(value, name):
+            before = _dotted(value)
+            return None if before is None else f"{before}.{name}"
+    return None
 
 
 def _not_a_layer(text: str) -> SpecError:

@@ -26,8 +26,7 @@ class KerasLayer:
 
 
 NOT_ON_TORCH = (
-    "not with the torch backend: Keras 3.15 there normalizes the last axis, or the last ones, "
-    "whatever axis= says"
+    "not with the torch backend: there Keras 3.15 normalizes the last axes, whatever axis= says"
 )
 
 

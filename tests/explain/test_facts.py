@@ -7,10 +7,10 @@ import re
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings, strategies as st
-from strategies import Case, cases
 
 from normscope import NormSpec, explain, normalize, reference
 from normscope.explain import Explanation
+from strategies import Case, cases
 
 
 @given(st.data())

@@ -130,7 +130,7 @@ def _per_sample(facts: Facts) -> str:
 
 
 def _sight(facts: Facts) -> Iterator[str]:
-    names = [f"{axis.label} {_ROLES.get(axis.role, '')}".rstrip() for axis in facts.axes]
+    names = [f"{axis.label} {_meaning(axis)}".rstrip() for axis in facts.axes]
     width = max(map(len, names), default=0)
     for name, axis in zip(names, facts.axes, strict=True):
         size = "any" if axis.size is None else f"{axis.size:,}"
@@ -139,6 +139,12 @@ def _sight(facts: Facts) -> Iterator[str]:
 
 
 _ROLES = {Role.SAMPLE: "(samples)", Role.CHANNEL: "(channels)"}
+
+_LETTERS = {"h": "(height)", "w": "(width)", "t": "(time)"}
+
+
+def _meaning(axis: AxisFact) -> str:
+    return _ROLES.get(axis.role) or _LETTERS.get(axis.label, "")
 
 
 def _sees(axis: AxisFact) -> str:

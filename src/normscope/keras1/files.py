@@ -33,7 +33,7 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGIC = b"PK\x03\x04"
 MAX_JSON_BYTES = 8 * 2**20  # a thousand layers are about half a MiB
 MAX_JSON_DEPTH = 100
-MAX_NAMES = 20_000
+MAX_NAMES = 10_000
 MAX_NAME_BYTES = 1_000
 MAX_UNPACKED = 500_000  # records of an HDF5 file looked at one by one
 MAX_ARRAY_BYTES = 2**31
@@ -312,7 +312,9 @@ class _Hdf5:
 
     def _attribute_messages(self, header: int) -> Iterator[int]:
         """The attributes in an object header, which is blocks of messages: type, size, flags, data.
-        Type 12 is an attribute, type 16 leads to a further block. Version 2 has a signature."""
+
+        Type 12 is an attribute, type 16 leads to a further block. Version 2 has a signature.
+        """
         if self.data[header : header + 4] == b"OHDR":
             (flags,) = self._unpack("<B", header + 5)
             start = header + 6 + (16 if flags & 32 else 0) + (4 if flags & 16 else 0)
@@ -342,9 +344,11 @@ class _Hdf5:
         return struct.unpack_from(form, self.data, position)
 
     def _heap(self, address: int) -> dict[int, tuple[int, int]]:
-        """Begin and size of each object in a global heap: `GCOL`, version 1, the size of the heap,
-        and for each object its index (2 bytes; free space, index 0, is last), 6 bytes, its size (8
-        bytes) and its data, padded to 8 bytes."""
+        """Begin and size of each object in a global heap.
+
+        A heap is `GCOL`, version 1, its size, and for each object an index (2 bytes; index 0 is
+        free space and last), 6 bytes, the size (8 bytes) and the data, padded to 8 bytes.
+        """
         if address in self.heaps:
             return self.heaps[address]
         objects: dict[int, tuple[int, int]] = {}

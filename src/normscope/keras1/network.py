@@ -8,6 +8,7 @@ from it: the network is built again with what was learned, until nothing new is.
 from __future__ import annotations
 
 import reprlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
@@ -191,6 +192,7 @@ class _Builder:
         self.learned = learned
         self.calls: list[Call] = []
         self.ids: set[str] = set()
+        self.uses: Counter[str] = Counter()
         self.layers: dict[str, _Layer] = {}
         self.sequentials: dict[int, str] = {}
         self.applied = 0
@@ -457,10 +459,10 @@ class _Builder:
         known = self.layers.setdefault(path, layer)
         if (known.layer_class, known.config) != (layer.layer_class, layer.config):
             raise self.error(f"two different layers have the name {path!r}")
-        call_id, number = path, 1
-        while call_id in self.ids:
-            number += 1
-            call_id = f"{path}#{number}"
+        self.uses[path] += 1
+        call_id = path if self.uses[path] == 1 else f"{path}#{self.uses[path]}"
+        if call_id in self.ids:
+            raise self.error(f"layer {path!r} has the name of a call of another layer")
         self.ids.add(call_id)
         return call_id
 

@@ -71,16 +71,20 @@ expected an integer from 1 to 2147483647
     ordering: str | None = None
 
     def error(self, reason: str) -> ModelFileError:
+        """The error that names this layer."""
         return ModelFileError(self.file, f"layer {self.path!r} ({self.layer_class}): {reason}")
 
     def wrong(self, key: str, value: object, expected: str) -> ModelFileError:
+        """The error of a setting: which, what came, what was expected."""
         return self.error(f"{key} is {reprlib.repr(value)}, expected {expected}")
 
     def value(self, key: str, default: object = None) -> object:
+        """Any setting, unchecked."""
         value = self.config.get(key)
         return default if value is None else value
 
     def integer(self, key: str, default: int | None = None) -> int:
+        """A positive integer."""
         return self.as_integer(key, self.value(key, default))
 
     def per_axis(self, key: str, count: int, default: Sequence[int]) -> tuple[int, ...]:
@@ -90,12 +94,14 @@ expected an integer from 1 to 2147483647
         return self.as_integers(key, self.value(key, list(default)), count)
 
     def choice(self, key: str, choices: Sequence[str], default: str | None = None) -> str:
+        """One of some texts."""
         value = self.value(key, default)
         if not isinstance(value, str) or value not in choices:
             raise self.wrong(key, value, f"one of {', '.join(choices)}")
         return value
 
     def flag(self, key: str) -> bool:
+        """True or false; false if absent."""
         value = self.value(key, False)
         if not isinstance(value, bool):
             raise self.wrong(key, value, "true or false")
@@ -127,11 +133,13 @@ expected an integer from 1 to 2147483647
         return x.shape
 
     def as_integer(self, key: str, value: object, low: int = 1) -> int:
+        """Check a `value` that was found in the setting `key`."""
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= MAX_INTEGER:
             raise self.wrong(key, value, f"an integer from {low} to {MAX_INTEGER}")
         return value
 
     def as_integers(self, key: str, values: object, count: int, low: int = 1) -> tuple[int, ...]:
+        """Check a list of `count` integers that was found in the setting `key`."""
         if not isinstance(values, list) or len(values) != count:
             raise self.wrong(key, values, f"a list of {count} integers")
         return tuple(self.as_integer(key, value, low) for value in values)
@@ -166,6 +174,7 @@ def channel_axis(layer: Settings, x: Tensor, space: int) -> int | None:
 
 
 def space_axes(layer: Settings, x: Tensor, space: int) -> Axes | None:
+    """The names that the dim_ordering of a layer gives to its input and output."""
     channel = channel_axis(layer, x, space)
     if channel is None:
         return None

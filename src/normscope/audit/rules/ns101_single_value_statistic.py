@@ -1,15 +1,15 @@
 """NS101 single-value-statistic: a statistics set holds one value, or two.
 
-What it finds
+What it finds:
     A normalization whose statistics sets hold a single value: then x - mean is 0 and the output
     is the bias, whatever the input. With two values the output keeps only which of them is larger:
     it is +1 and -1.
 
-Why it matters
+Why it matters:
     The signal is erased while the loss still moves through the bias. Most frameworks do this
     silently, some raise an error in training only.
 
-How it is found
+How it is found:
     By counting the elements of a set for the shape at this place in the model. Sets that span a
     batch of unknown size are not judged.
 
@@ -17,7 +17,7 @@ Example:
     Layer normalization over an axis of length 1; group normalization with one channel per group
     after global pooling.
 
-Use instead
+Use instead:
     Normalize before pooling, or over more axes.
 
 References:
@@ -48,7 +48,7 @@ class SingleValueStatistic(Rule):
         )
         yield self.finding(
             site,
-            f"each statistics set of {site.train.pattern!r} holds {size} value"
+            f'each statistics set of "{site.train.pattern}" holds {size} value'
             f"{'s' if size == 2 else ''}, {consequence}",
             fix="normalize before the axes become this short, or share statistics over more axes",
             evidence={"set_size": size, "input_shape": list(site.input_shape or ())},

@@ -1,22 +1,22 @@
 """NS102 channel-axis-mismatch: statistics are kept per index of an axis that is not the channels.
 
-What it finds
+What it finds:
     A batch normalization that keeps one axis apart, fed by a layer that puts its channels on
     another axis: the default axis=-1 after a convolution with channels first, or axis=1 after one
     with channels last.
 
-Why it matters
+Why it matters:
     It normalizes per image column (or row, or frequency) over all channels. The network learns
     around it, the number of parameters depends on the image size, and artefacts appear later.
 
-How it is found
+How it is found:
     From the axis of the layer and the dimension ordering of the nearest layers upstream that make
     channels, looking through activations, merges, pooling and padding.
 
-Known limits
+Known limits:
     Keeping one frequency bin apart can be meant so in audio models: then ignore this rule there.
 
-Use instead
+Use instead:
     axis=1 with channels first, axis=-1 with channels last.
 
 References:

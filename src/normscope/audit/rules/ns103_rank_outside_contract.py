@@ -1,20 +1,20 @@
 """NS103 rank-outside-contract: the input has more axes than the layer is documented for.
 
-What it finds
+What it finds:
     A layer whose documentation promises something for inputs of one rank, used on another, which
     the layer accepts without a word. The founding case: Keras 1 BatchNormalization(mode=1),
     "sample-wise normalization. This mode assumes a 2D input", on feature maps.
 
-Why it matters
+Why it matters:
     The words of the documentation no longer say what is computed. Mode 1 always takes mean and
     variance over the last axis alone: with channels first that is one image row, with channels
     last the channels of one pixel, and in neither case the whole sample. Its learned scale and
     bias run along that axis too.
 
-How it is found
+How it is found:
     From the rank of the input at this place in the model and the documented contract.
 
-Use instead
+Use instead:
     The layer that says what you mean: over all features of a sample "b [c h w]", over each
     channel of a sample "b c [h w]", over the channels of each position "b [c] h w".
 

@@ -1,20 +1,20 @@
 """NS201 eps-below-dtype: eps is too small for the dtype that it is added in.
 
-What it finds
+What it finds:
     An eps that becomes 0 in the dtype of the computation, or that is smaller than its smallest
     normal number, so that it loses its digits or is flushed to 0.
 
-Why it matters
+Why it matters:
     A constant statistics set then gives 0/0 = NaN, or a huge factor. Padded rows, dead channels
     and fp16 export make such sets.
 
-How it is found
+How it is found:
     From eps and the dtype of the stored parameters (float32 where none are stored).
 
-Known limits
+Known limits:
     A runtime that computes statistics in float32 whatever the dtype of the input is safe.
 
-Use instead
+Use instead:
     An eps of at least 1e-4 in float16, or statistics in float32.
 
 References:
@@ -32,6 +32,10 @@ from normscope.audit.graph import ModelGraph, Site
 from normscope.audit.rule import Rule
 
 
+_LEAST = {"float16": 1e-4, "float32": 1e-6, "float64": 1e-12}
+"""What is safe: well above the smallest normal number, and small beside a variance of 1."""
+
+
 class EpsBelowDtype(Rule):
     code, name, since = "NS201", "eps-below-dtype", "0.1"
     severity = Severity.ERROR
@@ -44,14 +48,19 @@ class EpsBelowDtype(Rule):
         if eps >= smallest:
             return
         rounded = float(np.asarray(eps, np.float64).astype(site.dtype))
-        vanishes = rounded == 0
+        if eps == 0:
+            said = "there is no eps: a constant statistics set gives 0/0 (NaN)"
+        elif rounded == 0:
+            said = f"eps={eps:g} is 0 in {site.dtype}: a constant statistics set gives 0/0 (NaN)"
+        else:
+            said = (
+                f"eps={eps:g} is subnormal in {site.dtype}: where subnormal numbers are flushed, "
+                "a constant statistics set gives 0/0 (NaN)"
+            )
         yield self.finding(
             site,
-            f"eps={eps:g} "
-            + (f"is 0 in {site.dtype}" if vanishes else f"is subnormal in {site.dtype}")
-            + ": a constant statistics set gives "
-            + ("0/0 (NaN)" if vanishes else "0/0 (NaN) wherever subnormal numbers are flushed"),
-            fix=f"use an eps of {smallest:.1g} or more, or compute statistics in a wider dtype",
+            said,
+            fix=f"use an eps of at least {_LEAST.get(site.dtype, 1e-5):g} in {site.dtype}",
             evidence={"eps": eps, "dtype": site.dtype, "smallest_normal": smallest},
-            severity=Severity.ERROR if vanishes else Severity.WARNING,
+            severity=Severity.ERROR if rounded == 0 else Severity.WARNING,
         )

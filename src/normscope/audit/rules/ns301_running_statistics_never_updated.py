@@ -1,20 +1,20 @@
 """NS301 running-statistics-never-updated: the parameters are trained, the statistics are not.
 
-What it finds
+What it finds:
     Stored running statistics that are exactly the initial ones, mean 0 and variance 1, beside a
     scale or bias that is not the initial one.
 
-Why it matters
+Why it matters:
     Training uses batch statistics and looks perfect; inference then does not normalize at all.
 
-How it is found
+How it is found:
     By comparing the stored arrays with 0 and 1.
 
-Known limits
+Known limits:
     An untrained model holds initial parameters too and is not reported. Neither is a layer that
     was given a random scale and has never seen a batch, if its file holds no parameters.
 
-Use instead
+Use instead:
     Run the update operations in training; or re-estimate the statistics over some data.
 
 References:

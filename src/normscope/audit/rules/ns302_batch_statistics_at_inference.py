@@ -1,21 +1,21 @@
 """NS302 batch-statistics-at-inference: a prediction depends on the other samples of its batch.
 
-What it finds
+What it finds:
     A layer that takes its statistics from the batch at inference too: Keras 1
     BatchNormalization(mode=2), and any layer without running statistics whose statistics sets
     span the samples.
 
-Why it matters
+Why it matters:
     The same sample gets another prediction in another batch. A batch of one sample gives, for
     features without positions, the bias alone. Test sets sorted by class leak their labels.
 
-How it is found
+How it is found:
     From the inference mode that the layer's settings declare.
 
-Known limits
+Known limits:
     Meant so in some GANs, in style transfer and in test-time adaptation: then ignore this rule.
 
-Use instead
+Use instead:
     Running statistics (mode 0, today's BatchNormalization), or statistics within one sample.
 
 References:

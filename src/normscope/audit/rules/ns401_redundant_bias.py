@@ -1,21 +1,21 @@
 """NS401 redundant-bias: the normalization subtracts the bias that was just added.
 
-What it finds
+What it finds:
     A convolution or dense layer with a bias, followed only by normalizations that subtract a mean
     taken within one channel.
 
-Why it matters
+Why it matters:
     The bias has no effect, in training nor at inference: it costs memory and a pass over the data.
 
-How it is found
+How it is found:
     From the graph: every reader of the layer's output is a centred normalization whose statistics
     sets do not span channels. Before a layer norm, an RMS norm or a group norm over several
     channels the bias matters, and nothing is reported.
 
-Known limits
+Known limits:
     A stored bias goes into the running mean; drop both together.
 
-Use instead
+Use instead:
     bias=False.
 
 References:

@@ -1,16 +1,16 @@
 """NS501 keras-mode-removed: Keras 1 modes 1 and 2 have no argument in Keras 2 and 3.
 
-What it finds
+What it finds:
     A Keras 1 BatchNormalization with mode=1 or mode=2.
 
-Why it matters
+Why it matters:
     Keras 2 and 3 refuse the keyword. Whoever drops it "because then it runs" gets mode 0, another
     layer: over the batch, with running statistics.
 
-How it is found
+How it is found:
     From the stored configuration.
 
-Use instead
+Use instead:
     Mode 1 takes mean and variance over the last axis: LayerNormalization(axis=-1), but for the
     place of epsilon. Mode 2 is BatchNormalization called with training=True, also at inference.
 

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from normscope import cli
+
+ROOT = Path(__file__).parents[1]
+SEED = ROOT / "examples" / "seed_network_full_th.json"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["normscope", *arguments])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+def test_explain_text(run) -> None:  # type: ignore[no-untyped-def]
+    status, out, err = run("explain", "b [c]", "--shape", "2,3")
+    assert (status, err) == (0, "")
+    assert out.startswith('"b [c]" on (2, 3)\n')
+    assert "A statistics set is all of c, for one b: 3 values." in out
+
+
+@pytest.mark.parametrize(
+    "shape", ["8,128,56,56", "(8, 128, 56, 56)", "[8,128,56,56]", "8 128 56 56"]
+)
+def test_shapes_as_people_write_them(run, shape: str) -> None:  # type: ignore[no-untyped-def]
+    assert run("explain", "b c h [w]", "--shape", shape)[0] == 0
+
+
+def test_explain_json_has_every_fact(run) -> None:  # type: ignore[no-untyped-def]
+    status, out, _ = run(
+        "explain",
+        "BatchNormalization(mode=1)",
+        "--shape",
+        "any,128,56,56",
+        "--axes",
+        "b c h w",
+        "--format",
+        "json",
+    )
+    found = json.loads(out)
+    assert status == 0
+    assert found["spec"]["pattern"] == "b c h [w]"
+    assert found["statistics_sets"] == {"count": None, "per_sample": 7168, "size": 56}
+    assert found["contract"]["met"] is False
+    assert found["sample_independent"] == {"train": True, "infer": True}
+
+
+@pytest.mark.parametrize("form", ["svg", "html", "latex"])
+def test_other_formats_go_to_a_file(run, tmp_path: Path, form: str) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / f"one.{form}"
+    assert run("explain", "batch", "--shape", "8,5,5,4", "--format", form, "-o", str(path)) == (
+        0,
+        "",
+        "",
+    )
+    text = path.read_text(encoding="utf-8")
+    if form == "svg":
+        ElementTree.fromstring(text)
+    assert {"svg": "<svg", "html": "<!DOCTYPE html>", "latex": r"\frac"}[form] in text
+
+
+def test_size_by_option(run) -> None:  # type: ignore[no-untyped-def]
+    status, out, _ = run(
+        "explain", "b (g [c])", "--size", "g=4", "--shape", "2,8", "--format", "json"
+    )
+    assert status == 0
+    assert json.loads(out)["axes"][1]["word"] == "grouped 4"
+
+
+def test_audit_ends_with_1_if_there_are_findings(run) -> None:  # type: ignore[no-untyped-def]
+    status, out, err = run("audit", str(SEED))
+    assert (status, err) == (1, "")
+    assert "NS103 error rank-outside-contract" in out
+    assert len(out.splitlines()) < 40  # equal layers are said once: one screen
+
+
+def test_audit_ends_with_0_if_there_are_none(run) -> None:  # type: ignore[no-untyped-def]
+    status, out, _ = run("audit", str(SEED), "--ignore", "NS103", "--ignore", "keras-mode-removed")
+    assert status == 0
+    assert out.strip().endswith("8 normalization layers, no findings")
+
+
+def test_audit_selects_families(run) -> None:  # type: ignore[no-untyped-def]
+    found = json.loads(run("audit", str(SEED), "--select", "NS5", "--format", "json")[1])
+    assert {finding["code"] for finding in found["findings"]} == {"NS501"}
+
+
+@pytest.mark.parametrize("form", ["json", "html", "sarif", "text"])
+def test_audit_formats(run, tmp_path: Path, form: str) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "report"
+    assert run("audit", str(SEED), "--format", form, "-o", str(path)) == (1, "", "")
+    text = path.read_text(encoding="utf-8")
+    assert "rank-outside-contract" in text
+    if form in ("json", "sarif"):
+        json.loads(text)
+
+
+def test_rules_are_listed_and_explained(run) -> None:  # type: ignore[no-untyped-def]
+    status, out, _ = run("rules")
+    assert status == 0
+    assert len(out.splitlines()) == 8
+    for code in ("NS103", "rank-outside-contract", "ns103"):
+        assert "The founding case" in run("rules", code)[1]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["rules", "NS999"],
+        ["audit", str(SEED), "--select", "NS999"],
+        ["audit", str(SEED), "--ignore", "nonsense"],
+        ["audit", str(SEED), "-o", "/nonexistent/folder/report"],
+        ["audit", "no such file.h5"],
+        ["audit", str(ROOT)],
+        ["audit", str(ROOT / "pyproject.toml")],
+        ["explain", "b [c]", "--shape", "2,3,4"],
+        ["explain", "b (g [c])", "--size", "g", "--shape", "2,8"],
+        ["explain", "b (g [c])", "--size", "g=x", "--shape", "2,8"],
+        ["explain", "b (g [c])", "--size", "h=2", "--shape", "2,8"],
+        ["explain", "b [c]", "--shape", "2,3", "--axes", "b"],
+        ["explain", "torch.LayerNorm(3)", "--shape", "2,3", "--size", "c=3"],
+    ],
+)
+def test_what_cannot_be_used_is_one_message_and_status_2(run, arguments: list[str]) -> None:  # type: ignore[no-untyped-def]
+    status, out, err = run(*arguments)
+    assert status == 2
+    assert out == ""
+    assert err.startswith("normscope: ")
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("command", ["explain", "audit", "rules"])
+def test_help_teaches_by_example(run, command: str) -> None:  # type: ignore[no-untyped-def]
+    out = run(command, "--help")[1]
+    assert f"normscope {command}" in out.split("Examples")[1]
+
+
+def test_the_first_answer_is_quick() -> None:
+    """A limit against a framework imported by accident, far above the usual 0.3 s."""
+    script = Path(sys.executable).with_name("normscope")
+    best = min(_seconds(script) for _ in range(3))
+    assert best < 2
+
+
+def _seconds(script: Path) -> float:
+    begin = time.perf_counter()
+    subprocess.run([script, "explain", "b [c]", "--shape", "2,3"], check=True, capture_output=True)
+    return time.perf_counter() - begin
