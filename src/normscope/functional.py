@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, overload
 
@@ -309,18 +310,18 @@ def _laid_along(layout: Layout, name: str, axes: tuple[int, ...], values: ArrayL
     array = np.asarray(values)
     if array.dtype.kind not in "fiub" and array.dtype.name not in _FLOATS:
         raise DtypeError(f"{name} has dtype {array.dtype}, not numbers")
-    shape = tuple(layout.known_sizes[i] for i in axes)
-    flat = (int(np.prod(shape)),)
-    if array.shape not in (shape, flat):
+    place = layout.place(axes)
+    flat = (math.prod(place.shape),)
+    if array.shape not in (place.shape, flat):
         called = " ".join(layout.axes[i].name for i in axes) or "no axis"
         raise ShapeError(
-            f"{name} has shape {array.shape}; along {called} it has {shape}"
-            + (f" or {flat}" if flat != shape else ""),
+            f"{name} has shape {array.shape}; along {called} it has {place.shape}"
+            + (f" or {flat}" if flat != place.shape else ""),
             layout.pattern.text,
             layout.shape,
         )
-    in_order = np.transpose(array.astype(np.float64).reshape(shape), np.argsort(axes))
-    return in_order.reshape([n if i in axes else 1 for i, n in enumerate(layout.known_sizes)])
+    values = array.astype(np.float64).reshape(place.shape)
+    return np.transpose(values, place.order).reshape(place.broadcast)
 
 
 def _mask(mask: ArrayLike | None, layout: Layout) -> NDArray[np.bool_] | None:

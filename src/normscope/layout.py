@@ -38,6 +38,21 @@ class AtomicAxis:
 
 
 @dataclass(frozen=True)
+class Placement:
+    """How a parameter lies along an array: transposed by `order`, then reshaped to `broadcast`.
+
+    Attributes:
+        shape: of the parameter itself, its axes in the order in which they were named.
+        order: the transposition that brings them into the order of the array.
+        broadcast: the shape that then broadcasts against the array with its groups taken apart.
+    """
+
+    shape: tuple[int, ...]
+    order: tuple[int, ...]
+    broadcast: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Layout:
     """A pattern fitted to one shape.
 
@@ -97,6 +112,31 @@ class Layout:
             base = word if word == ANONYMOUS else word.removesuffix(ANONYMOUS)
             found += [i for i, axis in enumerate(self.axes) if axis.base == base]
         return tuple(found)
+
+    def place(self, axes: Sequence[int]) -> Placement:
+        """Where a parameter lies that varies along some atomic axes, in the order given.
+
+        >>> from normscope.pattern import parse
+        >>> layout = lay_out(parse("b [s...] (g [c])"), (None, 5, 5, 8), {"g": 4})
+        >>> layout.place(layout.named("c g"))
+        Placement(shape=(2, 4), order=(1, 0), broadcast=(1, 1, 1, 4, 2))
+
+        Raises:
+            ShapeError: the length of one of these axes is not known.
+        """
+        sizes = [self.axes[i].size for i in axes]
+        shape = tuple(size for size in sizes if size is not None)
+        if len(shape) < len(sizes):
+            names = " ".join(self.axes[i].name for i in axes)
+            raise ShapeError(
+                f"a parameter along {names} needs their lengths", self.pattern.text, self.shape
+            )
+        of = dict(zip(axes, shape, strict=True))
+        return Placement(
+            shape,
+            tuple(sorted(range(len(axes)), key=lambda n: axes[n])),
+            tuple(of.get(i, 1) for i in range(len(self.axes))),
+        )
 
     def parts(self, dim: int) -> tuple[AtomicAxis, ...]:
         """The atomic axes that make up axis `dim` of the array."""

@@ -522,7 +522,8 @@ def test_wrong_settings_are_refused(entry: Json, sizes: list[int], key: str) -> 
 
 
 def test_flags_are_true_or_false() -> None:
-    for value in ("x", 1, 10**400, [], {}):
+    wrong: list[object] = ["x", 1, 10**400, [], {}]
+    for value in wrong:
         lstm = layer("LSTM", output_dim=2, input_dim=2, return_sequences=value)
         assert "return_sequences is" in refusal(sequential(lstm))
 

@@ -112,10 +112,11 @@ def build_network(architecture: Config, path: str, ordering: str | None = None) 
         if not news:
             break
         learned |= news
-    calls = tuple(replace(call, is_output=call.id in outputs) for call in builder.calls)
+    ends = set(outputs)
+    calls = tuple(replace(call, is_output=call.id in ends) for call in builder.calls)
     class_name, config = str(architecture["class_name"]), architecture["config"]
     name = config.get("name") if isinstance(config, dict) else None
-    return Network(name if isinstance(name, str) else class_name, class_name, calls, outputs)
+    return Network(name if builder.is_name(name) else class_name, class_name, calls, outputs)
 
 
 # ----------------------------------------------------------------------------- layers as written

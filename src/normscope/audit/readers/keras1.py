@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,8 @@ def read_keras1(path: Path) -> ModelGraph:
     """
     file = read_model_file(path)
     network = build_network(file.architecture, path)
-    nodes = {call.id: _node(call) for call in network.calls}
+    calls = tuple(_with_wrapped(network.calls))
+    nodes = {call.id: _node(call) for call in calls}
     return ModelGraph(
         file=path.name,
         name=network.name,
@@ -85,10 +86,17 @@ def read_keras1(path: Path) -> ModelGraph:
         nodes=tuple(nodes.values()),
         sites=tuple(
             _site(call, nodes[call.id], file, path)
-            for call in network.calls
+            for call in calls
             if call.layer_class == "BatchNormalization"
         ),
     )
+
+
+def _with_wrapped(calls: Iterable[Call]) -> Iterator[Call]:
+    """The calls, those inside a TimeDistributed too, as they see one step."""
+    for call in calls:
+        yield call
+        yield from _with_wrapped(call.wrapped)
 
 
 def _node(call: Call) -> Node:
