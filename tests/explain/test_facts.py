@@ -120,6 +120,16 @@ def test_parameters_vary_along_the_axes_that_are_stated(data: st.DataObject) -> 
         assert len(np.unique(seen)) == fact.count
 
 
+@given(st.data())
+@settings(max_examples=60)
+def test_unknown_sizes_are_written_in_words(data: st.DataObject) -> None:
+    case = data.draw(cases(max_size=3))
+    unknown = data.draw(st.lists(st.sampled_from(range(len(case.shape))), max_size=2))
+    shape = tuple(None if dim in unknown else size for dim, size in enumerate(case.shape))
+    text = str(explain(case.pattern, shape, sizes=case.sizes))
+    assert not re.search(r"\bNone\b|(?<!\w)_\d|object at|\?", text), text
+
+
 @pytest.mark.parametrize("mode", ["train", "infer"])
 def test_sample_independence_by_mode(mode: str) -> None:
     found = explain("torch.BatchNorm2d(6)", (4, 6, 5, 3)).to_dict()["sample_independent"]

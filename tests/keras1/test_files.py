@@ -16,12 +16,12 @@ import pytest
 
 from normscope.errors import ModelFileError
 from normscope.keras1.files import (
-    MAX_JSON_BYTES,
     ModelFile,
     read_arrays,
     read_model_file,
     weights_entry,
 )
+from normscope.keras1.hdf5 import MAX_TEXT_BYTES
 from normscope.keras1.network import build_network
 
 DENSE = {"class_name": "Dense", "config": {"name": "d", "output_dim": 3, "input_dim": 2}}
@@ -236,7 +236,7 @@ TEXTS = {
     "deep objects": b'{"a":' * 5_000 + b"1" + b"}" * 5_000,
     "101 deep": b'{"class_name": "Model", "config": ' + b"[" * 100 + b"]" * 100 + b"}",
     "unclosed": b"[" * 100_000,
-    "too long": b" " * (MAX_JSON_BYTES + 1),
+    "too long": b" " * (MAX_TEXT_BYTES + 1),
     "a million layers": b'{"class_name":"Sequential","config":[' + b"{}," * 999_999 + b"{}]}",
     "pickle": b"\x80\x04\x95\x0b\x00\x00\x00",
 }
@@ -424,7 +424,7 @@ def config_is_empty(file: h5py.File) -> None:
 
 
 def config_is_too_long(file: h5py.File) -> None:
-    file.attrs["model_config"] = " " * (MAX_JSON_BYTES + 1)
+    file.attrs["model_config"] = " " * (MAX_TEXT_BYTES + 1)
 
 
 def external_link(file: h5py.File) -> None:

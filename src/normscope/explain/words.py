@@ -32,8 +32,8 @@ def sections(explanation: Explanation) -> tuple[Section, ...]:
     return tuple(
         Section(title, tuple(lines), detail)
         for title, lines, detail in (
-            ("Statistics", _statistics(layout, facts, explanation.labels), False),
-            ("Who sees whom", _sight(facts), False),
+            ("Statistics", _statistics(spec, layout, facts, explanation.labels), False),
+            ("Who sees whom", _sight(spec, facts), False),
             *([("Contract", _contract(explanation), False)] if broken else []),
             ("Formula", _formula(spec, facts), True),
             ("Learned", _learned(spec, facts), True),
@@ -76,14 +76,18 @@ def listed(words: Sequence[str]) -> str:
 # Statistics
 
 
-def _statistics(layout: Layout, facts: Facts, labels: Sequence[str]) -> Iterator[str]:
+def _statistics(
+    spec: NormSpec, layout: Layout, facts: Facts, labels: Sequence[str]
+) -> Iterator[str]:
     shared = [_called(layout.axes[i], layout, labels) for i in layout.shared]
     kept = [_called(layout.axes[i], layout, labels) for i in layout.kept]
     within = f"for one {_each(kept)}" if kept else "the whole array"
     along = f"all of {listed(shared)}" if shared else "one element"
-    yield f"A statistics set is {along}, {within}: {_set_size(layout, facts)}."
-    yield f"{_number_of_sets(layout, facts)} in all{_per_sample(facts)}."
-    if facts.set_size == 1:
+    size = _amount(layout, layout.shared, facts.set_size, "value", labels)
+    number_of_sets = _amount(layout, layout.kept, facts.num_sets, "statistics set", labels)
+    yield f"A statistics set is {along}, {within}: {size}."
+    yield f"{number_of_sets} in all{_per_sample(facts)}."
+    if facts.set_size == 1 and spec.center:
         yield "With a single value per set nothing is left of the input but the bias."
 
 
@@ -96,26 +100,18 @@ def _each(names: Sequence[str]) -> str:
     return listed([names[0], *(f"one {name}" for name in names[1:])])
 
 
-def _set_size(layout: Layout, facts: Facts) -> str:
-    return f"{_product(layout, layout.shared, facts.set_size)} {_values(facts.set_size)}"
-
-
-def _values(size: Size) -> str:
-    return "value" if size == 1 else "values"
-
-
-def _number_of_sets(layout: Layout, facts: Facts) -> str:
-    noun = "statistics set" if facts.num_sets == 1 else "statistics sets"
-    return f"{_product(layout, layout.kept, facts.num_sets)} {noun}"
-
-
-def _product(layout: Layout, axes: Sequence[int], total: Size) -> str:
-    """A product and its factors: `12 (3 × 4)`; where a size is not known, `b × 4`."""
+def _amount(
+    layout: Layout, axes: Sequence[int], total: Size, noun: str, labels: Sequence[str]
+) -> str:
+    """A product, its factors and its noun: `12 (3 × 4) values`, `b × 4 values`."""
     factors = [layout.axes[i] for i in axes]
-    spelt = " × ".join(axis.name if axis.size is None else f"{axis.size:,}" for axis in factors)
+    spelt = " × ".join(
+        _called(axis, layout, labels) if axis.size is None else f"{axis.size:,}" for axis in factors
+    )
     if total is None:
-        return spelt
-    return f"{total:,}" + (f" ({spelt})" if len(factors) > 1 else "")
+        return f"{spelt} {noun}s" if len(factors) > 1 else f"one {noun} per index of {spelt}"
+    plural = "" if total == 1 else "s"
+    return f"{total:,}" + (f" ({spelt})" if len(factors) > 1 else "") + f" {noun}{plural}"
 
 
 def _per_sample(facts: Facts) -> str:
@@ -123,19 +119,21 @@ def _per_sample(facts: Facts) -> str:
         return ""
     if not facts.sample_axis.independent:
         return ", each over all samples of the batch" if facts.sample_axis.word == "shared" else ""
-    return f", {number(facts.sets_per_sample)} per sample"
+    if facts.sets_per_sample is None:
+        return ""
+    return f", {facts.sets_per_sample:,} per sample"
 
 
 # Who sees whom
 
 
-def _sight(facts: Facts) -> Iterator[str]:
+def _sight(spec: NormSpec, facts: Facts) -> Iterator[str]:
     names = [f"{axis.label} {_meaning(axis)}".rstrip() for axis in facts.axes]
     width = max(map(len, names), default=0)
     for name, axis in zip(names, facts.axes, strict=True):
         size = "any" if axis.size is None else f"{axis.size:,}"
         yield f"{name:{width}}  {size:>6}  {axis.word:14} {_sees(axis)}"
-    yield _samples(facts)
+    yield _samples(spec, facts)
 
 
 _ROLES = {Role.SAMPLE: "(samples)", Role.CHANNEL: "(channels)"}
@@ -155,16 +153,20 @@ def _sees(axis: AxisFact) -> str:
     if axis.word.startswith("grouped"):
         return f"neighbours in the same of {axis.word.split()[1]} groups see each other"
     if axis.word.startswith("interleaved"):
-        return f"every {axis.word.split()[1]}th sees each other"
+        return f"those see each other whose index is the same modulo {axis.word.split()[1]}"
     return f"some along {axis.label} see each other, by the parts of the pattern"
 
 
-def _samples(facts: Facts) -> str:
+def _samples(spec: NormSpec, facts: Facts) -> str:
     if facts.sample_axis is None:
         return "No axis is known to count samples; name the axes to learn more."
     if facts.sample_independent:
         return "Each sample is normalized independently of the others."
-    return "A sample's output depends on the other samples of its batch."
+    if spec.running:
+        return (
+            "A sample's output depends on the others of its batch: in training, not at inference."
+        )
+    return "A sample's output depends on the other samples of its batch, at inference too."
 
 
 # Formula

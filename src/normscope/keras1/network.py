@@ -15,12 +15,9 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TypeAlias, TypeGuard
 
 from normscope.errors import ModelFileError
+from normscope.keras1.settings import UNKNOWN, Axes, Settings, Tensor
 from normscope.keras1.shapes import (
     RULES,
-    UNKNOWN,
-    Axes,
-    Settings,
-    Tensor,
     input_axes,
     output_of,
     time_axes,

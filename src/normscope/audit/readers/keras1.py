@@ -73,7 +73,7 @@ def read_keras1(path: Path) -> ModelGraph:
         ModelFileError: it cannot be read, or contradicts itself.
     """
     file = read_model_file(path)
-    network = build_network(file.architecture, path)
+    network = build_network(file.architecture, str(path))
     calls = tuple(_with_wrapped(network.calls))
     nodes = {call.id: _node(call) for call in calls}
     return ModelGraph(

@@ -1,0 +1,230 @@
+"""An HDF5 file from an untrusted source, read so that a damaged one does no harm."""
+
+from __future__ import annotations
+
+import math
+import mmap
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import takewhile
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from normscope.errors import ModelFileError
+
+MAX_TEXT_BYTES = 8 * 2**20  # the architecture of a thousand layers is about half a MiB
+MAX_NAMES = 10_000
+MAX_NAME_BYTES = 1_000
+MAX_UNPACKED = 500_000  # records of an HDF5 file looked at one by one
+MAX_ARRAY_BYTES = 2**31
+MAX_INFLATED_BYTES = 64 * 2**20
+
+
+class Hdf5:
+    """An open HDF5 file, read so that a damaged one costs neither time nor memory nor the process.
+
+    libhdf5 does the reading, with one exception. A text of variable length is looked up in the
+    bytes of the file, as libhdf5 (2.0.0, and before) may loop without end, allocate 4 GiB or crash
+    where a single bit of such a text or of its heap is wrong.
+    """
+
+    def __init__(self, path: str, file: h5py.File, data: mmap.mmap) -> None:
+        self.path = path
+        self.file = file
+        self.data = data
+        self.heaps: dict[int, dict[int, tuple[int, int]]] = {}
+        self.unpacked = 0
+        if file.id.get_create_plist().get_sizes() != (8, 8):
+            raise self.error("an HDF5 file whose addresses are not of 8 bytes")
+
+    def error(self, reason: str) -> ModelFileError:
+        """The error that names this file."""
+        return ModelFileError(self.path, reason)
+
+    def text(self, key: str) -> str | None:
+        """The text in an attribute of the root."""
+        if key not in self.file.attrs:
+            return None
+        texts = self._strings(self.file, key, 1, MAX_TEXT_BYTES)
+        return texts[0] if texts else ""
+
+    def all_names(self) -> dict[str, tuple[str, ...]]:
+        """The names of the weights of each top-level layer."""
+        weights: dict[str, tuple[str, ...]] = {}
+        group, total = self.weights_group(), 0
+        for layer in self.names(group, "layer_names"):
+            if layer in weights:
+                raise self.error(f"layer_names has {layer!r} twice")
+            weights[layer] = self.names(self.group(group, layer), "weight_names")
+            total += len(weights[layer])
+            if total > MAX_NAMES:
+                raise self.error(f"more than {MAX_NAMES} weights")
+        return weights
+
+    def names(self, group: h5py.Group, key: str) -> tuple[str, ...]:
+        """A list of names, in one attribute or, if too long for one, in `key0`, `key1`, ..."""
+        keys = [key]
+        if key not in group.attrs:
+            parts = (f"{key}{part}" for part in range(MAX_NAMES))
+            keys = list(takewhile(lambda part: part in group.attrs, parts))
+        names = [name for part in keys for name in self._strings(group, part)]
+        if not keys or not all(name.isprintable() for name in names):
+            raise self.error(f"{group.name!r} has no readable attribute {key}")
+        return tuple(names)
+
+    def weights_group(self) -> h5py.Group:
+        """The group that holds one group per layer."""
+        return self.group(self.file, "model_weights")
+
+    def group(self, parent: h5py.Group, name: str) -> h5py.Group:
+        """A group inside a group."""
+        found = self._member(parent, name)
+        if not isinstance(found, h5py.Group):
+            raise self.error(f"{name!r} in {parent.name!r} is not a group")
+        return found
+
+    def array(self, group: h5py.Group, name: str) -> npt.NDArray[np.generic]:
+        """An array of numbers inside a group, its size bounded before it is read."""
+        found = self._member(group, name)
+        where = f"{name!r} in {group.name!r}"
+        if not isinstance(found, h5py.Dataset) or found.dtype.kind not in "fiu":
+            raise self.error(f"{where} is not an array of numbers")
+        if found.is_virtual or found.external:
+            raise self.error(f"{where} is stored outside the file, which is not followed")
+        filtered = found.id.get_create_plist().get_nfilters() > 0
+        limit = MAX_INFLATED_BYTES if filtered else min(len(self.data), MAX_ARRAY_BYTES)
+        size = math.prod(found.shape or (0,)) * found.dtype.itemsize
+        if size > limit:
+            raise self.error(f"{where} claims {size} bytes, the most it can have is {limit}")
+        return np.asarray(found[()])
+
+    def _member(self, group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset:
+        """The object under `name`, each `/` of which is a sub-group, without following a link."""
+        found = group
+        for part in name.split("/"):
+            if not isinstance(found, h5py.Group) or not part or part not in found:
+                raise self.error(f"{group.name!r} has no member {name!r}")
+            if not isinstance(found.get(part, getlink=True), h5py.HardLink):
+                raise self.error(f"{name!r} in {group.name!r} is a link, which is not followed")
+            found = found[part]
+        return found
+
+    def _strings(
+        self, group: h5py.Group, key: str, most: int = MAX_NAMES, longest: int = MAX_NAME_BYTES
+    ) -> list[str]:
+        """The texts in an attribute, whichever of the ways of h5py 2 and 3 they are stored in."""
+        stored = group.attrs.get_id(key)
+        count = math.prod(stored.shape)
+        if count == 0:  # h5py 2 wrote an empty list as an array of float64
+            return []
+        kind = h5py.check_string_dtype(stored.dtype)
+        if (
+            kind is None
+            or count > most
+            or (kind.length or 0) > min(longest, MAX_TEXT_BYTES // count)
+        ):
+            raise self.error(f"the attribute {key} of {group.name!r} is too large, or not of texts")
+        if kind.length is None:
+            texts = self._variable_texts(group, key, count, longest)
+        else:
+            texts = np.ravel(group.attrs[key]).tolist()
+        return [text.decode("utf-8") for text in texts]
+
+    def _variable_texts(self, group: h5py.Group, key: str, count: int, longest: int) -> list[bytes]:
+        """An attribute of `count` texts of variable length: 4 bytes length, 8 heap, 4 index."""
+        start = self._attribute_data(h5py.h5o.get_info(group.id).addr, key.encode())
+        texts = []
+        for position in range(start, start + 16 * count, 16):
+            length, heap, index = self._unpack("<IQI", position)
+            begin, size = self._heap(heap).get(index, (0, 0))
+            if length > min(size, longest):
+                raise self.error(f"damaged HDF5 file: a text of the attribute {key} is not there")
+            texts.append(self.data[begin : begin + length])
+        return texts
+
+    def _attribute_data(self, header: int, key: bytes) -> int:
+        """Where the data of an attribute begin: after its name, its type and its shape."""
+        for message in self._attribute_messages(header):
+            form, shared, *sizes = self._unpack("<BBHHH", message)
+            name = message + (9 if form == 3 else 8)
+            if self.data[name : name + len(key) + 1] == key + b"\0" and not (form > 1 and shared):
+                return name + sum(_padded(size) if form == 1 else size for size in sizes)
+        raise self.error(f"its attribute {key.decode()} is stored in a way not known here")
+
+    def _attribute_messages(self, header: int) -> Iterator[int]:
+        """The attributes in an object header, which is blocks of messages: type, size, flags, data.
+
+        Type 12 is an attribute, type 16 leads to a further block. Version 2 has a signature.
+        """
+        if self.data[header : header + 4] == b"OHDR":
+            (flags,) = self._unpack("<B", header + 5)
+            start = header + 6 + (16 if flags & 32 else 0) + (4 if flags & 16 else 0)
+            width = 1 << (flags & 3)
+            blocks = [(start + width, int.from_bytes(self.data[start : start + width], "little"))]
+            form, head, signature = "<BH", 6 if flags & 4 else 4, 4
+        else:
+            _, length = self._unpack("<B7xI", header)
+            blocks = [(header + 16, length)]
+            form, head, signature = "<HH", 8, 0
+        for position, length in blocks:
+            stop = position + length
+            while position + head <= stop:
+                kind, size = self._unpack(form, position)
+                position += head
+                if kind == 12:
+                    yield position
+                elif kind == 16:
+                    start, length = self._unpack("<QQ", position)
+                    blocks.append((start + signature, length - 2 * signature))
+                position += size
+
+    def _unpack(self, form: str, position: int) -> tuple[int, ...]:
+        self.unpacked += 1
+        if self.unpacked > MAX_UNPACKED:
+            raise self.error("damaged HDF5 file: the records of its texts have no end")
+        return struct.unpack_from(form, self.data, position)
+
+    def _heap(self, address: int) -> dict[int, tuple[int, int]]:
+        """Begin and size of each object in a global heap.
+
+        A heap is `GCOL`, version 1, its size, and for each object an index (2 bytes; index 0 is
+        free space and last), 6 bytes, the size (8 bytes) and the data, padded to 8 bytes.
+        """
+        if address in self.heaps:
+            return self.heaps[address]
+        objects: dict[int, tuple[int, int]] = {}
+        if self.data[address : address + 5] == b"GCOL\x01":
+            stop = min(address + self._unpack("<Q", address + 8)[0], len(self.data))
+            position = address + 16
+            while position + 16 <= stop:
+                index, size = self._unpack("<H6xQ", position)
+                position += 16
+                if index == 0 or position + size > stop:
+                    break
+                objects[index] = (position, size)
+                position += _padded(size)
+        self.heaps[address] = objects
+        return objects
+
+
+def _padded(size: int) -> int:
+    return -(-size // 8) * 8
+
+
+@contextmanager
+def open_hdf5(path: str) -> Iterator[Hdf5]:
+    """The open file; whatever a damaged one makes h5py or struct raise is a `ModelFileError`."""
+    try:
+        with (
+            open(path, "rb") as stream,
+            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data,
+            h5py.File(path, "r") as file,
+        ):
+            yield Hdf5(path, file, data)
+    except ModelFileError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, struct.error) as error:
+        raise ModelFileError(path, f"damaged HDF5 file: {error}") from error
