@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from typing import TYPE_CHECKING
 
 import normscope
+from normscope.audit import all_rules
 
 if TYPE_CHECKING:
     from docutils.nodes import Element
     from sphinx.addnodes import pending_xref
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
+
+    from normscope.audit.rule import Rule
 
 project = "normscope"
 author = "the normscope contributors"
@@ -38,16 +43,35 @@ nitpick_ignore_regex = [(r"py:.*", r"(?!normscope\b).*")]
 def resolve_public_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: Element
 ) -> Element | None:
-    """A type is documented where it is public (normscope.NormSpec), not where it is written."""
+    """A type is documented where users import it (normscope.NormSpec), not where it is written."""
     target = node.get("reftarget", "")
-    name = target.rpartition(".")[2]
-    if not target.startswith("normscope.") or name not in normscope.__all__:
-        return None
     python = env.get_domain("py")
+    ending = "." + target.rpartition(".")[2]
+    documented = [known for known in python.objects if known.endswith(ending)]
+    if not target.startswith("normscope.") or len(documented) != 1:
+        return None
     return python.resolve_xref(
-        env, node["refdoc"], app.builder, node["reftype"], f"normscope.{name}", node, contnode
+        env, node["refdoc"], app.builder, node["reftype"], documented[0], node, contnode
+    )
+
+
+def add_rules(app: Sphinx, docname: str, source: list[str]) -> None:
+    """The page of the rules is made of their docstrings, so that it cannot differ from them."""
+    if docname == "rules":
+        source[0] += "\n".join(rule_page(rule) for rule in all_rules())
+
+
+def rule_page(rule: Rule) -> str:
+    """One rule in Markdown: its headings become the terms of a definition list."""
+    _, *lines = rule.documentation.splitlines()
+    text = textwrap.dedent("\n".join(lines))
+    text = re.sub(r"^(\S.*):$\n\s+", r"\n\1\n: ", text, flags=re.M)
+    return (
+        f"\n## {rule.code} {rule.name}\n\n{rule.summary[0].upper()}{rule.summary[1:]}\n"
+        f"Severity: {rule.severity}; since {rule.since}.\n\n{text}\n"
     )
 
 
 def setup(app: Sphinx) -> None:
     app.connect("missing-reference", resolve_public_name)
+    app.connect("source-read", add_rules)

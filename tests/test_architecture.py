@@ -28,39 +28,50 @@ PACKAGE = ROOT / "src" / "normscope"
 IMPORTS = {
     "__init__": "*",
     "cli": "*",
+    "version": "",
     "errors": "",
     # state
     "pattern": "",
     "layout": "pattern",
-    "spec": "pattern layout",
+    "values": "layout",
+    "spec": "pattern layout values",
+    "axis_words": "layout",
     "presets.*": "spec presets.*",
     # run; the reference knows nothing of the fast way, so that it can disagree with it
-    "reference": "spec layout pattern",
-    "functional": "spec layout",
-    # Keras 1, and what a known layer declares
-    "keras1.*": "spec presets.* keras1.*",
-    "declared": "spec presets.* keras1.*",
+    "reference": "spec layout",
+    "functional": "pattern layout spec",
+    # Keras 1 files, and what a known layer declares
+    "keras1.*": "keras1.*",
+    "declared": "spec presets.*",
     # explain
     "keras_code": "spec layout",
-    "explain.*": "spec layout declared keras_code explain.*",
+    "explain.*": "spec pattern layout axis_words presets.* declared keras_code explain.*",
     # audit: rules see only the graph, only readers know where it came from
     "audit": "audit.*",
     "audit.finding": "",
-    "audit.graph": "spec layout audit.finding",
-    "audit.rule": "spec layout audit.finding audit.graph",
-    "audit.rules": "audit.rule audit.rules.*",
-    "audit.rules.*": "spec layout audit.finding audit.graph audit.rule",
-    "audit.readers.*": "spec layout declared keras1.* audit.graph audit.readers.*",
-    "audit.reports.*": "spec layout explain.* audit.finding audit.graph audit.reports.*",
+    "audit.graph": "spec layout axis_words declared",
+    "audit.rule": "audit.finding audit.graph",
+    "audit.rules": "",
+    "audit.rules.*": "layout keras_code explain.* audit.finding audit.graph audit.rule",
+    "audit.catalogue": "audit.rule audit.rules.*",
+    "audit.readers": "audit.graph audit.readers.*",
+    "audit.readers.*": "declared keras1.* audit.graph",
+    "audit.result": "version audit.*",
+    "audit.reports.*": "explain.* audit.*",
 }
 
 # The public names, and nothing else.
 PUBLIC = {
+    "Audit",
+    "Explanation",
+    "Measure",
     "NormSpec",
     "Running",
     "audit",
     "explain",
     "normalize",
+    "preset",
+    "preset_names",
     "reference",
     "spec",
     "spec_of",
