@@ -31,7 +31,6 @@ from normscope.audit.finding import Finding, Severity
 from normscope.audit.graph import ModelGraph, Site
 from normscope.audit.rule import Rule
 
-
 _LEAST = {"float16": 1e-4, "float32": 1e-6, "float64": 1e-12}
 """What is safe: well above the smallest normal number, and small beside a variance of 1."""
 
