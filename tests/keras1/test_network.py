@@ -69,10 +69,10 @@ def axes(tensor: Tensor) -> str | None:
 
 
 def refusal(architecture: object) -> str:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ModelFileError) as caught:
         build_network(architecture, "m.json")  # type: ignore[arg-type]
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert str(caught.value).isprintable()
     return caught.value.reason
 
@@ -650,7 +650,7 @@ def test_wrong_names_are_refused(value: object) -> None:
 
 
 def test_long_models_are_built_in_time() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     calls = build(long_chain(4_000))
     assert len(calls) == 4_001
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
