@@ -4,6 +4,7 @@ independent     none: each index has its own statistics
 shared          all
 grouped N       those in the same of N groups of neighbours
 interleaved N   those whose index is the same modulo N
+grouped any     in groups whose number is not known (interleaved any likewise)
 mixed           some other subset, as in "(a [b] c [d])"
 """
 
@@ -46,4 +47,4 @@ def _runs(parts: list[AtomicAxis]) -> list[tuple[bool, int | None]]:
 
 
 def _written(number: int | None) -> str:
-    return "?" if number is None else str(number)
+    return "any" if number is None else str(number)

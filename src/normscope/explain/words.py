@@ -44,15 +44,6 @@ def sections(explanation: Explanation) -> tuple[Section, ...]:
     )
 
 
-def number(size: Size) -> str:
-    """A size with thousands separators; "?" where it is not known.
-
-    >>> number(57344)
-    '57,344'
-    """
-    return "?" if size is None else f"{size:,}"
-
-
 def count(size: Size, noun: str) -> str:
     """A number and its noun.
 
@@ -151,9 +142,12 @@ def _sees(axis: AxisFact) -> str:
     if axis.word == "shared":
         return f"all along {axis.label} see each other"
     if axis.word.startswith("grouped"):
-        return f"neighbours in the same of {axis.word.split()[1]} groups see each other"
+        groups = axis.word.removeprefix("grouped ")
+        which = "group" if groups == "any" else f"of {groups} groups"
+        return f"neighbours in the same {which} see each other"
     if axis.word.startswith("interleaved"):
-        return f"those see each other whose index is the same modulo {axis.word.split()[1]}"
+        number = axis.word.removeprefix("interleaved ").replace("any", "the number of groups")
+        return f"those see each other whose index is the same modulo {number}"
     return f"some along {axis.label} see each other, by the parts of the pattern"
 
 

@@ -30,7 +30,7 @@ from normscope.audit.finding import Finding, Severity
 from normscope.audit.graph import ModelGraph, Site
 from normscope.audit.rule import Rule
 from normscope.explain import explain
-from normscope.explain.words import listed, number
+from normscope.explain.words import count, listed
 
 
 class RankOutsideContract(Rule):
@@ -48,7 +48,7 @@ class RankOutsideContract(Rule):
         facts = explanation.facts
         shared = [axis.label for axis in facts.axes if axis.word == "shared"]
         per_sample = (
-            f", {number(facts.sets_per_sample)} statistics sets per sample"
+            f", {facts.sets_per_sample:,} statistics sets per sample"
             if facts.sets_per_sample is not None
             else ""
         )
@@ -56,7 +56,7 @@ class RankOutsideContract(Rule):
             site,
             f'documented for {wanted} axes ("{site.declaration.documented_words}"), but the input '
             f"has {rank}: mean and variance are taken along {listed(shared)} alone, over "
-            f"{number(facts.set_size)} values{per_sample}",
+            f"{count(facts.set_size, 'value')}{per_sample}",
             fix="\n".join(
                 f'{other.name}: "{other.spec.pattern}"'
                 + (f", {other.keras.code}" if other.keras else "")
