@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from normscope.layout import AtomicAxis, Layout, product
+from normscope.layout import AtomicAxis, Layout
+from normscope.shape import product
 
 
 def axis_word(layout: Layout, dim: int) -> str:

@@ -9,8 +9,9 @@ from enum import StrEnum
 from typing import Any
 
 from normscope.errors import SpecError
-from normscope.layout import Layout, Size, SizeGiven, lay_out
+from normscope.layout import Layout, lay_out
 from normscope.pattern import ANONYMOUS, Pattern, parse
+from normscope.shape import Size, SizeGiven
 from normscope.values import Sizes, flag, integer, non_negative, number, shown
 
 

@@ -7,7 +7,7 @@ import operator
 from collections.abc import Iterator, Mapping
 
 from normscope.errors import SpecError
-from normscope.layout import MAX_LENGTH, SizeGiven
+from normscope.shape import MAX_LENGTH, SizeGiven
 
 
 class Sizes(Mapping[str, SizeGiven]):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from normscope.explain.labels import axis_labels
 from normscope.explain.picture import Picture, picture
-from normscope.layout import Size
+from normscope.shape import Size
 from normscope.spec import spec
 
 # pattern, shape, sizes

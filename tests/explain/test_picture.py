@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from explain.pictures import CASES, NAMES, pictured, visible_faces
 from normscope.explain.picture import DrawnAxis, picture
-from normscope.layout import Size
+from normscope.shape import Size
 from normscope.spec import spec
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from explain.pictures import CASES, NAMES, pictured
 from normscope.explain.picture import picture
 from normscope.explain.terminal import draw_terminal
-from normscope.layout import Size
+from normscope.shape import Size
 from normscope.spec import spec
 
 every_case = pytest.mark.parametrize(("pattern", "shape", "sizes"), CASES, ids=NAMES)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from normscope.axis_words import axis_word
 from normscope.declared import Declaration
-from normscope.layout import Layout, Size
+from normscope.layout import Layout
+from normscope.shape import Size
 from normscope.spec import NormSpec
 
 Shape = tuple[Size, ...]

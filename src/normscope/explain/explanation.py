@@ -14,7 +14,8 @@ from normscope.explain.facts import Facts, gather
 from normscope.explain.formula import latex_formula, plain_formula
 from normscope.explain.labels import axis_labels, with_axis_names
 from normscope.explain.words import Section, sections
-from normscope.layout import Layout, Size
+from normscope.layout import Layout
+from normscope.shape import Size
 from normscope.spec import NormSpec, spec
 
 

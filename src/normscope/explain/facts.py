@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from normscope.axis_words import axis_word
 from normscope.explain.labels import Role, axis_role
-from normscope.layout import Layout, Size, product
+from normscope.layout import Layout
+from normscope.shape import Size, product
 from normscope.spec import NormSpec
 
 

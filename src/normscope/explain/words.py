@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from normscope.explain.facts import AxisFact, Facts, ParameterFact
 from normscope.explain.formula import plain_formula
 from normscope.explain.labels import Role
-from normscope.layout import AtomicAxis, Layout, Size
+from normscope.layout import AtomicAxis, Layout
+from normscope.shape import Size
 from normscope.spec import Measure, NormSpec
 
 if TYPE_CHECKING:
