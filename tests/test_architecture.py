@@ -44,20 +44,21 @@ IMPORTS = {
     "functional": "pattern layout spec",
     # Keras 1 files, and what a known layer declares
     "keras1.*": "keras1.*",
-    "declared": "spec presets.*",
+    "declared.*": "spec layout presets.* declared.*",
+    # the frameworks' own layers: they are imported inside functions
+    "native.*": "spec shape layout native.*",
     # explain
-    "keras_code": "spec layout",
-    "explain.*": "spec pattern shape layout axis_words presets.* declared keras_code explain.*",
+    "explain.*": "spec pattern shape layout axis_words presets.* declared.* native.* explain.*",
     # audit: rules see only the graph, only readers know where it came from
     "audit": "audit.*",
     "audit.finding": "",
-    "audit.graph": "spec shape layout axis_words declared",
+    "audit.graph": "spec shape layout axis_words declared.*",
     "audit.rule": "audit.finding audit.graph",
     "audit.rules": "",
-    "audit.rules.*": "shape keras_code explain.* audit.finding audit.graph audit.rule",
+    "audit.rules.*": "shape native.* explain.* audit.finding audit.graph audit.rule",
     "audit.catalogue": "audit.rule audit.rules.*",
     "audit.readers": "audit.graph audit.readers.*",
-    "audit.readers.*": "declared keras1.* audit.graph",
+    "audit.readers.*": "declared.* keras1.* audit.graph",
     "audit.result": "version audit.*",
     "audit.reports.*": "explain.* audit.*",
 }
@@ -77,6 +78,9 @@ PUBLIC = {
     "reference",
     "spec",
     "spec_of",
+    "to_flax",
+    "to_keras",
+    "to_torch",
     # errors
     "DtypeError",
     "MissingPackageError",

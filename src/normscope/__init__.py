@@ -21,6 +21,7 @@ from normscope.errors import (
 )
 from normscope.explain import Explanation, explain
 from normscope.functional import normalize
+from normscope.native import to_flax, to_keras, to_torch
 from normscope.presets import preset, preset_names
 from normscope.reference import reference
 from normscope.spec import Measure, NormSpec, Running, spec
@@ -47,4 +48,7 @@ __all__ = [
     "reference",
     "spec",
     "spec_of",
+    "to_flax",
+    "to_keras",
+    "to_torch",
 ]

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from normscope.explain.facts import Facts
 from normscope.explain.labels import Role
-from normscope.keras_code import KerasLayer, keras_layer
 from normscope.layout import Layout
+from normscope.native.keras import keras_layer
+from normscope.native.layer import NativeLayer
 from normscope.presets.patterns import bracketed
 from normscope.spec import NormSpec, Running
 
@@ -18,7 +19,7 @@ class Alternative:
 
     name: str
     spec: NormSpec
-    keras: KerasLayer | None
+    keras: NativeLayer | None
 
 
 def alternatives(spec: NormSpec, layout: Layout, facts: Facts) -> tuple[Alternative, ...]:

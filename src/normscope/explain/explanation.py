@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,9 +12,10 @@ from normscope.errors import SpecError
 from normscope.explain.alternatives import Alternative, alternatives
 from normscope.explain.facts import Facts, gather
 from normscope.explain.formula import latex_formula, plain_formula
-from normscope.explain.labels import axis_labels, with_axis_names
+from normscope.explain.labels import axis_labels
 from normscope.explain.words import Section, sections
 from normscope.layout import Layout
+from normscope.native.layer import NativeLayer
 from normscope.shape import Size
 from normscope.spec import NormSpec, spec
 
@@ -99,7 +100,7 @@ class Explanation:
                 {
                     "name": other.name,
                     "pattern": other.spec.pattern,
-                    "keras": asdict(other.keras) if other.keras else None,
+                    "keras": _native_dict(other.keras) if other.keras else None,
                 }
                 for other in self.alternatives
             ],
@@ -126,6 +127,10 @@ class Explanation:
         from normscope.explain.html import as_notebook_cell
 
         return as_notebook_cell(self)
+
+
+def _native_dict(layer: NativeLayer) -> dict[str, str]:
+    return {"code": layer.code, "difference": layer.difference, "caution": layer.caution}
 
 
 def explain(
@@ -157,24 +162,19 @@ def explain(
         >>> print(e.formula)
         y = \frac{x - \mu}{\sqrt{\sigma^2 + 10^{-5}}}
     """
-    declaration = _declaration(layer, fields_and_sizes)
+    declaration = _declaration(layer, axes, fields_and_sizes)
     stated = declaration.train
     layout = stated.layout(shape)
-    if axes is not None:
-        stated = with_axis_names(stated, layout, axes.split())
-        layout = stated.layout(shape)
-        declaration = replace(declaration, train=stated, infer=stated.inference())
     labels = axis_labels(layout)
     return Explanation(declaration, stated, layout, labels, gather(stated, layout, labels))
 
 
-def _declaration(layer: object, fields_and_sizes: dict[str, Any]) -> Declaration:
+def _declaration(layer: object, axes: str | None, fields_and_sizes: dict[str, Any]) -> Declaration:
     if isinstance(layer, Declaration):
         return layer
     if isinstance(layer, str) and not is_layer_expression(layer):
-        stated = spec(layer, **fields_and_sizes)
-        return Declaration("", stated, stated.inference())
+        return declare(spec(layer, **fields_and_sizes), axes=axes)
     if fields_and_sizes:
         names = ", ".join(fields_and_sizes)
         raise SpecError(f"{names}: fields and sizes go with a pattern; a layer has its own")
-    return declare(layer)
+    return declare(layer, axes=axes)

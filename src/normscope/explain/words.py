@@ -280,8 +280,8 @@ def _alternatives(explanation: Explanation) -> Iterator[str]:
         yield f"{other.spec.pattern:{width}}  {other.name}"
         if other.keras:
             yield f"{'':{width}}  {other.keras.code}"
-            if other.keras.caution:
-                yield f"{'':{width}}  ({other.keras.caution})"
+            for remark in filter(None, (other.keras.difference, other.keras.caution)):
+                yield f"{'':{width}}  ({remark})"
 
 
 def _accepts(layout: Layout) -> str:

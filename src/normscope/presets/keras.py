@@ -49,8 +49,8 @@ def rms_normalization(epsilon: float = 1e-6) -> NormSpec:
 
 
 def unit_normalization() -> NormSpec:
-    """keras.layers.UnitNormalization: x / sqrt(max(sum(x**2), 1e-12)) over the last axis."""
-    return spec("... [c]", eps=0, center=False, measure=Measure.L2, floor=1e-6)
+    """keras.layers.UnitNormalization: x / max(sqrt(sum(x**2)), 1e-12) over the last axis."""
+    return spec("... [c]", eps=0, center=False, measure=Measure.L2, floor=1e-12)
 
 
 PRESETS: dict[str, Preset] = {

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from normscope import NormSpec, explain, preset, reference, spec
-from normscope.keras_code import NOT_ON_TORCH, keras_layer
+from normscope.native.keras import NOT_ON_TORCH, keras_layer
 from strategies import cases, specs
 
 CASES = [
@@ -82,6 +82,7 @@ def check(stated: NormSpec, shape: tuple[int, ...]) -> None:
     )
 
 
+@pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`")
 @given(st.data())
 @settings(max_examples=200)
 def test_whatever_layer_is_named_for_a_random_spec_is_right(data: st.DataObject) -> None:

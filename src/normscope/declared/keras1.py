@@ -1,0 +1,54 @@
+"""`BatchNormalization` of Keras 1, from its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from normscope.declared.declaration import Declaration
+from normscope.presets import preset
+from normscope.presets.keras1 import LATEST
+
+KERAS1_MODE_1_WORDS = "sample-wise normalization. This mode assumes a 2D input."
+
+SETTINGS = ("mode", "axis", "epsilon", "momentum")
+"""What of the configuration says which normalization it is."""
+
+
+def keras1_batch_normalization(
+    config: Mapping[str, Any],
+    *,
+    release: str | None = None,
+    backend: str | None = None,
+    axes: str | None = None,
+) -> Declaration:
+    """A Keras 1 `BatchNormalization` from its configuration.
+
+    Args:
+        config: `layer.get_config()`: mode, axis, epsilon, momentum.
+        release: the release that wrote it; None is 1.2.2.
+        backend: "tensorflow", "theano", "theano<0.9"; None is tensorflow.
+        axes: names for the axes of the input.
+
+    Raises:
+        SpecError: a value that Keras 1 could not have run with.
+
+    Example:
+        >>> print(keras1_batch_normalization({"mode": 1}, release="1.0.4").train)
+        "... [c]", eps=0, eps_outside=1e-06, scale and bias along c
+    """
+    arguments = {key: config[key] for key in SETTINGS if key in config}
+    release = release or LATEST
+    train = preset(
+        "keras1.BatchNormalization",
+        **arguments,
+        release=release,
+        backend=backend or "tensorflow",
+        axes=axes,
+    )
+    mode = arguments.get("mode", 0)
+    infer = train.inference()
+    title = f"Keras {release} BatchNormalization(mode={mode:g})"
+    if mode == 1:
+        return Declaration(title, train, infer, "b [c]", KERAS1_MODE_1_WORDS, arguments)
+    return Declaration(title, train, infer, settings=arguments)
