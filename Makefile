@@ -9,7 +9,10 @@ CHROMIUM := chromium chromium-browser google-chrome google-chrome-stable
 venv_python := .venv/bin/python
 pip_install := $(venv_python) -m pip --disable-pip-version-check install -qq
 ruff := $(venv_python) -m ruff
-sources := src tests docs $(wildcard examples)
+# The whole suite runs with Keras on JAX; what touches Keras then runs on the others too.
+other_backends := torch tensorflow
+keras_tests := tests/layers/keras tests/keras1/live tests/native tests/declared
+sources := src tests docs $(wildcard examples benchmarks)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint docs format clean chromium
@@ -22,6 +25,10 @@ demo: .venv/.stamp-demo ## answer the founding question; needs Python 3.11 or ne
 
 test: chromium lint docs ## every check: lint, types, docs, tests, doctests, examples
 	$(venv_python) -m pytest -n $(WORKERS)
+	@for backend in $(other_backends); do \
+	  echo "The tests of Keras on its $$backend backend:"; \
+	  KERAS_BACKEND=$$backend $(venv_python) -m pytest -n $(WORKERS) $(keras_tests) || exit 1; \
+	done
 
 lint: .venv/.stamp-test ## ruff and mypy
 	$(ruff) check $(sources)

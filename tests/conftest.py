@@ -12,9 +12,6 @@ from hypothesis import settings
 
 DATA = Path(__file__).parent / "data"
 
-# Keras chooses its backend when it is first imported, and TensorFlow is no test dependency.
-os.environ.setdefault("KERAS_BACKEND", "jax")
-
 # In CI the same examples every time: a failure there must be one that can be repeated.
 settings.register_profile(
     "default", deadline=None, max_examples=100, derandomize=bool(os.environ.get("CI"))

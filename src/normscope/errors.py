@@ -75,6 +75,13 @@ class ModelFileError(NormscopeError, ValueError):
         super().__init__(f"{path}: {reason}")
 
 
+class ContractWarning(UserWarning):
+    """An input breaks what the layer's documentation promises, where nothing enforces it.
+
+    Raised by `normscope.keras1.BatchNormalization(mode=1)`; see its argument `contract`.
+    """
+
+
 class MissingPackageError(NormscopeError, ImportError):
     """An optional package is needed and is not installed."""
 

@@ -1,1 +1,88 @@
-"""Keras 1: its model files, read as data, and the shapes of its layers."""
+"""Keras 1: its names on top of Keras 3, its model files read as data, the shapes of its layers.
+
+    from normscope.keras1 import *
+
+gives old code the names that it imported from keras.layers, keras.models, keras.optimizers,
+keras.regularizers and keras.constraints. Keras itself is imported with the first of these names,
+so that an audit of a file (`normscope.keras1.files`) needs no framework.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from normscope.errors import SpecError
+
+_NAMES = {
+    "live.advanced_activations": "LeakyReLU PReLU ELU ParametricSoftplus ThresholdedReLU SReLU",
+    "live.constraints": "maxnorm nonneg unitnorm MaxNorm NonNeg UnitNorm MinMaxNorm",
+    "live.convlstm": "ConvLSTM2D",
+    "live.convolution": "Convolution1D AtrousConvolution1D Convolution2D AtrousConvolution2D "
+    "Deconvolution2D SeparableConvolution2D Convolution3D",
+    "live.core": "Activation ActivityRegularization Flatten Lambda Masking Permute RepeatVector "
+    "Reshape",
+    "live.dense": "Dense Highway MaxoutDense TimeDistributedDense",
+    "live.embedding": "Embedding",
+    "live.local": "LocallyConnected1D LocallyConnected2D",
+    "live.merge": "Merge merge",
+    "live.models": "Input InputLayer Model Sequential",
+    "live.noise": "Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianDropout "
+    "GaussianNoise",
+    "live.normalization": "BatchNormalization",
+    "live.optimizers": "SGD RMSprop Adagrad Adadelta Adam Adamax Nadam",
+    "live.ordering": "image_dim_ordering set_image_dim_ordering",
+    "live.padding": "ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D "
+    "UpSampling1D UpSampling2D UpSampling3D",
+    "live.pooling": "MaxPooling1D MaxPooling2D MaxPooling3D AveragePooling1D AveragePooling2D "
+    "AveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D "
+    "GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D",
+    "live.recurrent": "GRU LSTM SimpleRNN",
+    "live.regularizers": "l1 l2 l1l2 activity_l1 activity_l2 activity_l1l2 L1L2Regularizer "
+    "EigenvalueRegularizer WeightRegularizer ActivityRegularizer",
+    "live.wrappers": "Bidirectional TimeDistributed",
+    "loading": "load_model model_from_json",
+}
+
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
+
+# As Keras 1.2.2 had them itself.
+_SAME = {
+    "Conv1D": "Convolution1D",
+    "Conv2D": "Convolution2D",
+    "Conv3D": "Convolution3D",
+    "Deconv2D": "Deconvolution2D",
+    "AtrousConv1D": "AtrousConvolution1D",
+    "AtrousConv2D": "AtrousConvolution2D",
+    "SeparableConv2D": "SeparableConvolution2D",
+}
+
+_INSTEAD = {
+    "Graph": "Model(input=..., output=...)",
+    "AutoEncoder": "two models: Model(input=..., output=...)",
+    "LambdaMerge": "merge([a, b], mode=function)",
+    "MaskedLayer": "keras.layers.Layer with supports_masking = True",
+    "Layer": "keras.layers.Layer of Keras 3, with add_weight and build as it has them",
+    "Wrapper": "keras.layers.Wrapper of Keras 3",
+    "Recurrent": "keras.layers.RNN of Keras 3 with a cell of your own",
+    "InputSpec": "keras.layers.InputSpec of Keras 3",
+    "model_from_yaml": "model_from_json; YAML can hold code, and is not read",
+    "model_from_config": "Model.from_config, or model_from_json with the JSON text",
+    "save_model": "model.save('model.keras')",
+}
+
+__all__ = [*sorted(_MODULE_OF), *sorted(_SAME)]
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, from the module that defines it."""
+    module = _MODULE_OF.get(_SAME.get(name, name))
+    if module is not None:
+        return getattr(import_module(f"{__name__}.{module}"), _SAME.get(name, name))
+    if name in _INSTEAD:
+        raise SpecError(f"{name} of Keras 1 cannot be served; use {_INSTEAD[name]}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

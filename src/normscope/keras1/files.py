@@ -119,12 +119,17 @@ def _read_json(path: str) -> ModelFile:
         raise ModelFileError(
             path, f"neither HDF5 nor a JSON text of at most {MAX_TEXT_BYTES} bytes: it has {size}"
         )
-    architecture = _decode(path, Path(path).read_bytes(), "the file")
-    release = _release(path, architecture.get("keras_version"))
+    architecture = decode_architecture(path, Path(path).read_bytes(), "the file")
+    release = checked_release(path, architecture.get("keras_version"))
     return ModelFile(path, architecture, release, None, {})
 
 
-def _decode(path: str, text: bytes | str, what: str) -> dict[str, object]:
+def decode_architecture(path: str, text: bytes | str, what: str) -> dict[str, object]:
+    """The JSON of a model, bounded in depth; `path` and `what` name it in the messages.
+
+    Raises:
+        ModelFileError: it is no JSON, nested too deep, or not of a model.
+    """
     try:
         value = json.loads(text if isinstance(text, str) else text.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -157,7 +162,12 @@ def _children(value: object) -> Iterator[object]:
         yield from value
 
 
-def _release(path: str, version: object) -> str | None:
+def checked_release(path: str, version: object) -> str | None:
+    """The release that wrote a model, None if it does not say.
+
+    Raises:
+        ModelFileError: it is no release, or none of Keras 1.
+    """
     if version is None:
         return None
     if not isinstance(version, str) or not re.fullmatch(r"\d{1,3}(\.[\w.+-]{1,40})?", version):
@@ -173,12 +183,12 @@ def _release(path: str, version: object) -> str | None:
 
 def _read_hdf5(path: str) -> ModelFile:
     with open_hdf5(path) as file:
-        release = _release(path, file.text("keras_version"))
+        release = checked_release(path, file.text("keras_version"))
         config = file.text("model_config")
         if config is None:
             raise file.error(_why_no_architecture(file.file.attrs))
         weights = file.all_names()
-    architecture = _decode(path, config, "its attribute model_config")
+    architecture = decode_architecture(path, config, "its attribute model_config")
     return ModelFile(path, architecture, release, _backend(weights), weights)
 
 

@@ -1,0 +1,206 @@
+"""What `normalize` is given, checked before any work: each check says what came and what to write."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from normscope.errors import DtypeError, ShapeError, SpecError
+from normscope.layout import Layout
+from normscope.pattern import Repeat, leaves, parse
+from normscope.spec import NormSpec, spec
+
+Array = NDArray[Any]
+
+FLOATS = ("float64", "float32", "float16", "bfloat16")
+
+
+def stated(
+    pattern: NormSpec | str, fields_and_sizes: dict[str, Any], scaled: bool, biased: bool
+) -> NormSpec:
+    """The spec, made from a bare pattern if need be.
+
+    Raises:
+        PatternError, SpecError: the normalization is not stated correctly.
+    """
+    if not isinstance(pattern, NormSpec):
+        names = {"scale": scaled, "bias": biased}
+        along = channel_axes(pattern) if scaled or biased else ""
+        return spec(pattern, **fields_and_sizes, **{n: along for n, used in names.items() if used})
+    if fields_and_sizes:
+        names_given = ", ".join(fields_and_sizes)
+        raise SpecError(
+            f"{names_given}: a NormSpec says everything already; change it with "
+            "dataclasses.replace(spec, ...)"
+        )
+    return pattern
+
+
+def channel_axes(pattern: str) -> str:
+    """The axis called `c`, with all parts of the group that it stands in.
+
+    Raises:
+        SpecError: there is none.
+    """
+    for item in parse(pattern).items:
+        names = [axis.name for axis in leaves((item,)) if axis.size is None]
+        if "c" in names and not isinstance(item, Repeat):
+            return " ".join(names)
+    raise SpecError(
+        f'"{pattern}" has no axis called c, so it does not tell along which axes scale and bias '
+        'vary; state it: normalize(x, spec(pattern, scale="...", bias="..."), scale=...)'
+    )
+
+
+def check_array(name: str, x: object) -> None:
+    """An array of real floats.
+
+    Raises:
+        DtypeError: it is not.
+    """
+    if isinstance(x, np.ma.MaskedArray):
+        raise DtypeError(f"{name} is a masked array: give {name}.data, and mask=~{name}.mask")
+    if not isinstance(x, np.ndarray):
+        kind = f"{type(x).__module__}.{type(x).__qualname__}".removeprefix("builtins.")
+        raise DtypeError(
+            f"{name} is a {kind}; normalize takes NumPy arrays: np.asarray(..., float)"
+        )
+    if x.dtype.name in FLOATS:
+        return
+    advice = {
+        "i": f"convert it first: {name}.astype(np.float32)",
+        "u": f"convert it first: {name}.astype(np.float32)",
+        "b": f"convert it first: {name}.astype(np.float32)",
+        "c": "normalize real and imaginary part, or the magnitude",
+        "O": f"make it an array of numbers first: {name}.astype(np.float64)",
+    }.get(x.dtype.kind, "convert it first")
+    raise DtypeError(f"{name} has dtype {x.dtype}, not one of {', '.join(FLOATS)}; {advice}")
+
+
+def check_like(name: str, array: object, x: Array) -> None:
+    """An array of x's shape and dtype, for the output, a residual or a gradient.
+
+    Raises:
+        SpecError: it is not.
+    """
+    if not isinstance(array, np.ndarray) or array.shape != x.shape or array.dtype != x.dtype:
+        shown = (
+            f"{array.dtype} of shape {array.shape}"
+            if isinstance(array, np.ndarray)
+            else repr(array)
+        )
+        raise SpecError(f"{name} must be {x.dtype} of shape {x.shape}, as x is; it is {shown}")
+
+
+def check_out(out: object, x: Array, name: str = "out") -> None:
+    """An array that the result fits into.
+
+    Raises:
+        SpecError: it is not.
+    """
+    if out is None:
+        return
+    check_like(name, out, x)
+    if isinstance(out, np.ndarray) and not out.flags.writeable:
+        raise SpecError(f"{name} is read-only")
+
+
+def check_set_size(spec: NormSpec, layout: Layout) -> None:
+    """Every statistics set holds enough values.
+
+    Raises:
+        ShapeError: it does not.
+    """
+    size = layout.set_size or 0
+    if size == 0 and layout.num_sets:
+        raise ShapeError(
+            f'a statistics set of "{layout.pattern}" holds no value here',
+            layout.pattern.text,
+            layout.shape,
+            "an axis inside brackets has length 0",
+        )
+    if size and size <= spec.ddof:
+        raise ShapeError(
+            f"a statistics set holds {size} value(s), and ddof={spec.ddof} divides by "
+            f"{size - spec.ddof}",
+            layout.pattern.text,
+            layout.shape,
+        )
+
+
+def check_slope(slope: object) -> float | None:
+    """The slope of a LeakyReLU: a number, or None.
+
+    Raises:
+        SpecError: it is not.
+    """
+    if slope is None:
+        return None
+    if isinstance(slope, bool) or not isinstance(slope, int | float) or not math.isfinite(slope):
+        raise SpecError(
+            f"negative_slope is a finite number (0 for ReLU, 0.1 for LeakyReLU(0.1)) or None, "
+            f"not {slope!r}"
+        )
+    return float(slope)
+
+
+def parameter_axes(layout: Layout, field: str, names: str | None) -> tuple[int, ...]:
+    """The atomic axes along which a parameter varies.
+
+    Raises:
+        SpecError: the spec has no such parameter.
+    """
+    if names is None:
+        raise SpecError(
+            f"{field}= is given, but the spec has no {field}: name the axes along which it varies "
+            f'in the spec, for example spec("{layout.pattern}", {field}="{_guess(layout)}")'
+        )
+    return layout.named(names)
+
+
+def _guess(layout: Layout) -> str:
+    return layout.axes[-1].base if layout.axes else ""
+
+
+def laid_along(layout: Layout, name: str, axes: tuple[int, ...], values: ArrayLike) -> Array:
+    """`values`, one per index of the atomic `axes`, in the shape of those axes.
+
+    Raises:
+        DtypeError: they are no numbers.
+        ShapeError: there are more or fewer.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub" and array.dtype.name not in FLOATS:
+        raise DtypeError(f"{name} has dtype {array.dtype}, not numbers")
+    shape = layout.place(axes).shape
+    flat = (math.prod(shape),)
+    if array.shape not in (shape, flat):
+        called = " ".join(layout.axes[i].name for i in axes) or "no axis"
+        raise ShapeError(
+            f"{name} has shape {array.shape}; along {called} it has {shape}"
+            + (f" or {flat}" if flat != shape else ""),
+            layout.pattern.text,
+            layout.shape,
+        )
+    return array.reshape(shape)
+
+
+def check_mask(mask: ArrayLike, shape: tuple[int, ...], pattern: str) -> NDArray[np.bool_]:
+    """The mask, broadcast to the shape of x.
+
+    Raises:
+        DtypeError: it holds no booleans.
+        ShapeError: it does not broadcast.
+    """
+    array = np.asarray(mask)
+    if array.dtype != np.bool_:
+        raise DtypeError(f"mask has dtype {array.dtype}; it is an array of booleans, True = counts")
+    try:
+        return np.broadcast_to(array, shape)
+    except ValueError:
+        raise ShapeError(
+            f"mask of shape {array.shape} does not broadcast to x", pattern, shape
+        ) from None

@@ -1,0 +1,39 @@
+"""The examples run as a user runs them, and say what they promise."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(name: str, *arguments: str) -> str:
+    command = [sys.executable, ROOT / "examples" / name, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_the_founding_question_is_answered() -> None:
+    said = run("founding_question.py")
+    for fact in (
+        "Each of the 8 layers takes one mean and one variance over the 56 pixels of one image row",
+        "7168 statistics sets per sample (128 channels x 56 rows)",
+        "scale and bias have 56 values each: one per image column",
+        "56 outputs change, those of its row",
+        "802,816 of 802,816 would change",
+        "y = scale * (x - mean) / (sqrt(var) + 1e-06) + bias",
+        "y = scale * (x - mean) / (sqrt(var + 0.001) + 0.001) + bias",
+        "array([2., 5.])",
+    ):
+        assert fact in said
+    page = Path(said.strip().splitlines()[-1].removeprefix("The same with pictures: "))
+    assert page.read_text(encoding="utf-8").count("<svg") == 1
+
+
+def test_the_founding_network_learns_with_each_normalization() -> None:
+    said = run("digits.py", "--epochs", "3")
+    right = [float(percent) for percent in re.findall(r"([\d.]+)% right", said)]
+    assert len(right) == 4
+    assert min(right) > 80
