@@ -41,12 +41,26 @@ IMPORTS = {
     "presets.*": "spec presets.*",
     # run; the reference knows nothing of the fast way, so that it can disagree with it
     "reference": "spec layout",
+    "validation": "pattern layout spec",
     "functional": "pattern layout spec",
-    # Keras 1 files, and what a known layer declares
+    # layers of the frameworks; each package imports its own framework
+    "layers": "",
+    "layers.keras.*": "spec shape layout values presets.* layers.keras.*",
+    "layers.jax.*": "spec shape layout pattern values validation layers.jax.*",
+    # Keras 1: its files as data, and its names on top of Keras 3
     "keras1.*": "keras1.*",
+    "keras1.live.*": "spec layout presets.* declared.* layers.keras.* keras1.*",
+    "keras1.loading": "presets.* keras1.*",
+    "keras1.convert": "progress keras1.*",
+    "progress": "",
+    # what a known layer declares
     "declared.*": "spec layout presets.* declared.*",
     # the frameworks' own layers: they are imported inside functions
     "native.*": "spec shape layout native.*",
+    # identify: a layer arrives as a callable; only adapters know frameworks
+    "identify.adapters.*": "identify.adapters.*",
+    "identify.*": "spec shape layout pattern values reference declared.* explain.formula "
+    "identify.*",
     # explain
     "explain.*": "spec pattern shape layout axis_words presets.* declared.* native.* explain.*",
     # audit: rules see only the graph, only readers know where it came from
@@ -67,11 +81,13 @@ IMPORTS = {
 PUBLIC = {
     "Audit",
     "Explanation",
+    "Identification",
     "Measure",
     "NormSpec",
     "Running",
     "audit",
     "explain",
+    "identify",
     "normalize",
     "preset",
     "preset_names",

@@ -21,6 +21,7 @@ from normscope.errors import (
 )
 from normscope.explain import Explanation, explain
 from normscope.functional import normalize
+from normscope.identify import Identification, identify
 from normscope.native import to_flax, to_keras, to_torch
 from normscope.presets import preset, preset_names
 from normscope.reference import reference
@@ -31,6 +32,7 @@ __all__ = [
     "Audit",
     "DtypeError",
     "Explanation",
+    "Identification",
     "Measure",
     "MissingPackageError",
     "ModelFileError",
@@ -42,6 +44,7 @@ __all__ = [
     "SpecError",
     "audit",
     "explain",
+    "identify",
     "normalize",
     "preset",
     "preset_names",

@@ -46,6 +46,27 @@ class AuditFormat(StrEnum):
     SARIF = "sarif"
 
 
+class TextOrJson(StrEnum):
+    """How a result is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class Origin(StrEnum):
+    """Which backend a Keras 1 file was written with."""
+
+    TENSORFLOW = "tensorflow"
+    THEANO = "theano"
+
+
+class Ordering(StrEnum):
+    """Where the channels stand in an image."""
+
+    TF = "tf"
+    TH = "th"
+
+
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", help="Write to a file instead of the screen.")
 ]
@@ -108,6 +129,43 @@ def explain(
 @app.command(
     epilog="""[bold]Examples[/bold]
 
+normscope identify "torch.nn:GroupNorm(32, 128)" --shape 4,128,7,7
+
+normscope identify "keras.layers:LayerNormalization(axis=1)" --shape 4,6,5,7 --axes "b c h w"
+
+normscope identify my_package.layers:MyNorm --shape 8,32 --format json
+
+Exit status: 0 identified, 1 not a normalization or unknown, 2 could not be read or used."""
+)
+def identify(
+    layer: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODULE:EXPRESSION",
+            help='A layer or function: "torch.nn:GroupNorm(32, 128)". The expression is run.',
+        ),
+    ],
+    shape: Annotated[str, typer.Option(help="Shape of the input: 4,128,7,7.")],
+    axes: Annotated[str | None, typer.Option(help='Names for the axes: "b c h w".')] = None,
+    output_format: Annotated[TextOrJson, typer.Option("--format")] = TextOrJson.TEXT,
+    output: Output = None,
+) -> None:
+    """Find out from outside what a layer computes: it is called, not believed."""
+    from normscope.identify import identify as identify_layer
+    from normscope.identify.layer_expression import layer_from_expression
+
+    sizes = _shape(shape)
+    known = tuple(size for size in sizes if size is not None)
+    if len(known) < len(sizes):
+        raise ShapeError("a layer is called with an input of known size", None, sizes)
+    found = identify_layer(layer_from_expression(layer), known, axes=axes)
+    _write(_json(found.to_dict()) if output_format is TextOrJson.JSON else str(found), output)
+    raise typer.Exit(CLEAN if found.kind == "normalization" else FINDINGS)
+
+
+@app.command(
+    epilog="""[bold]Examples[/bold]
+
 normscope audit model.h5
 
 normscope audit model.json --format html -o report.html
@@ -147,6 +205,58 @@ def audit(
         case AuditFormat.SARIF:
             _write(_json(report.to_sarif()), output)
     raise typer.Exit(FINDINGS if report.findings else CLEAN)
+
+
+@app.command(
+    epilog="""[bold]Examples[/bold]
+
+normscope convert old.h5 new.keras
+
+normscope convert old.h5 new.keras --force
+
+normscope convert old.h5 new.keras --backend theano --dim-ordering th
+
+KERAS_BACKEND=torch normscope convert old.h5 new.keras
+
+Exit status: 0 done, 1 done with differences or assumptions, 2 could not be read or used."""
+)
+def convert(
+    source: Annotated[
+        Path, typer.Argument(metavar="OLD.h5", help="A file of Keras 1 (model.save).")
+    ],
+    target: Annotated[Path, typer.Argument(metavar="NEW.keras", help="The file to write.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+    backend: Annotated[
+        Origin | None,
+        typer.Option(help="What wrote the file, where its weights do not tell it."),
+    ] = None,
+    dim_ordering: Annotated[
+        Ordering | None,
+        typer.Option(help="Channels first (th) or last (tf), where the file does not tell it."),
+    ] = None,
+    output: Output = None,
+) -> None:
+    """Turn a Keras 1 model into a .keras file of Keras 3, and check the result layer by layer.
+
+    Only data is read; no code in the file is run.
+    """
+    from normscope.keras1.frameworks import ensure_keras
+    from normscope.progress import progress_bar
+
+    ensure_keras()
+    with progress_bar() as progress:
+        from normscope.keras1.convert import convert as convert_model
+
+        report = convert_model(
+            source,
+            target,
+            force=force,
+            backend=backend,
+            dim_ordering=dim_ordering,
+            progress=progress,
+        )
+    _write(str(report), output)
+    raise typer.Exit(FINDINGS if report.differs else CLEAN)
 
 
 @app.command(

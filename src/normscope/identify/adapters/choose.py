@@ -1,0 +1,100 @@
+"""Which adapter a layer needs, told by its classes' modules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from normscope.errors import MissingPackageError, SpecError
+from normscope.identify.adapters.base import Adapter
+from normscope.identify.adapters.function import FunctionAdapter
+
+
+def adapt(
+    layer: Any,
+    shape: tuple[int, ...],
+    *,
+    others: tuple[Any, ...] = (),
+    inputs: Mapping[str, Any] | None = None,
+    dtype: np.dtype[Any] | None = None,
+) -> Adapter:
+    """The adapter for a layer.
+
+    Args:
+        layer: a layer, or a pair of a module and its variables.
+        shape: of the input.
+        others: further inputs, given by position and held fixed.
+        inputs: further inputs, given by name and held fixed.
+        dtype: to call the layer in; None is the layer's own, else float32.
+
+    Raises:
+        SpecError: it cannot be called.
+        MissingPackageError: the layer's framework is not installed.
+    """
+    named = dict(inputs or {})
+    # a framework is imported only here, once a layer of its own has been seen
+    match _framework(layer):
+        case "torch":
+            from normscope.identify.adapters.torch import TorchAdapter
+
+            return TorchAdapter(layer, shape, others, named, dtype)
+        case "keras":
+            from normscope.identify.adapters.keras import KerasAdapter
+
+            return KerasAdapter(layer, shape, others, named)
+        case "nnx":
+            from normscope.identify.adapters.nnx import NnxAdapter
+
+            return NnxAdapter(layer, others, named)
+        case "linen":
+            from normscope.identify.adapters.linen import LinenAdapter
+
+            return LinenAdapter(layer, shape, others, named)
+        case "haiku":
+            from normscope.identify.adapters.haiku import HaikuAdapter
+
+            return HaikuAdapter(layer, shape, others, named)
+        case "equinox":
+            from normscope.identify.adapters.equinox import EquinoxAdapter
+
+            return EquinoxAdapter(layer, shape, others, named)
+        case "onnx":
+            try:
+                from normscope.identify.adapters.onnx import OnnxAdapter
+            except ImportError as missing:
+                raise MissingPackageError(
+                    f"an ONNX model is run by onnxruntime, which is not installed ({missing}): "
+                    "pip install onnx onnxruntime"
+                ) from missing
+            return OnnxAdapter(layer, shape, named)
+    if not callable(layer):
+        raise SpecError(
+            f"identify calls a layer, and a {type(layer).__qualname__} cannot be called; give a "
+            "layer of a framework, an ONNX model, or a function from an array to an array"
+        )
+    return FunctionAdapter(layer, others, named, dtype or np.dtype(np.float32))
+
+
+_HOMES = {
+    # a Keras layer on the torch backend is a module of torch too, so Keras comes first
+    "keras": ("keras.src.layers.layer", "Layer"),
+    "torch": ("torch.nn.modules.module", "Module"),
+    "nnx": ("flax.nnx.module", "Module"),
+    "linen": ("flax.linen.module", "Module"),
+    "equinox": ("equinox._module", "Module"),
+}
+
+
+def _framework(layer: Any) -> str | None:
+    """The framework of a layer, or of the first of a pair."""
+    subject = layer[0] if type(layer) in (tuple, list) and layer else layer
+    kinds = type(subject).__mro__
+    for name, (home, cls) in _HOMES.items():
+        if any(kind.__module__.startswith(home) and kind.__name__ == cls for kind in kinds):
+            return name
+    home = type(subject).__module__
+    if home.startswith("haiku."):
+        return "haiku"
+    return "onnx" if home.startswith(("onnx.", "onnx_ml", "onnxruntime.")) else None

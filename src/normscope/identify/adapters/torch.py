@@ -1,0 +1,112 @@
+"""`torch.nn.Module`: parameters, buffers, plain tensor attributes, the mode of each submodule."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from normscope.identify.adapters.base import Adapter, Array, class_title, first_array
+
+
+class TorchAdapter(Adapter):
+    """A module of PyTorch, called without gradients."""
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        shape: tuple[int, ...],
+        others: tuple[Any, ...],
+        inputs: dict[str, Any],
+        dtype: np.dtype[Any] | None,
+    ) -> None:
+        self.others = others
+        self.inputs = inputs
+        if any(torch.nn.parameter.is_lazy(p) for p in _tensors_of(module)):
+            # a first call fixes its shapes for good; deepcopy refuses what has none yet
+            module = pickle.loads(pickle.dumps(module))
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                module(torch.zeros(shape), *others, **inputs)
+        self.module = module
+        self.tensors = _named_tensors(module)
+        floating = [t for t in self.tensors.values() if t.is_floating_point()]
+        self.torch_dtype = floating[0].dtype if floating else torch.float32
+        if dtype is not None and not floating:
+            self.torch_dtype = torch.from_numpy(np.zeros(0, dtype)).dtype
+        self.device = floating[0].device if floating else torch.device("cpu")
+        known = np.dtype(np.float64 if self.torch_dtype == torch.float64 else np.float32)
+        super().__init__(class_title(module), known, (True, False))
+        self.eps = float(torch.finfo(self.torch_dtype).eps)
+        self.learned = frozenset(name for name, _ in module.named_parameters())
+
+    def received(self, x: Array) -> Array:
+        """`x` in the layer's own dtype."""
+        return _numpy(torch.from_numpy(np.array(x)).to(self.torch_dtype))
+
+    def call(self, x: Array, training: bool) -> Array:
+        """The output for one input."""
+        self.module.train(training)
+        # a layer may work in place, and so must not get the caller's memory
+        tensor = torch.tensor(x, dtype=self.torch_dtype, device=self.device)
+        with torch.no_grad():
+            return _numpy(first_array(self.module(tensor, *self.others, **self.inputs)))
+
+    def arrays(self) -> dict[str, Array]:
+        """Parameters and state by name."""
+        return {name: _numpy(t) for name, t in _named_tensors(self.module).items()}
+
+    def write(self, name: str, value: Array) -> None:
+        """Replace one array."""
+        target = self.tensors.get(name)
+        if target is None or _named_tensors(self.module).get(name) is not target:
+            target = _named_tensors(self.module)[name]
+        with torch.no_grad():
+            target.copy_(torch.from_numpy(np.array(value)))
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Puts values, modes and random generators back."""
+        modules = list(self.module.modules())
+        attributes = [dict(vars(module)) for module in modules]
+        registries = [dict(module._buffers) for module in modules]
+        values = {name: t.detach().clone() for name, t in self.tensors.items()}
+        generator = torch.get_rng_state()
+        try:
+            yield
+        finally:
+            for module, before, buffers in zip(modules, attributes, registries, strict=True):
+                vars(module).clear()
+                vars(module).update(before)  # `training`, counters, tensors without a register
+                module._buffers.clear()
+                module._buffers.update(buffers)
+            with torch.no_grad():
+                for name, value in values.items():
+                    self.tensors[name].copy_(value)
+            torch.set_rng_state(generator)
+
+
+def _tensors_of(module: torch.nn.Module) -> Iterator[Any]:
+    yield from module.parameters()
+    yield from module.buffers()
+
+
+def _named_tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Parameters, buffers, and tensors that are neither but plain attributes."""
+    found: dict[str, torch.Tensor] = dict(module.named_parameters())
+    found |= dict(module.named_buffers())
+    for path, part in module.named_modules():
+        for name, value in vars(part).items():
+            if isinstance(value, torch.Tensor):
+                found[f"{path}.{name}" if path else name] = value
+    return {name: t for name, t in found.items() if not t.is_complex()}
+
+
+def _numpy(tensor: torch.Tensor) -> Array:
+    tensor = tensor.detach().cpu()
+    if tensor.dtype in (torch.bfloat16, torch.float16):
+        tensor = tensor.float()  # exact, and NumPy has no bfloat16
+    return np.array(tensor.numpy())

@@ -1,0 +1,223 @@
+"""One mode of a layer, from the first look to a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from normscope.identify.known import largest
+from normscope.identify.probe import Probe
+from normscope.identify.running import find_memory, still_holds
+from normscope.identify.sight import Sight, describe_reach, look
+from normscope.identify.solve import Unsolved, solve
+from normscope.identify.stored import Stored, stored_normalization
+from normscope.identify.structure import structure
+from normscope.identify.subject import Subject
+from normscope.spec import NormSpec
+
+
+@dataclass(frozen=True)
+class ModeReport:
+    """What was found out about one mode.
+
+    Attributes:
+        sight: who sees whom.
+        spec: the normalization, if it is one and was found.
+        max_ulp: the largest difference from the reference, if there is a spec.
+        certain: false if it may be a normalization that was not recognized.
+        extras: what surrounds the normalization.
+        notes: the rest of the evidence.
+        same: this mode computes the same as training.
+        stored: it normalizes by stored statistics.
+    """
+
+    sight: Sight
+    spec: NormSpec | None = None
+    max_ulp: float | None = None
+    certain: bool = True
+    extras: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    same: bool = False
+    stored: bool = False
+
+    def for_good(self) -> ModeReport:
+        """The same at inference: statistics of the input need no memory."""
+        if self.spec is None or self.spec.pattern is None:
+            return self
+        return replace(self, spec=replace(self.spec, running=None))
+
+
+@dataclass
+class Examination:
+    """The examination of one layer: its modes, with common names and random numbers."""
+
+    subject: Subject
+    names: tuple[str, ...]
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(20151))
+
+    def mode(self, training: bool) -> ModeReport:
+        """Examine a mode on its own."""
+        try:
+            return self._mode(training, None)
+        except Exception as error:  # whatever the layer raises is evidence
+            return raised(error)
+
+    def inference_after(self, train: ModeReport) -> ModeReport:
+        """Examine inference, knowing what training computes."""
+        try:
+            if self._same_in_both():
+                return replace(train.for_good(), same=True)
+            return self._mode(False, train.spec)
+        except Exception as error:
+            return raised(error)
+
+    def _mode(self, training: bool, expected: NormSpec | None) -> ModeReport:
+        self.subject.write_back()
+        self.move_parameters()
+        half = self.subject.notice_half(training, self.rng)
+        found = self._verdict(training, expected)
+        return replace(found, notes=(*found.notes, *half))
+
+    def _verdict(self, training: bool, expected: NormSpec | None) -> ModeReport:
+        sight = self._look(training)
+        if not sight.finite:
+            return ModeReport(sight, certain=False, notes=("the output holds no finite number",))
+        if sight.stochastic:
+            return ModeReport(
+                sight, certain=not training, notes=("two equal calls give different outputs",)
+            )
+        reach = tuple(describe_reach(sight))
+        if sight.reach[1] == 0:
+            return ModeReport(sight, certain=False, notes=reach)
+        if sight.alone and not sight.pointwise:
+            return ModeReport(sight, notes=(*reach, "elements are moved or left out"))
+        if sight.sets is None:
+            return ModeReport(sight, notes=(*reach, *_why_no_sets(sight)))
+        if sight.pointwise:
+            return self._pointwise(sight, training, expected)
+        return self._normalizing(sight, training, reach)
+
+    def _look(self, training: bool) -> Sight:
+        """Look with parameters moved away from initial zeros; as found if that shows more."""
+        self.subject.write_back()
+        self.move_parameters()
+        sight = look(self.subject, training, self.rng)
+        if sight.stochastic or (sight.finite and (sight.product or not sight.same_shape)):
+            return sight
+        # moved parameters may give no numbers, or let an activation cut off too much
+        moved = self.subject.learned
+        self.subject.write_back()
+        as_found = look(self.subject, training, self.rng)
+        if not sight.finite or (as_found.product and as_found.reach[1] >= sight.reach[1]):
+            sight = as_found
+        if sight.finite:
+            for name, value in moved.items():
+                self.subject.write(name, value)
+        return sight
+
+    def move_parameters(self) -> None:
+        """Give all parameters values that hide nothing."""
+        for name, value in self.subject.learned.items():
+            self.subject.write(name, value + self.rng.uniform(0.3, 0.9, value.shape))
+
+    def _pointwise(self, sight: Sight, training: bool, expected: NormSpec | None) -> ModeReport:
+        found = stored_normalization(self.subject, training, self.names, self.rng, expected)
+        if isinstance(found, Stored):
+            return ModeReport(sight, found.spec, found.max_ulp, notes=found.notes, stored=True)
+        return ModeReport(sight, certain=expected is None, notes=(found.words,))
+
+    def _normalizing(self, sight: Sight, training: bool, reach: tuple[str, ...]) -> ModeReport:
+        assert sight.sets is not None
+        probe = Probe(
+            self.subject,
+            training,
+            structure(self.subject.shape, self.names, sight.sets),
+            self.rng,
+        )
+        found = solve(probe)
+        if isinstance(found, Unsolved):
+            return ModeReport(sight, certain=found.certain, notes=(*reach, found.words))
+        spec, notes = found.claim.spec, found.notes
+        if training:
+            memory = find_memory(probe, spec.eps)
+            if memory is not None:
+                if not memory.known:
+                    return ModeReport(sight, certain=False, notes=(*reach, *memory.notes))
+                if not still_holds(probe, found.claim):
+                    return ModeReport(
+                        sight,
+                        notes=(
+                            *reach,
+                            f"the first training call is {found.hypothesis}, but later ones also "
+                            "use the running statistics",
+                        ),
+                    )
+                spec = replace(spec, running=memory.running)
+                notes = (*notes, *memory.notes)
+        elif self._uses_memory():
+            return ModeReport(
+                sight,
+                certain=False,
+                notes=(*reach, "running statistics change the result, besides those of the input"),
+            )
+        return ModeReport(sight, spec, found.max_ulp, notes=(*reach, *notes))
+
+    def _uses_memory(self) -> bool:
+        """Whether arrays that training changes have a part in the result of inference."""
+        subject = self.subject
+        names = [name for name in subject.state if name in subject.restless[True]]
+        if not names:
+            return False
+        x = self.rng.standard_normal(subject.shape)
+        before = subject(x, False)
+        for name in names:
+            subject.write(name, subject.state[name] * 1.5 + 0.5)
+        changed = largest(subject(x, False) - before) > 1e-3 * largest(before)
+        subject.write_back(*names)
+        return changed
+
+    def _same_in_both(self) -> bool:
+        """Whether both modes give the same outputs, on inputs of several sizes."""
+        self.subject.write_back()
+        self.move_parameters()
+        for size in (1e-3, 1.0, 1e3):
+            x = size * (self.rng.standard_normal(self.subject.shape) + 0.5)
+            train, infer = self.subject(x, True), self.subject(x, False)
+            if train.shape != infer.shape or not np.isfinite(train).any():
+                return False
+            size_out = largest(train)
+            difference = np.abs(train - infer)
+            if not largest(difference) <= 64 * self.subject.eps * size_out:
+                return False
+        return True
+
+
+def with_memory_of(train: ModeReport, infer: ModeReport) -> ModeReport:
+    """Training that changes no statistics which inference uses all the same: their decay is 1."""
+    if train.spec is None or infer.spec is None or infer.same or not infer.stored:
+        return train
+    if train.spec.running is not None or infer.spec.running is None:
+        return train
+    return replace(train, spec=replace(train.spec, running=infer.spec.running))
+
+
+def _why_no_sets(sight: Sight) -> Iterator[str]:
+    if not sight.same_shape:
+        yield f"the output has another shape: {sight.output_shape}"
+    elif not sight.product:
+        yield "the elements that see each other are not all combinations of indices along axes"
+        yield from sight.examples[:3]
+    else:
+        yield "the elements that see each other overlap, so they form no statistics sets"
+
+
+def raised(error: Exception) -> ModeReport:
+    """The report on a layer that cannot be called; what it raised is evidence."""
+    first = " ".join(str(error).split())[:300]
+    return ModeReport(
+        Sight(finite=False),
+        certain=False,
+        notes=(f"the layer raised {type(error).__name__}: {first}",),
+    )

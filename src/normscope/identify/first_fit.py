@@ -1,0 +1,132 @@
+"""The first step of the formula: hypothesis, scale and bias, and what has to be taken off first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from normscope.identify.extras import Activation, Extras, curves, name_selu, name_straight, straight
+from normscope.identify.formula import (
+    BEYOND,
+    HYPOTHESES,
+    LARGE,
+    MODERATE,
+    Fit,
+    best_fit,
+    uneven_inputs,
+)
+from normscope.identify.probe import Probe
+from normscope.identify.subject import Floats
+
+_CALLS, _MORE_CALLS = 6, 6
+
+
+@dataclass(frozen=True)
+class FirstFit:
+    """A fit, what was taken off, and the inputs that it was made on (calls, sets, elements)."""
+
+    fit: Fit
+    extras: Extras
+    x: Floats
+
+
+@dataclass(frozen=True)
+class NoFit:
+    """No hypothesis fits; `words` says what was seen instead, if anything."""
+
+    words: str = ""
+
+
+def first_fit(probe: Probe) -> FirstFit | NoFit:
+    """Fit scale * n(x) + bias, bare, below an activation, or beside a residual."""
+    spread = LARGE
+    x, y = probe.ask_all(_inputs(probe, spread, _CALLS))
+    if not np.isfinite(y).all():  # a half precision inside overflows
+        spread = MODERATE
+        x, y = probe.ask_all(_inputs(probe, spread, _CALLS))
+    rounding = max(probe.rounding, 3e-3 if spread is MODERATE else 0.0)
+    fit = best_fit(x, y, rounding)
+    if fit is not None:
+        return FirstFit(fit, Extras(), x)
+    beyond = best_fit(x, y, rounding, BEYOND)
+    if beyond is not None:
+        return NoFit(f"y = {beyond.hypothesis.words}")
+    more_x, more_y = probe.ask_all(_inputs(probe, spread, _MORE_CALLS))
+    x, y = np.concatenate([x, more_x]), np.concatenate([y, more_y])
+    return _below_activation(x, y, rounding) or _beside_residual(probe) or NoFit()
+
+
+def _inputs(probe: Probe, spread: tuple[float, float], count: int) -> list[Floats]:
+    structure = probe.structure
+    inputs = [
+        uneven_inputs(probe.rng, structure.num_sets, structure.set_size, spread)
+        for _ in range(count - 1)
+    ]
+    # with the negative of one input among the first, each element has been of either sign there
+    return [inputs[0], -inputs[0], *inputs[1:]]
+
+
+def _below_activation(x: Floats, y: Floats, rounding: float) -> FirstFit | None:
+    tolerance = 10 * rounding
+    found: list[FirstFit] = []
+    bare = straight(y)
+    for activation in (bare, *curves()):
+        z = activation.undo(y)
+        if np.isfinite(z).mean() < 0.2:
+            continue
+        fit = best_fit(x, z, tolerance)
+        if fit is not None:
+            found.append(FirstFit(fit, Extras(activation), x))
+    if not found:
+        return None
+    best = min(found, key=lambda first: first.fit.affine.residual)
+    if best.extras.activation is not bare:
+        return best
+    named = _named(best, y, tolerance)
+    if named is None:
+        return None
+    refit = best_fit(x, named.undo(y), tolerance)
+    return None if refit is None else FirstFit(refit, Extras(named), x)
+
+
+def _named(first: FirstFit, y: Floats, tolerance: float) -> Activation | None:
+    assert first.extras.activation is not None
+    affine, undo = first.fit.affine, first.extras.activation.undo
+    z = affine.scale * first.fit.hypothesis.normalized(first.x) + affine.bias
+    return name_straight(undo, z, y, tolerance) or name_selu(undo, z, y, tolerance)
+
+
+def _beside_residual(probe: Probe) -> FirstFit | None:
+    """Y = scale * n + bias + r * x: a third unknown per element."""
+    x, y = probe.ask_all(_inputs(probe, MODERATE, 8))
+    if not np.isfinite(y).all():
+        return None
+    share = _common_share(x, y)
+    if share is None:
+        return None
+    fit = best_fit(x, y - share * x, 0.02)
+    return None if fit is None else FirstFit(fit, Extras(residual=share), x)
+
+
+def _common_share(x: Floats, y: Floats) -> float | None:
+    """The r of y = scale * n + bias + r * x, if some n gives the same r for all elements."""
+    best: tuple[float, float] | None = None
+    for hypothesis in HYPOTHESES:
+        n = hypothesis.normalized(x)
+        design = np.stack([n, np.ones_like(n), x], axis=-1).transpose(1, 2, 0, 3)
+        try:
+            solution = np.linalg.pinv(design) @ y.transpose(1, 2, 0)[..., np.newaxis]
+        except np.linalg.LinAlgError:
+            continue
+        shares = solution[..., 2, 0]
+        share, width = (
+            float(np.median(shares)),
+            float(np.median(np.abs(shares - np.median(shares)))),
+        )
+        if best is None or width < best[0]:
+            best = width, share
+    if best is None or best[0] > 1e-3 * max(abs(best[1]), 1e-3):
+        return None
+    rounded = round(best[1], 3)
+    return rounded if abs(rounded) > 1e-2 else None

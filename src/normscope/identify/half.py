@@ -1,0 +1,56 @@
+"""Half precisions: rounding to them in NumPy, and noticing that a layer uses one inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from normscope.identify.adapters.base import Array
+
+HALF_EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
+"""Machine epsilons."""
+
+IS_HALF = 1e-4
+"""A machine epsilon above this is that of a half precision."""
+
+
+def rounded(x: Array, kind: str) -> Array:
+    """`x` as float32 after rounding to a half precision.
+
+    >>> rounded(np.array([1.003], np.float32), "bfloat16")
+    array([1.], dtype=float32)
+    """
+    x = np.asarray(x, np.float32)
+    if kind == "float16":
+        with np.errstate(over="ignore"):
+            return x.astype(np.float16).astype(np.float32)
+    bits = np.atleast_1d(x).view(np.uint32)
+    even = ((bits >> 16) & 1) + np.uint32(0x7FFF)
+    cut = ((bits + even) & np.uint32(0xFFFF0000)).view(np.float32)
+    return np.where(np.isfinite(x), cut.reshape(x.shape), x)
+
+
+def half_inside(call: Callable[[Array], Array], x: Array) -> tuple[str | None, str | None]:
+    """Which half precision a layer rounds its input to, and which its output.
+
+    Args:
+        call: the layer.
+        x: float32 numbers that no half precision holds.
+    """
+    y = call(x)
+    if not np.isfinite(y).all() or np.ptp(y) == 0:
+        return None, None
+    into = next(
+        (kind for kind in HALF_EPS if np.array_equal(call(rounded(x, kind)), y, equal_nan=True)),
+        None,
+    )
+    out = next((kind for kind in HALF_EPS if _holds(y, kind)), None)
+    return into, out
+
+
+def _holds(y: Array, kind: str) -> bool:
+    """Whether a half precision holds every output, and the outputs are not just round numbers."""
+    single = np.asarray(y, np.float32)
+    many = np.unique(single).size > 8
+    return many and np.array_equal(single, y) and np.array_equal(rounded(single, kind), single)

@@ -1,0 +1,100 @@
+"""`Identification`: what was found out about a layer, as text and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from normscope.declared import Declaration
+from normscope.identify.examine import ModeReport
+from normscope.identify.structure import sample_axis
+from normscope.identify.words import report
+from normscope.spec import NormSpec
+
+
+class Kind(StrEnum):
+    """The verdict."""
+
+    NORMALIZATION = "normalization"  # and its spec reproduces the layer
+    POINTWISE = "pointwise"  # each output depends on the input at its own place only
+    MIXING = "mixing"  # outputs depend on several inputs, by no normalization that a spec can say
+    UNKNOWN = "unknown"  # it may be a normalization, but no spec reproduces it
+
+
+@dataclass(frozen=True)
+class Identification:
+    """What a layer computes, found from outside.
+
+    Attributes:
+        title: the layer, in words.
+        shape: of the input.
+        names: of its axes.
+        kind: the verdict.
+        modes: what was found in training and in inference; one entry if there is one mode only.
+        evidence: lines that say what was seen.
+        headline: the surprise, if what was found is not what the layer declares; else "".
+        declared: what the layer's own settings declare, if they can be read.
+        calls: how often the layer was called.
+    """
+
+    title: str
+    shape: tuple[int, ...]
+    names: tuple[str, ...]
+    kind: Kind
+    train_report: ModeReport
+    infer_report: ModeReport
+    one_mode: bool
+    evidence: tuple[str, ...]
+    headline: str
+    declared: Declaration | None
+    calls: int
+
+    @property
+    def train(self) -> NormSpec | None:
+        """The normalization of the training mode, or None."""
+        return self.train_report.spec
+
+    @property
+    def infer(self) -> NormSpec | None:
+        """The normalization of the inference mode, or None."""
+        return self.infer_report.spec
+
+    @property
+    def train_axes(self) -> dict[str, str]:
+        """One word per axis: who sees whom in training."""
+        return dict(zip(self.names, self.train_report.sight.words, strict=False))
+
+    @property
+    def infer_axes(self) -> dict[str, str]:
+        """One word per axis: who sees whom in inference."""
+        return dict(zip(self.names, self.infer_report.sight.words, strict=False))
+
+    @property
+    def sample_independent(self) -> dict[str, bool | None]:
+        """Whether a sample's output depends on no other sample; None where it is not known."""
+        return {
+            mode: _independent(axes, self.names)
+            for mode, axes in (("train", self.train_axes), ("infer", self.infer_axes))
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON types."""
+        return {
+            "kind": str(self.kind),
+            "train": None if self.train is None else self.train.to_dict(),
+            "infer": None if self.infer is None else self.infer.to_dict(),
+            "train_axes": self.train_axes,
+            "infer_axes": self.infer_axes,
+            "sample_independent": self.sample_independent,
+            "max_ulp": {"train": self.train_report.max_ulp, "infer": self.infer_report.max_ulp},
+            "evidence": [*([self.headline] if self.headline else []), *self.evidence],
+        }
+
+    def __str__(self) -> str:
+        return report(self)
+
+
+def _independent(axes: dict[str, str], names: tuple[str, ...]) -> bool | None:
+    word = axes.get(names[sample_axis(names)]) if names else None
+    return None if word is None else word == "independent"

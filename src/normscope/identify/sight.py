@@ -1,0 +1,186 @@
+"""Sight: change one element of the input, and see which elements of the output change.
+
+On generic input that is exactly the statistics set of the element (or the reach of anything else).
+The change is large, so that real dependence stands far above rounding, and it is tried on an input
+and on its negative, so that an activation which cuts off one side hides nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from normscope.identify.half import IS_HALF
+from normscope.identify.index_sets import AxisSight, Factor, axis_sight
+from normscope.identify.subject import Floats, Subject
+
+Bools = NDArray[np.bool_]
+
+_NOISE = 16  # machine epsilons of the largest change; anything below is rounding
+_OWN_NOISE = 8  # machine epsilons of an output itself, likewise
+_FILLED = 0.98  # of a product of index sets, at least so much must have changed; less in halves
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What was seen in one mode.
+
+    Attributes:
+        axes: one entry per axis of the input; empty if the shape changes too much to tell.
+        product: whether the elements that change are all combinations of the indices seen per axis.
+        reach: how many outputs change with one input: the least and the most that was seen.
+        stochastic: two equal calls differ.
+        same_shape: the output has the input's shape.
+        finite: the outputs are finite numbers.
+        output_shape: of the output.
+        smaller: the output has fewer elements than the input.
+    """
+
+    axes: tuple[AxisSight, ...] = ()
+    product: bool = False
+    reach: tuple[int, int] = (0, 0)
+    stochastic: bool = False
+    same_shape: bool = True
+    finite: bool = True
+    output_shape: tuple[int, ...] = ()
+    smaller: bool = False
+    examples: tuple[str, ...] = field(default=())
+
+    @property
+    def sets(self) -> tuple[tuple[Factor, ...], ...] | None:
+        """How each axis splits, if the elements that see each other form statistics sets."""
+        if not (self.product and self.same_shape and self.axes):
+            return None
+        splits = [axis.factors for axis in self.axes]
+        return None if None in splits else tuple(split for split in splits if split is not None)
+
+    @property
+    def pointwise(self) -> bool:
+        """Each output depends on the input at its own place only."""
+        return self.sets is not None and all(a.word == "independent" for a in self.axes)
+
+    @property
+    def alone(self) -> bool:
+        """No output depends on more than one input."""
+        return self.pointwise or (not self.same_shape and self.reach == (1, 1) and not self.smaller)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The word of each axis."""
+        return tuple(axis.word for axis in self.axes)
+
+
+def look(subject: Subject, training: bool, rng: np.random.Generator) -> Sight:
+    """Disturb single elements of a random input and see what changes."""
+    shape = subject.shape
+    base = subject.received(rng.standard_normal(shape))
+    bases = (base, -base)
+    before = [subject(x, training) for x in bases]
+    again = subject(base, training)
+    out = before[0].shape
+    if not all(np.isfinite(y).any() for y in before):
+        return Sight(same_shape=out == shape, finite=False, output_shape=out)
+    size = float(np.max(np.abs(before[0][np.isfinite(before[0])]), initial=0.0))
+    if again.shape != out or _differs(before[0], again, 64 * subject.eps * size).any():
+        return Sight(stochastic=True, same_shape=out == shape, output_shape=out)
+
+    disturbance = max(40.0, 0.3 * float(np.sqrt(base.size)))
+    seen: list[tuple[tuple[int, ...], Bools]] = []
+    for place in _places(shape, rng):
+        changed = np.zeros(out, bool)
+        for x, y in zip(bases, before, strict=True):
+            disturbed = x.copy()
+            disturbed[place] += disturbance
+            changed |= _changes(y, subject(disturbed, training), subject.eps)
+        seen.append((place, changed))
+    return _read(shape, out, seen, _FILLED if subject.eps < IS_HALF else 0.8)
+
+
+def _places(shape: tuple[int, ...], rng: np.random.Generator) -> list[tuple[int, ...]]:
+    """Both corners, an inner neighbour of one, the middle with its neighbour, one at random."""
+    middle = tuple(n // 2 for n in shape)
+    places = [
+        tuple(0 for _ in shape),
+        tuple(n - 1 for n in shape),
+        tuple(min(1, n - 1) for n in shape),
+        middle,
+        tuple(max(0, i - 1) for i in middle),
+        tuple(int(rng.integers(n)) for n in shape),
+    ]
+    return list(dict.fromkeys(places))
+
+
+def _changes(y: Floats, disturbed: Floats, eps: float) -> Bools:
+    size = np.maximum(np.abs(y), np.abs(disturbed))
+    if eps > IS_HALF:  # only the output is rounded so coarsely
+        return _differs(y, disturbed, 2 * eps * size)
+    difference = np.abs(y - disturbed)
+    largest = float(np.max(difference[np.isfinite(difference)], initial=0.0))
+    return _differs(y, disturbed, eps * np.maximum(_NOISE * largest, _OWN_NOISE * size))
+
+
+def _differs(a: Floats, b: Floats, tolerance: float | Floats) -> Bools:
+    differs: Bools = (np.abs(a - b) > tolerance) | (np.isfinite(a) != np.isfinite(b))
+    return differs
+
+
+def _read(
+    shape: tuple[int, ...],
+    out: tuple[int, ...],
+    seen: list[tuple[tuple[int, ...], Bools]],
+    filled: float,
+) -> Sight:
+    counts = [int(changed.sum()) for _, changed in seen]
+    axes: tuple[AxisSight, ...] = ()
+    if len(out) == len(shape):
+        axes = tuple(_along(dim, shape[dim], out[dim], seen) for dim in range(len(shape)))
+    return Sight(
+        axes=axes,
+        product=all(_is_product(changed, filled) for _, changed in seen),
+        reach=(min(counts), max(counts)),
+        same_shape=out == shape,
+        output_shape=out,
+        smaller=math.prod(out) < math.prod(shape),
+        examples=tuple(
+            f"input {place} changes {count} of {changed.size} outputs"
+            for (place, changed), count in zip(seen, counts, strict=True)
+        ),
+    )
+
+
+def _along(dim: int, size: int, out: int, seen: list[tuple[tuple[int, ...], Bools]]) -> AxisSight:
+    """What is seen along one axis, whatever happens along the others."""
+    found: dict[int, frozenset[int]] = {}
+    for place, changed in seen:
+        indices = frozenset(np.flatnonzero(_projected(changed, dim)).tolist())
+        found[place[dim]] = found.get(place[dim], frozenset()) | indices
+    if out != size:
+        everything = all(len(indices) == out for indices in found.values())
+        return AxisSight("shared" if everything else "mixed", None)
+    return axis_sight(size, found)
+
+
+def _projected(changed: Bools, dim: int) -> Bools:
+    others = tuple(d for d in range(changed.ndim) if d != dim)
+    return np.asarray(changed.any(axis=others))
+
+
+def _is_product(changed: Bools, filled: float) -> bool:
+    spanned = float(np.prod([_projected(changed, dim).sum() for dim in range(changed.ndim)]))
+    return bool(changed.sum() >= filled * spanned)
+
+
+def describe_reach(sight: Sight) -> Iterator[str]:
+    """How many outputs one input reaches, in words."""
+    least, most = sight.reach
+    total = int(np.prod(sight.output_shape))
+    if most == 0:
+        yield "the output does not depend on the input"
+    elif least == most:
+        yield f"one input changes {most:,} of {total:,} outputs"
+    else:
+        yield f"one input changes {least:,} to {most:,} of {total:,} outputs"

@@ -1,0 +1,138 @@
+"""`Subject`: a layer under examination, whose state is put back after each call."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from normscope.identify.adapters.base import Adapter, Array
+from normscope.identify.half import HALF_EPS, IS_HALF, half_inside, rounded
+
+Floats = NDArray[np.float64]
+
+MAX_CALLS = 200
+"""So often a layer is called at most."""
+
+
+class TooManyCallsError(Exception):
+    """The layer would have to be called more often than is allowed."""
+
+
+class Subject:
+    """A layer that can be called again and again without remembering it.
+
+    Attributes:
+        shape: of the input.
+        calls: how often the layer was called so far.
+        eps: the machine epsilon of the precision that the outputs have.
+        into: the half precision to which the layer rounds its input, if it does.
+        restless: per mode, the names of the state arrays that a call changed.
+    """
+
+    def __init__(self, adapter: Adapter, shape: tuple[int, ...]) -> None:
+        self.adapter = adapter
+        self.shape = shape
+        self.calls = 0
+        self.restless: dict[bool, set[str]] = {True: set(), False: set()}
+        self.eps = adapter.eps
+        self.into: str | None = None
+        self._now = adapter.arrays()
+        self.found = {name: value.copy() for name, value in self._now.items()}
+
+    @property
+    def learned(self) -> dict[str, Floats]:
+        """The parameters with their present values."""
+        return self._floats(learned=True)
+
+    @property
+    def state(self) -> dict[str, Floats]:
+        """The other arrays of real numbers, such as running statistics."""
+        return self._floats(learned=False)
+
+    def _floats(self, learned: bool) -> dict[str, Floats]:
+        return {
+            name: np.asarray(value, np.float64)
+            for name, value in self._now.items()
+            if (name in self.adapter.learned) == learned and value.dtype.kind == "f" and value.size
+        }
+
+    def received(self, x: Array) -> Floats:
+        """`x` as the layer will receive it, rounded to its dtype."""
+        with np.errstate(over="ignore", under="ignore"):
+            if self.into is not None:
+                x = rounded(x, self.into)
+            return np.asarray(self.adapter.received(np.asarray(x)), np.float64)
+
+    def notice_half(self, training: bool, rng: np.random.Generator) -> tuple[str, ...]:
+        """Find out whether the layer computes in a half precision inside; the words for it."""
+        self.eps, self.into = self.adapter.eps, None
+        if self.eps > IS_HALF:
+            return ()
+        x = np.asarray(rng.standard_normal(self.shape), np.float32)
+        into, out = half_inside(lambda values: self(values, training), x)
+        if into is None and out is None:
+            return ()
+        self.into = into
+        self.eps = HALF_EPS[out] if out is not None else self.eps
+        return (f"it computes in {into or out} inside",)
+
+    def __call__(self, x: Array, training: bool) -> Floats:
+        """The output; the layer's state is afterwards what it was."""
+        return self.step(x, training)[0]
+
+    def step(self, x: Array, training: bool) -> tuple[Floats, dict[str, Array]]:
+        """The output, and the arrays as the call left them, before they are put back."""
+        if self.calls >= MAX_CALLS:
+            raise TooManyCallsError(f"no answer within {MAX_CALLS} calls")
+        self.calls += 1
+        with np.errstate(all="ignore"):
+            y = self.adapter.call(self.adapter.received(np.asarray(x)), training)
+        after = self.adapter.arrays()
+        changed = [
+            name
+            for name, value in after.items()
+            if name not in self._now or not _same_bits(value, self._now[name])
+        ]
+        for name in changed:
+            if name in self._now:
+                self.adapter.write(name, self._now[name])
+        self.restless[training].update(changed)
+        return np.asarray(y, np.float64), after
+
+    def write(self, name: str, value: Any) -> None:
+        """Give a parameter or a state array new values."""
+        old = self._now[name]
+        new = np.asarray(value).reshape(old.shape).astype(old.dtype)
+        self.adapter.write(name, new)
+        # what was stored may be rounded further, as in bfloat16
+        self._now[name] = self.adapter.arrays()[name]
+
+    def write_back(self, *names: str) -> None:
+        """Give arrays the values that they were found with; without names, all of them."""
+        for name in names or self.found:
+            if not _same_bits(self._now[name], self.found[name]):
+                self.adapter.write(name, self.found[name])
+                self._now[name] = self.found[name].copy()
+
+    @contextmanager
+    def untouched(self) -> Iterator[None]:
+        """Whatever happens inside, the layer and all random generators are left as found."""
+        numpy_state, python_state = np.random.get_state(), random.getstate()
+        try:
+            with self.adapter.kept():
+                try:
+                    yield
+                finally:
+                    self.write_back()
+        finally:
+            np.random.set_state(numpy_state)
+            random.setstate(python_state)
+
+
+def _same_bits(a: Array, b: Array) -> bool:
+    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()

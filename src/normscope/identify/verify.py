@@ -1,0 +1,95 @@
+"""Verification: the reference, with the spec that was found, on fresh inputs of every size."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from normscope.identify.extras import Extras
+from normscope.identify.half import IS_HALF
+from normscope.identify.probe import Probe
+from normscope.identify.subject import Floats
+from normscope.reference import reference
+from normscope.spec import Measure, NormSpec
+
+TOLERANCE = 256.0
+"""In ulp. A wrong epsilon, measure or axis is off by far more at some of the sizes tried."""
+
+HALF_TOLERANCE = 8.0
+"""The same for half precisions, whose ulp is so much larger."""
+
+
+def tolerance(eps: float) -> float:
+    """The error in ulp that is accepted for a machine epsilon."""
+    return HALF_TOLERANCE if eps > IS_HALF else TOLERANCE
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is claimed of one mode, with the numbers that are no part of a spec.
+
+    Attributes:
+        scale, bias: the parameters, along the axes that the spec names, in that order.
+        factor: a constant by which the result is multiplied.
+    """
+
+    spec: NormSpec
+    scale: Floats | None
+    bias: Floats | None
+    factor: float
+    extras: Extras
+
+    def output(self, x: Floats) -> Floats:
+        """The normalized values: everything but the extras."""
+        bare = NormSpec.from_dict({**self.spec.to_dict(), "bias": None})
+        y = self.factor * reference(x, bare, scale=self.scale)
+        if self.bias is not None and self.spec.bias is not None:
+            layout = self.spec.layout(x.shape)
+            placed = layout.place(layout.named(self.spec.bias))
+            bias = self.bias.reshape(placed.shape).transpose(placed.order).reshape(placed.broadcast)
+            y = (y.reshape(layout.known_sizes) + bias).reshape(x.shape)
+        return y
+
+
+def largest_error(probe: Probe, claim: Claim) -> float:
+    """The largest difference, in ulp of the largest output of the statistics set.
+
+    The sizes go from far below every epsilon to far above.
+    """
+    structure, rng = probe.structure, probe.rng
+    lowest = -15.0 if probe.subject.eps < IS_HALF and probe.subject.into != "float16" else -4.0
+    highest = 4.0 if lowest < -5 else 1.5  # squares of more overflow in float16
+    decades = np.linspace(lowest, highest, 20 if lowest < -5 else 9)
+    if claim.extras.residual:
+        decades = decades[decades < 2.5]
+    calls = max(3, math.ceil(len(decades) / structure.num_sets))
+    rng.shuffle(decades)
+    worst = 0.0
+    for part in np.array_split(decades, calls) if structure.num_sets < 7 else [decades] * calls:
+        size = 10.0 ** np.resize(part, structure.num_sets)[:, np.newaxis]
+        width = (structure.num_sets, structure.set_size)
+        values = rng.standard_normal(width) + rng.uniform(-1, 1, (structure.num_sets, 1))
+        worst = max(worst, _error(probe, claim, size * values))
+    return worst
+
+
+def _error(probe: Probe, claim: Claim, sets: Floats) -> float:
+    structure = probe.structure
+    x, y = probe.ask(sets)
+    z = structure.to_sets(claim.output(structure.from_sets(x)))
+    with np.errstate(all="ignore"):
+        expected = claim.extras.apply(z, x)
+        size = np.max(np.abs(expected), axis=1, keepdims=True) + np.max(
+            np.abs(claim.extras.residual * x), axis=1, keepdims=True
+        )
+        if claim.spec.center or claim.spec.measure is Measure.VARIANCE:
+            # where the mean is many times the spread, x - mean has lost that many digits
+            lost = np.max(np.abs(x), axis=1) / np.std(x, axis=1) / 4
+            size = size * np.maximum(1.0, lost)[:, np.newaxis]
+        if claim.extras.activation is not None:
+            # an activation that bends loses what it cancels: 1 + x for a sigmoid near 0
+            size = np.maximum(size, np.minimum(np.max(np.abs(z), axis=1, keepdims=True), 1.0))
+        error = np.where(expected == y, 0.0, np.abs(expected - y) / (probe.subject.eps * size))
+    return float(np.max(np.where(np.isnan(error), np.inf, error)))

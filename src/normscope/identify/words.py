@@ -1,0 +1,109 @@
+"""The report of an identification: what a person should know, most important first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from normscope.explain.formula import plain_formula
+from normscope.identify.structure import sample_axis
+from normscope.spec import NormSpec
+
+if TYPE_CHECKING:
+    from normscope.identify.examine import ModeReport
+    from normscope.identify.result import Identification
+
+
+def report(found: Identification) -> str:
+    """The whole report, as lines of text."""
+    return "\n".join(_lines(found))
+
+
+def _lines(found: Identification) -> Iterator[str]:
+    shape = ", ".join(f"{name}={size}" for name, size in zip(found.names, found.shape, strict=True))
+    yield f"{found.title} on ({shape}): {_verdict(found)}"
+    if found.headline:
+        yield f"  SURPRISE   {found.headline}"
+    yield from _mode("training" if not found.one_mode else "", found.train_report, found)
+    if not found.one_mode:
+        if found.infer_report.same and found.infer_report.sight.axes:
+            yield "inference    the same as training"
+        else:
+            yield from _mode("inference", found.infer_report, found)
+    yield "evidence"
+    yield from (f"  - {line}" for line in found.evidence)
+
+
+def _verdict(found: Identification) -> str:
+    match str(found.kind):
+        case "normalization":
+            return "a normalization"
+        case "pointwise":
+            return "no normalization; each output depends on the input at its own place only"
+        case "mixing":
+            return "no normalization that a spec can say; outputs depend on several inputs"
+        case _:
+            return "unknown"
+
+
+def _mode(title: str, mode: ModeReport, found: Identification) -> Iterator[str]:
+    if title:
+        yield title
+    if mode.spec is not None:
+        yield from _spec(mode.spec)
+    for name, word in zip(found.names, mode.sight.words, strict=False):
+        yield f"  {name:10} {word:14} {axis_sentence(name, word)}"
+    if mode.sight.words:
+        yield f"  {sample_sentence(found, mode)}"
+
+
+def _spec(spec: NormSpec) -> Iterator[str]:
+    sizes = ", ".join(f"{name}={size}" for name, size in spec.sizes.items())
+    if spec.pattern is None:
+        yield "  pattern    none: no statistic is taken from the input"
+        statistics = "running mean and running variance"
+        yield f"  formula    {plain_formula(spec)}, with {statistics}"
+    else:
+        yield f'  pattern    "{spec.pattern}"' + (f" with {sizes}" if sizes else "")
+        yield f"  formula    {plain_formula(spec)}" + (f", ddof {spec.ddof}" if spec.ddof else "")
+    for word in ("scale", "bias"):
+        names = getattr(spec, word)
+        if names is not None:
+            yield f"  {word:10} " + (f"along {names}" if names else "one number")
+    if spec.running is not None and spec.pattern is not None:
+        decay = spec.running.decay
+        kind = f"the variance with ddof {spec.running.ddof}" + (
+            " plus eps" if spec.running.plus_eps else ""
+        )
+        yield (
+            f"  running    new = {decay:g} * old + {1 - decay:.6g} * batch "
+            f"(torch momentum {1 - decay:.6g}), of {kind}"
+        )
+
+
+def axis_sentence(name: str, word: str) -> str:
+    """What a word says of an axis.
+
+    >>> axis_sentence("c", "grouped 4")
+    'neighbours in the same of 4 groups see each other'
+    """
+    kind, _, number = word.partition(" ")
+    return {
+        "independent": f"no index of {name} sees another",
+        "shared": f"all along {name} see each other",
+        "grouped": f"neighbours in the same of {number} groups see each other",
+        "interleaved": f"those see each other whose index is the same modulo {number}",
+        "window": f"each index sees {number} neighbours, itself included",
+        "causal": f"each index of {name} sees itself and those before",
+        "anticausal": f"each index of {name} sees itself and those after",
+    }.get(kind, f"some other part of {name} is seen")
+
+
+def sample_sentence(found: Identification, mode: ModeReport) -> str:
+    """Whether samples see each other."""
+    axis = sample_axis(found.names)
+    if axis >= len(mode.sight.words):
+        return "whether samples see each other is not known"
+    if mode.sight.words[axis] == "independent":
+        return f"samples ({found.names[axis]}) do not see each other"
+    return f"samples ({found.names[axis]}) SEE EACH OTHER"

@@ -1,0 +1,66 @@
+"""The normalization layers of Keras, on each backend in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from normscope import NormSpec, Running
+from normscope.identify.compare import differences
+
+SHAPE = (4, 5, 6, 8)
+BOTH = {"scale": "c", "bias": "c"}
+
+EXPECTED = {
+    "batch": NormSpec("[b h w] c", eps=1e-3, running=Running(0.99), **BOTH),
+    "batch, axis 1": NormSpec("[b] h [w c]", eps=1e-3, bias="h", running=Running(0.9)),
+    "batch, frozen": NormSpec(None, eps=1e-3, running=Running(1.0), **BOTH),
+    "layer": NormSpec("b h w [c]", eps=1e-3, **BOTH),
+    "layer, scaled only": NormSpec("b h w [c]", eps=1e-3, center=False, scale="c"),
+    "group": NormSpec("b [h w] (g [c])", sizes={"g": 4}, eps=1e-3, scale="g c", bias="g c"),
+    "group, instance": NormSpec("b [h w] c", eps=1e-3, **BOTH),
+    "rms": NormSpec("b h w [c]", eps=1e-6, center=False, measure="mean_square", scale="c"),
+    "rms, last two": NormSpec(
+        "b h [w c]", eps=1e-6, center=False, measure="mean_square", scale="w c"
+    ),
+    "unit": NormSpec("b h w [c]", eps=0, center=False, measure="l2", floor=1e-12),
+    "unit, space": NormSpec("b [h w] c", eps=0, center=False, measure="l2", floor=1e-12),
+}
+
+DECOYS = {"dense": "mixing", "dropout": "pointwise", "softmax": "mixing", "leaky relu": "pointwise"}
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch", "tensorflow"])
+def test_keras_layers(backend: str) -> None:
+    found = run(backend)
+    for name, expected in EXPECTED.items():
+        result = found[name]
+        assert result["train"] is not None, result
+        train = NormSpec.from_dict(result["train"])
+        assert not list(differences(expected, train, SHAPE)), result
+        assert NormSpec.from_dict(result["infer"]) == expected.inference(), result
+        assert result["headline"] == ""
+    for name, kind in DECOYS.items():
+        assert found[name]["kind"] == kind, found[name]
+        assert found[name]["train"] is None
+    for result in found.values():
+        assert result["untouched"]
+        assert result["calls"] <= 200
+
+
+def run(backend: str) -> dict[str, Any]:
+    script = Path(__file__).with_name("keras_layers.py")
+    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    process = subprocess.run(
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, process.stderr
+    output = json.loads(process.stdout)
+    assert output["backend"] == backend
+    return output["found"]
