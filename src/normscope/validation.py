@@ -1,4 +1,4 @@
-"""What `normalize` is given, checked before any work: each check says what came and what to write."""
+"""What `normalize` is given, checked before any work: what came, and what to write instead."""
 
 from __future__ import annotations
 

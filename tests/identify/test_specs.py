@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
-from layers_from_specs import Case, TorchLayer, cases, numpy_layer, parameter
 
+from layers_from_specs import Case, TorchLayer, cases, numpy_layer, parameter
 from normscope import NormSpec
 from normscope.identify import Kind, identify
 from normscope.identify.compare import differences
