@@ -15,7 +15,7 @@ keras_tests := tests/layers/keras tests/keras1/live tests/native tests/declared
 sources := src tests docs $(wildcard examples benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs format clean chromium
+.PHONY: help demo test lint docs bench format clean chromium
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,10 @@ lint: .venv/.stamp-test ## ruff and mypy
 
 docs: .venv/.stamp-test ## build the documentation in build/docs, warnings are errors
 	$(venv_python) -m sphinx -q -E -W -n --keep-going -d build/doctrees docs build/docs
+
+bench: .venv/.stamp-test ## time normalize against the peers and a plain copy, in build/benchmarks
+	$(venv_python) benchmarks/normalizations.py
+	$(venv_python) benchmarks/normalizations.py --backward
 
 format: .venv/.stamp-test ## format the code and fix what can be fixed
 	$(ruff) check --fix $(sources)

@@ -72,6 +72,14 @@ def rule_page(rule: Rule) -> str:
     )
 
 
+def described_already(
+    app: Sphinx, what: str, name: str, member: object, skip: bool, options: object
+) -> bool | None:
+    """The fields of a named tuple are described in the docstring of their class."""
+    return True if type(member).__name__ == "_tuplegetter" else None
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("autodoc-skip-member", described_already)
     app.connect("missing-reference", resolve_public_name)
     app.connect("source-read", add_rules)

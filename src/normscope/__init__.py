@@ -9,6 +9,8 @@ array([[-1.225,  0.   ,  1.225],
 """
 
 from normscope.audit import Audit, audit
+from normscope.backward import Gradients, gradients
+from normscope.buffers import set_buffer_limit
 from normscope.declared import spec_of
 from normscope.errors import (
     DtypeError,
@@ -22,16 +24,21 @@ from normscope.errors import (
 from normscope.explain import Explanation, explain
 from normscope.functional import normalize
 from normscope.identify import Identification, identify
+from normscope.memory import retain_memory
 from normscope.native import to_flax, to_keras, to_torch
 from normscope.presets import preset, preset_names
 from normscope.reference import reference
 from normscope.spec import Measure, NormSpec, Running, spec
+from normscope.streaming import Fit, fit
+from normscope.threads import set_num_threads
 from normscope.version import __version__ as __version__
 
 __all__ = [
     "Audit",
     "DtypeError",
     "Explanation",
+    "Fit",
+    "Gradients",
     "Identification",
     "Measure",
     "MissingPackageError",
@@ -44,11 +51,16 @@ __all__ = [
     "SpecError",
     "audit",
     "explain",
+    "fit",
+    "gradients",
     "identify",
     "normalize",
     "preset",
     "preset_names",
     "reference",
+    "retain_memory",
+    "set_buffer_limit",
+    "set_num_threads",
     "spec",
     "spec_of",
     "to_flax",

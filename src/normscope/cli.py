@@ -259,6 +259,20 @@ def convert(
     raise typer.Exit(FINDINGS if report.differs else CLEAN)
 
 
+@app.command()
+def warmup() -> None:
+    """Compile every kernel once, so that no later call has to wait for it."""
+    from normscope.progress import progress_bar
+    from normscope.warmup import steps
+
+    calls = list(steps())
+    with progress_bar() as progress:
+        for done, (name, call) in enumerate(calls):
+            progress(name, done, len(calls))
+            call()
+    print(f"{len(calls)} kernels are compiled and kept on disk")
+
+
 @app.command(
     epilog="""[bold]Examples[/bold]
 

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from normscope.errors import DtypeError, ShapeError, SpecError
+from normscope import buffers, forward
+from normscope.errors import SpecError
 from normscope.layout import Layout
-from normscope.pattern import Repeat, leaves, parse
-from normscope.spec import Measure, NormSpec, spec
+from normscope.operands import (
+    address,
+    as_plain,
+    is_native,
+    parameter_dtype,
+    readable,
+    written_out,
+)
+from normscope.plan import Plan, atomic_strides, plan as find_plan
+from normscope.spec import NormSpec
+from normscope.validation import (
+    check_array,
+    check_like,
+    check_mask,
+    check_out,
+    check_set_size,
+    check_slope,
+    laid_along,
+    parameter_axes,
+    stated,
+)
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -49,6 +68,8 @@ def normalize(
     mean: ArrayLike | None = None,
     var: ArrayLike | None = None,
     mask: ArrayLike | None = None,
+    residual: Array | None = None,
+    negative_slope: float | None = None,
     out: Array | None = None,
     return_stats: bool = False,
     **fields_and_sizes: Any,
@@ -58,7 +79,8 @@ def normalize(
         y = (x - m) / max(sqrt(v + eps) + eps_outside, floor) * scale + bias
 
     with m and v the mean and the measure of each statistics set; see `NormSpec`. Everything is
-    computed in float64 and rounded once, to x's dtype.
+    computed in float64 and rounded once, to x's dtype, in one or two passes over memory and
+    without a temporary array of x's size.
 
     Args:
         x: array of floats (float64, float32, float16 or bfloat16), of a shape that meets the
@@ -71,6 +93,9 @@ def normalize(
             or neither.
         mask: booleans that broadcast to x. Only elements where it is True enter the statistics; a
             set without any is set to the bias.
+        residual: array of x's shape and dtype that is added to x first; x + residual is rounded to
+            x's dtype, so the result is exactly that of `normalize(x + residual, ...)`.
+        negative_slope: apply a LeakyReLU of this slope to y, before it is rounded; 0 is ReLU.
         out: array of x's shape and dtype for the result; it may be x itself.
         return_stats: also return the `Stats`.
         **fields_and_sizes: with a bare pattern only, as for `spec`.
@@ -90,251 +115,235 @@ def normalize(
         array([[-1.225,  0.   ,  1.225],
                [-1.225,  0.   ,  1.225]])
     """
-    stated = _stated(pattern, fields_and_sizes, scale is not None, bias is not None)
-    _check_array("x", x)
-    layout = stated.layout(x.shape)
-    _check_out(out, x)
-    offset = _parameter(layout, "bias", stated.bias, bias)
-    factor = _parameter(layout, "scale", stated.scale, scale)
-
-    work = np.asarray(x, np.float64).reshape(layout.known_sizes)
-    counted = _mask(mask, layout)
     if (mean is None) != (var is None):
         raise SpecError("mean= and var= belong together: give both or neither")
-    if mean is None or var is None:
-        _check_set_size(stated, layout)
-        measured = _measure(work, stated, layout, counted)
-    else:
-        measured = _given(stated, layout, mean, var)
-
-    y = measured.apply(work)
-    if factor is not None:
-        y *= factor + stated.scale_shift
-    if offset is not None:
-        y += offset
-    result = np.empty_like(x, subok=False) if out is None else out
-    with np.errstate(over="ignore"):
-        result[...] = y.reshape(x.shape)
-    return (result, measured.stats(layout)) if return_stats else result
+    call = _call(x, pattern, scale, bias, mask, residual, out, fields_and_sizes)
+    given = None if mean is None or var is None else _given(call, mean, var)
+    if given is None and call.plan.set_size <= call.spec.ddof:
+        check_set_size(call.spec, call.layout)
+    slope = check_slope(negative_slope)
+    return call.run(x, scale, bias, given, mask, residual, slope, out, return_stats)
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """Mean, v and divisor per statistics set, with the shared axes kept as 1.
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """All that depends only on the spec and on the shapes, strides and dtypes of the arrays."""
 
-    `unit` is a power of two by which the input was divided so that no square overflows; mean and
-    divisor are in that unit, v is not needed any more and kept for `stats` only.
-    """
+    spec: NormSpec
+    layout: Layout
+    plan: Plan
+    numbers: Floats
+    order: tuple[int, ...]
+    dtype: np.dtype[Any]
+    parameter_dtype: np.dtype[Any]
+    neutral: tuple[Array, Array]
+    tags: tuple[Any, Any]
+    x_as_it_is: bool
+    out_as_it_is: bool
+    parameters_as_they_are: tuple[bool, bool]
+    size: int
 
-    mean: Floats
-    var: Floats
-    divisor: Floats
-    unit: Floats
-    empty: NDArray[np.bool_] | None = None
+    def run(
+        self,
+        x: Array,
+        scale: ArrayLike | None,
+        bias: ArrayLike | None,
+        given: Floats | None,
+        mask: ArrayLike | None,
+        residual: Array | None,
+        slope: float | None,
+        out: Array | None,
+        return_stats: bool,
+    ) -> Array | tuple[Array, Stats]:
+        """Normalize arrays like those that the call was made for."""
+        target = out
+        if target is None or not self.out_as_it_is:
+            target = buffers.empty(x.shape, self.dtype, self.order)
+        result = target if out is None and x.dtype.isnative else out
+        if result is None:
+            result = np.empty_like(as_plain(x), subok=False)
+        if x is not out and (out is not None or not self.x_as_it_is):
+            x = readable(x, out)
+        factor = self._parameter(0, scale, out)
+        offset = self._parameter(1, bias, out)
+        counted = None
+        if mask is not None:
+            counted = check_mask(mask, x.shape, self.layout.pattern.text)
+        if residual is not None:
+            residual = readable(residual, out)
+        arrays = forward.Operands(
+            address(x),
+            address(target),
+            None if residual is None else address(residual),
+            None if counted is None else address(counted),
+            address(factor),
+            address(offset),
+            slope,
+            *self.tags,
+        )
+        statistics = given
+        if self.size:
+            if given is not None:
+                forward.apply(self.plan, self.numbers, arrays, given)
+            else:
+                statistics = (
+                    np.empty((4, self.plan.num_sets)) if return_stats else forward.NO_STATISTICS
+                )
+                forward.normalize(self.plan, self.numbers, arrays, statistics)
+        if target is not result:
+            result[...] = target
+        return (result, self._stats(statistics)) if return_stats else result
 
-    def apply(self, x: Floats) -> Floats:
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            y: Floats = (x / self.unit - self.mean) / self.divisor
-        if self.empty is not None:
-            y = np.where(self.empty, 0.0, y)
-        return y
+    def _parameter(self, which: int, values: ArrayLike | None, out: Array | None) -> Array:
+        """A parameter as the plan wants it in memory."""
+        if values is None:
+            return self.neutral[which]
+        if self.parameters_as_they_are[which] and isinstance(values, np.ndarray):
+            return values if out is None or not np.may_share_memory(values, out) else values.copy()
+        name = ("scale", "bias")[which]
+        axes = parameter_axes(self.layout, name, (self.spec.scale, self.spec.bias)[which])
+        array = laid_along(self.layout, name, axes, values)
+        wanted = self.plan.parameters[which]
+        if wanted != axes:
+            array = written_out(self.layout, axes, array, wanted)
+        array = np.ascontiguousarray(array, self.parameter_dtype)
+        return array.copy() if out is not None and np.may_share_memory(array, out) else array
 
-    def stats(self, layout: Layout) -> Stats:
-        kept = tuple(layout.known_sizes[i] for i in layout.kept)
-        with np.errstate(divide="ignore", over="ignore"):
-            rstd = 1 / (self.divisor * self.unit)
-            mean = self.mean * self.unit
+    def _stats(self, statistics: Floats | None) -> Stats:
+        if statistics is None or not self.size:
+            statistics = np.zeros((4, self.plan.num_sets))
+        shape = self.plan.stats_shape
+        mean = statistics[forward.MEAN]
+        if not self.spec.center:
+            mean = np.zeros_like(mean)
+        with np.errstate(divide="ignore"):
+            rstd = 1 / statistics[forward.DIVISOR]
         return Stats(
-            *(np.broadcast_to(a, rstd.shape).reshape(kept) for a in (mean, self.var, rstd))
+            mean.reshape(shape), statistics[forward.VAR].reshape(shape), rstd.reshape(shape)
         )
 
 
-def _measure(
-    x: Floats, spec: NormSpec, layout: Layout, counted: NDArray[np.bool_] | None
-) -> _Measured:
-    """Mean and divisor of every statistics set, from the input itself."""
-    axes = layout.shared
-    unit = _unit(x, axes)
-    x = x / unit
-    where: Any = True if counted is None else counted
-    number = np.sum(np.broadcast_to(where, x.shape), axes, keepdims=True)
-    empty = number == 0
-    present = np.maximum(number, 1)
-    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        center = np.sum(x, axes, keepdims=True, where=where) / present
-        # a second pass takes away what rounding left in the first mean
-        center = center + np.sum(x - center, axes, keepdims=True, where=where) / present
-        deviation = x - center if spec.measure is Measure.VARIANCE else x
-        match spec.measure:
-            case Measure.VARIANCE | Measure.MEAN_SQUARE:
-                squares = np.sum(deviation**2, axes, keepdims=True, where=where)
-                v = squares / np.maximum(number - spec.ddof, 0)
-            case Measure.L2:
-                v = np.sum(x**2, axes, keepdims=True, where=where)
-            case Measure.L1:
-                v = np.sum(np.abs(x), axes, keepdims=True, where=where) ** 2
-            case Measure.MAX:
-                v = np.max(np.abs(x), axes, keepdims=True, where=where, initial=0) ** 2
-        mean = center if spec.center else np.zeros_like(center)
-        divisor = _divisor(spec, v, unit)
-        return _Measured(mean, v * unit**2, divisor, unit, empty if empty.any() else None)
+_MOST_CALLS = 1024
+_calls: dict[tuple[Any, ...], tuple[NormSpec | str, _Call]] = {}
 
 
-def _unit(x: Floats, axes: tuple[int, ...]) -> Floats:
-    """A power of two near the largest magnitude of each set, if its square could overflow."""
-    with np.errstate(invalid="ignore"):
-        largest = np.max(np.abs(x), axes, keepdims=True, initial=0)
-    extreme = np.isfinite(largest) & ((largest > 1e140) | (largest < 1e-140)) & (largest > 0)
-    if not extreme.any():
-        return np.ones((1,) * x.ndim)
-    exponent = np.clip(np.frexp(np.where(extreme, largest, 1.0))[1], -900, 1023)
-    return np.ldexp(1.0, np.where(extreme, exponent, 0))
+def _call(
+    x: Array,
+    pattern: NormSpec | str,
+    scale: ArrayLike | None,
+    bias: ArrayLike | None,
+    mask: ArrayLike | None,
+    residual: Array | None,
+    out: Array | None,
+    fields_and_sizes: dict[str, Any],
+) -> _Call:
+    """The prepared call; for arrays and a spec seen before, a look-up."""
+    key = None
+    if type(x) is np.ndarray and mask is None and not fields_and_sizes:
+        key = (
+            id(pattern) if type(pattern) is NormSpec else pattern,
+            x.shape, x.strides, x.dtype,
+            _form(scale), _form(bias), _form(residual), _form(out),
+        )  # fmt: skip
+        known = _calls.get(key)
+        # an identity says something only while the object lives: the entry keeps it alive
+        if known is not None and (out is None or out.flags.writeable):
+            return known[1]
+    spec = stated(pattern, fields_and_sizes, scale is not None, bias is not None)
+    call = _prepared(x, spec, scale, bias, mask, residual, out)
+    if key is not None and all(type(form) is not object for form in key):
+        if len(_calls) >= _MOST_CALLS:
+            _calls.clear()
+        _calls[key] = (pattern, call)
+    return call
 
 
-def _divisor(spec: NormSpec, v: Floats, unit: Floats) -> Floats:
-    """max(sqrt(v + eps) + eps_outside, floor), with v in units of unit**2."""
-    root = np.hypot(np.sqrt(v), np.sqrt(spec.eps) / unit)
-    divisor: Floats = np.maximum(root + spec.eps_outside / unit, spec.floor / unit)
-    return divisor
+def _form(array: ArrayLike | None) -> Any:
+    """What of an array a call depends on."""
+    if array is None:
+        return None
+    if type(array) is np.ndarray:
+        return array.shape, array.strides, array.dtype
+    return object()  # equal to nothing: looked at anew each time
 
 
-def _given(spec: NormSpec, layout: Layout, mean: ArrayLike, var: ArrayLike) -> _Measured:
-    """Mean and divisor from statistics that the caller holds."""
-    one = np.ones((1,) * len(layout.axes))
-    m = _laid_along(layout, "mean", layout.kept, mean)
-    v = _laid_along(layout, "var", layout.kept, var)
-    if (v < 0).any():
-        raise SpecError("var holds negative values; a variance has none")
-    return _Measured(m, v, _divisor(spec, v, one), one)
+def _prepared(
+    x: Array,
+    spec: NormSpec,
+    scale: ArrayLike | None,
+    bias: ArrayLike | None,
+    mask: ArrayLike | None,
+    residual: Array | None,
+    out: Array | None,
+) -> _Call:
+    check_array("x", x)
+    layout = spec.layout(x.shape)
+    check_out(out, x)
 
+    from normscope.kernels.memory import TAGS  # brings Numba, which no refusal needs
 
-def _stated(
-    pattern: NormSpec | str, fields_and_sizes: dict[str, Any], scaled: bool, biased: bool
-) -> NormSpec:
-    """The spec, made from a bare pattern if need be."""
-    if not isinstance(pattern, NormSpec):
-        names = {"scale": scaled, "bias": biased}
-        along = _channel_axes(pattern) if scaled or biased else ""
-        return spec(pattern, **fields_and_sizes, **{n: along for n, used in names.items() if used})
-    if fields_and_sizes:
-        names_given = ", ".join(fields_and_sizes)
-        raise SpecError(
-            f"{names_given}: a NormSpec says everything already; change it with "
-            "dataclasses.replace(spec, ...)"
+    if residual is not None:
+        check_like("residual", residual, x)
+    dtype = x.dtype.newbyteorder("=")
+    like = np.empty_like(as_plain(x), dtype=dtype, subok=False)
+    axes: list[tuple[int, ...]] = []
+    for name, along, values in (("scale", spec.scale, scale), ("bias", spec.bias, bias)):
+        if values is None:
+            axes.append(())
+            continue
+        axes.append(parameter_axes(layout, name, along))
+        laid_along(layout, name, axes[-1], values)
+    counted = None
+    if mask is not None:
+        counted = check_mask(mask, x.shape, layout.pattern.text)
+    full = [
+        None if array is None else atomic_strides(layout, array.strides, array.itemsize)
+        for array in (
+            readable(x, None),
+            like if out is None else (out if is_native(out) else np.empty(x.shape, dtype)),
+            None if residual is None else readable(residual, None),
+            counted,
         )
-    return pattern
-
-
-def _channel_axes(pattern: str) -> str:
-    """The axis called `c`, with all parts of the group that it stands in."""
-    for item in parse(pattern).items:
-        names = [axis.name for axis in leaves((item,)) if axis.size is None]
-        if "c" in names and not isinstance(item, Repeat):
-            return " ".join(names)
-    raise SpecError(
-        f'"{pattern}" has no axis called c, so it does not tell along which axes scale and bias '
-        'vary; state it: normalize(x, spec(pattern, scale="...", bias="..."), scale=...)'
+    ]
+    narrow = parameter_dtype(dtype, scale, bias)
+    neutral = (
+        np.full(1, 1.0 - spec.scale_shift, narrow),
+        np.zeros(1, narrow),
+    )
+    found = find_plan(layout, full, axes, dtype.itemsize)
+    as_they_are = tuple(
+        type(values) is np.ndarray
+        and values.flags.c_contiguous
+        and values.flags.aligned
+        and values.dtype == narrow
+        and wanted == given
+        for values, wanted, given in zip((scale, bias), found.parameters, axes, strict=True)
+    )
+    strides = like.strides
+    order = tuple(sorted(range(x.ndim), key=lambda axis: (-strides[axis], axis)))
+    return _Call(
+        spec,
+        layout,
+        found,
+        forward.formula(spec, dtype.name),
+        order,
+        dtype,
+        narrow,
+        neutral,
+        (TAGS[dtype.name], TAGS[narrow.name]),
+        is_native(x),
+        out is None or is_native(out),
+        (as_they_are[0], as_they_are[1]),
+        x.size,
     )
 
 
-_FLOATS = ("float64", "float32", "float16", "bfloat16")
-
-
-def _check_array(name: str, x: object) -> None:
-    if isinstance(x, np.ma.MaskedArray):
-        raise DtypeError(f"{name} is a masked array: give {name}.data, and mask=~{name}.mask")
-    if not isinstance(x, np.ndarray):
-        kind = f"{type(x).__module__}.{type(x).__qualname__}".removeprefix("builtins.")
-        raise DtypeError(
-            f"{name} is a {kind}; normalize takes NumPy arrays: np.asarray(..., float)"
-        )
-    if x.dtype.name in _FLOATS:
-        return
-    advice = {
-        "i": f"convert it first: {name}.astype(np.float32)",
-        "u": f"convert it first: {name}.astype(np.float32)",
-        "b": f"convert it first: {name}.astype(np.float32)",
-        "c": "normalize real and imaginary part, or the magnitude",
-        "O": f"make it an array of numbers first: {name}.astype(np.float64)",
-    }.get(x.dtype.kind, "convert it first")
-    raise DtypeError(f"{name} has dtype {x.dtype}, not one of {', '.join(_FLOATS)}; {advice}")
-
-
-def _check_out(out: object, x: Array) -> None:
-    if out is None:
-        return
-    if not isinstance(out, np.ndarray) or out.shape != x.shape or out.dtype != x.dtype:
-        shown = f"{out.dtype} of shape {out.shape}" if isinstance(out, np.ndarray) else repr(out)
-        raise SpecError(f"out must be {x.dtype} of shape {x.shape}, as x is; it is {shown}")
-    if not out.flags.writeable:
-        raise SpecError("out is read-only")
-
-
-def _check_set_size(spec: NormSpec, layout: Layout) -> None:
-    size = layout.set_size or 0
-    if size == 0 and layout.num_sets:
-        raise ShapeError(
-            f'a statistics set of "{layout.pattern}" holds no value here',
-            layout.pattern.text,
-            layout.shape,
-            "an axis inside brackets has length 0",
-        )
-    if size and size <= spec.ddof:
-        raise ShapeError(
-            f"a statistics set holds {size} value(s), and ddof={spec.ddof} divides by "
-            f"{size - spec.ddof}",
-            layout.pattern.text,
-            layout.shape,
-        )
-
-
-def _parameter(
-    layout: Layout, field: str, names: str | None, values: ArrayLike | None
-) -> Floats | None:
-    if values is None:
-        return None
-    if names is None:
-        raise SpecError(
-            f"{field}= is given, but the spec has no {field}: name the axes along which it varies "
-            f'in the spec, for example spec("{layout.pattern}", {field}="{_guess(layout)}")'
-        )
-    return _laid_along(layout, field, layout.named(names), values)
-
-
-def _guess(layout: Layout) -> str:
-    return layout.axes[-1].base if layout.axes else ""
-
-
-def _laid_along(layout: Layout, name: str, axes: tuple[int, ...], values: ArrayLike) -> Floats:
-    """`values`, one per index of the atomic `axes`, shaped to broadcast against the input."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiub" and array.dtype.name not in _FLOATS:
-        raise DtypeError(f"{name} has dtype {array.dtype}, not numbers")
-    place = layout.place(axes)
-    flat = (math.prod(place.shape),)
-    if array.shape not in (place.shape, flat):
-        called = " ".join(layout.axes[i].name for i in axes) or "no axis"
-        raise ShapeError(
-            f"{name} has shape {array.shape}; along {called} it has {place.shape}"
-            + (f" or {flat}" if flat != place.shape else ""),
-            layout.pattern.text,
-            layout.shape,
-        )
-    values = array.astype(np.float64).reshape(place.shape)
-    return np.transpose(values, place.order).reshape(place.broadcast)
-
-
-def _mask(mask: ArrayLike | None, layout: Layout) -> NDArray[np.bool_] | None:
-    if mask is None:
-        return None
-    array = np.asarray(mask)
-    if array.dtype != np.bool_:
-        raise DtypeError(f"mask has dtype {array.dtype}; it is an array of booleans, True = counts")
-    shape = tuple(size or 0 for size in layout.shape)
-    try:
-        full = np.broadcast_to(array, shape)
-    except ValueError:
-        raise ShapeError(
-            f"mask of shape {array.shape} does not broadcast to x", layout.pattern.text, shape
-        ) from None
-    return full.reshape(layout.known_sizes)
+def _given(call: _Call, mean: ArrayLike, var: ArrayLike) -> Floats:
+    """Statistics that the caller holds, as the kernels want them."""
+    spec, layout = call.spec, call.layout
+    v = laid_along(layout, "var", layout.kept, var).astype(np.float64).ravel()
+    m = laid_along(layout, "mean", layout.kept, mean).astype(np.float64).ravel()
+    if (v < 0).any():
+        raise SpecError("var holds negative values; a variance has none")
+    divisor = np.maximum(np.sqrt(v + spec.eps) + spec.eps_outside, spec.floor)
+    return np.stack([np.ones_like(v), m, v, divisor])

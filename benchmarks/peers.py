@@ -1,0 +1,218 @@
+"""The peers: the same normalization by hand in NumPy and by each framework's own operation.
+
+A maker gets (case, spec, x, parameters) and returns a call that computes the whole output from the
+array x, or None where the framework has no such operation. Where a framework wants another axis
+order, the call includes the permutes that a user would write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from cases import Case
+
+Call = Callable[[], object]
+Maker = Callable[[Case, np.ndarray, dict[str, np.ndarray]], "Call | None"]
+
+
+def numpy_by_hand(case: Case, x: np.ndarray, learned: dict[str, np.ndarray]) -> Call | None:
+    axes, groups = _reduced(case, x)
+    if groups:
+        return None
+    shape = _broadcast(case, x.ndim)
+
+    def call() -> np.ndarray:
+        z = x + learned["residual"] if case.fused else x
+        if case.fields.get("center", True):
+            z = z - z.mean(axes, keepdims=True)
+        average = np.sum if case.fields.get("measure") == "l2" else np.mean
+        y = z / np.sqrt(average(z * z, axes, keepdims=True) + np.float32(1e-5))
+        for name in ("scale", "bias"):
+            if name in learned:
+                part = learned[name].reshape(shape)
+                y = y * part if name == "scale" else y + part
+        return np.where(y > 0, y, y * np.float32(0.1)) if case.fused else y
+
+    return call
+
+
+def torch_eager(case: Case, x: np.ndarray, learned: dict[str, np.ndarray]) -> Call | None:
+    import torch
+
+    t = {name: torch.from_numpy(value) for name, value in {"x": x, **learned}.items()}
+    function = _torch_function(case, x, t)
+    if function is None:
+        return None
+
+    def call() -> object:
+        with torch.no_grad():
+            return function(t["x"])
+
+    return call
+
+
+def torch_compiled(case: Case, x: np.ndarray, learned: dict[str, np.ndarray]) -> Call | None:
+    import torch
+
+    t = {name: torch.from_numpy(value) for name, value in {"x": x, **learned}.items()}
+    function = _torch_function(case, x, t)
+    if function is None:
+        return None
+    compiled = torch.compile(function)
+
+    def call() -> object:
+        with torch.no_grad():
+            return compiled(t["x"])
+
+    return call
+
+
+def torch_forward_backward(
+    case: Case, x: np.ndarray, learned: dict[str, np.ndarray]
+) -> Call | None:
+    import torch
+
+    t = {name: torch.from_numpy(value) for name, value in {"x": x, **learned}.items()}
+    for name in ("x", "scale", "bias"):
+        if name in t:
+            t[name].requires_grad_()
+    function = _torch_function(case, x, t)
+    if function is None:
+        return None
+    dy = torch.ones_like(t["x"])
+    wanted = [t[name] for name in ("x", "scale", "bias") if name in t]
+    return lambda: torch.autograd.grad(function(t["x"]), wanted, dy)
+
+
+def jax_jit(case: Case, x: np.ndarray, learned: dict[str, np.ndarray]) -> Call | None:
+    import jax
+    import jax.numpy as jnp
+
+    axes, groups = _reduced(case, x)
+    if groups:
+        return None
+    shape = _broadcast(case, x.ndim)
+    given = {name: jnp.asarray(value) for name, value in learned.items()}
+
+    @jax.jit
+    def function(z: Any) -> Any:
+        if case.fused:
+            z = z + given["residual"]
+        if case.fields.get("center", True):
+            z = z - z.mean(axes, keepdims=True)
+        average = jnp.sum if case.fields.get("measure") == "l2" else jnp.mean
+        y = z * jax.lax.rsqrt(average(z * z, axes, keepdims=True) + 1e-5)
+        if "scale" in given:
+            y = y * given["scale"].reshape(shape)
+        if "bias" in given:
+            y = y + given["bias"].reshape(shape)
+        return jnp.where(y > 0, y, y * 0.1) if case.fused else y
+
+    a = jnp.asarray(x)
+    return lambda: function(a).block_until_ready()
+
+
+def keras_layer(case: Case, x: np.ndarray, learned: dict[str, np.ndarray]) -> Call | None:
+    import keras
+
+    kinds = keras.layers
+    makers: dict[str, Callable[[], Any]] = {
+        "batch NCHW": lambda: kinds.BatchNormalization(axis=1),
+        "batch NHWC": kinds.BatchNormalization,
+        "layer 128": kinds.LayerNormalization,
+        "layer 784": kinds.LayerNormalization,
+        "layer 4096": kinds.LayerNormalization,
+        "layer axis 1": lambda: kinds.LayerNormalization(axis=1),
+        "layer CHW": lambda: kinds.LayerNormalization(axis=(1, 2, 3)),
+        "instance NHWC": lambda: kinds.GroupNormalization(-1),
+        "instance NCHW": lambda: kinds.GroupNormalization(-1, axis=1),
+        "group-32 NHWC": lambda: kinds.GroupNormalization(32),
+        "group-32 NCHW": lambda: kinds.GroupNormalization(32, axis=1),
+        "RMS 784": kinds.RMSNormalization,
+        "L2 784": kinds.UnitNormalization,
+    }
+    if case.name not in makers:
+        return None
+    layer = makers[case.name]()
+    tensor = keras.ops.convert_to_tensor(x)
+    arguments = {"training": True} if case.name.startswith("batch") else {}
+    ready = getattr(keras.ops, "block_until_ready", None)
+
+    def call() -> object:
+        y = layer(tensor, **arguments)
+        wait = getattr(y, "block_until_ready", ready)
+        return wait() if wait else y
+
+    return call
+
+
+def scikit_learn(case: Case, x: np.ndarray, learned: dict[str, np.ndarray]) -> Call | None:
+    from sklearn.preprocessing import StandardScaler, normalize
+
+    if case.name == "L2 784":
+        flat = x.reshape(-1, x.shape[-1])
+        return lambda: normalize(flat)
+    if case.name == "batch NHWC":
+        flat = x.reshape(-1, x.shape[-1])
+        return lambda: StandardScaler().fit_transform(flat)
+    return None
+
+
+PEERS: dict[str, Maker] = {
+    "numpy": numpy_by_hand,
+    "torch": torch_eager,
+    "torch.compile": torch_compiled,
+    "jax": jax_jit,
+    "keras": keras_layer,
+    "scikit-learn": scikit_learn,
+}
+
+
+def _reduced(case: Case, x: np.ndarray) -> tuple[tuple[int, ...], bool]:
+    """The axes that are reduced, and whether an axis is split into groups."""
+    from normscope import spec
+
+    layout = spec(case.pattern, **case.fields).layout(x.shape)
+    split = len(layout.axes) != x.ndim
+    return tuple(layout.axes[i].dim for i in layout.shared), split
+
+
+def _broadcast(case: Case, rank: int) -> tuple[int, ...]:
+    if case.along == "c h w":
+        return (1, *case.sample)
+    place = rank - 1 if case.pattern.rstrip("])").endswith("c") else 1
+    return tuple(-1 if i == place else 1 for i in range(rank))
+
+
+def _torch_function(case: Case, x: np.ndarray, t: dict[str, Any]) -> Callable[[Any], Any] | None:
+    from torch.nn import functional
+
+    w, b = t.get("scale"), t.get("bias")
+    last = case.name.endswith("NHWC")
+
+    def turned(native: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return lambda a: native(a.permute(0, 3, 1, 2)).permute(0, 2, 3, 1) if last else native(a)
+
+    if case.fused:
+        return lambda a: functional.leaky_relu(
+            functional.batch_norm(a + t["residual"], None, None, w, b, True), 0.1
+        )
+    if case.name.startswith("batch"):
+        return turned(lambda a: functional.batch_norm(a, None, None, w, b, True))
+    if case.name.startswith("instance"):
+        return turned(lambda a: functional.instance_norm(a, None, None, w, b))
+    if case.name.startswith("group"):
+        return turned(lambda a: functional.group_norm(a, 32, w.ravel(), b.ravel()))
+    if case.name == "layer axis 1":
+        return lambda a: functional.layer_norm(a.permute(0, 2, 3, 1), w.shape, w, b).permute(
+            0, 3, 1, 2
+        )
+    if case.name.startswith("layer"):
+        return lambda a: functional.layer_norm(a, w.shape, w, b)
+    if case.name.startswith("RMS"):
+        return lambda a: functional.rms_norm(a, (x.shape[-1],), w, 1e-5)
+    if case.name.startswith("L2"):
+        return lambda a: functional.normalize(a, dim=-1)
+    return None

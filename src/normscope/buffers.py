@@ -1,0 +1,136 @@
+"""A pool of output memory: an array's memory is kept when the array dies, for the next result.
+
+Most of the time of a large elementwise operation is the first touch of memory fresh from the
+operating system, which must clear every page. An array from `empty` is an ordinary array whose
+base is a `_Lease`; the base lives as long as any view of the memory does, in NumPy or outside, and
+its end returns the memory. Nothing is ever reused earlier.
+
+The pool needs no lock, which matters because a lease may end at any moment (in the garbage
+collector, say): taking from and adding to a deque are single steps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SMALLEST = 1 << 20
+"""Bytes from which an array comes from the pool; below, the memory allocator is as good."""
+GRAIN = 1 << 16
+DEFAULT_LIMIT = 256 << 20
+
+Block = NDArray[np.uint8]
+
+
+class _Lease:
+    """The base of a lent array. Its end gives the memory back."""
+
+    __slots__ = ("__array_interface__", "__weakref__", "_block")
+
+    def __init__(self, block: Block, interface: dict[str, Any]) -> None:
+        self._block = block
+        self.__array_interface__ = interface
+
+    def __del__(self) -> None:
+        _give_back(self._block)
+
+
+_free: dict[int, deque[Block]] = {}
+_limit = DEFAULT_LIMIT
+
+
+def set_buffer_limit(limit: int) -> None:
+    """Set how much memory of dead results is kept for the next ones.
+
+    Args:
+        limit: in bytes; 0 switches the pool off and frees what it holds.
+
+    Raises:
+        ValueError: the limit is not an integer of at least 0.
+
+    Example:
+        >>> set_buffer_limit(0)
+        >>> kept_bytes()
+        0
+        >>> set_buffer_limit(DEFAULT_LIMIT)
+    """
+    global _limit
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
+        raise ValueError(f"the limit is a number of bytes, 0 or more, not {limit!r}")
+    _limit = limit
+    _shrink(limit)
+
+
+def kept_bytes() -> int:
+    """How much memory the pool holds now, in bytes."""
+    return sum(size * len(blocks) for size, blocks in list(_free.items()))
+
+
+def empty(shape: tuple[int, ...], dtype: np.dtype[Any], order: tuple[int, ...]) -> NDArray[Any]:
+    """An array with undefined content.
+
+    Args:
+        shape: its shape.
+        dtype: its dtype, in native byte order.
+        order: its axes, from the outermost in memory to the innermost; memory is dense.
+
+    Returns:
+        The array. A large one uses memory that earlier ones have left.
+    """
+    sizes = [shape[axis] for axis in order]
+    nbytes = math.prod(sizes) * dtype.itemsize
+    if nbytes < SMALLEST or nbytes > _limit:
+        array = np.empty(sizes, dtype)
+    else:
+        array = _lend(nbytes, tuple(sizes), dtype)
+    return array if order == tuple(range(len(order))) else array.transpose(np.argsort(order))
+
+
+def _lend(nbytes: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    size = -(-nbytes // GRAIN) * GRAIN
+    block = _take(size)
+    if block is None:
+        block = np.empty(size + 64, np.uint8)
+    address = block.__array_interface__["data"][0]
+    address += -address % 64
+    plain = np.dtype(f"u{dtype.itemsize}")
+    lease = _Lease(
+        block, {"version": 3, "shape": shape, "typestr": plain.str, "data": (address, False)}
+    )
+    return np.asarray(lease).view(dtype)
+
+
+def _take(size: int) -> Block | None:
+    blocks = _free.get(size)
+    if blocks is None:
+        return None
+    try:
+        return blocks.pop()
+    except IndexError:
+        return None
+
+
+def _give_back(block: Block) -> None:
+    size = len(block) - 64
+    if size > _limit:
+        return
+    _shrink(_limit - size)
+    _free.setdefault(size, deque()).append(block)
+
+
+def _shrink(target: int) -> None:
+    """Let go of blocks until no more than `target` bytes are kept, unused sizes first."""
+    while kept_bytes() > target:
+        for size, blocks in list(_free.items()):
+            try:
+                blocks.popleft()
+            except IndexError:
+                _free.pop(size, None) if not blocks else None
+                continue
+            break
+        else:
+            return

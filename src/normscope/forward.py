@@ -1,0 +1,148 @@
+"""Plan + arrays -> kernels: measure statistics sets, and write the normalized output."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from normscope import threads
+from normscope.plan import Plan
+from normscope.spec import Measure, NormSpec
+
+Floats = NDArray[np.float64]
+
+NO_STATISTICS = np.empty((4, 0))
+COUNT, MEAN, VAR, DIVISOR = range(4)
+"""Rows of an array of statistics, which has one column per set."""
+
+
+def formula(spec: NormSpec, dtype: str) -> Floats:
+    """The numbers of a spec, as `normscope.kernels.formula` wants them."""
+    return np.array(
+        [
+            list(Measure).index(spec.measure),
+            spec.center,
+            spec.ddof,
+            spec.eps,
+            spec.eps_outside,
+            spec.floor,
+            spec.scale_shift,
+            dtype == "float64",
+        ],
+        np.float64,
+    )
+
+
+class Operands(NamedTuple):
+    """The arrays of one call, as addresses; the arrays themselves are kept alive by the caller."""
+
+    x: int
+    out: int
+    residual: int | None
+    mask: int | None
+    scale: int
+    bias: int
+    slope: float | None
+    tag: Any
+    parameter_tag: Any
+
+
+def normalize(plan: Plan, numbers: Floats, arrays: Operands, statistics: Floats) -> None:
+    """Measure all sets and write the output.
+
+    Args:
+        plan: the loop nest.
+        numbers: see `formula`.
+        arrays: the addresses.
+        statistics: (4, sets), filled with count, mean, v and divisor; or `NO_STATISTICS`.
+    """
+    if not plan.whole:
+        if statistics.shape[1] == 0:
+            statistics = np.empty((4, plan.num_sets))
+        measure(plan, numbers, arrays, statistics)
+        apply(plan, numbers, arrays, statistics)
+        return
+    counter = np.zeros(1, np.int64)
+    common = (
+        plan.nest, plan.kept, numbers, arrays.x, arrays.out, arrays.residual, arrays.mask,
+        arrays.scale, arrays.bias, arrays.slope, statistics, arrays.tag, arrays.parameter_tag,
+    )  # fmt: skip
+    if plan.mode == "rows":
+        from normscope.kernels import rows
+
+        if plan.items == 1:
+            rows.normalize(counter, 1, plan.per_item, *common)
+            return
+        job = partial(rows.normalize, counter, plan.items, plan.per_item, *common)
+    else:
+        from normscope.kernels import columns
+
+        job = partial(
+            columns.normalize, counter, plan.items, plan.tile, plan.chunk, plan.outer, plan.inner,
+            *common,
+        )  # fmt: skip
+    threads.run(job, plan.items)
+
+
+def measure(plan: Plan, numbers: Floats, arrays: Operands, statistics: Floats) -> None:
+    """Measure all sets, chunk by chunk."""
+    from normscope.kernels import merging
+
+    merged, order = measured_states(plan, numbers, arrays)
+    merging.divisors(merged, order, statistics, numbers)
+
+
+def measured_states(
+    plan: Plan, numbers: Floats, arrays: Operands
+) -> tuple[Floats, NDArray[np.intp]]:
+    """Count, mean and root of all sets, and the place in layout order of each."""
+    from normscope.kernels import columns, merging, rows
+
+    counter = np.zeros(1, np.int64)
+    ends = (plan.nest, plan.kept, numbers, arrays.x, arrays.residual, arrays.mask)
+    if plan.mode == "rows":
+        items = plan.num_sets * plan.chunks
+        states = np.empty((plan.chunks, 3, plan.num_sets))
+        job = partial(rows.measure, counter, items, *ends, states, arrays.tag)
+        threads.run(job, items)
+        merged = np.empty((3, plan.num_sets))
+        merging.merge_chunks(states, merged, numbers)
+        return merged, np.arange(plan.num_sets)
+    items = plan.positions * plan.tiles * plan.chunks
+    states = np.empty((plan.chunks, 3, plan.positions * plan.loops[-1].size))
+    job = partial(columns.measure, counter, items, plan.tile, plan.chunk, *ends, states, arrays.tag)
+    threads.run(job, items)
+    merged = np.empty(states.shape[1:])
+    merging.merge_chunks(states, merged, numbers)
+    if plan.outer * plan.inner > 1:
+        columns_of_sets = merged
+        merged = np.empty((3, plan.num_sets))
+        sets = plan.loops[-1].size // (plan.outer * plan.inner)
+        merging.fold_columns(columns_of_sets, merged, plan.outer, sets, plan.inner, numbers)
+    return merged, plan.set_order
+
+
+def apply(plan: Plan, numbers: Floats, arrays: Operands, statistics: Floats) -> None:
+    """Write the output, from statistics that are known."""
+    counter = np.zeros(1, np.int64)
+    ends = (
+        plan.nest, plan.kept, numbers, arrays.x, arrays.out, arrays.residual, arrays.scale,
+        arrays.bias, arrays.slope, statistics, arrays.tag, arrays.parameter_tag,
+    )  # fmt: skip
+    if plan.mode == "rows":
+        from normscope.kernels import rows
+
+        per_item = plan.per_item if plan.whole else 0
+        job = partial(rows.apply, counter, plan.items, per_item, *ends)
+        threads.run(job, plan.items)
+    else:
+        from normscope.kernels import columns
+
+        items = plan.positions * plan.tiles * plan.chunks
+        job = partial(
+            columns.apply, counter, items, plan.tile, plan.chunk, plan.outer, plan.inner, *ends
+        )
+        threads.run(job, items)

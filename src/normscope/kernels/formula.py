@@ -1,0 +1,65 @@
+"""The numbers of the formula, as one array, and the divisor that they give.
+
+    D = max(sqrt(v + eps) + eps_outside, floor)
+
+`v` is root**2 * n / (n - ddof) for variance and mean square, root**2 * n for L2, root**2 for L1
+and the maximum, with the root of `normscope.kernels.state`. An array whose values
+lie near the ends of the range of float64 is divided by a *unit*, a power of two, so that no square
+overflows; elsewhere the unit is 1.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from normscope.kernels.flags import part
+
+MEASURE, CENTER, DDOF, EPS, EPS_OUTSIDE, FLOOR, SHIFT, WIDE = range(8)
+"""Places in the array. WIDE: 1 where the range of float64 can be exceeded, for float64 input."""
+
+VARIANCE, MEAN_SQUARE, L2, L1, MAX = range(5)
+
+LARGE, SMALL = 2.0**900, 2.0**-600
+
+
+@part
+def variance_and_divisor(n: float, root: float, formula: Any) -> Any:
+    """V and D, from the count and the root of a statistics set."""
+    measure = formula[MEASURE]
+    v = root * root
+    spread = root
+    share = 1.0
+    if measure == L2:
+        share = n
+    elif formula[DDOF] != 0.0:
+        share = n / max(n - formula[DDOF], 0.0)
+    if share != 1.0:
+        v *= share
+        spread *= math.sqrt(share)
+    return v, divisor(v, spread, formula)
+
+
+@part
+def divisor(v: float, spread: float, formula: Any) -> Any:
+    """D, from v and its square root (which does not overflow where v does)."""
+    eps = formula[EPS]
+    d = math.sqrt(v + eps)
+    if not (d < 1e150 and (v > 1e-290 or eps > 1e-290)):
+        d = spread
+        if eps > 0:
+            d = math.hypot(spread, math.sqrt(eps))
+    d += formula[EPS_OUTSIDE]
+    if d < formula[FLOOR]:
+        d = formula[FLOOR]
+    return d
+
+
+@part
+def unit_of(d: float, mean: float) -> Any:
+    """The unit in which deviations of size `d` around `mean` neither overflow nor vanish."""
+    if d > 1e150:
+        return SMALL
+    if d < 1e-150 and abs(mean) < 1e30:
+        return LARGE
+    return 1.0

@@ -1,0 +1,53 @@
+"""Put the states of chunks together, in order: the step between measuring and writing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from normscope.kernels.flags import kernel
+from normscope.kernels.formula import MEASURE, variance_and_divisor
+from normscope.kernels.state import merge
+
+
+@kernel
+def merge_chunks(states: Any, target: Any, formula: Any) -> None:
+    """Merge (chunks, 3, n) into (3, n): count, mean and root."""
+    for i in range(target.shape[1]):
+        n, mean, root = 0.0, 0.0, 0.0
+        for chunk in range(states.shape[0]):
+            n, mean, root = merge(
+                n, mean, root, states[chunk, 0, i], states[chunk, 1, i], states[chunk, 2, i],
+                formula[MEASURE],
+            )  # fmt: skip
+        target[0, i] = n
+        target[1, i] = mean
+        target[2, i] = root
+
+
+@kernel
+def fold_columns(states: Any, target: Any, outer: int, sets: int, inner: int, formula: Any) -> None:
+    """Merge columns: (3, positions * outer * sets * inner) into (3, positions * sets)."""
+    for position in range(target.shape[1] // sets):
+        for g in range(sets):
+            n, mean, root = 0.0, 0.0, 0.0
+            for f in range(outer):
+                for e in range(inner):
+                    c = ((position * outer + f) * sets + g) * inner + e
+                    n, mean, root = merge(
+                        n, mean, root, states[0, c], states[1, c], states[2, c], formula[MEASURE]
+                    )
+            target[0, position * sets + g] = n
+            target[1, position * sets + g] = mean
+            target[2, position * sets + g] = root
+
+
+@kernel
+def divisors(states: Any, order: Any, statistics: Any, formula: Any) -> None:
+    """Fill (4, sets) with count, mean, v and D; `order` is the place of each set in it."""
+    for i in range(states.shape[1]):
+        v, d = variance_and_divisor(states[0, i], states[2, i], formula)
+        at = order[i]
+        statistics[0, at] = states[0, i]
+        statistics[1, at] = states[1, i]
+        statistics[2, at] = v
+        statistics[3, at] = d

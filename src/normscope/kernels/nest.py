@@ -1,0 +1,54 @@
+"""The loop nest: one row per loop, with its length and the stride of every array along it.
+
+    nest[i] = (size, stride of x, of out, of residual, of mask, of scale, of bias, of statistics)
+
+Strides are counted in elements; 0 where an array does not vary. Loops over kept axes come first,
+then those over shared axes; the last row is the innermost loop.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from normscope.kernels.flags import part
+
+SIZE, X, OUT, RESIDUAL, MASK, SCALE, BIAS, STATS = range(8)
+WIDTH = 8
+
+
+@part
+def offsets(nest: Any, first: int, stop: int, index: int) -> Any:
+    """Where each array stands at position `index` of the loops `first` to `stop`."""
+    x, out, residual, mask, scale, bias, stats = 0, 0, 0, 0, 0, 0, 0
+    for row in range(stop - 1, first - 1, -1):
+        digit = index
+        if row > first:
+            rest = index // nest[row, SIZE]
+            digit = index - rest * nest[row, SIZE]
+            index = rest
+        x += digit * nest[row, X]
+        out += digit * nest[row, OUT]
+        residual += digit * nest[row, RESIDUAL]
+        mask += digit * nest[row, MASK]
+        scale += digit * nest[row, SCALE]
+        bias += digit * nest[row, BIAS]
+        stats += digit * nest[row, STATS]
+    return x, out, residual, mask, scale, bias, stats
+
+
+@part
+def loops(nest: Any, first: int, stop: int) -> Any:
+    """How many positions the loops `first` to `stop` have."""
+    count = 1
+    for row in range(first, stop):
+        count *= nest[row, SIZE]
+    return count
+
+
+@part
+def place(position: int, inner: int) -> Any:
+    """The run, and the element of it, at `position` of runs of length `inner`."""
+    if position == 0:
+        return 0, 0
+    run = position // inner
+    return run, position - run * inner

@@ -1,0 +1,518 @@
+"""Forward kernels for nests whose innermost loop is shared: a statistics set is a few long runs.
+
+A set is taken in *chunks* of a fixed number of elements, in the order of memory. Which thread takes
+which chunk makes no difference: chunks are merged in order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from normscope.kernels.flags import kernel, part
+from normscope.kernels.formula import (
+    CENTER,
+    L1,
+    MAX,
+    MEASURE,
+    SHIFT,
+    VARIANCE,
+    WIDE,
+    unit_of,
+    variance_and_divisor,
+)
+from normscope.kernels.memory import load, load_flag, store, take
+from normscope.kernels.nest import (
+    BIAS,
+    MASK,
+    OUT,
+    RESIDUAL,
+    SCALE,
+    SIZE,
+    X,
+    loops,
+    offsets,
+    place,
+)
+from normscope.kernels.runs import (
+    absolute_sums,
+    activated,
+    fetch,
+    masked_sums,
+    scaled,
+    scaled_along,
+    shifted_sums,
+    sum_and_max,
+    value,
+)
+from normscope.kernels.state import again, mean_and_root, merge
+
+CHUNK = 65536
+"""Elements of a set whose sums are taken together."""
+
+PIECE = 512
+"""Elements between two requests to fetch memory ahead."""
+
+NEAR = 4096
+"""Sets of up to so many elements are fetched ahead into the first level of cache."""
+
+AHEAD = 1024
+"""How many elements ahead, at least."""
+
+GROUP = 8
+"""Short sets that are measured before the first of them is written: their divisions overlap."""
+
+
+@part
+def _run_sums(
+    x: int,
+    i: int,
+    residual: Any,
+    j: int,
+    mask: Any,
+    k: int,
+    nest: Any,
+    n: int,
+    unit: float,
+    pivot: float,
+    measure: float,
+    tag: Any,
+) -> Any:
+    """Count and sums of one run."""
+    last = nest.shape[0] - 1
+    xs = nest[last, X]
+    rs = nest[last, RESIDUAL]
+    if mask is not None:
+        return masked_sums(
+            x, i, xs, residual, j, rs, mask, k, nest[last, MASK], n, unit, pivot, measure, tag
+        )
+    if measure == MAX:
+        s, q = sum_and_max(x, i, xs, residual, j, rs, n, unit, tag)
+    elif measure == L1:
+        s, q = absolute_sums(x, i, xs, residual, j, rs, n, unit, tag)
+    elif xs == 1 and (residual is None or rs == 1):
+        s, q = shifted_sums(x, i, 1, residual, j, 1, n, unit, pivot, tag)
+    else:
+        s, q = shifted_sums(x, i, xs, residual, j, rs, n, unit, pivot, tag)
+    return float(n), s, q
+
+
+@part
+def _chunk_sums(
+    x: int,
+    xk: int,
+    residual: Any,
+    rk: int,
+    mask: Any,
+    mk: int,
+    nest: Any,
+    kept: int,
+    start: int,
+    stop: int,
+    unit: float,
+    pivot: float,
+    measure: float,
+    tag: Any,
+) -> Any:
+    """Count and sums of the elements `start` to `stop` of a set that begins at xk, rk, mk."""
+    last = nest.shape[0] - 1
+    inner = nest[last, SIZE]
+    run, e = place(start, inner)
+    position = start
+    n, s, q = 0.0, 0.0, 0.0
+    while position < stop:
+        length = min(inner - e, stop - position)
+        xo, _, ro, mo, _, _, _ = offsets(nest, kept, last, run)
+        n1, s1, q1 = _run_sums(
+            x,
+            xk + xo + e * nest[last, X],
+            residual,
+            rk + ro + e * nest[last, RESIDUAL],
+            mask,
+            mk + mo + e * nest[last, MASK],
+            nest,
+            length,
+            unit,
+            pivot,
+            measure,
+            tag,
+        )
+        n += n1
+        s += s1
+        if measure == MAX:
+            q = q1 if not q1 <= q else q
+        else:
+            q += q1
+        position += length
+        run += 1
+        e = 0
+    return n, s, q
+
+
+@part
+def _first(
+    x: int,
+    xk: int,
+    residual: Any,
+    rk: int,
+    mask: Any,
+    mk: int,
+    nest: Any,
+    kept: int,
+    start: int,
+    stop: int,
+    tag: Any,
+) -> Any:
+    """The first element that counts, 0 if none does."""
+    if mask is None and start == 0:
+        return value(x, xk, residual, rk, tag)
+    for position in range(start, stop):
+        xo, _, ro, mo, _, _, _ = offsets(nest, kept, nest.shape[0], position)
+        if mask is None or load_flag(mask, mk + mo):
+            return value(x, xk + xo, residual, rk + ro, tag)
+    return 0.0
+
+
+@part
+def _chunk_state(
+    x: int,
+    xk: int,
+    residual: Any,
+    rk: int,
+    mask: Any,
+    mk: int,
+    nest: Any,
+    kept: int,
+    start: int,
+    stop: int,
+    formula: Any,
+    tag: Any,
+) -> Any:
+    """Count, mean and root of one chunk."""
+    measure = formula[MEASURE]
+    first = 0.0
+    if measure == VARIANCE:
+        first = _first(x, xk, residual, rk, mask, mk, nest, kept, start, stop, tag)
+    unit, pivot = 1.0, first
+    n, s, q = 0.0, 0.0, 0.0
+    for attempt in range(2):
+        n, s, q = _chunk_sums(
+            x, xk, residual, rk, mask, mk, nest, kept, start, stop, unit, pivot, measure, tag
+        )
+        if attempt == 1 or formula[WIDE] == 0.0 or n == 0.0:
+            break
+        other = again(n, s, q, pivot, measure)
+        if other == 0.0:
+            break
+        unit = other
+        if measure == VARIANCE:
+            pivot = first + s / n if unit == 1.0 else first * unit
+    mean, root = mean_and_root(n, s, q, pivot, unit, measure)
+    return n, mean, root
+
+
+@part
+def _set_state(
+    x: int,
+    xk: int,
+    residual: Any,
+    rk: int,
+    mask: Any,
+    mk: int,
+    nest: Any,
+    kept: int,
+    size: int,
+    formula: Any,
+    tag: Any,
+) -> Any:
+    """Count, mean and root of a whole set."""
+    n, mean, root = 0.0, 0.0, 0.0
+    for start in range(0, size, CHUNK):
+        stop = min(start + CHUNK, size)
+        n1, mean1, root1 = _chunk_state(
+            x, xk, residual, rk, mask, mk, nest, kept, start, stop, formula, tag
+        )
+        n, mean, root = merge(n, mean, root, n1, mean1, root1, formula[MEASURE])
+    return n, mean, root
+
+
+@part
+def _apply_run(
+    x: int,
+    i: int,
+    residual: Any,
+    j: int,
+    out: int,
+    o: int,
+    nest: Any,
+    n: int,
+    unit: float,
+    mean: float,
+    rstd: float,
+    scale: int,
+    a: int,
+    bias: int,
+    b: int,
+    shift: float,
+    slope: Any,
+    tag: Any,
+    ptag: Any,
+) -> None:
+    """Write the output of one run."""
+    last = nest.shape[0] - 1
+    xs, os, rs = nest[last, X], nest[last, OUT], nest[last, RESIDUAL]
+    sa, sb = nest[last, SCALE], nest[last, BIAS]
+    unit_strides = xs == 1 and os == 1 and (residual is None or rs == 1)
+    if sa == 0 and sb == 0:
+        factor = rstd * (load(scale, a, ptag) + shift)
+        offset = load(bias, b, ptag)
+        if unit_strides:
+            scaled(x, i, 1, residual, j, 1, out, o, 1, n, unit, mean, factor, offset, slope, tag)
+        else:
+            scaled(x, i, xs, residual, j, rs, out, o, os, n, unit, mean, factor, offset, slope, tag)
+    elif unit_strides and sa == 1 and sb == 1:
+        scaled_along(
+            x, i, 1, residual, j, 1, out, o, 1, n, unit, mean, rstd,
+            scale, a, 1, shift, bias, b, 1, slope, tag, ptag,
+        )  # fmt: skip
+    elif unit_strides and sa == 1 and sb == 0:
+        scaled_along(
+            x, i, 1, residual, j, 1, out, o, 1, n, unit, mean, rstd,
+            scale, a, 1, shift, bias, b, 0, slope, tag, ptag,
+        )  # fmt: skip
+    else:
+        scaled_along(
+            x, i, xs, residual, j, rs, out, o, os, n, unit, mean, rstd,
+            scale, a, sa, shift, bias, b, sb, slope, tag, ptag,
+        )  # fmt: skip
+
+
+@part
+def _fill(
+    out: int, ok: int, nest: Any, kept: int, start: int, stop: int,
+    bias: int, bk: int, slope: Any, tag: Any, ptag: Any,
+) -> None:  # fmt: skip
+    """Write the bias: the output of a set of which no element counts."""
+    for position in range(start, stop):
+        _, oo, _, _, _, bo, _ = offsets(nest, kept, nest.shape[0], position)
+        store(out, ok + oo, activated(load(bias, bk + bo, ptag), slope), tag)
+
+
+@part
+def _apply(
+    x: int,
+    xk: int,
+    residual: Any,
+    rk: int,
+    out: int,
+    ok: int,
+    nest: Any,
+    kept: int,
+    start: int,
+    stop: int,
+    count: float,
+    mean: float,
+    d: float,
+    formula: Any,
+    scale: int,
+    ak: int,
+    bias: int,
+    bk: int,
+    slope: Any,
+    ahead: int,
+    near: bool,
+    tag: Any,
+    ptag: Any,
+) -> None:
+    """Write the output of the elements `start` to `stop` of a set, and fetch memory `ahead`."""
+    if formula[CENTER] == 0.0:
+        mean = 0.0
+    unit = unit_of(d, mean)
+    mean *= unit
+    rstd = 1.0 / (d * unit)
+    if count == 0.0:
+        _fill(out, ok, nest, kept, start, stop, bias, bk, slope, tag, ptag)
+        return
+    last = nest.shape[0] - 1
+    inner = nest[last, SIZE]
+    xs = nest[last, X]
+    run, e = place(start, inner)
+    position = start
+    while position < stop:
+        length = min(inner - e, stop - position)
+        xo, oo, ro, _, so, bo, _ = offsets(nest, kept, last, run)
+        xo += xk + e * xs
+        oo += ok + e * nest[last, OUT]
+        ro += rk + e * nest[last, RESIDUAL]
+        so += ak + e * nest[last, SCALE]
+        bo += bk + e * nest[last, BIAS]
+        done = 0
+        while done < length:
+            n = min(length - done, PIECE)
+            if ahead != 0:
+                fetch(x, xo + done * xs + ahead, xs, n, near, tag)
+                if residual is not None:
+                    fetch(residual, ro + done * xs + ahead, xs, n, near, tag)
+            _apply_run(
+                x,
+                xo + done * xs,
+                residual,
+                ro + done * nest[last, RESIDUAL],
+                out,
+                oo + done * nest[last, OUT],
+                nest,
+                n,
+                unit,
+                mean,
+                rstd,
+                scale,
+                so + done * nest[last, SCALE],
+                bias,
+                bo + done * nest[last, BIAS],
+                formula[SHIFT],
+                slope,
+                tag,
+                ptag,
+            )
+            done += n
+        position += length
+        run += 1
+        e = 0
+
+
+@kernel
+def normalize(
+    counter: Any,
+    items: int,
+    per_item: int,
+    nest: Any,
+    kept: int,
+    formula: Any,
+    x: int,
+    out: int,
+    residual: Any,
+    mask: Any,
+    scale: int,
+    bias: int,
+    slope: Any,
+    statistics: Any,
+    tag: Any,
+    ptag: Any,
+) -> None:
+    """Measure whole statistics sets and write their output while they are in cache.
+
+    An item is `per_item` sets. `statistics`: (4, sets) for count, mean, v and D; or of size 0.
+    """
+    num_sets = loops(nest, 0, kept)
+    size = loops(nest, kept, nest.shape[0])
+    ahead = 0
+    if kept > 0 and size <= 8 * CHUNK:
+        sets_ahead = max(1, AHEAD // size) if size <= NEAR else 1
+        ahead = sets_ahead * nest[kept - 1, X]
+    near = size <= NEAR
+    group = GROUP if size <= 256 else 1
+    states = np.empty((3, GROUP), np.float64)
+    while True:
+        item = take(counter.ctypes.data)
+        if item >= items:
+            return
+        first, stop = item * per_item, min(item * per_item + per_item, num_sets)
+        for start in range(first, stop, group):
+            count = min(group, stop - start)
+            for g in range(count):
+                xk, _, rk, mk, _, _, index = offsets(nest, 0, kept, start + g)
+                n, mean, root = _set_state(
+                    x, xk, residual, rk, mask, mk, nest, kept, size, formula, tag
+                )
+                v, d = variance_and_divisor(n, root, formula)
+                states[0, g], states[1, g], states[2, g] = n, mean, d
+                if statistics.shape[1] > 0:
+                    statistics[0, index] = n
+                    statistics[1, index] = mean
+                    statistics[2, index] = v
+                    statistics[3, index] = d
+            for g in range(count):
+                xk, ok, rk, _, ak, bk, _ = offsets(nest, 0, kept, start + g)
+                # the last chunk first: of a set too large for the cache it is still there
+                for chunk in range((size + CHUNK - 1) // CHUNK - 1, -1, -1):
+                    begin = chunk * CHUNK
+                    _apply(
+                        x, xk, residual, rk, out, ok, nest, kept, begin, min(begin + CHUNK, size),
+                        states[0, g], states[1, g], states[2, g], formula,
+                        scale, ak, bias, bk, slope, ahead, near, tag, ptag,
+                    )  # fmt: skip
+
+
+@kernel
+def measure(
+    counter: Any,
+    items: int,
+    nest: Any,
+    kept: int,
+    formula: Any,
+    x: int,
+    residual: Any,
+    mask: Any,
+    states: Any,
+    tag: Any,
+) -> None:
+    """Measure chunks. An item is one chunk; `states`: (chunks, 3, sets) for count, mean, root."""
+    size = loops(nest, kept, nest.shape[0])
+    chunks = states.shape[0]
+    while True:
+        item = take(counter.ctypes.data)
+        if item >= items:
+            return
+        k = item // chunks
+        chunk = item - k * chunks
+        start = chunk * CHUNK
+        xk, _, rk, mk, _, _, index = offsets(nest, 0, kept, k)
+        n, mean, root = _chunk_state(
+            x, xk, residual, rk, mask, mk, nest, kept, start, min(start + CHUNK, size), formula, tag
+        )
+        states[chunk, 0, index] = n
+        states[chunk, 1, index] = mean
+        states[chunk, 2, index] = root
+
+
+@kernel
+def apply(
+    counter: Any,
+    items: int,
+    per_item: int,
+    nest: Any,
+    kept: int,
+    formula: Any,
+    x: int,
+    out: int,
+    residual: Any,
+    scale: int,
+    bias: int,
+    slope: Any,
+    statistics: Any,
+    tag: Any,
+    ptag: Any,
+) -> None:
+    """Write the output, from statistics (4, sets). An item is `per_item` sets; if 0, one chunk."""
+    size = loops(nest, kept, nest.shape[0])
+    num_sets = loops(nest, 0, kept)
+    chunks = 1
+    step = size
+    if per_item == 0:
+        chunks = (size + CHUNK - 1) // CHUNK
+        step = CHUNK
+    sets = max(per_item, 1)
+    while True:
+        item = take(counter.ctypes.data)
+        if item >= items:
+            return
+        first = item // chunks
+        start = (item - first * chunks) * step
+        for k in range(first * sets, min(first * sets + sets, num_sets)):
+            xk, ok, rk, _, ak, bk, index = offsets(nest, 0, kept, k)
+            _apply(
+                x, xk, residual, rk, out, ok, nest, kept, start, min(start + step, size),
+                statistics[0, index], statistics[1, index], statistics[3, index], formula,
+                scale, ak, bias, bk, slope, 0, False, tag, ptag,
+            )  # fmt: skip

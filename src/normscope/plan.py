@@ -1,0 +1,374 @@
+"""Spec + shape + strides -> `Plan`: one loop nest over the memory of all arrays, without a copy.
+
+Every array takes part by its strides along the atomic axes of the layout, 0 where it does not vary;
+so parameters, a mask, broadcast and transposed inputs are all the same case. Neighbouring axes
+of one role become one loop where the strides of all arrays allow it. Nothing limits the number of
+loops: a pattern with many alternations just has more of them.
+
+The innermost loop is the one with the smallest stride. If it is shared, sets are *rows*; if it is
+kept, or so short that its neighbours should be treated with it, sets are *columns*.
+
+Work is cut into items by size alone, never by the number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from normscope.layout import Layout
+
+Strides = tuple[int, ...]
+
+# The arrays of a nest; normscope.kernels.nest has the same order.
+X, OUT, RESIDUAL, MASK, SCALE, BIAS, STATS = range(7)
+FULL = (X, OUT, RESIDUAL, MASK)
+"""The arrays of the full size; parameters can be written out to suit them."""
+PARAMETERS = (SCALE, BIAS)
+
+ROW_CHUNK = 65536
+"""Elements of a set that are summed together (rows)."""
+SHORT_RUN = 64
+"""Shared runs shorter than this are folded columns, if there is another shared loop."""
+NARROW = 32
+"""Kept runs shorter than this take some of the shared loop around them as further columns."""
+WIDEST = 2048
+"""The most columns of a tile."""
+USUAL = 256
+"""Columns whose sums stay in the first level of cache beside the rows."""
+ITEM_BYTES = 1 << 18
+CACHE_BYTES = 1 << 19
+"""What of a statistics set is hoped to stay in the second level of cache."""
+FEWEST_ITEMS = 8
+"""With fewer items than this, each set larger than an item is split too."""
+EXPANDED = 1 << 16
+"""A parameter is written out along further axes up to so many elements."""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """One loop: its length, its role, the stride of each array, and the atomic axes it covers."""
+
+    size: int
+    shared: bool
+    strides: Strides
+    axes: tuple[int, ...] = ()
+
+    def joins(self, inner: Loop, arrays: Sequence[int]) -> bool:
+        """Whether this loop around `inner` steps through `arrays` as one loop would."""
+        return all(self.strides[a] == inner.strides[a] * inner.size for a in arrays)
+
+    def joined(self, inner: Loop) -> Loop:
+        """The one loop; `joins` holds for the arrays that matter."""
+        return Loop(self.size * inner.size, inner.shared, inner.strides, self.axes + inner.axes)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """How one normalization of arrays of given shapes and strides is computed.
+
+    Attributes:
+        mode: `rows` or `columns`.
+        loops: kept loops, then shared loops, then the innermost one.
+        kept: how many loops are kept ones, the innermost of columns not counted.
+        outer, inner: columns (outer, sets, inner) of a row that belong to one set.
+        tile: columns treated together.
+        chunk: rows, or elements of a row, that are summed together.
+        whole: whether one item is one or several whole sets, which are read from memory once if
+            they fit in cache; otherwise sets are split into chunks, measured, then written.
+        items: how many pieces the work is cut into.
+        per_item: sets of an item (rows).
+        chunks: chunks of a set.
+        parameters: the atomic axes along which scale and bias must be written out, in this order.
+        stats_shape: the sizes of the kept axes.
+    """
+
+    mode: Literal["rows", "columns"]
+    loops: tuple[Loop, ...]
+    kept: int
+    num_sets: int
+    set_size: int
+    outer: int = 1
+    inner: int = 1
+    tile: int = 0
+    chunk: int = ROW_CHUNK
+    chunks: int = 1
+    whole: bool = True
+    items: int = 1
+    per_item: int = 1
+    parameters: tuple[tuple[int, ...], ...] = ()
+    stats_shape: tuple[int, ...] = ()
+    nest: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 8), np.int64))
+
+    @property
+    def positions(self) -> int:
+        """How many positions the kept loops have."""
+        return math.prod(loop.size for loop in self.loops[: self.kept])
+
+    @property
+    def tiles(self) -> int:
+        """How many tiles a row has (columns)."""
+        return -(-self.loops[-1].size // self.tile)
+
+    @property
+    def set_order(self) -> NDArray[np.intp]:
+        """The number of each set in layout order, for sets in the order of the nest."""
+        order = np.zeros(1, np.intp)
+        for loop in self.loops[: self.kept]:
+            order = np.add.outer(order, np.arange(loop.size) * loop.strides[STATS]).ravel()
+        if self.mode == "columns":
+            last = self.loops[-1]
+            sets = last.size // (self.outer * self.inner)
+            order = np.add.outer(order, np.arange(sets) * last.strides[STATS]).ravel()
+        return order
+
+    def __str__(self) -> str:
+        names = ["keep"] * self.kept + ["share"] * (len(self.loops) - self.kept)
+        if self.mode == "columns":
+            names[-1] = "keep"
+        nest = ", ".join(f"{name} {n.size}" for name, n in zip(names, self.loops, strict=True))
+        folded = f" folded ({self.outer}, -1, {self.inner})" if self.outer * self.inner > 1 else ""
+        how = "sets whole" if self.whole else f"sets in {self.chunks} chunks"
+        return f"{self.mode}: {nest}{folded}; {self.items} items, {how}"
+
+
+def atomic_strides(layout: Layout, strides: Sequence[int], itemsize: int) -> Strides:
+    """The strides, in elements, of an array of the layout's shape along its atomic axes."""
+    found = []
+    for axis, atom in enumerate(layout.axes):
+        inner = [a.size or 0 for a in layout.axes[axis + 1 :] if a.dim == atom.dim]
+        found.append(strides[atom.dim] // itemsize * math.prod(inner))
+    return tuple(found)
+
+
+def parameter_strides(layout: Layout, axes: Sequence[int]) -> Strides:
+    """The strides of a contiguous parameter along `axes`, in that order."""
+    strides = [0] * len(layout.axes)
+    step = 1
+    for axis in reversed(axes):
+        strides[axis] = step
+        step *= layout.known_sizes[axis]
+    return tuple(strides)
+
+
+def plan(
+    layout: Layout,
+    arrays: Sequence[Strides | None],
+    parameters: Sequence[tuple[int, ...]],
+    itemsize: int,
+) -> Plan:
+    """Find the loop nest.
+
+    Args:
+        layout: the pattern, fitted to the shape.
+        arrays: strides of x, out, residual and mask along the atomic axes; None: not there.
+        parameters: the atomic axes of scale and of bias, in the order of their memory, which is
+            contiguous.
+        itemsize: bytes of an element of x.
+
+    Returns:
+        The `Plan`.
+
+    Example:
+        >>> from normscope import spec
+        >>> layout = spec("[b] c [h w]").layout((32, 128, 56, 56))
+        >>> strides = atomic_strides(layout, (401408, 3136, 56, 1), 1)
+        >>> print(plan(layout, [strides, strides, None, None], [(1,), (1,)], 4))
+        rows: keep 128, share 32, share 3136; 128 items, sets whole
+    """
+    atoms = _atoms(layout, arrays, parameters)
+    inner = _merge(atoms, (*FULL, STATS))
+    shape = _innermost(inner, parameters)
+    expand = _to_expand(layout, shape, parameters)
+    if expand:
+        order = _in_memory_order(atoms)
+        parameters = [
+            tuple(a for a in order if a in axes or a in expand) if axes else ()
+            for axes in parameters
+        ]
+        atoms = _atoms(layout, arrays, parameters)
+    found = _assemble(atoms, shape)
+    kept_sizes = tuple(layout.known_sizes[i] for i in layout.kept)
+    found = replace(
+        found,
+        parameters=tuple(parameters),
+        num_sets=layout.num_sets or 0,
+        set_size=layout.set_size or 0,
+        stats_shape=kept_sizes,
+    )
+    return _cut(found, itemsize)
+
+
+@dataclass(frozen=True)
+class _Innermost:
+    """The innermost loop: its atomic axes, and how it is folded."""
+
+    mode: Literal["rows", "columns"]
+    axes: tuple[int, ...]
+    outer: int = 1
+    inner: int = 1
+
+
+def _atoms(
+    layout: Layout, arrays: Sequence[Strides | None], parameters: Sequence[tuple[int, ...]]
+) -> list[Loop]:
+    """One loop per atomic axis, outermost in memory first; axes of length 1 are left out."""
+    none = (0,) * len(layout.axes)
+    full = [strides or none for strides in arrays]
+    learned = [parameter_strides(layout, axes) for axes in parameters]
+    stats = parameter_strides(layout, layout.kept)
+    loops = [
+        Loop(size, axis.shared, tuple(s[i] for s in (*full, *learned, stats)), (i,))
+        for i, (axis, size) in enumerate(zip(layout.axes, layout.known_sizes, strict=True))
+        if size != 1
+    ]
+    return sorted(loops, key=lambda loop: -abs(loop.strides[X] or loop.strides[OUT]))
+
+
+def _in_memory_order(atoms: Sequence[Loop]) -> list[int]:
+    return [axis for loop in atoms for axis in loop.axes]
+
+
+def _merge(loops: Sequence[Loop], arrays: Sequence[int]) -> list[Loop]:
+    """Join neighbouring loops of one role where the strides of `arrays` allow it."""
+    merged: list[Loop] = []
+    for loop in loops:
+        if merged and merged[-1].shared == loop.shared and merged[-1].joins(loop, arrays):
+            merged[-1] = merged[-1].joined(loop)
+        else:
+            merged.append(loop)
+    return merged
+
+
+def _innermost(loops: Sequence[Loop], parameters: Sequence[tuple[int, ...]]) -> _Innermost:
+    """Rows or columns, and which axes the innermost loop covers."""
+    if not loops:
+        return _Innermost("rows", ())
+    last = loops[-1]
+    around = loops[-2] if len(loops) > 1 else None
+    adjacent = around is not None and around.joins(last, FULL)
+    if not last.shared:
+        outer = 1
+        narrow = around is not None and adjacent and around.shared and last.size < NARROW
+        if narrow and around is not None:
+            varies = any(set(axes) & set(around.axes) for axes in parameters)
+            outer = 1 if varies else _largest_divisor(around.size, 512 // last.size)
+        return _Innermost("columns", last.axes, outer=outer)
+    others_shared = any(loop.shared for loop in loops[:-1])
+    if around is not None and adjacent and others_shared and last.size < SHORT_RUN:
+        return _Innermost("columns", around.axes + last.axes, inner=last.size)
+    return _Innermost("rows", last.axes)
+
+
+def _largest_divisor(number: int, most: int) -> int:
+    return max(d for d in range(1, max(1, min(most, number)) + 1) if number % d == 0)
+
+
+def _to_expand(
+    layout: Layout, innermost: _Innermost, parameters: Sequence[tuple[int, ...]]
+) -> tuple[int, ...]:
+    """The axes along which parameters must be written out, so that the innermost loop is long."""
+    sizes = layout.known_sizes
+    axes: tuple[int, ...] = innermost.axes
+    if innermost.mode == "rows":
+        axes = axes[:0]
+        for axis in reversed(innermost.axes):
+            if math.prod(sizes[a] for a in axes) >= 2 * SHORT_RUN:
+                break
+            axes = (axis, *axes)
+    for parameter in parameters:
+        along = [a for a in axes if a in parameter]
+        missing = along and tuple(along) != axes
+        in_order = tuple(parameter[len(parameter) - len(along) :]) == tuple(along)
+        size = math.prod(sizes[a] for a in {*axes, *parameter})
+        if (missing or not in_order) and (size <= EXPANDED or innermost.mode == "columns"):
+            return axes
+    return ()
+
+
+def _assemble(atoms: Sequence[Loop], innermost: _Innermost) -> Plan:
+    """Order the loops: kept, shared, innermost."""
+    everything = range(7)
+    if innermost.mode == "rows":
+        loops = _merge(atoms, everything) or [Loop(1, True, (0,) * 7)]
+        if not loops[-1].shared:  # only a single element per set
+            loops.append(Loop(1, True, (0,) * 7))
+        last = loops.pop()
+        kept = [loop for loop in loops if not loop.shared]
+        shared = [loop for loop in loops if loop.shared]
+        return Plan("rows", (*kept, *shared, last), len(kept), 0, 0)
+    covered = [loop for loop in atoms if set(loop.axes) <= set(innermost.axes)]
+    rest = _merge([loop for loop in atoms if loop not in covered], everything)
+    last = covered[0]
+    for loop in covered[1:]:
+        last = last.joined(loop)
+    kept_part = [loop for loop in covered if not loop.shared]
+    step = kept_part[-1].strides[STATS]
+    last = replace(last, strides=(*last.strides[:STATS], step))
+    if innermost.outer > 1:
+        around = rest.pop()
+        if around.size > innermost.outer:
+            strides = tuple(s * innermost.outer for s in around.strides)
+            rest.append(Loop(around.size // innermost.outer, True, strides, around.axes))
+        last = replace(last, size=last.size * innermost.outer)
+    kept = [loop for loop in rest if not loop.shared]
+    shared = [loop for loop in rest if loop.shared]
+    return Plan(
+        "columns",
+        (*kept, *shared, last),
+        len(kept),
+        0,
+        0,
+        outer=innermost.outer,
+        inner=innermost.inner,
+    )
+
+
+def _cut(plan: Plan, itemsize: int) -> Plan:
+    """Cut the work into items."""
+    nest = np.array([(loop.size, *loop.strides) for loop in plan.loops], np.int64)
+    nest.flags.writeable = False
+    total = plan.num_sets * plan.set_size * itemsize
+    if plan.mode == "rows":
+        per_item = max(1, ITEM_BYTES // max(1, plan.set_size * itemsize))
+        items = -(-plan.num_sets // per_item)
+        chunks = -(-plan.set_size // ROW_CHUNK)
+        whole = _whole(items, chunks, total)
+        return replace(
+            plan,
+            nest=nest,
+            per_item=per_item,
+            chunks=chunks,
+            whole=whole,
+            items=items if whole else plan.num_sets * chunks,
+        )
+    columns = plan.loops[-1].size
+    rows = math.prod(loop.size for loop in plan.loops[plan.kept : -1])
+    plan = replace(plan, nest=nest, tile=_tile(plan, rows, columns, itemsize))
+    chunk = max(1024, -(-rows // 32))
+    chunks = -(-rows // chunk)
+    whole = _whole(plan.positions * plan.tiles, chunks, total)
+    items = plan.positions * plan.tiles * (1 if whole else chunks)
+    return replace(plan, chunk=chunk, chunks=chunks, whole=whole, items=items)
+
+
+def _whole(items: int, chunks: int, total: int) -> bool:
+    return items >= FEWEST_ITEMS or chunks == 1 or total <= CACHE_BYTES
+
+
+def _tile(plan: Plan, rows: int, columns: int, itemsize: int) -> int:
+    """How many columns fit in cache for all rows, at least a few cache lines."""
+    if plan.outer > 1:
+        return columns
+    fitting = CACHE_BYTES // max(1, rows * itemsize) // 64 * 64
+    tile = min(fitting, USUAL) if fitting >= 64 else USUAL
+    tile = max(plan.inner, tile // plan.inner * plan.inner)
+    return min(tile, columns)
+
+
+__all__ = ["Loop", "Plan", "atomic_strides", "parameter_strides", "plan"]

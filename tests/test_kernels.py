@@ -1,0 +1,277 @@
+"""The kernels against the reference: every field, memory layout, dtype, mask and fusion."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from normscope import normalize, reference, spec
+from normscope.threads import set_num_threads
+from strategies import cases, specs
+
+DTYPES = [np.float64, np.float32, np.float16, ml_dtypes.bfloat16]
+
+# One of each way through the kernels: whole and split sets, rows and columns, folded columns.
+LARGE = {
+    "batch, channels first": ("[b] c [h w]", (4, 3, 128, 130), {}, "c"),
+    "batch, channels last": ("[b h w] c", (3, 128, 130, 5), {}, "c"),
+    "batch, many channels last": ("[b h w] c", (3, 64, 65, 40), {}, "c"),
+    "instance, channels last": ("b [h w] c", (2, 96, 97, 36), {}, "c"),
+    "group, channels first": ("b (g [c]) [h w]", (2, 12, 80, 81), {"g": 3}, "g c"),
+    "group, channels last": ("b [h w] (g [c])", (2, 80, 81, 48), {"g": 12}, "g c"),
+    "layer, last axis": ("... [c]", (3, 50, 700), {}, "c"),
+    "layer, axis 1": ("b [c] h w", (2, 40, 70, 71), {}, "c"),
+    "layer, all": ("b [c h w]", (2, 40, 70, 71), {}, "c h w"),
+    "everything": ("[b c h w]", (2, 40, 70, 71), {}, "c"),
+}
+
+
+def problem(name: str, dtype: type = np.float32) -> tuple:
+    pattern, shape, sizes, along = LARGE[name]
+    stated = spec(pattern, scale=along, bias=along, **sizes)
+    layout = stated.layout(shape)
+    size = [layout.known_sizes[i] for i in layout.named(along)]
+    rng = np.random.default_rng(5)
+    x = rng.normal(3, 2, shape).astype(dtype)
+    return x, stated, {"scale": rng.normal(size=size), "bias": rng.normal(size=size)}
+
+
+def nearest(found: np.ndarray, exact: np.ndarray) -> np.ndarray:
+    """Whether each number is the one of its dtype that is nearest to the exact value."""
+    dtype = found.dtype.type
+    distance = np.abs(found.astype(np.float64) - exact)
+    with np.errstate(over="ignore"):
+        neighbours = [np.nextafter(found, dtype(side)).astype(np.float64) for side in (9e4, -9e4)]
+    others = np.minimum(*(np.abs(n - exact) for n in neighbours))
+    return distance <= others * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("name", LARGE)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_large_arrays_are_rounded_once(name: str, dtype: type) -> None:
+    x, stated, learned = problem(name, dtype)
+    exact = reference(x, stated, **learned)
+    if dtype is np.float64:
+        np.testing.assert_allclose(normalize(x, stated, **learned), exact, rtol=1e-11, atol=1e-13)
+    else:
+        y = normalize(x, stated, **learned)
+        assert y.dtype == dtype
+        assert nearest(y, exact).all()
+
+
+@given(st.data())
+@settings(max_examples=150)
+def test_any_spec_in_any_memory_layout(data: st.DataObject) -> None:
+    case = data.draw(cases())
+    stated = data.draw(specs(case))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    order = data.draw(st.permutations(range(len(case.shape))))
+    steps = data.draw(
+        st.lists(st.sampled_from([1, 2, -1]), min_size=len(order), max_size=len(order))
+    )
+    wide = [case.shape[i] * abs(steps[i]) for i in order]
+    x = rng.normal(1, 2, wide).astype(np.float32).transpose(np.argsort(order))
+    x = x[tuple(slice(None, None, step) for step in steps)]
+    layout = stated.layout(x.shape)
+    arguments = {
+        name: rng.normal(size=[layout.known_sizes[i] for i in layout.named(axes)])
+        for name, axes in (("scale", stated.scale), ("bias", stated.bias))
+        if axes is not None
+    }
+    if data.draw(st.booleans()) and not stated.ddof:
+        arguments["mask"] = rng.random(x.shape) < 0.7
+    other = rng.normal(size=x.shape).astype(np.float32)
+    summed = data.draw(st.booleans())
+    exact = reference(x + other if summed else x, stated, **arguments)
+    slope = data.draw(st.sampled_from([None, 0.0, 0.1]))
+    if slope is not None:
+        exact = np.where(exact > 0, exact, exact * slope)
+    found = normalize(
+        x, stated, **arguments, residual=other if summed else None, negative_slope=slope
+    )
+    np.testing.assert_allclose(found, exact, rtol=3e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_bitwise_the_same_for_any_number_of_threads(name: str) -> None:
+    x, stated, learned = problem(name)
+    found = []
+    for number in (1, 2, 3, 8):
+        set_num_threads(number)
+        found.append(normalize(x, stated, **learned).tobytes())
+    set_num_threads(None)
+    assert len(set(found)) == 1
+
+
+@pytest.mark.parametrize("name", [n for n in LARGE if LARGE[n][0].startswith(("b ", "..."))])
+def test_a_sample_alone_is_bitwise_the_sample_in_a_batch(name: str) -> None:
+    x, stated, learned = problem(name)
+    batch = np.concatenate([x, x * 3 + 1] * 5)
+    alone = [normalize(batch[i : i + 1], stated, **learned) for i in range(len(batch))]
+    np.testing.assert_array_equal(normalize(batch, stated, **learned), np.concatenate(alone))
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_bitwise_the_same_with_out_in_place_and_from_given_statistics(name: str) -> None:
+    x, stated, learned = problem(name)
+    y, stats = normalize(x, stated, **learned, return_stats=True)
+    out = np.empty_like(x)
+    assert normalize(x, stated, **learned, out=out) is out
+    np.testing.assert_array_equal(out, y)
+    np.testing.assert_array_equal(
+        normalize(x, stated, **learned, mean=stats.mean, var=stats.var), y
+    )
+    own = x.copy()
+    normalize(own, stated, **learned, out=own)
+    np.testing.assert_array_equal(own, y)
+
+
+@pytest.mark.parametrize("name", LARGE)
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_a_residual_is_exactly_a_sum_before(name: str, dtype: type) -> None:
+    x, stated, learned = problem(name, dtype)
+    other = np.random.default_rng(1).normal(size=x.shape).astype(dtype)
+    np.testing.assert_array_equal(
+        normalize(x, stated, **learned, residual=other), normalize(x + other, stated, **learned)
+    )
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_mask_of_true_changes_almost_nothing_and_hides_what_it_excludes(name: str) -> None:
+    x, stated, learned = problem(name)
+    mask = np.random.default_rng(2).random(x.shape) < 0.8
+    hidden = np.where(mask, x, np.nan)
+    shown = normalize(x, stated, **learned, mask=mask)
+    found = normalize(hidden, stated, **learned, mask=mask)
+    np.testing.assert_array_equal(found[mask], shown[mask])
+    assert np.isnan(found[~mask]).all()
+    np.testing.assert_allclose(
+        shown, reference(x, stated, **learned, mask=mask), rtol=3e-7, atol=3e-7
+    )
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_constant_input_gives_exactly_the_bias(name: str) -> None:
+    x, stated, learned = problem(name)
+    y = normalize(np.full_like(x, 0.1), stated, **learned)
+    zero = normalize(np.zeros_like(x), stated, **learned)
+    np.testing.assert_array_equal(y, zero)
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_nan_stays_in_its_set(name: str) -> None:
+    x, stated, _ = problem(name)
+    clean = normalize(x, stated)
+    layout = stated.layout(x.shape)
+    x[(0,) * x.ndim] = np.nan
+    y = normalize(x, stated)
+    touched = np.isnan(y).reshape(layout.known_sizes)
+    per_set = touched.all(layout.shared)
+    assert per_set.sum() == 1
+    assert touched.any(layout.shared).sum() == 1
+    np.testing.assert_array_equal(y[~np.isnan(y)], clean[~np.isnan(y)])
+
+
+def test_16_bit_results_are_rounded_once() -> None:
+    """Values next to the middle between two numbers of 16 bits: float32 would round them to it."""
+    import numba
+
+    from normscope.kernels.memory import TAGS, rounded
+
+    round_to = numba.njit(lambda value, tag: rounded(value, tag))
+    for dtype in (np.float16, ml_dtypes.bfloat16):
+        numbers = np.array([1.0, 1.5, -3.0, 1000.0, 6e-8, 65504.0 if dtype is np.float16 else 3e38])
+        base = numbers.astype(dtype).astype(np.float64)
+        with np.errstate(over="ignore"):
+            above = np.nextafter(numbers.astype(dtype), dtype(np.inf)).astype(np.float64)
+        middle = (base + np.where(np.isfinite(above), above, base)) / 2
+        for value in (*middle, *(middle * (1 + 1e-12)), *(middle * (1 - 1e-12)), np.nan, np.inf):
+            found = round_to(value, TAGS[np.dtype(dtype).name])
+            wanted = _nearest(value, dtype)
+            np.testing.assert_array_equal(found, wanted)
+
+
+def _nearest(value: float, dtype: type) -> float:
+    """The nearest number of a 16-bit dtype, ties to even, by looking at all of them."""
+    if not np.isfinite(value):
+        return float(value)
+    with np.errstate(invalid="ignore"):  # some of them are signalling NaNs
+        every = np.arange(1 << 16, dtype=np.uint16).view(dtype).astype(np.float64)
+    finite = np.isfinite(every)
+    codes = np.flatnonzero(finite)
+    distance = np.abs(every[finite] - value)
+    best = codes[distance == distance.min()]
+    even = best[best % 2 == 0]
+    return float(every[(even if len(even) else best)[0]])
+
+
+def test_many_python_threads_at_once() -> None:
+    x, stated, learned = problem("batch, channels last")
+    wanted = normalize(x, stated, **learned).tobytes()
+    with ThreadPoolExecutor(16) as pool:
+        found = pool.map(lambda _: normalize(x, stated, **learned).tobytes() == wanted, range(200))
+    assert all(found)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_after_a_fork() -> None:
+    code = """
+import os, sys, warnings
+import numpy as np
+from normscope import normalize
+warnings.simplefilter("ignore")
+x = np.random.default_rng(0).normal(size=(3, 128, 130, 5)).astype(np.float32)
+wanted = normalize(x, "[b h w] c").tobytes()
+child = os.fork()
+if child == 0:
+    same = all(normalize(x, "[b h w] c").tobytes() == wanted for _ in range(20))
+    os._exit(0 if same else 1)
+_, status = os.waitpid(child, 0)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+
+
+def test_the_loops_are_vectorized(tmp_path: Path) -> None:
+    """In a process that compiles anew: machine code from the cache cannot be looked at."""
+    code = """
+import numpy as np
+from normscope import normalize
+from normscope.kernels import columns, rows
+x = np.ones((64, 8), np.float32)
+for pattern, kernel in (("b [c]", rows.normalize), ("[b] c", columns.normalize)):
+    normalize(x, pattern)
+    text = "".join(kernel.inspect_asm().values())
+    packed = ("addpd", "mulpd", "subpd", "213pd", "231pd", "132pd", "fadd.2d", "fmul.2d", "fmla.2d")
+    print(sum(text.count(word) for word in packed))
+"""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert all(int(count) > 20 for count in run.stdout.split())
+
+
+def test_a_read_only_package_folder_uses_the_user_cache(tmp_path: Path) -> None:
+    """Numba's own rule: beside the source if that is writable, else in the user's cache."""
+    code = "from normscope.kernels import rows; print(rows.normalize._cache.cache_path)"
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.startswith(str(tmp_path))
+
+
+def test_a_change_of_any_kernel_file_invalidates_the_cache() -> None:
+    from normscope.kernels import columns, flags, rows
+
+    assert rows.normalize._cache._cache_file._source_stamp == flags._sources()
+    assert columns.apply._cache._cache_file._source_stamp == flags._sources()
