@@ -11,7 +11,8 @@ pip_install := $(venv_python) -m pip --disable-pip-version-check install -qq
 ruff := $(venv_python) -m ruff
 # The whole suite runs with Keras on JAX; what touches Keras then runs on the others too.
 other_backends := torch tensorflow
-keras_tests := tests/layers/keras tests/keras1/live tests/native tests/declared
+keras_tests := tests/layers/keras tests/keras1/live tests/keras1/test_loading.py \
+  tests/keras1/test_convert.py tests/native tests/declared
 sources := src tests docs $(wildcard examples benchmarks)
 
 .DEFAULT_GOAL := help

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -36,8 +37,6 @@ CASES = [
 
 
 def run(code: str, x: np.ndarray, scale: np.ndarray | None, bias: np.ndarray | None) -> np.ndarray:
-    import keras
-
     call = "(x, training=True)"
     layer = eval(code.removesuffix(call), {"keras": keras})
     layer.build(x.shape)
@@ -71,6 +70,8 @@ def check(stated: NormSpec, shape: tuple[int, ...]) -> None:
         assert stated.scale is None
         return
     assert layer.difference == ""
+    if layer.caution and keras.backend.backend() == "torch":
+        return  # what happens there is tested by itself, below
     learned = {
         name: rng.normal(1, 0.3, [layout.known_sizes[i] for i in layout.named(axes)])
         for name, axes in (("scale", stated.scale), ("bias", stated.bias))
