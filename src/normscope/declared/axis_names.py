@@ -33,6 +33,8 @@ def with_axis_names(spec: NormSpec, axes: str) -> NormSpec:
     if spec.pattern is None:
         return spec
     layout = spec.layout([None] * len(names))
+    if not layout.shared:  # "[...] c" on one axis: no pattern without "..." says this
+        return spec
     new = _new_names(layout, names)
     return replace(
         spec,
