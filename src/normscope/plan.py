@@ -29,7 +29,6 @@ Strides = tuple[int, ...]
 X, OUT, RESIDUAL, MASK, SCALE, BIAS, STATS = range(7)
 FULL = (X, OUT, RESIDUAL, MASK)
 """The arrays of the full size; parameters can be written out to suit them."""
-PARAMETERS = (SCALE, BIAS)
 
 ROW_CHUNK = 65536
 """Elements of a set that are summed together (rows)."""
