@@ -1,8 +1,8 @@
 """The formula of every `NormSpec` in `keras.ops`: the same code on TensorFlow, JAX and torch.
 
-Statistics are computed in float32 (float64 for float64 input). Before anything is summed, one value
-of each set is taken away from the whole set, and the variance is the mean square of what remains
-after the mean: so a large mean costs no digits, neither in the sums nor in the result.
+Statistics are computed in float32 (float64 for float64 input). The mean is taken away in two steps,
+the second of which removes what the first left by rounding, and the variance is the mean square of
+what remains: so a large mean costs no digits, neither in the sums nor in the result.
 """
 
 from __future__ import annotations
@@ -76,11 +76,11 @@ def normalize(
         statistics, for which they are meant.
     """
     x = _split(x, layout)
+    if keras.backend.backend() == "torch" and mask is None and all_sum is None:
+        done = _by_torch_operator(x, spec, layout, scale, bias)
+        if done:
+            return _join(done[0], layout), done[1]
     sets = _Sets(x, layout, mask, all_sum)
-    operator = _torch_operator(spec, layout, sets)
-    if operator is not None:
-        y, measured = _run(operator, x, spec, layout, sets, scale, bias)
-        return _join(y, layout), measured
     centred, moments = _measure(x, spec, sets)
     y = _scaled(centred, spec, layout, sets.zero_if_empty(_factor(moments.v, spec)), scale, bias)
     return _join(y, layout), moments if spec.running else None
@@ -145,9 +145,19 @@ class _Sets:
         self, x: Tensor, layout: Layout, mask: Tensor | None, all_sum: AllSum | None
     ) -> None:
         self.axes = layout.shared
+        last_kept = max(layout.kept, default=-1)
+        before = tuple(i for i in self.axes if i < last_kept)
+        after = tuple(i for i in self.axes if i > last_kept)
+        self.steps = [axes for axes in (before, after) if axes]
+        self.rows = not before and all_sum is None
         self.counted = None if mask is None else _split_mask(mask, x, layout)
         self.all_sum = all_sum
         self.count = self._count(x)
+
+    @property
+    def are_plain(self) -> bool:
+        """Whether every value counts, and this replica holds them all."""
+        return self.counted is None and self.all_sum is None
 
     def _count(self, x: Tensor) -> Tensor:
         sizes = ops.shape(x)
@@ -167,7 +177,11 @@ class _Sets:
         return own if self.all_sum is None else self.all_sum(own)
 
     def _own_sum(self, values: Tensor) -> Tensor:
-        return ops.sum(self._or_zero(values), axis=self.axes, keepdims=True)
+        """In two steps: XLA is slow at summing over the last axis together with earlier ones."""
+        values = self._or_zero(values)
+        for axes in self.steps:
+            values = ops.sum(values, axis=axes, keepdims=True)
+        return values
 
     def largest(self, magnitudes: Tensor) -> Tensor:
         """The largest magnitude of each set; 0 for an empty one."""
@@ -178,34 +192,34 @@ class _Sets:
 
         What is taken away first is a constant, so that no gradient needs to go through it.
         """
-        near = ops.stop_gradient(self.near_mean(x))
+        near = ops.stop_gradient(self._near_mean(x))
         x = x - near
-        if self.all_sum is None:
+        if self.rows:
             rest = self.sum(x) / self._divisor()
             centred = x - rest
-            squares = self.sum(ops.square(centred))
-        else:  # `near` is the mean but for rounding, so nothing cancels in the difference
-            own = ops.stack([self._own_sum(x), self._own_sum(ops.square(x))])
-            sums = self.all_sum(own)
-            rest = sums[0] / self._divisor()
-            centred = x - rest
-            squares = ops.maximum(sums[1] - self.count * ops.square(rest), 0)
-        return centred, near + rest, squares
+            return centred, near + rest, self.sum(ops.square(centred))
+        sums = [self._own_sum(x), self._own_sum(ops.square(x))]
+        if self.all_sum is not None:
+            sums = self.all_sum(ops.stack(sums))
+        rest = sums[0] / self._divisor()
+        squares = ops.maximum(sums[1] - self.count * ops.square(rest), 0)
+        return x - rest, near + rest, squares
 
-    def near_mean(self, x: Tensor) -> Tensor:
+    def _near_mean(self, x: Tensor) -> Tensor:
         """Some value close to those of each set, the same in all replicas.
 
-        The mean of one slice of the set is close enough, and taken so that it is exact where all
-        values are equal. One element alone would do, but XLA would copy what computes that element
-        into every place that uses it.
+        The mean of one slice of the set, but within the slice's ends: so it is exactly the value of
+        a set where all are equal. One element would do, but XLA computes that again wherever it is
+        used.
         """
-        if self.all_sum is not None or self.counted is not None:
+        if not self.are_plain:
             return self.sum(x) / self._divisor()
         if not self.axes:
             return x
-        some = _first(x, self.axes[:1])
-        one = _first(some, self.axes)
-        return one + ops.mean(some - one, axis=self.axes, keepdims=True)
+        slices = (slice(0, 1) if i == self.axes[0] else slice(None) for i in range(len(x.shape)))
+        some = x[tuple(slices)]
+        mean, low, high = (f(some, self.axes, keepdims=True) for f in (ops.mean, ops.min, ops.max))
+        return ops.minimum(ops.maximum(mean, low), high)
 
     def _divisor(self) -> Tensor:
         return max(self.count, 1) if isinstance(self.count, int) else ops.maximum(self.count, 1)
@@ -216,11 +230,6 @@ class _Sets:
     def zero_if_empty(self, factor: Tensor) -> Tensor:
         """The factor of each set; 0 for a set that a mask leaves without any value."""
         return factor if self.counted is None else ops.where(self.count > 0, factor, 0)
-
-
-def _first(x: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """Where `x` begins along some axes, which then have length 1."""
-    return x[tuple(slice(0, 1) if i in axes else slice(None) for i in range(len(x.shape)))]
 
 
 def _measure(x: Tensor, spec: NormSpec, sets: _Sets) -> tuple[Tensor, Moments]:
@@ -252,36 +261,21 @@ def _minus(count: Tensor, ddof: int) -> Tensor:
 # --- torch's operators ----------------------------------------------------------------------------
 
 
-def _torch_operator(spec: NormSpec, layout: Layout, sets: _Sets) -> Any | None:
-    """The operator of torch that may do all the work: without a mask, and for one replica."""
-    if keras.backend.backend() != "torch" or sets.counted is not None or sets.all_sum is not None:
-        return None
-    from normscope.layers.keras.torch_operators import operator_for
-
-    return operator_for(spec, layout.shape)
-
-
-def _run(
-    operator: Any,
+def _by_torch_operator(
     x: Tensor,
     spec: NormSpec,
     layout: Layout,
-    sets: _Sets,
     scale: Tensor | None,
     bias: Tensor | None,
-) -> tuple[Tensor, Moments | None]:
-    """What the operator makes of `x` freed from a large mean, with which it would lose digits."""
-    near = ops.stop_gradient(sets.near_mean(x)) if spec.center else None
-    if scale is not None:
-        scale = ops.reshape(ops.cast(scale, x.dtype), (-1,))
-        scale = scale + spec.scale_shift if spec.scale_shift else scale
-    if bias is not None:
-        bias = ops.reshape(ops.cast(bias, x.dtype), (-1,))
-    y, mean, variance = operator(x if near is None else x - near, scale, bias)
-    if mean is None:
-        return y, None
-    mean = near + _per_set(mean, layout, x)
-    return y, Moments(mean, _per_set(variance, layout, x), sets.count)
+) -> tuple[Tensor, Moments | None] | None:
+    """What one of torch's own operators makes of the split input, if one computes this spec."""
+    from normscope.layers.keras import torch_operators
+
+    scale, bias = (None if p is None else ops.convert_to_tensor(p) for p in (scale, bias))
+    done = torch_operators.normalize(x, spec, layout, scale, bias)
+    if done is None or done.mean is None:
+        return done and (done.y, None)
+    return done.y, Moments(done.mean, done.variance, layout.set_size)
 
 
 # --- divide, scale and shift ----------------------------------------------------------------------

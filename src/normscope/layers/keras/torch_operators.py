@@ -21,15 +21,71 @@ from normscope.spec import Measure, NormSpec
 
 
 class Normalized(NamedTuple):
-    """What an operator gives: y, and mean and variance of each set if the spec is `running`."""
+    """y, and mean and variance of each set if the spec is `running`."""
 
     y: Tensor
     mean: Tensor | None = None
     variance: Tensor | None = None
 
 
-Operator = Callable[[Tensor, Tensor | None, Tensor | None], Normalized]
+Run = Callable[[Tensor, Tensor | None, Tensor | None], Normalized]
 """A function of the split input, flat scale and flat bias."""
+
+
+class Operator(NamedTuple):
+    """An operator of torch, and how it reads its input.
+
+    Attributes:
+        run: calls it.
+        rows: whether it reads each statistics set as one row, and copies other inputs to that end.
+    """
+
+    run: Run
+    rows: bool = False
+
+
+def normalize(
+    x: Tensor, spec: NormSpec, layout: Layout, scale: Tensor | None, bias: Tensor | None
+) -> Normalized | None:
+    """Let one of torch's operators normalize the split input; None where none computes `spec`.
+
+    Args:
+        x: the input, with its groups of axes taken apart.
+        spec, layout: the normalization, fitted to the input.
+        scale, bias: the parameters, along the axes in their order.
+    """
+    operator = operator_for(spec, layout.shape)
+    if operator is None:
+        return None
+    if scale is not None:
+        scale = scale.to(x.dtype).flatten()
+        scale = scale + spec.scale_shift if spec.scale_shift else scale
+    if bias is not None:
+        bias = bias.to(x.dtype).flatten()
+    if operator.rows:
+        x = x.contiguous()  # or the operator would do it twice: here and in the backward pass
+    if not spec.center:
+        return operator.run(x, scale, bias)
+    near = _near_mean(x.detach(), layout.shared)
+    y, mean, variance = operator.run(x - near, scale, bias)
+    if mean is None or variance is None:
+        return Normalized(y)
+    return Normalized(y, mean.reshape(near.shape) + near, variance.reshape(near.shape))
+
+
+def _near_mean(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Some value close to those of each set, and exactly theirs where all are equal.
+
+    The mean of one slice of the set: no further from the mean of all than sqrt(number of slices)
+    standard deviations.
+    """
+    some = x.narrow(axes[0], 0, 1)
+    if len(axes) == 1:
+        return some
+    one = some
+    for axis in axes[1:]:
+        one = one.narrow(axis, 0, 1)
+    return one + (some - one).mean(axes, keepdim=True)
 
 
 @lru_cache(maxsize=1024)
@@ -62,7 +118,12 @@ def operator_for(spec: NormSpec, shape: tuple[int, ...]) -> Operator | None:
         return _batch_norm(spec.eps, _BATCH[form](*sizes), sets[1])
     if form in _GROUPED:
         return _group_norm(spec.eps, *_GROUPED[form](*sizes))
-    return _instance_norm(spec.eps, _INSTANCE[form](*sizes)) if form in _INSTANCE else None
+    if form not in _INSTANCE:
+        return None
+    view = _INSTANCE[form](*sizes)
+    if view.before >= _LARGE:
+        return _group_norm(spec.eps, view, view.channels)
+    return _instance_norm(spec.eps, view)
 
 
 def _form(layout: Layout, along: tuple[int, ...]) -> tuple[str, list[int]]:
@@ -120,6 +181,10 @@ _INSTANCE: dict[str, Callable[..., _View]] = {
     "ksk": lambda k, s, c: _View(k, s, c, 1),
 }
 
+# From this many values on torch's group_norm reads channels that are last where they lie; below, and in
+# instance_norm always, torch copies them to be second.
+_LARGE = 1024
+
 # the view, and the number of groups
 _GROUPED: dict[str, Callable[..., tuple[_View, int]]] = {
     "ksKS": lambda k, s, g, c: (_View(k, s, g * c, 1), g),
@@ -130,20 +195,25 @@ _GROUPED: dict[str, Callable[..., tuple[_View, int]]] = {
 }
 
 
+def _rows(x: Tensor, sets: tuple[int, int]) -> Tensor:
+    """`x` with one statistics set in each row of its last axis."""
+    return x if x.shape[-1] == sets[1] else x.reshape(sets)
+
+
 def _layer_norm(eps: float, sets: tuple[int, int]) -> Operator:
     def run(x: Tensor, scale: Tensor | None, bias: Tensor | None) -> Normalized:
-        y = functional.layer_norm(x.reshape(sets), sets[1:], scale, bias, eps)
-        return Normalized(y.reshape(x.shape))
+        y = functional.layer_norm(_rows(x, sets), sets[1:], scale, bias, eps)
+        return Normalized(y.view_as(x))
 
-    return run
+    return Operator(run, rows=True)
 
 
 def _rms_norm(eps: float, sets: tuple[int, int]) -> Operator:
     def run(x: Tensor, scale: Tensor | None, _: Tensor | None) -> Normalized:
-        y = functional.rms_norm(x.reshape(sets), sets[1:], scale, eps)
-        return Normalized(y.reshape(x.shape))
+        y = functional.rms_norm(_rows(x, sets), sets[1:], scale, eps)
+        return Normalized(y.view_as(x))
 
-    return run
+    return Operator(run, rows=True)
 
 
 def _batch_norm(eps: float, view: _View, set_size: int) -> Operator:
@@ -153,11 +223,15 @@ def _batch_norm(eps: float, view: _View, set_size: int) -> Operator:
         y = functional.batch_norm(view.of(x), mean, variance, scale, bias, True, 1.0, eps)
         return Normalized(view.back(y, x.shape), mean, variance * ((set_size - 1) / set_size))
 
-    return run
+    return Operator(run)
 
 
 def _group_norm(eps: float, view: _View, groups: int) -> Operator:
     def run(x: Tensor, scale: Tensor | None, bias: Tensor | None) -> Normalized:
+        inside = x.requires_grad and scale is not None
+        if inside or (scale is None and bias is None):
+            y = functional.group_norm(view.of(x), groups, scale, bias, eps)
+            return Normalized(view.back(y, x.shape))
         # Scale and bias stay outside: torch 2.13 crashes in the backward pass of its group_norm if
         # the input needs no gradient while they do, or if there is a bias alone.
         y = functional.group_norm(view.of(x), groups, None, None, eps)
@@ -170,7 +244,7 @@ def _group_norm(eps: float, view: _View, groups: int) -> Operator:
             y = y + bias.reshape(along)
         return Normalized(view.back(y, x.shape))
 
-    return run
+    return Operator(run)
 
 
 def _instance_norm(eps: float, view: _View) -> Operator:
@@ -178,4 +252,4 @@ def _instance_norm(eps: float, view: _View) -> Operator:
         y = functional.instance_norm(view.of(x), None, None, scale, bias, True, 0.0, eps)
         return Normalized(view.back(y, x.shape))
 
-    return run
+    return Operator(run)
