@@ -13,8 +13,15 @@ from normscope import buffers, threads
 from normscope.errors import SpecError
 from normscope.forward import formula
 from normscope.layout import Layout
-from normscope.operands import address, as_plain, is_native, parameter_dtype, readable, written_out
-from normscope.plan import Plan, Strides, atomic_strides, plan as find_plan
+from normscope.operands import (
+    address,
+    is_native,
+    memory_order,
+    parameter_dtype,
+    readable,
+    written_out,
+)
+from normscope.plan import STATS, Plan, Strides, atomic_strides, plan as find_plan
 from normscope.spec import Measure, NormSpec
 from normscope.validation import (
     check_array,
@@ -101,8 +108,8 @@ def gradients(
     check_out(out, x)
     if spec.measure is Measure.MAX:
         raise SpecError("the maximum has no gradient where two elements are equal; none is taken")
-    means = laid_along(layout, "mean", layout.kept, mean).astype(np.float64).ravel()
-    rstds = laid_along(layout, "rstd", layout.kept, rstd).astype(np.float64).ravel()
+    means = laid_along(layout, "mean", layout.kept, mean).astype(np.float64, copy=False).ravel()
+    rstds = laid_along(layout, "rstd", layout.kept, rstd).astype(np.float64, copy=False).ravel()
     counted = None
     if mask is not None:
         counted = check_mask(mask, x.shape, layout.pattern.text)
@@ -111,11 +118,9 @@ def gradients(
 
     dtype = x.dtype.newbyteorder("=")
     x, dy = readable(x, out), readable(dy, out)
-    like = np.empty_like(as_plain(x))
     target = out
     if target is None or not is_native(target):
-        order = tuple(sorted(range(x.ndim), key=lambda axis: (-like.strides[axis], axis)))
-        target = buffers.empty(x.shape, dtype, order)
+        target = buffers.empty(x.shape, dtype, memory_order(x))
     in_place = out is not None and (address(target) in (address(x), address(dy)))
     before = None
     if in_place:  # the sums over parameters come first: afterwards x or dy is gone
@@ -152,9 +157,9 @@ def _slopes(
     arrays = [atomic_strides(layout, a.strides, a.itemsize) for a in (x, dx, dy)]
     masked = None if mask is None else atomic_strides(layout, mask.strides, mask.itemsize)
     plan = find_plan(layout, [*arrays, masked], [axes, ()], x.itemsize)
-    narrow = parameter_dtype(x.dtype, factor if scale is not None else None)
     if scale is not None and plan.parameters[0] != axes:
         factor = written_out(layout, axes, factor, plan.parameters[0])
+    narrow = parameter_dtype(x.dtype, factor.size, factor if scale is not None else None)
     factor = np.ascontiguousarray(factor, narrow)
     totals = np.zeros((SUMS, plan.num_sets))
     if not x.size:
@@ -276,7 +281,9 @@ def _from_elements(
         parameters.columns, counter, items, plan.tile, plan.chunk, plan.outer, *ends, parts, tag
     )
     threads.run(job, items)
-    sums = np.add.reduce(parts, axis=0)
+    sums = parts[0] if plan.chunks == 1 else np.add.reduce(parts, axis=0)
+    if plan.kept == 0 and plan.outer * plan.inner == 1 and plan.loops[-1].strides[STATS] == 1:
+        return np.asarray(sums)  # in order already; with one parameter per element they are large
     sets = plan.loops[-1].size // (plan.outer * plan.inner)
     folded = sums.reshape(2, plan.positions, plan.outer, sets, plan.inner).sum((2, 4))
     found = np.empty((2, plan.num_sets))

@@ -71,12 +71,14 @@ def normalize(plan: Plan, numbers: Floats, arrays: Operands, statistics: Floats)
         arrays.scale, arrays.bias, arrays.slope, statistics, arrays.tag, arrays.parameter_tag,
     )  # fmt: skip
     if plan.mode == "rows":
-        from normscope.kernels import rows
+        from normscope.kernels import rows, straight
 
+        served = straight.serves(plan.nest, plan.kept, numbers, arrays.residual, arrays.mask)
+        kernel = straight.normalize if served else rows.normalize
         if plan.items == 1:
-            rows.normalize(counter, 1, plan.per_item, *common)
+            kernel(counter, 1, plan.per_item, *common)
             return
-        job = partial(rows.normalize, counter, plan.items, plan.per_item, *common)
+        job = partial(kernel, counter, plan.items, plan.per_item, *common)
     else:
         from normscope.kernels import columns
 

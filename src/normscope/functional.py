@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, overload
 
@@ -13,10 +14,14 @@ from normscope.errors import SpecError
 from normscope.layout import Layout
 from normscope.operands import (
     address,
+    apart,
     as_plain,
+    dense_strides,
     is_native,
+    memory_order,
     parameter_dtype,
     readable,
+    readable_strides,
     written_out,
 )
 from normscope.plan import Plan, atomic_strides, plan as find_plan
@@ -117,6 +122,9 @@ def normalize(
     """
     if (mean is None) != (var is None):
         raise SpecError("mean= and var= belong together: give both or neither")
+    if isinstance(out, np.ndarray):  # the call is made for the strides of what is really read
+        x = apart(x, out) if isinstance(x, np.ndarray) else x
+        residual = apart(residual, out) if isinstance(residual, np.ndarray) else residual
     call = _call(x, pattern, scale, bias, mask, residual, out, fields_and_sizes)
     given = None if mean is None or var is None else _given(call, mean, var)
     if given is None and call.plan.set_size <= call.spec.ddof:
@@ -162,15 +170,15 @@ class _Call:
         result = target if out is None and x.dtype.isnative else out
         if result is None:
             result = np.empty_like(as_plain(x), subok=False)
-        if x is not out and (out is not None or not self.x_as_it_is):
-            x = readable(x, out)
+        if not self.x_as_it_is:
+            x = readable(x, None)
         factor = self._parameter(0, scale, out)
         offset = self._parameter(1, bias, out)
         counted = None
         if mask is not None:
             counted = check_mask(mask, x.shape, self.layout.pattern.text)
         if residual is not None:
-            residual = readable(residual, out)
+            residual = readable(residual, None)
         arrays = forward.Operands(
             address(x),
             address(target),
@@ -195,18 +203,21 @@ class _Call:
         return (result, self._stats(statistics)) if return_stats else result
 
     def _parameter(self, which: int, values: ArrayLike | None, out: Array | None) -> Array:
-        """A parameter as the plan wants it in memory."""
+        """A parameter as the plan wants it in memory; a scale with `scale_shift` added."""
         if values is None:
             return self.neutral[which]
         if self.parameters_as_they_are[which] and isinstance(values, np.ndarray):
-            return values if out is None or not np.may_share_memory(values, out) else values.copy()
-        name = ("scale", "bias")[which]
-        axes = parameter_axes(self.layout, name, (self.spec.scale, self.spec.bias)[which])
-        array = laid_along(self.layout, name, axes, values)
-        wanted = self.plan.parameters[which]
-        if wanted != axes:
-            array = written_out(self.layout, axes, array, wanted)
+            array = values
+        else:
+            name = ("scale", "bias")[which]
+            axes = parameter_axes(self.layout, name, (self.spec.scale, self.spec.bias)[which])
+            array = laid_along(self.layout, name, axes, values)
+            wanted = self.plan.parameters[which]
+            if wanted != axes:
+                array = written_out(self.layout, axes, array, wanted)
         array = np.ascontiguousarray(array, self.parameter_dtype)
+        if which == 0 and self.spec.scale_shift:
+            return array + self.spec.scale_shift
         return array.copy() if out is not None and np.may_share_memory(array, out) else array
 
     def _stats(self, statistics: Floats | None) -> Stats:
@@ -216,8 +227,9 @@ class _Call:
         mean = statistics[forward.MEAN]
         if not self.spec.center:
             mean = np.zeros_like(mean)
+        divisor = statistics[forward.DIVISOR]
         with np.errstate(divide="ignore"):
-            rstd = 1 / statistics[forward.DIVISOR]
+            rstd = np.divide(1, divisor, out=divisor)
         return Stats(
             mean.reshape(shape), statistics[forward.VAR].reshape(shape), rstd.reshape(shape)
         )
@@ -285,7 +297,10 @@ def _prepared(
     if residual is not None:
         check_like("residual", residual, x)
     dtype = x.dtype.newbyteorder("=")
-    like = np.empty_like(as_plain(x), dtype=dtype, subok=False)
+    order = memory_order(x)
+    written = dense_strides(x.shape, order, dtype.itemsize)
+    if out is not None and is_native(out):
+        written = out.strides
     axes: list[tuple[int, ...]] = []
     for name, along, values in (("scale", spec.scale, scale), ("bias", spec.bias, bias)):
         if values is None:
@@ -296,31 +311,27 @@ def _prepared(
     counted = None
     if mask is not None:
         counted = check_mask(mask, x.shape, layout.pattern.text)
+    added = None if residual is None else readable_strides(residual)
     full = [
-        None if array is None else atomic_strides(layout, array.strides, array.itemsize)
-        for array in (
-            readable(x, None),
-            like if out is None else (out if is_native(out) else np.empty(x.shape, dtype)),
-            None if residual is None else readable(residual, None),
-            counted,
-        )
+        None if strides is None else atomic_strides(layout, strides, dtype.itemsize)
+        for strides in (readable_strides(x), written, added)
     ]
-    narrow = parameter_dtype(dtype, scale, bias)
-    neutral = (
-        np.full(1, 1.0 - spec.scale_shift, narrow),
-        np.zeros(1, narrow),
-    )
+    full.append(None if counted is None else atomic_strides(layout, counted.strides, 1))
     found = find_plan(layout, full, axes, dtype.itemsize)
+    longest = max(math.prod(layout.known_sizes[i] for i in along) for along in found.parameters)
+    narrow = parameter_dtype(dtype, longest, scale, bias)
+    if spec.scale_shift:  # the sum is not to be rounded
+        narrow = np.dtype(np.float64)
+    neutral = np.ones(1, narrow), np.zeros(1, narrow)
     as_they_are = tuple(
         type(values) is np.ndarray
         and values.flags.c_contiguous
         and values.flags.aligned
-        and values.dtype == narrow
+        and values.dtype.kind == "f"
+        and values.dtype.isnative
         and wanted == given
         for values, wanted, given in zip((scale, bias), found.parameters, axes, strict=True)
     )
-    strides = like.strides
-    order = tuple(sorted(range(x.ndim), key=lambda axis: (-strides[axis], axis)))
     return _Call(
         spec,
         layout,

@@ -18,8 +18,17 @@ def address(array: Array) -> int:
     return found
 
 
-def parameter_dtype(dtype: np.dtype[Any], *values: ArrayLike | None) -> np.dtype[Any]:
-    """float32 if x and the parameters have no more precision than that, else float64."""
+SHORT = 2048
+"""Parameters of at most so many elements stay in cache as float64, which saves their conversion."""
+
+
+def parameter_dtype(dtype: np.dtype[Any], size: int, *values: ArrayLike | None) -> np.dtype[Any]:
+    """How parameters of up to `size` elements lie in memory.
+
+    float32 if they are long, and x and they have no more precision than that; else float64.
+    """
+    if size <= SHORT:
+        return np.dtype(np.float64)
     narrow = ("float32", "float16", "bfloat16")
     names = [np.asarray(v).dtype.name for v in values if v is not None]
     if dtype.name in narrow and all(name in narrow for name in names):
@@ -49,6 +58,21 @@ def steps_in_elements(array: Array) -> bool:
     return array.flags.aligned and all(s % array.itemsize == 0 for s in array.strides)
 
 
+def memory_order(array: Array) -> tuple[int, ...]:
+    """The axes from the outermost in memory to the innermost, as `np.empty_like` lays them out."""
+    return tuple(sorted(range(array.ndim), key=lambda axis: (-abs(array.strides[axis]), axis)))
+
+
+def dense_strides(shape: tuple[int, ...], order: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """The strides, in bytes, of an array without gaps whose axes lie in memory in this order."""
+    strides = [0] * len(shape)
+    step = itemsize
+    for axis in reversed(order):
+        strides[axis] = step
+        step *= max(1, shape[axis])
+    return tuple(strides)
+
+
 def as_plain(array: Array) -> Array:
     """The array, without a subclass."""
     return array if type(array) is np.ndarray else array.view(np.ndarray)
@@ -58,8 +82,19 @@ def readable(array: Array, out: Array | None) -> Array:
     """The array, or a copy of one that kernels cannot read or that `out` would overwrite."""
     if not is_native(array):
         return np.array(array, array.dtype.newbyteorder("="), subok=False)
-    if out is not None and array is not out and np.may_share_memory(array, out):
-        same = array.strides == out.strides and address(array) == address(out)
-        if not same:
-            return array.copy()
-    return array
+    return apart(array, out)
+
+
+def readable_strides(array: Array) -> tuple[int, ...]:
+    """The strides of what `readable(array, None)` gives."""
+    if is_native(array):
+        return array.strides
+    return dense_strides(array.shape, memory_order(array), array.itemsize)
+
+
+def apart(array: Array, out: Array | None) -> Array:
+    """The array, or a copy of one that `out` overlaps; if it is the very same, nothing is lost."""
+    if out is None or array is out or not np.may_share_memory(array, out):
+        return array
+    same = array.strides == out.strides and address(array) == address(out)
+    return array if same else array.copy()

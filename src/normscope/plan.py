@@ -337,7 +337,7 @@ def _cut(plan: Plan, itemsize: int) -> Plan:
         per_item = max(1, ITEM_BYTES // max(1, plan.set_size * itemsize))
         items = -(-plan.num_sets // per_item)
         chunks = -(-plan.set_size // ROW_CHUNK)
-        whole = _whole(items, chunks, total)
+        whole = _whole(items, chunks, total) and not _large_parameters(plan, chunks)
         return replace(
             plan,
             nest=nest,
@@ -354,6 +354,16 @@ def _cut(plan: Plan, itemsize: int) -> Plan:
     whole = _whole(plan.positions * plan.tiles, chunks, total)
     items = plan.positions * plan.tiles * (1 if whole else chunks)
     return replace(plan, chunk=chunk, chunks=chunks, whole=whole, items=items)
+
+
+def _large_parameters(plan: Plan, chunks: int) -> bool:
+    """Whether parameters vary along sets that are so large that each set would read them anew."""
+    shared = plan.loops[plan.kept :]
+    return (
+        chunks > 1
+        and plan.num_sets > 1
+        and any(n.strides[SCALE] or n.strides[BIAS] for n in shared)
+    )
 
 
 def _whole(items: int, chunks: int, total: int) -> bool:

@@ -22,7 +22,6 @@ from normscope.kernels.formula import (
     L1,
     L2,
     MEASURE,
-    SHIFT,
     VARIANCE,
     WIDE,
     unit_of,
@@ -43,6 +42,9 @@ CENTRE, RSTD, FACTOR, OFFSET = 8 * WIDEST, 9 * WIDEST, 10 * WIDEST, 11 * WIDEST
 SCRATCH = 12 * WIDEST
 
 F64 = np.float64(0)
+
+BLOCK = 64
+"""Rows that are written one after the other."""
 
 
 @sums
@@ -285,38 +287,63 @@ def _prepare(work: Any, c: int, n: float, mean: float, d: float, formula: Any) -
 
 
 @part
-def _write_row_folded(
-    x: int, i: int, residual: Any, j: int, out: int, o: int, width: int, work: Any,
-    slope: Any, tag: Any,
+def _write_element(
+    x: int, i: int, residual: Any, j: int, out: int, o: int,
+    unit: float, centre: float, factor: float, offset: float, slope: Any, tag: Any,
 ) -> None:  # fmt: skip
-    for c in range(width):
-        d = value(x, i + c, residual, j + c, tag) * work[UNIT + c] - work[CENTRE + c]
-        y = d * work[FACTOR + c] + work[OFFSET + c]
-        store(out, o + c, activated(y, slope), tag)
+    d = value(x, i, residual, j, tag) * unit - centre
+    store(out, o, activated(d * factor + offset, slope), tag)
 
 
 @part
-def _write_row_even(
-    x: int, i: int, residual: Any, j: int, out: int, o: int, width: int, work: Any,
-    factor: float, offset: float, slope: Any, tag: Any,
+def _write_four_rows(
+    x: int, i0: int, i1: int, i2: int, i3: int,
+    residual: Any, j0: int, j1: int, j2: int, j3: int,
+    out: int, o0: int, o1: int, o2: int, o3: int, width: int, work: int, slope: Any, tag: Any,
 ) -> None:  # fmt: skip
+    """Write four rows whose scale and bias vary with the column alone."""
     for c in range(width):
-        d = value(x, i + c, residual, j + c, tag) * work[UNIT + c] - work[CENTRE + c]
-        y = d * work[RSTD + c] * factor + offset
-        store(out, o + c, activated(y, slope), tag)
+        u, m = load(work, UNIT + c, F64), load(work, CENTRE + c, F64)
+        f, b = load(work, FACTOR + c, F64), load(work, OFFSET + c, F64)
+        _write_element(x, i0 + c, residual, j0 + c, out, o0 + c, u, m, f, b, slope, tag)
+        _write_element(x, i1 + c, residual, j1 + c, out, o1 + c, u, m, f, b, slope, tag)
+        _write_element(x, i2 + c, residual, j2 + c, out, o2 + c, u, m, f, b, slope, tag)
+        _write_element(x, i3 + c, residual, j3 + c, out, o3 + c, u, m, f, b, slope, tag)
+
+
+@part
+def _write_four_rows_even(
+    x: int, i0: int, i1: int, i2: int, i3: int,
+    residual: Any, j0: int, j1: int, j2: int, j3: int,
+    out: int, o0: int, o1: int, o2: int, o3: int, width: int, work: int,
+    f0: float, b0: float, f1: float, b1: float, f2: float, b2: float, f3: float, b3: float,
+    slope: Any, tag: Any,
+) -> None:  # fmt: skip
+    """Write four rows each of which has one scale and one bias."""
+    for c in range(width):
+        u, m = load(work, UNIT + c, F64), load(work, CENTRE + c, F64)
+        r = load(work, RSTD + c, F64)
+        _write_element(x, i0 + c, residual, j0 + c, out, o0 + c, u, m, r * f0, b0, slope, tag)
+        _write_element(x, i1 + c, residual, j1 + c, out, o1 + c, u, m, r * f1, b1, slope, tag)
+        _write_element(x, i2 + c, residual, j2 + c, out, o2 + c, u, m, r * f2, b2, slope, tag)
+        _write_element(x, i3 + c, residual, j3 + c, out, o3 + c, u, m, r * f3, b3, slope, tag)
 
 
 @part
 def _write_row(
     x: int, i: int, xs: int, residual: Any, j: int, rs: int, out: int, o: int, os: int,
-    width: int, span: int, work: Any, scale: int, a: int, sa: int, bias: int, b: int, sb: int,
-    shift: float, slope: Any, tag: Any, ptag: Any,
+    width: int, span: int, work: Any, fixed: bool,
+    scale: int, a: int, sa: int, bias: int, b: int, sb: int, slope: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
+    """Write one row, for any strides and parameters, by the same operations."""
     for c in range(width):
+        factor = work[FACTOR + c]
+        if not fixed:
+            factor = work[RSTD + c] * load(scale, a + c % span * sa, ptag)
         d = value(x, i + c * xs, residual, j + c * rs, tag) * work[UNIT + c] - work[CENTRE + c]
-        d = d * work[RSTD + c] if work[SEEN + c] > 0.0 else 0.0
-        factor = load(scale, a + c % span * sa, ptag) + shift
-        y = d * factor + load(bias, b + c % span * sb, ptag)
+        y = load(bias, b + c % span * sb, ptag)
+        if work[SEEN + c] > 0.0:
+            y = d * factor + y
         store(out, o + c * os, activated(y, slope), tag)
 
 
@@ -326,11 +353,14 @@ def _apply(
     start: int, stop: int, width: int, outer: int, work: Any, address: int, formula: Any,
     scale: int, ak: int, bias: int, bk: int, slope: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
-    """Write the output of the rows `start` to `stop`, last row first: it may still be in cache."""
+    """Write the output of the rows `start` to `stop`.
+
+    The last block comes first, for it may still be in cache; within a block rows come in the order
+    of memory, in which the processor fetches ahead.
+    """
     last = nest.shape[0] - 1
     xs, os, rs = nest[last, X], nest[last, OUT], nest[last, RESIDUAL]
     sa, sb = nest[last, SCALE], nest[last, BIAS]
-    shift = formula[SHIFT]
     span = width // outer  # parameters are the same for all parts that are folded from outside
     plain = xs == 1 and os == 1 and (residual is None or rs == 1)
     for c in range(width):
@@ -342,27 +372,41 @@ def _apply(
             fixed = False
     if fixed:
         for c in range(width):
-            work[FACTOR + c] = work[RSTD + c] * (load(scale, ak + c % span * sa, ptag) + shift)
+            work[FACTOR + c] = work[RSTD + c] * load(scale, ak + c % span * sa, ptag)
             work[OFFSET + c] = load(bias, bk + c % span * sb, ptag)
-    for row in range(stop - 1, start - 1, -1):
-        i, o, j, _, a, b, _ = offsets(nest, kept, last, row)
-        if plain and row >= start + 2:
-            i2, o2, _, _, _, _, _ = offsets(nest, kept, last, row - 2)
-            fetch(x, xk + i2, 1, width, True, tag)
-            fetch(out, ok + o2, 1, width, True, tag)
-        if plain and fixed:
-            _write_row_folded(x, xk + i, residual, rk + j, out, ok + o, width, work, slope, tag)
-        elif plain and sa == 0 and sb == 0:
-            factor = load(scale, ak + a, ptag) + shift
-            offset = load(bias, bk + b, ptag)
-            _write_row_even(
-                x, xk + i, residual, rk + j, out, ok + o, width, work, factor, offset, slope, tag
-            )
-        else:
+    four = plain and (fixed or (sa == 0 and sb == 0))
+    for begin in range(start + (stop - start - 1) // BLOCK * BLOCK, start - 1, -BLOCK):
+        row, end = begin, min(begin + BLOCK, stop)
+        while four and row + 4 <= end:
+            i0, o0, j0, _, a0, b0, _ = offsets(nest, kept, last, row)
+            i1, o1, j1, _, a1, b1, _ = offsets(nest, kept, last, row + 1)
+            i2, o2, j2, _, a2, b2, _ = offsets(nest, kept, last, row + 2)
+            i3, o3, j3, _, a3, b3, _ = offsets(nest, kept, last, row + 3)
+            if fixed:
+                _write_four_rows(
+                    x, xk + i0, xk + i1, xk + i2, xk + i3,
+                    residual, rk + j0, rk + j1, rk + j2, rk + j3,
+                    out, ok + o0, ok + o1, ok + o2, ok + o3, width, address, slope, tag,
+                )  # fmt: skip
+            else:
+                _write_four_rows_even(
+                    x, xk + i0, xk + i1, xk + i2, xk + i3,
+                    residual, rk + j0, rk + j1, rk + j2, rk + j3,
+                    out, ok + o0, ok + o1, ok + o2, ok + o3, width, address,
+                    load(scale, ak + a0, ptag), load(bias, bk + b0, ptag),
+                    load(scale, ak + a1, ptag), load(bias, bk + b1, ptag),
+                    load(scale, ak + a2, ptag), load(bias, bk + b2, ptag),
+                    load(scale, ak + a3, ptag), load(bias, bk + b3, ptag),
+                    slope, tag,
+                )  # fmt: skip
+            row += 4
+        while row < end:
+            i, o, j, _, a, b, _ = offsets(nest, kept, last, row)
             _write_row(
                 x, xk + i, xs, residual, rk + j, rs, out, ok + o, os, width, span, work,
-                scale, ak + a, sa, bias, bk + b, sb, shift, slope, tag, ptag,
+                fixed, scale, ak + a, sa, bias, bk + b, sb, slope, tag, ptag,
             )  # fmt: skip
+            row += 1
 
 
 @part

@@ -26,33 +26,20 @@ LARGE, SMALL = 2.0**900, 2.0**-600
 @part
 def variance_and_divisor(n: float, root: float, formula: Any) -> Any:
     """V and D, from the count and the root of a statistics set."""
-    measure = formula[MEASURE]
-    v = root * root
-    spread = root
     share = 1.0
-    if measure == L2:
+    if formula[MEASURE] == L2:
         share = n
     elif formula[DDOF] != 0.0:
         share = n / max(n - formula[DDOF], 0.0)
-    if share != 1.0:
-        v *= share
-        spread *= math.sqrt(share)
-    return v, divisor(v, spread, formula)
-
-
-@part
-def divisor(v: float, spread: float, formula: Any) -> Any:
-    """D, from v and its square root (which does not overflow where v does)."""
+    v = root * root * share
     eps = formula[EPS]
     d = math.sqrt(v + eps)
     if not (d < 1e150 and (v > 1e-290 or eps > 1e-290)):
-        d = spread
-        if eps > 0:
-            d = math.hypot(spread, math.sqrt(eps))
+        d = math.hypot(root * math.sqrt(share), math.sqrt(eps))  # the square under- or overflows
     d += formula[EPS_OUTSIDE]
     if d < formula[FLOOR]:
         d = formula[FLOOR]
-    return d
+    return v, d
 
 
 @part

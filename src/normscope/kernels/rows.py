@@ -16,7 +16,6 @@ from normscope.kernels.formula import (
     L1,
     MAX,
     MEASURE,
-    SHIFT,
     VARIANCE,
     WIDE,
     unit_of,
@@ -38,7 +37,6 @@ from normscope.kernels.nest import (
 from normscope.kernels.runs import (
     absolute_sums,
     activated,
-    fetch,
     masked_sums,
     scaled,
     scaled_along,
@@ -50,15 +48,6 @@ from normscope.kernels.state import again, mean_and_root, merge
 
 CHUNK = 65536
 """Elements of a set whose sums are taken together."""
-
-PIECE = 512
-"""Elements between two requests to fetch memory ahead."""
-
-NEAR = 4096
-"""Sets of up to so many elements are fetched ahead into the first level of cache."""
-
-AHEAD = 1024
-"""How many elements ahead, at least."""
 
 GROUP = 8
 """Short sets that are measured before the first of them is written: their divisions overlap."""
@@ -254,7 +243,6 @@ def _apply_run(
     a: int,
     bias: int,
     b: int,
-    shift: float,
     slope: Any,
     tag: Any,
     ptag: Any,
@@ -265,7 +253,7 @@ def _apply_run(
     sa, sb = nest[last, SCALE], nest[last, BIAS]
     unit_strides = xs == 1 and os == 1 and (residual is None or rs == 1)
     if sa == 0 and sb == 0:
-        factor = rstd * (load(scale, a, ptag) + shift)
+        factor = rstd * load(scale, a, ptag)
         offset = load(bias, b, ptag)
         if unit_strides:
             scaled(x, i, 1, residual, j, 1, out, o, 1, n, unit, mean, factor, offset, slope, tag)
@@ -274,17 +262,17 @@ def _apply_run(
     elif unit_strides and sa == 1 and sb == 1:
         scaled_along(
             x, i, 1, residual, j, 1, out, o, 1, n, unit, mean, rstd,
-            scale, a, 1, shift, bias, b, 1, slope, tag, ptag,
+            scale, a, 1, bias, b, 1, slope, tag, ptag,
         )  # fmt: skip
     elif unit_strides and sa == 1 and sb == 0:
         scaled_along(
             x, i, 1, residual, j, 1, out, o, 1, n, unit, mean, rstd,
-            scale, a, 1, shift, bias, b, 0, slope, tag, ptag,
+            scale, a, 1, bias, b, 0, slope, tag, ptag,
         )  # fmt: skip
     else:
         scaled_along(
             x, i, xs, residual, j, rs, out, o, os, n, unit, mean, rstd,
-            scale, a, sa, shift, bias, b, sb, slope, tag, ptag,
+            scale, a, sa, bias, b, sb, slope, tag, ptag,
         )  # fmt: skip
 
 
@@ -320,12 +308,10 @@ def _apply(
     bias: int,
     bk: int,
     slope: Any,
-    ahead: int,
-    near: bool,
     tag: Any,
     ptag: Any,
 ) -> None:
-    """Write the output of the elements `start` to `stop` of a set, and fetch memory `ahead`."""
+    """Write the output of the elements `start` to `stop` of a set."""
     if formula[CENTER] == 0.0:
         mean = 0.0
     unit = unit_of(d, mean)
@@ -347,35 +333,10 @@ def _apply(
         ro += rk + e * nest[last, RESIDUAL]
         so += ak + e * nest[last, SCALE]
         bo += bk + e * nest[last, BIAS]
-        done = 0
-        while done < length:
-            n = min(length - done, PIECE)
-            if ahead != 0:
-                fetch(x, xo + done * xs + ahead, xs, n, near, tag)
-                if residual is not None:
-                    fetch(residual, ro + done * xs + ahead, xs, n, near, tag)
-            _apply_run(
-                x,
-                xo + done * xs,
-                residual,
-                ro + done * nest[last, RESIDUAL],
-                out,
-                oo + done * nest[last, OUT],
-                nest,
-                n,
-                unit,
-                mean,
-                rstd,
-                scale,
-                so + done * nest[last, SCALE],
-                bias,
-                bo + done * nest[last, BIAS],
-                formula[SHIFT],
-                slope,
-                tag,
-                ptag,
-            )
-            done += n
+        _apply_run(
+            x, xo, residual, ro, out, oo, nest, length, unit, mean, rstd,
+            scale, so, bias, bo, slope, tag, ptag,
+        )  # fmt: skip
         position += length
         run += 1
         e = 0
@@ -406,11 +367,6 @@ def normalize(
     """
     num_sets = loops(nest, 0, kept)
     size = loops(nest, kept, nest.shape[0])
-    ahead = 0
-    if kept > 0 and size <= 8 * CHUNK:
-        sets_ahead = max(1, AHEAD // size) if size <= NEAR else 1
-        ahead = sets_ahead * nest[kept - 1, X]
-    near = size <= NEAR
     group = GROUP if size <= 256 else 1
     states = np.empty((3, GROUP), np.float64)
     while True:
@@ -440,7 +396,7 @@ def normalize(
                     _apply(
                         x, xk, residual, rk, out, ok, nest, kept, begin, min(begin + CHUNK, size),
                         states[0, g], states[1, g], states[2, g], formula,
-                        scale, ak, bias, bk, slope, ahead, near, tag, ptag,
+                        scale, ak, bias, bk, slope, tag, ptag,
                     )  # fmt: skip
 
 
@@ -494,25 +450,26 @@ def apply(
     tag: Any,
     ptag: Any,
 ) -> None:
-    """Write the output, from statistics (4, sets). An item is `per_item` sets; if 0, one chunk."""
+    """Write the output, from statistics (4, sets).
+
+    An item is `per_item` sets; if 0, one chunk. The same chunk of all sets comes first: parameters
+    that vary along it are then read once.
+    """
     size = loops(nest, kept, nest.shape[0])
     num_sets = loops(nest, 0, kept)
-    chunks = 1
-    step = size
-    if per_item == 0:
-        chunks = (size + CHUNK - 1) // CHUNK
-        step = CHUNK
+    step = size if per_item > 0 else CHUNK
     sets = max(per_item, 1)
+    groups = (num_sets + sets - 1) // sets
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
             return
-        first = item // chunks
-        start = (item - first * chunks) * step
-        for k in range(first * sets, min(first * sets + sets, num_sets)):
+        start = item // groups * step
+        first = item % groups * sets
+        for k in range(first, min(first + sets, num_sets)):
             xk, ok, rk, _, ak, bk, index = offsets(nest, 0, kept, k)
             _apply(
                 x, xk, residual, rk, out, ok, nest, kept, start, min(start + step, size),
                 statistics[0, index], statistics[1, index], statistics[3, index], formula,
-                scale, ak, bias, bk, slope, 0, False, tag, ptag,
+                scale, ak, bias, bk, slope, tag, ptag,
             )  # fmt: skip

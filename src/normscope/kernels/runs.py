@@ -114,10 +114,11 @@ def masked_sums(
 
 @part
 def activated(y: float, slope: Any) -> Any:
-    """LeakyReLU, or y itself without a slope."""
+    """LeakyReLU, or y itself without a slope. ReLU cuts first: 0 * -inf would be NaN."""
     if slope is None:
         return y
-    return y if y > 0.0 else y * slope
+    least = 0.0 if slope == 0.0 else -np.inf
+    return y if y > 0.0 else (least if y < least else y) * slope
 
 
 @part
@@ -163,7 +164,6 @@ def scaled_along(
     scale: int,
     a: int,
     sa: int,
-    shift: float,
     bias: int,
     b: int,
     sb: int,
@@ -171,9 +171,9 @@ def scaled_along(
     tag: Any,
     parameter_tag: Any,
 ) -> None:
-    """Out = (x - mean) * rstd * (scale + shift) + bias, with parameters that vary along the run."""
+    """Out = (x - mean) * rstd * scale + bias, with parameters that vary along the run."""
     for e in range(n):
         d = (value(x, i + e * xs, residual, j + e * rs, tag) * unit - mean) * rstd
-        factor = load(scale, a + e * sa, parameter_tag) + shift
+        factor = load(scale, a + e * sa, parameter_tag)
         y = d * factor + load(bias, b + e * sb, parameter_tag)
         store(out, o + e * os, activated(y, slope), tag)

@@ -181,8 +181,8 @@ _INSTANCE: dict[str, Callable[..., _View]] = {
     "ksk": lambda k, s, c: _View(k, s, c, 1),
 }
 
-# From this many values on torch's group_norm reads channels that are last where they lie; below, and in
-# instance_norm always, torch copies them to be second.
+# From this many values on torch's group_norm reads channels that are last where they lie; below,
+# and in instance_norm always, torch copies them to be second.
 _LARGE = 1024
 
 # the view, and the number of groups
