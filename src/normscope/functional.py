@@ -236,6 +236,7 @@ class _Call:
 
 
 _MOST_CALLS = 1024
+_PLAIN = (bool, int, float, str)
 _calls: dict[tuple[Any, ...], tuple[NormSpec | str, _Call]] = {}
 
 
@@ -251,11 +252,12 @@ def _call(
 ) -> _Call:
     """The prepared call; for arrays and a spec seen before, a look-up."""
     key = None
-    if type(x) is np.ndarray and mask is None and not fields_and_sizes:
+    fields = tuple((name, type(value), value) for name, value in fields_and_sizes.items())
+    if type(x) is np.ndarray and mask is None and all(kind in _PLAIN for _, kind, _ in fields):
         key = (
             id(pattern) if type(pattern) is NormSpec else pattern,
             x.shape, x.strides, x.dtype,
-            _form(scale), _form(bias), _form(residual), _form(out),
+            _form(scale), _form(bias), _form(residual), _form(out), fields,
         )  # fmt: skip
         known = _calls.get(key)
         # an identity says something only while the object lives: the entry keeps it alive
