@@ -149,7 +149,9 @@ class _Sets:
         before = tuple(i for i in self.axes if i < last_kept)
         after = tuple(i for i in self.axes if i > last_kept)
         self.steps = [axes for axes in (before, after) if axes]
-        self.rows = not before and all_sum is None
+        # Over rows in cache the second pass costs little, and where `_near_mean` is one element it
+        # may be far from the mean. Otherwise both sums are taken in one pass.
+        self.twice = (not before or len(self.axes) == 1) and all_sum is None
         self.counted = None if mask is None else _split_mask(mask, x, layout)
         self.all_sum = all_sum
         self.count = self._count(x)
@@ -194,7 +196,7 @@ class _Sets:
         """
         near = ops.stop_gradient(self._near_mean(x))
         x = x - near
-        if self.rows:
+        if self.twice:
             rest = self.sum(x) / self._divisor()
             centred = x - rest
             return centred, near + rest, self.sum(ops.square(centred))
