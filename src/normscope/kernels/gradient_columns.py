@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from normscope.kernels.columns import WIDEST
+from normscope.kernels.columns import BLOCK, F64, WIDEST
 from normscope.kernels.flags import kernel, part, sums
 from normscope.kernels.formula import L1, MEASURE, SHIFT
 from normscope.kernels.memory import keep, load, load_flag, recall, store, take
@@ -42,17 +42,21 @@ def _add_two_rows(
         keep(work, SUM_C + c, recall(work, SUM_C + c) + (d0 + d1))
 
 
-@part
-def _add_even_row(
-    x: int, i: int, dy: int, j: int, factor: float, width: int, work: int, tag: Any
-) -> None:
-    """Add a row with one scale to the sums of every column."""
+@sums
+def _add_two_even_rows(
+    x: int, i0: int, i1: int, dy: int, j0: int, j1: int, f0: float, f1: float,
+    width: int, work: int, tag: Any,
+) -> None:  # fmt: skip
+    """Add two rows, each with one scale, to the sums of every column."""
     for c in range(width):
-        d = load(x, i + c, tag) - recall(work, MEAN + c)
-        g = load(dy, j + c, tag) * factor
-        keep(work, SUM_A + c, recall(work, SUM_A + c) + g)
-        keep(work, SUM_B + c, recall(work, SUM_B + c) + g * d)
-        keep(work, SUM_C + c, recall(work, SUM_C + c) + d)
+        mean = recall(work, MEAN + c)
+        d0 = load(x, i0 + c, tag) - mean
+        d1 = load(x, i1 + c, tag) - mean
+        g0 = load(dy, j0 + c, tag) * f0
+        g1 = load(dy, j1 + c, tag) * f1
+        keep(work, SUM_A + c, recall(work, SUM_A + c) + (g0 + g1))
+        keep(work, SUM_B + c, recall(work, SUM_B + c) + (g0 * d0 + g1 * d1))
+        keep(work, SUM_C + c, recall(work, SUM_C + c) + (d0 + d1))
 
 
 @part
@@ -111,11 +115,15 @@ def _sums(
             work[SUM_B + c] = work[SUM_ALONG + c] * factor
             work[SUM_N + c] = float(row - start)
     elif unit_strides and ss == 0:
-        while row < stop:
-            i, _, j, _, s, _, _ = offsets(nest, kept, last, row)
-            factor = load(scale, sk + s, ptag) + plus
-            _add_even_row(x, xk + i, dy, jk + j, factor, width, address, tag)
-            row += 1
+        while row + 2 <= stop:
+            i0, _, j0, _, s0, _, _ = offsets(nest, kept, last, row)
+            i1, _, j1, _, s1, _, _ = offsets(nest, kept, last, row + 1)
+            _add_two_even_rows(
+                x, xk + i0, xk + i1, dy, jk + j0, jk + j1,
+                load(scale, sk + s0, ptag) + plus, load(scale, sk + s1, ptag) + plus,
+                width, address, tag,
+            )  # fmt: skip
+            row += 2
         for c in range(width):
             work[SUM_N + c] = float(row - start)
     while row < stop:
@@ -128,23 +136,38 @@ def _sums(
 
 
 @part
-def _write_row_fixed(
-    x: int, i: int, dy: int, j: int, dx: int, o: int, width: int, work: Any, tag: Any
-) -> None:
-    for c in range(width):
-        d = load(x, i + c, tag) - work[POINT + c]
-        y = load(dy, j + c, tag) * work[FACTOR + c] - work[MOVE + c] - work[CURVE + c] * d
-        store(dx, o + c, y, tag)
+def _write_element(
+    x: int, i: int, dy: int, j: int, dx: int, o: int,
+    factor: float, move: float, curve: float, point: float, tag: Any,
+) -> None:  # fmt: skip
+    d = load(x, i, tag) - point
+    store(dx, o, load(dy, j, tag) * factor - move - curve * d, tag)
 
 
 @part
-def _write_row_even(
-    x: int, i: int, dy: int, j: int, dx: int, o: int, factor: float, width: int, work: Any, tag: Any
-) -> None:
+def _write_two_rows(
+    x: int, i0: int, i1: int, dy: int, j0: int, j1: int, dx: int, o0: int, o1: int,
+    width: int, work: int, tag: Any,
+) -> None:  # fmt: skip
+    """Write two rows whose scale varies with the column alone."""
     for c in range(width):
-        d = load(x, i + c, tag) - work[POINT + c]
-        g = load(dy, j + c, tag) * factor * work[RSTD + c]
-        store(dx, o + c, g - work[MOVE + c] - work[CURVE + c] * d, tag)
+        f, m = load(work, FACTOR + c, F64), load(work, MOVE + c, F64)
+        k, p = load(work, CURVE + c, F64), load(work, POINT + c, F64)
+        _write_element(x, i0 + c, dy, j0 + c, dx, o0 + c, f, m, k, p, tag)
+        _write_element(x, i1 + c, dy, j1 + c, dx, o1 + c, f, m, k, p, tag)
+
+
+@part
+def _write_two_rows_even(
+    x: int, i0: int, i1: int, dy: int, j0: int, j1: int, dx: int, o0: int, o1: int,
+    f0: float, f1: float, width: int, work: int, tag: Any,
+) -> None:  # fmt: skip
+    """Write two rows each of which has one scale."""
+    for c in range(width):
+        r, m = load(work, RSTD + c, F64), load(work, MOVE + c, F64)
+        k, p = load(work, CURVE + c, F64), load(work, POINT + c, F64)
+        _write_element(x, i0 + c, dy, j0 + c, dx, o0 + c, f0 * r, m, k, p, tag)
+        _write_element(x, i1 + c, dy, j1 + c, dx, o1 + c, f1 * r, m, k, p, tag)
 
 
 @part
@@ -156,7 +179,7 @@ def _write_row(
     for c in range(width):
         value = load(x, i + c * xs, tag)
         factor = load(scale, s + c % span * ss, ptag) + plus
-        y = load(dy, j + c * js, tag) * factor * work[RSTD + c]
+        y = load(dy, j + c * js, tag) * (factor * work[RSTD + c])
         d = value - work[POINT + c]
         if absolute:
             d = 1.0 if value > 0.0 else (-1.0 if value < 0.0 else value)
@@ -169,33 +192,46 @@ def _write_row(
 def _apply(
     x: int, xk: int, dy: int, jk: int, mask: Any, mk: int, dx: int, ok: int, scale: int, sk: int,
     nest: Any, kept: int, start: int, stop: int, width: int, outer: int, work: Any,
-    formula: Any, tag: Any, ptag: Any,
+    address: int, formula: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
-    """Write dx of the rows `start` to `stop`, last row first: it may still be in cache."""
+    """Write dx of the rows `start` to `stop`: the last block first, as in the forward kernel."""
     last = nest.shape[0] - 1
     xs, js, ms, ss = nest[last, X], nest[last, RESIDUAL], nest[last, MASK], nest[last, SCALE]
     os = nest[last, OUT]
     plus = formula[SHIFT]
     span = width // outer
     absolute = formula[MEASURE] == L1
-    plain = mask is None and xs == 1 and js == 1 and os == 1 and not absolute
     fixed = _fixed(nest, kept)
     if fixed:
         for c in range(width):
             factor = load(scale, sk + c % span * ss, ptag) + plus
             work[FACTOR + c] = factor * work[RSTD + c]
-    for row in range(stop - 1, start - 1, -1):
-        i, o, j, m, s, _, _ = offsets(nest, kept, last, row)
-        if plain and fixed:
-            _write_row_fixed(x, xk + i, dy, jk + j, dx, ok + o, width, work, tag)
-        elif plain and ss == 0:
-            factor = load(scale, sk + s, ptag) + plus
-            _write_row_even(x, xk + i, dy, jk + j, dx, ok + o, factor, width, work, tag)
-        else:
+    unit_strides = xs == 1 and js == 1 and os == 1
+    two = mask is None and unit_strides and not absolute and (fixed or ss == 0)
+    for begin in range(start + (stop - start - 1) // BLOCK * BLOCK, start - 1, -BLOCK):
+        row, end = begin, min(begin + BLOCK, stop)
+        while two and row + 2 <= end:
+            i0, o0, j0, _, s0, _, _ = offsets(nest, kept, last, row)
+            i1, o1, j1, _, s1, _, _ = offsets(nest, kept, last, row + 1)
+            if fixed:
+                _write_two_rows(
+                    x, xk + i0, xk + i1, dy, jk + j0, jk + j1, dx, ok + o0, ok + o1,
+                    width, address, tag,
+                )  # fmt: skip
+            else:
+                _write_two_rows_even(
+                    x, xk + i0, xk + i1, dy, jk + j0, jk + j1, dx, ok + o0, ok + o1,
+                    load(scale, sk + s0, ptag) + plus, load(scale, sk + s1, ptag) + plus,
+                    width, address, tag,
+                )  # fmt: skip
+            row += 2
+        while row < end:
+            i, o, j, m, s, _, _ = offsets(nest, kept, last, row)
             _write_row(
                 x, xk + i, xs, dy, jk + j, js, mask, mk + m, ms, dx, ok + o, os,
                 scale, sk + s, ss, plus, width, span, absolute, work, tag, ptag,
             )  # fmt: skip
+            row += 1
 
 
 @part
@@ -270,7 +306,7 @@ def gradient(
             _prepare(work, c, formula)
         _apply(
             x, xk, dy, jk, mask, mk, dx, ok, scale, sk, nest, kept, 0, rows, width, outer, work,
-            formula, tag, ptag,
+            address, formula, tag, ptag,
         )  # fmt: skip
 
 
@@ -329,6 +365,7 @@ def apply(
     rows = loops(nest, kept, last)
     chunks = (rows + chunk - 1) // chunk
     work = np.empty(SCRATCH, np.float64)
+    address = work.ctypes.data
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
@@ -351,5 +388,5 @@ def apply(
             x, xk + first * nest[last, X], dy, jk + first * nest[last, RESIDUAL],
             mask, mk + first * nest[last, MASK], dx, ok + first * nest[last, OUT],
             scale, sk + first * nest[last, SCALE], nest, kept, start, min(start + chunk, rows),
-            width, outer, work, formula, tag, ptag,
+            width, outer, work, address, formula, tag, ptag,
         )  # fmt: skip

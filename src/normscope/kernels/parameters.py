@@ -89,6 +89,20 @@ def _add_row(
 
 
 @part
+def _add_two_rows(
+    x: int, i0: int, i1: int, dy: int, j0: int, j1: int, means: int, m0: int, m1: int,
+    rstds: int, r0: int, r1: int, width: int, work: int, tag: Any,
+) -> None:  # fmt: skip
+    """Two rows in which every column has its own mean and rstd."""
+    for c in range(width):
+        g0, g1 = load(dy, j0 + c, tag), load(dy, j1 + c, tag)
+        d0 = (load(x, i0 + c, tag) - load(means, m0 + c, F64)) * load(rstds, r0 + c, F64)
+        d1 = (load(x, i1 + c, tag) - load(means, m1 + c, F64)) * load(rstds, r1 + c, F64)
+        keep(work, TOTAL + c, recall(work, TOTAL + c) + (g0 + g1))
+        keep(work, ALONG + c, recall(work, ALONG + c) + (g0 * d0 + g1 * d1))
+
+
+@part
 def _add_even_row(
     x: int, i: int, dy: int, j: int, mean: float, rstd: float, width: int, work: int, tag: Any
 ) -> None:  # fmt: skip
@@ -132,9 +146,17 @@ def columns(
         for c in range(width):
             work[TOTAL + c] = 0.0
             work[ALONG + c] = 0.0
-        for row in range(start, min(start + chunk, size)):
+        row, stop = start, min(start + chunk, size)
+        while row < stop:
             xo, _, jo, _, mo, ro, _ = offsets(nest, kept, last, row)
-            if xs == 1 and js == 1 and ms == 0 and rs == 0:
+            if xs == 1 and js == 1 and ms == 1 and rs == 1 and outer == 1 and row + 1 < stop:
+                x1, _, j1, _, m1, r1, _ = offsets(nest, kept, last, row + 1)
+                _add_two_rows(
+                    x, xk + xo, xk + x1, dy, jk + jo, jk + j1, means, mk + mo, mk + m1,
+                    rstds, rk + ro, rk + r1, width, address, tag,
+                )  # fmt: skip
+                row += 1
+            elif xs == 1 and js == 1 and ms == 0 and rs == 0:
                 mean, rstd = load(means, mk + mo, F64), load(rstds, rk + ro, F64)
                 _add_even_row(x, xk + xo, dy, jk + jo, mean, rstd, width, address, tag)
             else:
@@ -142,6 +164,7 @@ def columns(
                     x, xk + xo, xs, dy, jk + jo, js, means, mk + mo, ms, rstds, rk + ro, rs,
                     width, span, address, tag,
                 )  # fmt: skip
+            row += 1
         for c in range(width):
             at = position * count + first + c
             parts[part_number, 0, at] = work[TOTAL + c]
