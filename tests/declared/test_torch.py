@@ -56,6 +56,25 @@ def test_the_layer_computes_what_it_declares(layer: nn.Module, shape: tuple[int,
     check(layer, declaration.train, declaration.infer, shape)
 
 
+@pytest.mark.parametrize(
+    ("layer", "axes", "text"),
+    [
+        (nn.InstanceNorm1d(8), "c t", '"c [t]", eps=1e-05'),
+        (nn.InstanceNorm2d(8), "c h w", '"c [h w]", eps=1e-05'),
+        (
+            nn.InstanceNorm2d(8, affine=True),
+            "c h w",
+            '"c [h w]" with c=8, eps=1e-05, scale and bias along c',
+        ),
+        (nn.InstanceNorm2d(8), "b c h w", '"b c [h w]" with c=8, eps=1e-05'),
+    ],
+)
+def test_an_instance_norm_takes_one_sample_without_a_batch_axis(
+    layer: nn.Module, axes: str, text: str
+) -> None:
+    assert str(spec_of(layer, axes=axes)) == text
+
+
 def test_a_wrong_declaration_would_be_noticed() -> None:
     layer = nn.InstanceNorm2d(4)
     other = spec_of(nn.GroupNorm(2, 4, affine=False))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import equinox as eqx
 import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from normscope import NormSpec, Running
 from normscope.identify import Kind, identify
+from normscope.identify.adapters.jax_caller import Caller
 from normscope.identify.compare import differences
 
 LAST, FIRST = (4, 5, 6, 8), (4, 8, 5, 6)
@@ -64,6 +68,28 @@ def test_equinox_batch_norm() -> None:
     found = identify(made, FIRST, "b c h w")
     assert found.train == NormSpec("[b] c [h w]", running=Running(0.99), **BOTH)
     assert found.infer == found.train.inference()
+    corrected = "inference: the stored statistics are divided by 1 - 0.99**n after n training calls"
+    assert any(line.startswith(corrected) for line in found.evidence), found
+
+
+def test_what_is_compiled_at_each_call_is_run_in_steps() -> None:
+    compiled = 0
+
+    def branch(x):
+        nonlocal compiled
+        compiled += isinstance(x, jax.core.Tracer)
+        for _ in range(60):
+            x = x @ x / jnp.linalg.norm(x)
+        return x
+
+    def layer():
+        return jax.lax.cond(True, lambda x: branch(x), lambda x: x, jnp.eye(3))
+
+    direct = [layer() for _ in range(20)]
+    assert compiled == 20
+    called_by, compiled = Caller(), 0
+    np.testing.assert_allclose([called_by(layer) for _ in range(20)], direct, rtol=1e-5)
+    assert compiled < 10
 
 
 def test_equinox_batch_norm_in_ema_mode_is_no_batch_norm() -> None:

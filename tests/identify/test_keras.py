@@ -31,9 +31,14 @@ EXPECTED = {
     ),
     "unit": NormSpec("b h w [c]", eps=0, center=False, measure="l2", floor=1e-12),
     "unit, space": NormSpec("b [h w] c", eps=0, center=False, measure="l2", floor=1e-12),
+    **dict.fromkeys(
+        ["adapted", "adapted, one for all", "given statistics"],
+        NormSpec(None, eps=0, floor=1e-7),
+    ),
 }
 
-DECOYS = {"dense": "mixing", "dropout": "pointwise", "softmax": "mixing", "leaky relu": "pointwise"}
+DECOYS = {"dense": "mixing", "dropout": "pointwise", "softmax": "mixing", "leaky relu": "pointwise",
+          "spectral": "mixing"}  # fmt: skip
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch", "tensorflow"])
@@ -49,6 +54,13 @@ def test_keras_layers(backend: str) -> None:
     for name, kind in DECOYS.items():
         assert found[name]["kind"] == kind, found[name]
         assert found[name]["train"] is None
+    renorm = found["renorm"]  # training is no normalization by the batch alone, inference is one
+    assert renorm["train"] is None, renorm
+    assert NormSpec.from_dict(renorm["infer"]) == NormSpec(None, eps=1e-3, **BOTH)
+    assert (
+        "inference: what is stored beside the mean is the standard deviation"
+        in (renorm["evidence"])
+    )
     for result in found.values():
         assert result["untouched"]
         assert result["calls"] <= 200

@@ -14,7 +14,8 @@ from normscope.identify import Kind, identify
 from normscope.identify.compare import differences
 
 IMAGE, WORDS, NODES = (4, 8, 6, 5), (3, 7, 8), (12, 8)
-NAMES = {4: "b c h w", 3: "b t c", 2: "n c"}
+SIGNAL, VOLUME = (4, 8, 10), (3, 8, 3, 4, 2)
+NAMES = {5: "b c d h w", 4: "b c h w", 3: "b t c", 2: "n c"}
 
 BATCH = NormSpec("[b] c [h w]", scale="c", bias="c", running=Running(0.9, ddof=1))
 LAYER = NormSpec("b t [c]", scale="c", bias="c")
@@ -43,6 +44,13 @@ NATIVE = [
     (nn.RMSNorm(8), WORDS, norm("b t [c]", center=False, measure="mean_square", eps=2.0**-23, scale="c")),
     (nn.LayerNorm(8).double(), WORDS, LAYER),
     (nn.BatchNorm2d(8).double(), IMAGE, BATCH),
+    (nn.SyncBatchNorm(8), IMAGE, BATCH),
+    (nn.BatchNorm3d(8, momentum=0.2), VOLUME, norm("[b] c [d h w]", scale="c", bias="c", running=Running(0.8, 1))),
+    (nn.InstanceNorm3d(8, affine=True, eps=1e-3), VOLUME, norm("b c [d h w]", eps=1e-3, scale="c", bias="c")),
+    (nn.GroupNorm(4, 8, eps=1e-3), VOLUME, norm("b (g [c]) [d h w]", sizes={"g": 4}, eps=1e-3, scale="g c", bias="g c")),
+    (nn.BatchNorm1d(8), SIGNAL, norm("[b] t [c]", scale="t", bias="t", running=Running(0.9, 1))),
+    (nn.InstanceNorm1d(8), SIGNAL, norm("b t [c]")),
+    (nn.InstanceNorm1d(8, affine=True, track_running_stats=True), SIGNAL, norm("b t [c]", scale="t", bias="t", running=Running(0.9, 1))),
 ]  # fmt: skip
 
 
@@ -261,6 +269,14 @@ def test_a_cumulative_average_has_no_decay() -> None:
     found = identify(nn.BatchNorm2d(8, momentum=None), IMAGE, "b c h w")
     assert found.train == norm("[b] c [h w]", scale="c", bias="c")
     assert any("no fixed decay" in line for line in found.evidence)
+
+
+@pytest.mark.parametrize("settings", [{}, {"affine": True}, {"track_running_stats": True}])
+def test_one_sample_without_a_batch_axis_is_no_surprise(settings: dict[str, bool]) -> None:
+    found = identify(nn.InstanceNorm2d(8, **settings), (8, 6, 5), "c h w")
+    assert found.train is not None
+    assert found.train.pattern == "c [h w]"
+    assert found.headline == ""
 
 
 def test_the_surprise_is_the_headline() -> None:

@@ -27,13 +27,21 @@ def from_layer(layer: Any, rank: int | None = None) -> Declaration | None:
 
     Args:
         layer: any object.
-        rank: the rank of the input, if it is known; not needed here.
+        rank: the rank of the input, if it is known: an instance normalization takes one sample
+            without its batch axis too.
 
     Raises:
         SpecError: the layer has no spec.
     """
     name = framework_class(layer, homes=_HOMES, names=_READERS, method="forward")
-    return None if name is None else _READERS[name](layer, f"torch.nn.{name}")
+    if name is None:
+        return None
+    declaration = _READERS[name](layer, f"torch.nn.{name}")
+    return (
+        _of_one_sample(declaration)
+        if rank == _UNBATCHED.get(name.removeprefix("Lazy"), 0)
+        else declaration
+    )
 
 
 def _batch_norm(stated: Callable[..., NormSpec]) -> Callable[[Any, str], Declaration]:
@@ -59,6 +67,19 @@ def _instance_norm(layer: Any, title: str) -> Declaration:
         running = _FROZEN if layer.momentum is None else _exponential(layer, title)
         train = replace(train, running=running)
     return Declaration(title, train, train.inference(), settings=_normalization(layer))
+
+
+_UNBATCHED = {"InstanceNorm1d": 2, "InstanceNorm2d": 3, "InstanceNorm3d": 4}
+"""The rank of a single sample."""
+
+
+def _of_one_sample(declaration: Declaration) -> Declaration:
+    """The same layer, given an input without a batch axis."""
+    train = declaration.train
+    # without parameters and memory, torch does not insist on num_features
+    free = train.scale is None and train.running is None
+    train = replace(train, pattern="c [s...]", sizes={} if free else train.sizes)
+    return replace(declaration, train=train, infer=train.inference())
 
 
 def _layer_norm(layer: Any, title: str) -> Declaration:

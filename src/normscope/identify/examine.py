@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from normscope.identify.counting import counting
 from normscope.identify.known import largest
 from normscope.identify.probe import Probe
-from normscope.identify.running import find_memory, still_holds
-from normscope.identify.sight import Sight, describe_reach, look
+from normscope.identify.running import Memory, find_memory, still_holds
+from normscope.identify.sight import Sight, dead_zones, describe_reach, look
 from normscope.identify.solve import Unsolved, solve
-from normscope.identify.stored import Stored, stored_normalization
-from normscope.identify.structure import structure
+from normscope.identify.stored import Pointwise, Stored, stored_normalization
+from normscope.identify.structure import axis_structure, structure
 from normscope.identify.subject import Subject
 from normscope.spec import NormSpec
 
@@ -27,7 +28,6 @@ class ModeReport:
         spec: the normalization, if it is one and was found.
         max_ulp: the largest difference from the reference, if there is a spec.
         certain: false if it may be a normalization that was not recognized.
-        extras: what surrounds the normalization.
         notes: the rest of the evidence.
         same: this mode computes the same as training.
         stored: it normalizes by stored statistics.
@@ -37,7 +37,6 @@ class ModeReport:
     spec: NormSpec | None = None
     max_ulp: float | None = None
     certain: bool = True
-    extras: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     same: bool = False
     stored: bool = False
@@ -51,11 +50,16 @@ class ModeReport:
 
 @dataclass
 class Examination:
-    """The examination of one layer: its modes, with common names and random numbers."""
+    """The examination of one layer: its modes, with common names and random numbers.
+
+    Attributes:
+        residual: the share of the input that training adds to the normalized values.
+    """
 
     subject: Subject
     names: tuple[str, ...]
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(20151))
+    residual: float = 0.0
 
     def mode(self, training: bool) -> ModeReport:
         """Examine a mode on its own."""
@@ -67,21 +71,22 @@ class Examination:
     def inference_after(self, train: ModeReport) -> ModeReport:
         """Examine inference, knowing what training computes."""
         try:
-            if self._same_in_both():
+            if not train.sight.stochastic and self._same_in_both():
                 return replace(train.for_good(), same=True)
             return self._mode(False, train.spec)
         except Exception as error:
             return raised(error)
 
     def _mode(self, training: bool, expected: NormSpec | None) -> ModeReport:
-        self.subject.write_back()
+        self.subject.write_all_back()
         self.move_parameters()
-        half = self.subject.notice_half(training, self.rng)
+        known = expected is not None  # then training has told
+        half = () if known else self.subject.notice_precision(training, self.rng)
         found = self._verdict(training, expected)
         return replace(found, notes=(*found.notes, *half))
 
     def _verdict(self, training: bool, expected: NormSpec | None) -> ModeReport:
-        sight = self._look(training)
+        sight = self._look(training, expected)
         if not sight.finite:
             return ModeReport(sight, certain=False, notes=("the output holds no finite number",))
         if sight.stochastic:
@@ -93,23 +98,32 @@ class Examination:
             return ModeReport(sight, certain=False, notes=reach)
         if sight.alone and not sight.pointwise:
             return ModeReport(sight, notes=(*reach, "elements are moved or left out"))
+        if dead_zones(self.subject, training, self.rng, sight):
+            sight = replace(sight, product=True)
+            reach = (*reach, "which ones depends on the input: some outputs are cut off")
         if sight.sets is None:
             return ModeReport(sight, notes=(*reach, *_why_no_sets(sight)))
         if sight.pointwise:
             return self._pointwise(sight, training, expected)
         return self._normalizing(sight, training, reach)
 
-    def _look(self, training: bool) -> Sight:
+    def _look(self, training: bool, expected: NormSpec | None) -> Sight:
         """Look with parameters moved away from initial zeros; as found if that shows more."""
-        self.subject.write_back()
+        self.subject.write_all_back()
         self.move_parameters()
-        sight = look(self.subject, training, self.rng)
-        if sight.stochastic or (sight.finite and (sight.product or not sight.same_shape)):
-            return sight
-        # moved parameters may give no numbers, or let an activation cut off too much
+        places = 6 if expected is None or expected.running is None else 3
+        sight = look(self.subject, training, self.rng, places)
         moved = self.subject.learned
-        self.subject.write_back()
+        shown = sight.finite and (sight.product or not sight.same_shape)
+        # moved far, parameters may hold a gate quite open, so that nothing is seen through it
+        gated = sight.alone and bool(moved) and expected is None
+        if sight.stochastic or (shown and not gated):
+            return sight
+        # moved parameters may also give no numbers, or let an activation cut off too much
+        self.subject.write_all_back()
         as_found = look(self.subject, training, self.rng)
+        if gated and as_found.finite and as_found.reach[1] > sight.reach[1]:
+            return as_found
         if not sight.finite or (as_found.product and as_found.reach[1] >= sight.reach[1]):
             sight = as_found
         if sight.finite:
@@ -123,10 +137,30 @@ class Examination:
             self.subject.write(name, value + self.rng.uniform(0.3, 0.9, value.shape))
 
     def _pointwise(self, sight: Sight, training: bool, expected: NormSpec | None) -> ModeReport:
-        found = stored_normalization(self.subject, training, self.names, self.rng, expected)
-        if isinstance(found, Stored):
-            return ModeReport(sight, found.spec, found.max_ulp, notes=found.notes, stored=True)
-        return ModeReport(sight, certain=expected is None, notes=(found.words,))
+        found = stored_normalization(
+            self.subject, training, self.names, self.rng, expected, self.residual
+        )
+        if isinstance(found, Pointwise):
+            return ModeReport(sight, certain=expected is None, notes=(found.words,))
+        spec, notes = found.spec, found.notes
+        restless = self.subject.restless[True] & self.subject.state.keys()
+        if spec.running is None and expected is None and restless:
+            memory = self._memory_of(found)
+            if memory is None or not (memory.known or memory.by_deviation):
+                words = "it is not known what training makes of the stored statistics"
+                return ModeReport(sight, certain=False, notes=(f"divides by {spec}", words))
+            spec, notes = replace(spec, running=memory.running), (*notes, *memory.notes)
+        counted = () if training else counting(self.subject, found, self.rng)
+        if counted is None:
+            words = "the stored statistics are used otherwise after each training call"
+            return ModeReport(sight, certain=False, notes=(f"divides by {spec}", words))
+        return ModeReport(sight, spec, found.max_ulp, notes=(*notes, *counted), stored=True)
+
+    def _memory_of(self, found: Stored) -> Memory | None:
+        """What training makes of stored statistics, if those are of all that share one of them."""
+        sets = axis_structure(self.subject.shape, self.names, kept=found.axes)
+        probe = Probe(self.subject, True, sets, self.rng)
+        return find_memory(probe, found.spec)
 
     def _normalizing(self, sight: Sight, training: bool, reach: tuple[str, ...]) -> ModeReport:
         assert sight.sets is not None
@@ -139,21 +173,23 @@ class Examination:
         found = solve(probe)
         if isinstance(found, Unsolved):
             return ModeReport(sight, certain=found.certain, notes=(*reach, found.words))
+        self.residual = found.claim.extras.residual
         spec, notes = found.claim.spec, found.notes
         if training:
-            memory = find_memory(probe, spec.eps)
+            memory = find_memory(probe, spec)
+            if memory is not None and not memory.known:
+                return ModeReport(sight, certain=False, notes=(*reach, *memory.notes))
+            if self.subject.restless[True] and not still_holds(probe, found.claim):
+                used = "what it left in the layer" if memory is None else "the running statistics"
+                return ModeReport(
+                    sight,
+                    notes=(
+                        *reach,
+                        f"the first training call is {found.hypothesis}, but later ones also use "
+                        f"{used}",
+                    ),
+                )
             if memory is not None:
-                if not memory.known:
-                    return ModeReport(sight, certain=False, notes=(*reach, *memory.notes))
-                if not still_holds(probe, found.claim):
-                    return ModeReport(
-                        sight,
-                        notes=(
-                            *reach,
-                            f"the first training call is {found.hypothesis}, but later ones also "
-                            "use the running statistics",
-                        ),
-                    )
                 spec = replace(spec, running=memory.running)
                 notes = (*notes, *memory.notes)
         elif self._uses_memory():
@@ -180,7 +216,7 @@ class Examination:
 
     def _same_in_both(self) -> bool:
         """Whether both modes give the same outputs, on inputs of several sizes."""
-        self.subject.write_back()
+        self.subject.write_all_back()
         self.move_parameters()
         for size in (1e-3, 1.0, 1e3):
             x = size * (self.rng.standard_normal(self.subject.shape) + 0.5)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -105,13 +105,24 @@ CURVES: dict[str, tuple[Function, tuple[float, float]]] = {
     "mish": (lambda z: z * np.tanh(_softplus(z)), (0.1, 16)),
     "hardswish": (_hardswish, (0.1, 16)),
     "sigmoid": (_sigmoid, (-4, 4)),
-    "hardsigmoid": (lambda z: np.clip(z / 6 + 0.5, 0, 1), (-2.9, 2.9)),
     "tanh": (np.tanh, (-3, 3)),
     "softplus": (_softplus, (-3, 16)),
     "softsign": (lambda z: z / (1 + np.abs(z)), (-8, 8)),
     "exp": (np.exp, (-8, 8)),
+    "log sigmoid": (lambda z: -_softplus(-z), (-16, 3)),
+    "squared relu": (lambda z: np.maximum(z, 0.0) ** 2, (1e-3, 12)),
+    "arctan": (np.arctan, (-8, 8)),
+    "erf": (_erf, (-1.5, 1.5)),
 }
 """Activations by name, with the range where each rises and can be undone."""
+
+
+def explains(forward: Function, z: Floats, y: Floats, tolerance: float) -> bool:
+    """Whether an activation of z gives y, wherever z is known."""
+    known = np.isfinite(z) & np.isfinite(y)
+    with np.errstate(all="ignore"):
+        error = np.abs(forward(z) - y)[known]
+    return bool(np.all(error <= tolerance * (1 + np.abs(y[known]))))
 
 
 def curves() -> list[Activation]:
@@ -137,23 +148,34 @@ def _table(name: str) -> tuple[Floats, Floats]:
 _PLATEAU = 4
 
 
-def straight(y: Floats) -> Activation:
+def straights(y: Floats) -> list[Activation]:
+    """What an activation that is the identity somewhere may be, seen from its outputs."""
+    return [straight(y), straight(y, above_zero=True)]
+
+
+def straight(y: Floats, above_zero: bool = False) -> Activation:
     """An activation that is the identity where it is not cut off: only that part is used.
 
     Args:
         y: outputs of several calls, (calls, ...). A value that occurs again and again is a level
             at which the activation cuts off. Without such a level below, only outputs above 0 are
             taken for the identity.
+        above_zero: only those, though a level below occurs: elu comes to one without cutting off.
     """
     values, counts = np.unique(y[np.isfinite(y)], return_counts=True)
-    levels = values[counts >= _PLATEAU]
-    cut_below = levels.size > 0 and values[0] in levels
+    often = counts >= _PLATEAU
+    if values.size and values[-1] > 1 and float(values[-1]).is_integer():
+        often[-1] = True  # an upper level that is seldom reached, such as 6
+    levels = values[often]
+    cut_below = not above_zero and levels.size > 0 and values[0] in levels
     lowest = -np.inf if cut_below else 0.0
 
     def undo(values: Floats) -> Floats:
         return np.where((values > lowest) & ~np.isin(values, levels), values, np.nan)
 
-    return Activation("relu", lambda z: np.maximum(z, 0.0), undo, again=lambda y: straight(y).undo)
+    return Activation(
+        "relu", lambda z: np.maximum(z, 0.0), undo, again=lambda y: straight(y, above_zero).undo
+    )
 
 
 def spread_over(values: Floats) -> Floats:
@@ -172,19 +194,16 @@ def spread_over(values: Floats) -> Floats:
     return np.where(np.isfinite(values), values, median(values))
 
 
-def name_straight(undo: Function, z: Floats, y: Floats, tolerance: float) -> Activation | None:
+def name_straight(bare: Activation, z: Floats, y: Floats, tolerance: float) -> Activation | None:
     """Which activation is the identity above: told by pairs of normalized value and output.
 
     Args:
-        undo: the inverse on the branch that is known.
+        bare: the identity on the branch that is known.
         z: what the fit says for (calls, ...) elements.
         y: what the layer gave there.
         tolerance: of the outputs, absolute.
     """
     known = np.isfinite(z)
-
-    def fits(forward: Function) -> bool:
-        return bool(np.all(np.abs(forward(z) - y)[known] <= tolerance * (1 + np.abs(y[known]))))
 
     below = known & (z < -0.1)
     if not below.any():
@@ -199,12 +218,16 @@ def name_straight(undo: Function, z: Floats, y: Floats, tolerance: float) -> Act
     )
     least, most = y.min(axis=0), y.max(axis=0)
     one_slope = float(np.median(slope))
+    alpha = _celu_alpha(z[below][:500], y[below][:500])
     candidates: list[tuple[str, Function]] = [
         ("relu", lambda z: np.maximum(z, 0.0)),
         ("relu6", lambda z: np.clip(z, 0.0, 6.0)),
         ("hardtanh", lambda z: np.clip(z, -1.0, 1.0)),
         (f"leaky relu ({one_slope:.4g})", lambda z: np.where(z > 0, z, one_slope * z)),
         (f"elu ({level:.4g})", lambda z: np.where(z > 0, z, level * np.expm1(np.minimum(z, 0)))),
+        ("hard mish", lambda z: z * np.clip(z + 2, 0, 2) / 2),
+        (f"celu ({alpha:.4g})",
+         lambda z: np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0) / alpha))),
         ("prelu", lambda z: np.where(z > 0, z, slope * z)),
         (f"cut off below {least.min():.4g}", lambda z: np.maximum(z, least.min())),
         (f"clip to [{least.min():.4g}, {most.max():.4g}]",
@@ -212,29 +235,53 @@ def name_straight(undo: Function, z: Floats, y: Floats, tolerance: float) -> Act
         ("cut off below learned levels", lambda z: np.maximum(z, level_below)),
     ]  # fmt: skip
     for name, forward in candidates:
-        if fits(forward):
-            return Activation(name, forward, undo, again=lambda y: straight(y).undo)
+        if explains(forward, z, y, tolerance):
+            return replace(bare, name=name, forward=forward)
     return None
+
+
+def _celu_alpha(z: Floats, y: Floats) -> float:
+    """The alpha of y = alpha * (exp(z / alpha) - 1), for z below 0: y falls with it, so bisect."""
+    low, high = np.full(z.shape, 1e-3), np.full(z.shape, 1e3)
+    for _ in range(50):
+        alpha = np.sqrt(low * high)
+        with np.errstate(under="ignore"):
+            above = alpha * np.expm1(z / alpha) > y
+        low, high = np.where(above, alpha, low), np.where(above, high, alpha)
+    return median(low)
 
 
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
-def name_selu(undo: Function, z: Floats, y: Floats, tolerance: float) -> Activation | None:
+def name_selu(bare: Activation, z: Floats, y: Floats, tolerance: float) -> Activation | None:
     """Selu, which rises with a slope of its own above 0; arguments as of `name_straight`."""
 
     def forward(z: Floats) -> Floats:
         return _SELU_SCALE * np.where(z > 0, z, _SELU_ALPHA * np.expm1(np.minimum(z, 0)))
 
-    known = np.isfinite(z)
-    error = np.abs(forward(z / _SELU_SCALE) - y)[known]
-    if np.any(error > tolerance * (1 + np.abs(y[known]))):
+    if not explains(lambda z: forward(z / _SELU_SCALE), z, y, tolerance):
         return None
-    return Activation(
-        "selu",
-        forward,
-        lambda y: undo(y) / _SELU_SCALE,
-        again=lambda y: lambda values: straight(y).undo(values) / _SELU_SCALE,
+    return _stretched(bare, "selu", forward, 1 / _SELU_SCALE, 0.0)
+
+
+def _stretched(
+    bare: Activation, name: str, forward: Function, slope: float, start: float
+) -> Activation:
+    """An activation that is undone as `slope * y + start` where another one is the identity."""
+
+    def stretched(undo: Function) -> Function:
+        return lambda y: slope * undo(y) + start
+
+    again = bare.again
+    assert again is not None
+    return Activation(name, forward, stretched(bare.undo), again=lambda y: stretched(again(y)))
+
+
+def name_hard_sigmoid(activation: Activation) -> Activation:
+    """Clip to [0, 1], read as a hard sigmoid: z / 6 + 1 / 2, clipped."""
+    return _stretched(
+        activation, "hard sigmoid", lambda z: np.clip(z / 6 + 0.5, 0, 1), slope=6.0, start=-3.0
     )
 
 

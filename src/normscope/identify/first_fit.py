@@ -5,8 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from normscope.identify.extras import Activation, Extras, curves, name_selu, name_straight, straight
+from normscope.identify.extras import (
+    Activation,
+    Extras,
+    curves,
+    explains,
+    name_selu,
+    name_straight,
+    straights,
+)
 from normscope.identify.formula import (
     BEYOND,
     HYPOTHESES,
@@ -14,12 +23,16 @@ from normscope.identify.formula import (
     MODERATE,
     Fit,
     best_fit,
+    fit_affine,
     uneven_inputs,
 )
+from normscope.identify.half import IS_HALF
 from normscope.identify.probe import Probe
 from normscope.identify.subject import Floats
 
 _CALLS, _MORE_CALLS = 6, 6
+_FEW = 400
+"""So many elements tell whether an activation is worth a try."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +54,11 @@ class NoFit:
 def first_fit(probe: Probe) -> FirstFit | NoFit:
     """Fit scale * n(x) + bias, bare, below an activation, or beside a residual."""
     spread = LARGE
-    x, y = probe.ask_all(_inputs(probe, spread, _CALLS))
+    calls = _CALLS if probe.subject.eps < IS_HALF else _CALLS + _MORE_CALLS
+    x, y = probe.ask_all(_inputs(probe, spread, calls))
     if not np.isfinite(y).all():  # a half precision inside overflows
         spread = MODERATE
-        x, y = probe.ask_all(_inputs(probe, spread, _CALLS))
+        x, y = probe.ask_all(_inputs(probe, spread, calls))
     rounding = max(probe.rounding, 3e-3 if spread is MODERATE else 0.0)
     fit = best_fit(x, y, rounding)
     if fit is not None:
@@ -70,31 +84,47 @@ def _inputs(probe: Probe, spread: tuple[float, float], count: int) -> list[Float
 def _below_activation(x: Floats, y: Floats, rounding: float) -> FirstFit | None:
     tolerance = 10 * rounding
     found: list[FirstFit] = []
-    bare = straight(y)
-    for activation in (bare, *curves()):
-        z = activation.undo(y)
+    bare = straights(y)
+    some = np.linspace(0, x[0].size - 1, min(x[0].size, _FEW)).astype(int)
+    candidates = [_picked(hypothesis.normalized(x), some) for hypothesis in HYPOTHESES]
+    for activation in (*bare, *curves()):
+        z = activation.undo(_picked(y, some))
         if np.isfinite(z).mean() < 0.2:
             continue
-        fit = best_fit(x, z, tolerance)
-        if fit is not None:
-            found.append(FirstFit(fit, Extras(activation), x))
-    if not found:
-        return None
-    best = min(found, key=lambda first: first.fit.affine.residual)
-    if best.extras.activation is not bare:
-        return best
-    named = _named(best, y, tolerance)
-    if named is None:
-        return None
-    refit = best_fit(x, named.undo(y), tolerance)
-    return None if refit is None else FirstFit(refit, Extras(named), x)
+        if all(fit_affine(n, z).residual > tolerance for n in candidates):
+            continue  # a few elements tell soon
+        fit = best_fit(x, activation.undo(y), tolerance)
+        if fit is None:
+            continue
+        first = FirstFit(fit, Extras(activation), x)
+        if activation in bare or explains(activation.forward, _expected(first), y, tolerance):
+            found.append(first)
+    for best in sorted(found, key=lambda first: first.fit.affine.residual):
+        if best.extras.activation not in bare:
+            return best
+        named = _named(best, y, tolerance)
+        refit = None if named is None else best_fit(x, named.undo(y), tolerance)
+        if refit is not None:
+            return FirstFit(refit, Extras(named), x)
+    return None
+
+
+def _picked(values: Floats, places: NDArray[np.int64]) -> Floats:
+    """Some elements of arrays in set form (calls, sets, elements), as (calls, 1, places)."""
+    return values.reshape(len(values), 1, -1)[:, :, places]
+
+
+def _expected(first: FirstFit) -> Floats:
+    """What the fit says of the values below the activation."""
+    affine = first.fit.affine
+    z: Floats = affine.scale * first.fit.hypothesis.normalized(first.x) + affine.bias
+    return z
 
 
 def _named(first: FirstFit, y: Floats, tolerance: float) -> Activation | None:
     assert first.extras.activation is not None
-    affine, undo = first.fit.affine, first.extras.activation.undo
-    z = affine.scale * first.fit.hypothesis.normalized(first.x) + affine.bias
-    return name_straight(undo, z, y, tolerance) or name_selu(undo, z, y, tolerance)
+    bare, z = first.extras.activation, _expected(first)
+    return name_straight(bare, z, y, tolerance) or name_selu(bare, z, y, tolerance)
 
 
 def _beside_residual(probe: Probe) -> FirstFit | None:

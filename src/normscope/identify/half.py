@@ -1,4 +1,4 @@
-"""Half precisions: rounding to them in NumPy, and noticing that a layer uses one inside."""
+"""Coarser precisions: rounding to them in NumPy, and noticing that a layer uses one inside."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ import numpy as np
 
 from normscope.identify.adapters.base import Array
 
-HALF_EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
-"""Machine epsilons."""
+PRECISIONS = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23}
+"""Machine epsilons, the coarsest first."""
 
 IS_HALF = 1e-4
 """A machine epsilon above this is that of a half precision."""
 
 
 def rounded(x: Array, kind: str) -> Array:
-    """`x` as float32 after rounding to a half precision.
+    """`x` as float32 after rounding to a precision.
 
     >>> rounded(np.array([1.003], np.float32), "bfloat16")
     array([1.], dtype=float32)
     """
     x = np.asarray(x, np.float32)
+    if kind == "float32":
+        return x
     if kind == "float16":
         with np.errstate(over="ignore"):
             return x.astype(np.float16).astype(np.float32)
@@ -31,26 +33,28 @@ def rounded(x: Array, kind: str) -> Array:
     return np.where(np.isfinite(x), cut.reshape(x.shape), x)
 
 
-def half_inside(call: Callable[[Array], Array], x: Array) -> tuple[str | None, str | None]:
-    """Which half precision a layer rounds its input to, and which its output.
+def coarser_inside(
+    call: Callable[[Array], Array], x: Array, eps: float
+) -> tuple[str | None, str | None]:
+    """Which coarser precision a layer rounds its input to, and which its output.
 
     Args:
         call: the layer.
-        x: float32 numbers that no half precision holds.
+        x: numbers that no coarser precision holds.
+        eps: the machine epsilon of the layer's own precision.
     """
     y = call(x)
     if not np.isfinite(y).all() or np.ptp(y) == 0:
         return None, None
+    kinds = [kind for kind, coarse in PRECISIONS.items() if coarse > eps]
     into = next(
-        (kind for kind in HALF_EPS if np.array_equal(call(rounded(x, kind)), y, equal_nan=True)),
-        None,
+        (kind for kind in kinds if np.array_equal(call(rounded(x, kind)), y, equal_nan=True)), None
     )
-    out = next((kind for kind in HALF_EPS if _holds(y, kind)), None)
+    out = next((kind for kind in kinds if _holds(y, kind)), None)
     return into, out
 
 
 def _holds(y: Array, kind: str) -> bool:
-    """Whether a half precision holds every output, and the outputs are not just round numbers."""
-    single = np.asarray(y, np.float32)
-    many = np.unique(single).size > 8
-    return many and np.array_equal(single, y) and np.array_equal(rounded(single, kind), single)
+    """Whether a precision holds every output, and the outputs are not just round numbers."""
+    many = np.unique(y).size > 8
+    return many and np.array_equal(rounded(y, kind), y)

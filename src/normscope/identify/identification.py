@@ -144,6 +144,8 @@ def _evidence(
             )
     if infer.same:
         yield "training and inference give the same outputs"
+    if subject.rearranged is not None:
+        yield subject.rearranged
     changed = subject.restless[False]
     if changed and not one_mode:
         yield f"inference changes the state: {', '.join(sorted(changed))}"

@@ -10,6 +10,7 @@ import numpy as np
 
 from normscope.identify.first_fit import FirstFit
 from normscope.identify.formula import Affine
+from normscope.identify.half import IS_HALF
 from normscope.identify.known import largest, median
 from normscope.identify.probe import Probe
 from normscope.identify.structure import Structure
@@ -30,13 +31,17 @@ FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
 
 @dataclass(frozen=True)
 class Scale:
-    """The scale: s = factor * (w + shift), along some atomic axes; `function` of the stored w."""
+    """The scale: s = factor * (w + shift), along some atomic axes; `function` of the stored w.
+
+    Without a factor, it is fixed inside the layer, or `learned` in some other way.
+    """
 
     axes: tuple[int, ...]
     factor: float | None
     shift: int = 0
     name: str | None = None
     function: str = "{}"
+    learned: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,34 +69,59 @@ class Roles:
 def find_roles(probe: Probe, first: FirstFit) -> Roles:
     """Move each parameter alone, and put it back."""
     subject, base = probe.subject, first.fit.affine
-    x = first.x[:7] if first.extras.activation else first.x[:3]
-    moved: dict[str, tuple[Floats, Floats, Affine]] = {}
+    coarse = first.extras.activation is not None or subject.eps > IS_HALF
+    x = first.x[:7] if coarse else first.x[:3]
+    moved = {}
     for name, value in subject.learned.items():
         factor = probe.rng.choice([0.5, 0.6, 0.7, 1.4, 1.5, 1.6], value.shape)
-        new = np.where(value == 0, 0.5, value) * factor
-        subject.write(name, new)
-        moved[name] = value, subject.learned[name], probe.affine(first.fit, first.extras, x)
-        subject.write(name, value)
+        moved[name] = _moved(probe, first, x, name, np.where(value == 0, 0.5, value) * factor)
+        for low, high in () if coarse else _OTHER_SIZES:
+            if not _silent(base, moved[name][2], probe.unit):
+                break  # what is clamped shows only at some sizes
+            other = probe.rng.uniform(low, high, value.shape)
+            moved[name] = _moved(probe, first, x, name, other)
 
     limit = 30 * max(base.residual, probe.rounding / 3)
-    unit = probe.rounding
-    shaping = tuple(n for n, (_, _, affine) in moved.items() if not affine.residual < limit)
-    scaling = [n for n in moved if n not in shaping and _scales(base, moved[n][2], unit)]
-    shifting = [
-        n
-        for n in moved
-        if n not in shaping and n not in scaling and _shifts(base, moved[n][2], unit)
-    ]
+    unit = probe.unit
+    shaping = tuple(n for n, (_, _, affine) in moved.items() if limit <= affine.residual < np.inf)
+    # an activation may cut off so much that nothing is known
+    puzzling = [n for n, (_, _, affine) in moved.items() if not np.isfinite(affine.residual)]
+    rest = [n for n in moved if n not in shaping and n not in puzzling]
+    scaling = [n for n in rest if _scales(base, moved[n][2], unit)]
+    shifting = [n for n in rest if n not in scaling and _shifts(base, moved[n][2], unit)]
     notes: list[str] = []
     scale = _scale(probe.structure, base, {name: moved[name] for name in scaling}, notes, unit)
     bias, bias_name = _bias(probe.structure, base, {n: moved[n] for n in shifting}, notes, unit)
-    others = tuple(n for n in moved if n not in (*shaping, *scaling, *shifting))
-    puzzling = []
+    others = tuple(n for n in rest if n not in scaling and n not in shifting)
     if scale is not None and not _enough(probe.structure, scale.axes, scaling, moved):
         puzzling += scaling
     if bias is not None and not _enough(probe.structure, bias, [*scaling, *shifting], moved):
         puzzling += shifting
     return Roles(scale, bias, bias_name, others, shaping, tuple(puzzling), tuple(notes))
+
+
+_OTHER_SIZES = ((0.05, 0.5), (2.0, 4.0))
+"""Where a parameter is tried that shows nothing at its own size."""
+
+
+def _moved(
+    probe: Probe, first: FirstFit, x: Floats, name: str, new: Floats
+) -> tuple[Floats, Floats, Affine]:
+    """A parameter before and after it is moved, and what it then does; it is put back."""
+    subject = probe.subject
+    before = subject.learned[name]
+    subject.write(name, new)
+    after = subject.learned[name]
+    affine = probe.affine(first.fit, first.extras, x)
+    subject.write(name, before)
+    return before, after, affine
+
+
+def _silent(before: Affine, after: Affine, unit: float) -> bool:
+    """Whether large inputs show nothing of a parameter."""
+    if not np.isfinite(after.residual):
+        return False
+    return not (_scales(before, after, unit) or _shifts(before, after, unit))
 
 
 def _enough(
@@ -136,7 +166,11 @@ def _scale(
     if moved:
         names = " and ".join(moved)
         notes.append(f"the scale depends on {names}, but is no plain w or 1 + w")
-        return Scale(axes, None)
+        with np.errstate(all="ignore"):
+            changes = [affine.scale / base.scale for _, _, affine in moved.values()]
+        varied = [varying_axes(structure, change, unit) for change in changes]
+        along = tuple(sorted({*axes, *(axis for found in varied for axis in found)}))
+        return Scale(along, None, learned=True)
     if not axes:
         constant = median(base.scale)
         return Scale((), constant) if abs(constant) > 0 else None
@@ -160,8 +194,12 @@ def _linear(
     along = [along_axes(structure, scale, axes) for scale in scales]
     for order in permutations(range(len(axes))):
         s = np.concatenate([a.transpose(order).ravel() for a in along])
+        known = np.isfinite(s)  # below an activation, a few may not be
+        if known.mean() < 0.5:
+            return None
+        s = s[known]
         for written, function in FUNCTIONS.items():
-            w = np.concatenate([function(value.ravel()) for value in stored])
+            w = np.concatenate([function(value.ravel()) for value in stored])[known]
             factor, intercept = np.polyfit(w, s, 1)
             spread = np.std(s)
             if np.max(np.abs(factor * w + intercept - s)) > _LINEAR * unit * max(spread, 1e-12):
@@ -169,7 +207,7 @@ def _linear(
             if not (np.isfinite(factor) and factor):
                 continue
             shift = intercept / factor
-            if abs(shift - round(shift)) < 160 * unit and round(shift) in (0, 1):
+            if abs(shift - round(shift)) < min(160 * unit, 0.1) and round(shift) in (0, 1):
                 exact = float(np.mean(s * (w + round(shift))) / np.mean((w + round(shift)) ** 2))
                 return Scale(axes, exact, round(shift), name, written)
     return None
@@ -197,12 +235,13 @@ def _bias(
         moved_by = (after - before).ravel()
         along = along_axes(structure, change, axes)
         for order in permutations(range(len(axes))):
-            if np.allclose(
-                along.transpose(order).ravel(), moved_by, rtol=33 * unit, atol=33 * unit
-            ):
+            found = along.transpose(order).ravel()
+            known = np.isfinite(found)
+            error = 33 * unit
+            if known.any() and np.allclose(found[known], moved_by[known], rtol=error, atol=error):
                 return axes, name
     notes.append(f"the parameter {name} is added before the scale, or with a factor")
-    return varying_axes(structure, base.bias, unit), None
+    return tuple(sorted({*axes, *varying_axes(structure, base.bias, unit)})), None
 
 
 def varying_axes(structure: Structure, sets: Floats, unit: float = 3e-5) -> tuple[int, ...]:

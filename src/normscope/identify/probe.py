@@ -17,6 +17,9 @@ from normscope.spec import Measure
 _SCALE_ERROR = 3e-6
 """What an eps_outside of 0.1 leaves in the scale that large inputs give."""
 
+OUTSIDE_NOTICED = 0.2
+"""An eps_outside that leaves more."""
+
 
 @dataclass
 class Probe:
@@ -32,6 +35,12 @@ class Probe:
         """The relative error that rounding may leave in a fit."""
         eps = self.subject.eps
         return 8 * eps if eps > IS_HALF else max(3e-5, 64 * eps)
+
+    @property
+    def unit(self) -> float:
+        """The relative error that rounding may leave in a fitted scale, bias or divisor."""
+        eps = self.subject.eps
+        return eps / 2 if eps > IS_HALF else self.rounding
 
     def ask(self, x_sets: Floats) -> tuple[Floats, Floats]:
         """The input as the layer received it, and its output, both in set form."""

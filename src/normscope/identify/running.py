@@ -19,7 +19,7 @@ from normscope.identify.probe import Probe
 from normscope.identify.structure import Structure
 from normscope.identify.subject import Floats
 from normscope.identify.verify import Claim, largest_error, tolerance
-from normscope.spec import Running
+from normscope.spec import Measure, NormSpec, Running
 
 _STEPS = 3
 _AGREES = 1e-3
@@ -44,19 +44,21 @@ class Memory:
         running: None where there is no fixed decay.
         known: whether it is known towards what the state moves.
         notes: what is unusual.
+        by_deviation: a mean and a standard deviation are stored, which no `Running` can say.
     """
 
     running: Running | None
     known: bool
     notes: tuple[str, ...]
+    by_deviation: bool = False
 
 
-def find_memory(probe: Probe, eps: float) -> Memory | None:
+def find_memory(probe: Probe, spec: NormSpec) -> Memory | None:
     """What a training call makes of the state; None if it leaves it alone.
 
     Args:
         probe: the training mode, its structure known.
-        eps: the eps of the formula.
+        spec: the normalization.
     """
     subject = probe.subject
     names = [n for n in subject.state if n in subject.restless[True]]
@@ -67,9 +69,9 @@ def find_memory(probe: Probe, eps: float) -> Memory | None:
     found = [
         follows for name in names if (follows := _follows(name, records, following)) is not None
     ]
-    plus_eps = eps > 0 and any(_adds_eps(probe, follows, eps) for follows in found)
+    plus_eps = spec.eps > 0 and any(_adds_eps(probe, follows, spec.eps) for follows in found)
     subject.write_back(*names)
-    return _memory(found, names, plus_eps)
+    return _memory(found, names, spec, plus_eps)
 
 
 def _adds_eps(probe: Probe, follows: Follows, eps: float) -> bool:
@@ -205,29 +207,37 @@ def _decay(share: float) -> float:
     return round(1 - plain_number(share, 2e-4), 12)
 
 
-def _memory(found: list[Follows], names: list[str], plus_eps: bool) -> Memory:
-    notes = []
+def _memory(found: list[Follows], names: list[str], spec: NormSpec, plus_eps: bool) -> Memory:
+    """What a spec can say of it: a mean and a variance, or either, that move at one pace."""
     steady = [f for f in found if f.steady]
     means = [f for f in steady if f.statistic == "mean"]
-    spreads = [f for f in steady if "variance" in f.statistic or f.statistic == "mean square"]
+    spreads = [f for f in steady if f.statistic != "mean"]
     unknown = [n for n in names if n not in {f.name for f in found}]
     if unknown and not (means and spreads):
-        notes.append(
-            f"training also changes {', '.join(unknown)}, towards no statistic that is known"
-        )
+        words = f"training also changes {', '.join(unknown)}, towards no statistic that is known"
+        return Memory(None, False, (words,))
     if not (means or spreads):
-        if found:
-            notes.append(
+        return Memory(
+            None,
+            bool(found),
+            (
                 "the share of the old value in the running statistics changes from step to step, "
-                "so they have no fixed decay"
-            )
-        return Memory(None, bool(found), tuple(notes))
-    spread = spreads[0] if spreads else None
-    decay = (means or spreads)[0].decay
-    if spread is not None and spread.decay != decay:
-        notes.append(f"the mean has decay {decay:g}, the variance {spread.decay:g}")
-    statistic = "" if spread is None else spread.statistic
-    if statistic == "mean square":
-        notes.append("the second running array holds the mean square, not the variance")
-    ddof = 1 if "ddof 1" in statistic else 0
-    return Memory(Running(decay, ddof=ddof, plus_eps=plus_eps), True, tuple(notes))
+                "so they have no fixed decay",
+            ),
+        )
+    if not spreads or (spec.center and not means):
+        only = (means or spreads)[0]
+        return Memory(None, False, (f"training changes {only.name} alone",))
+    decay, spread = spreads[0].decay, spreads[0].statistic
+    if means and means[0].decay != decay:
+        words = f"the stored mean has decay {means[0].decay:g}, the stored {spread} {decay:g}"
+        return Memory(None, False, (words,))
+    if spread.split(",")[0] != _STORED.get(spec.measure):
+        words = f"what is stored beside the mean is the {spread}"
+        by_deviation = spec.measure is Measure.VARIANCE and spread == "standard deviation"
+        return Memory(None, False, (words,), by_deviation)
+    return Memory(Running(decay, ddof=int("ddof 1" in spread), plus_eps=plus_eps), True, ())
+
+
+_STORED = {Measure.VARIANCE: "variance", Measure.MEAN_SQUARE: "mean square"}
+"""What running statistics hold of a measure."""

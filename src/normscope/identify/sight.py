@@ -15,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normscope.identify.half import IS_HALF
-from normscope.identify.index_sets import AxisSight, Factor, axis_sight
+from normscope.identify.index_sets import AxisSight, Factor, axis_sight, members
 from normscope.identify.subject import Floats, Subject
 
 Bools = NDArray[np.bool_]
 
 _NOISE = 16  # machine epsilons of the largest change; anything below is rounding
 _OWN_NOISE = 8  # machine epsilons of an output itself, likewise
+_REPEATS = 6  # more equal calls of what looks like no statistics sets
+_OTHER_INPUTS, _SHOWN = 10, 0.8  # how many show what share of a set with dead zones
 _FILLED = 0.98  # of a product of index sets, at least so much must have changed; less in halves
 
 
@@ -66,7 +68,7 @@ class Sight:
     @property
     def alone(self) -> bool:
         """No output depends on more than one input."""
-        return self.pointwise or (not self.same_shape and self.reach == (1, 1) and not self.smaller)
+        return self.pointwise or (self.reach == (1, 1) and not self.smaller)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -74,10 +76,10 @@ class Sight:
         return tuple(axis.word for axis in self.axes)
 
 
-def look(subject: Subject, training: bool, rng: np.random.Generator) -> Sight:
-    """Disturb single elements of a random input and see what changes."""
+def look(subject: Subject, training: bool, rng: np.random.Generator, places: int = 6) -> Sight:
+    """Disturb single elements of a random input, in at most so many places; see what changes."""
     shape = subject.shape
-    base = subject.received(rng.standard_normal(shape))
+    base = subject.received(_far_from_zero(rng.standard_normal(shape)))
     bases = (base, -base)
     before = [subject(x, training) for x in bases]
     again = subject(base, training)
@@ -85,19 +87,54 @@ def look(subject: Subject, training: bool, rng: np.random.Generator) -> Sight:
     if not all(np.isfinite(y).any() for y in before):
         return Sight(same_shape=out == shape, finite=False, output_shape=out)
     size = float(np.max(np.abs(before[0][np.isfinite(before[0])]), initial=0.0))
+    stochastic = Sight(stochastic=True, same_shape=out == shape, output_shape=out)
     if again.shape != out or _differs(before[0], again, 64 * subject.eps * size).any():
-        return Sight(stochastic=True, same_shape=out == shape, output_shape=out)
+        return stochastic
 
     disturbance = max(40.0, 0.3 * float(np.sqrt(base.size)))
     seen: list[tuple[tuple[int, ...], Bools]] = []
-    for place in _places(shape, rng):
+    for place in _places(shape, rng)[:places]:
         changed = np.zeros(out, bool)
         for x, y in zip(bases, before, strict=True):
             disturbed = x.copy()
             disturbed[place] += disturbance
-            changed |= _changes(y, subject(disturbed, training), subject.eps)
+            changed |= changes(y, subject(disturbed, training), subject.eps)
         seen.append((place, changed))
-    return _read(shape, out, seen, _FILLED if subject.eps < IS_HALF else 0.8)
+    sight = _read(shape, out, seen, _FILLED if subject.eps < IS_HALF else 0.8)
+    if sight.sets is None:
+        # what drops whole samples, and seldom, may have done the same twice by chance
+        repeated = (subject(base, training) for _ in range(_REPEATS))
+        if any(_differs(before[0], y, 64 * subject.eps * size).any() for y in repeated):
+            return stochastic
+    return sight
+
+
+def _far_from_zero(x: Floats) -> Floats:
+    """What is only scaled changes in proportion to its size, so near 0 it would not be seen."""
+    return x + np.copysign(0.5, x)
+
+
+def dead_zones(subject: Subject, training: bool, rng: np.random.Generator, sight: Sight) -> bool:
+    """Whether the sets may only look incomplete, since an activation is flat over some outputs.
+
+    Which outputs it hides depends on the input, so other inputs show those that one has hidden.
+    """
+    if sight.product or not sight.same_shape or any(axis.factors is None for axis in sight.axes):
+        return False
+    place = tuple(n // 2 for n in subject.shape)
+    changed = np.zeros(subject.shape, bool)
+    for _ in range(_OTHER_INPUTS):
+        x = subject.received(_far_from_zero(rng.standard_normal(subject.shape)))
+        y = subject(x, training)
+        x[place] *= -3
+        changed |= changes(y, subject(x, training), subject.eps)
+    together = [
+        members(size, axis.factors or (), index)
+        for size, axis, index in zip(subject.shape, sight.axes, place, strict=True)
+    ]
+    expected = np.zeros(subject.shape, bool)
+    expected[np.ix_(*(sorted(indices) for indices in together))] = True
+    return bool(changed[expected].mean() > _SHOWN and not changed[~expected].any())
 
 
 def _places(shape: tuple[int, ...], rng: np.random.Generator) -> list[tuple[int, ...]]:
@@ -114,7 +151,12 @@ def _places(shape: tuple[int, ...], rng: np.random.Generator) -> list[tuple[int,
     return list(dict.fromkeys(places))
 
 
-def _changes(y: Floats, disturbed: Floats, eps: float) -> Bools:
+def changes(y: Floats, disturbed: Floats, eps: float) -> Bools:
+    """Which elements of an output changed by more than rounding.
+
+    >>> changes(np.array([1.0, 2.0]), np.array([1.0 + 1e-16, 3.0]), eps=2.0**-52)
+    array([False,  True])
+    """
     size = np.maximum(np.abs(y), np.abs(disturbed))
     if eps > IS_HALF:  # only the output is rounded so coarsely
         return _differs(y, disturbed, 2 * eps * size)

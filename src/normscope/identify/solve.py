@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from normscope.identify.divisor import Divisor, digits_needed, find_divisor, plain_number
-from normscope.identify.extras import RELU_LIKE, Extras
+from normscope.identify.constants import Constants, constants_for, kinds_of
+from normscope.identify.divisor import Divisor, find_divisor
+from normscope.identify.extras import RELU_LIKE, Extras, name_hard_sigmoid, straight
 from normscope.identify.first_fit import FirstFit, NoFit, first_fit
 from normscope.identify.formula import Affine, fit_affine, uneven_inputs
+from normscope.identify.half import PRECISIONS
 from normscope.identify.known import largest, median
-from normscope.identify.parameters import Roles, Scale, along_axes, find_roles, names_of
-from normscope.identify.probe import DivisorProbe, Probe
+from normscope.identify.parameters import Roles, along_axes, find_roles, names_of
+from normscope.identify.probe import OUTSIDE_NOTICED, DivisorProbe, Probe
 from normscope.identify.structure import Structure
 from normscope.identify.subject import Floats
+from normscope.identify.symmetry import may_be_a_normalization
 from normscope.identify.verify import Claim, largest_error, tolerance
-from normscope.spec import Measure, NormSpec
+from normscope.spec import NormSpec
 
 
 @dataclass(frozen=True)
@@ -56,15 +58,21 @@ def solve(probe: Probe) -> Solved | Unsolved:
         if isinstance(as_found, NoFit):
             for name, value in moved.items():
                 probe.subject.write(name, value)
-            return Unsolved(first.words or _NO_FIT, True)
+            if first.words:
+                return Unsolved(first.words, True)
+            maybe = may_be_a_normalization(probe)
+            return Unsolved(_MAY_BE if maybe else _NO_FIT, not maybe)
         first = as_found
     roles = find_roles(probe, first)
+    sixth = _as_hard_sigmoid(probe, first, roles)
+    if sixth is not None:
+        first, roles = sixth, find_roles(probe, sixth)
     if roles.shaping:
         names = ", ".join(roles.shaping)
         return Unsolved(
             f"with its parameters as found it is {first.fit.hypothesis.words}, but the parameter "
             f"{names} changes the statistics themselves",
-            True,
+            first.extras.activation is None and not _cuts_off(probe, first, roles.shaping),
         )
     if roles.puzzling:
         names = ", ".join(roles.puzzling)
@@ -73,10 +81,48 @@ def solve(probe: Probe) -> Solved | Unsolved:
 
 
 _NO_FIT = "no single mean and measure over the elements that see each other explains the output"
+_MAY_BE = (
+    f"{_NO_FIT}, but it is scaled by something symmetric in them: perhaps a normalization with an "
+    "unknown measure, or before an unknown activation"
+)
+
+
+def _cuts_off(probe: Probe, first: FirstFit, names: tuple[str, ...]) -> bool:
+    """Whether larger parameters bring several outputs to one level, as an activation does."""
+    values = {name: probe.subject.learned[name] for name in names}
+    for name, value in values.items():
+        probe.subject.write(name, 2 * value)
+    _, y = probe.ask_all(list(first.x))
+    for name, value in values.items():
+        probe.subject.write(name, value)
+    return any(int(np.sum(y == level)) > 1 for level in (y.min(), y.max()))
+
+
+def _as_hard_sigmoid(probe: Probe, first: FirstFit, roles: Roles) -> FirstFit | None:
+    """A clip to [0, 1] after a sixth of a normalization, read as a hard sigmoid; else None."""
+    bare, measure, scale = first.extras.activation, first.fit.hypothesis.measure, roles.scale
+    if measure is None or scale is None or scale.factor is None or first.extras.residual:
+        return None
+    kinds = kinds_of(measure, probe.structure.set_size)
+    if not any(abs(6 * scale.factor / kind.factor - 1) < 1e-4 for kind in kinds):
+        return None
+    if bare is None:
+        _, y = probe.ask(first.x[0])
+        if not (np.min(y) >= 0 and np.max(y) <= 1):
+            return None
+        bare = straight(y)
+    elif bare.name != "clip to [0, 1]":
+        return None
+    affine = first.fit.affine
+    stretched = Affine(6 * affine.scale, 6 * affine.bias - 3, affine.residual)
+    activation = name_hard_sigmoid(bare)
+    return FirstFit(replace(first.fit, affine=stretched), Extras(activation), first.x)
 
 
 def _finish(probe: Probe, first: FirstFit, roles: Roles) -> Solved | Unsolved:
     subject = probe.subject
+    if first.extras.activation is not None:  # it is not undone more exactly
+        subject.eps = max(subject.eps, PRECISIONS["float32"])
     subject.write_back(*roles.others)
     if roles.others and first.extras.activation is not None:
         again = first_fit(probe)  # one of them may have shaped the activation
@@ -88,7 +134,11 @@ def _finish(probe: Probe, first: FirstFit, roles: Roles) -> Solved | Unsolved:
     base = probe.affine(first.fit, first.extras, first.x)
     bias = _exact_bias(probe, first.extras, base)
     divisor = _divisor(probe, first, base, bias)
-    if divisor is None and not _holds_for_usual_inputs(probe, first, base):
+    if divisor is not None and divisor.eps_outside > OUTSIDE_NOTICED:
+        # even large inputs show it, so the scale that they gave was a little too small
+        base = _refit(probe, first, roles, divisor)
+        divisor = _divisor(probe, first, base, bias)
+    if divisor is None and _only_large(probe, first, base, bias):
         return Unsolved(f"only large inputs look like {first.fit.hypothesis.words}", True)
     if divisor is None:
         return Unsolved(
@@ -101,8 +151,22 @@ def _finish(probe: Probe, first: FirstFit, roles: Roles) -> Solved | Unsolved:
         subject.write(roles.bias_name, value)
     measure, size = first.fit.hypothesis.measure, probe.structure.set_size
     assert measure is not None  # the hypotheses that compete first all have one
-    constants = _constants(size, measure, roles.scale, divisor, probe.rounding)
-    base = _refit(probe, first, constants.divisor.times(constants.kind.factor))
+    constants = constants_for(
+        size,
+        measure,
+        roles.scale,
+        divisor,
+        probe.unit,
+        held=bool(subject.learned or subject.state),
+        as_found=_scale_as_found(probe, first, roles),
+    )
+    if constants is None:
+        return Unsolved(
+            f"{first.fit.hypothesis.words}, but nothing tells whether ddof is 0 or 1: the size of "
+            "the scale is not known, and no constant is rounder with either",
+            False,
+        )
+    base = _refit(probe, first, roles, constants.divisor.times(constants.kind.factor))
     claim = _claim(probe.structure, first, roles, base, constants)
     allowed = tolerance(subject.eps)
     error = largest_error(probe, claim)
@@ -113,6 +177,10 @@ def _finish(probe: Probe, first: FirstFit, roles: Roles) -> Solved | Unsolved:
             )
             claim = replace(claim, extras=replace(claim.extras, activation=other))
             error = largest_error(probe, claim)
+    coarser = error * subject.eps / PRECISIONS["float32"]
+    if allowed < error and coarser <= allowed and first.extras.activation is None:
+        subject.eps, error = PRECISIONS["float32"], coarser
+        constants.notes.append("it computes in float32 inside")
     if not error <= allowed:
         return Unsolved(
             f"the best spec found, {claim.spec}, is off by {error:.3g} ulp on fresh inputs", False
@@ -124,13 +192,39 @@ def _finish(probe: Probe, first: FirstFit, roles: Roles) -> Solved | Unsolved:
     return Solved(claim, error, roles, first.fit.hypothesis.words, words)
 
 
-def _holds_for_usual_inputs(probe: Probe, first: FirstFit, base: Affine) -> bool:
-    """Whether the fit says what inputs of a spread of 3 to 30 give, up to an epsilon."""
+def _scale_as_found(probe: Probe, first: FirstFit, roles: Roles) -> float | None:
+    """The scale with all parameters as found, where it is one number that is not known else."""
+    if roles.scale is None or roles.scale.factor is not None or not roles.scale.learned:
+        return None
+    subject = probe.subject
+    moved = subject.learned
+    subject.write_back(*moved)
+    scale = probe.affine(first.fit, first.extras, first.x).scale
+    for name, value in moved.items():
+        subject.write(name, value)
+    size = median(scale)
+    return size if size > 0 and largest(scale / size - 1) < probe.unit else None
+
+
+def _only_large(probe: Probe, first: FirstFit, base: Affine, bias: Floats) -> bool:
+    """Whether smaller inputs show that it is no normalization, whatever the divisor may be.
+
+    A divisor of whatever kind is one number per statistics set, so below the bias the outputs of a
+    set stay in proportion to scale * (x - mean).
+    """
     structure, hypothesis = probe.structure, first.fit.hypothesis
-    sets = uneven_inputs(probe.rng, structure.num_sets, structure.set_size, (3.0, 30.0))
-    x, y = probe.ask(sets)
-    expected = first.extras.apply(base.scale * hypothesis.normalized(x) + base.bias, x)
-    return largest(expected - y) < 0.05 * largest(y)
+    for spread in ((0.3, 1.0), (1.0, 3.0), (3.0, 30.0)):
+        sets = uneven_inputs(probe.rng, structure.num_sets, structure.set_size, spread)
+        x, y = probe.ask(sets)
+        z, n = first.extras.undo(y, x) - bias, base.scale * hypothesis.centred(x)
+        known = np.isfinite(z) & np.isfinite(n)
+        z, n = np.where(known, z, 0.0), np.where(known, n, 0.0)
+        with np.errstate(all="ignore"):
+            share = (z * n).sum(axis=1, keepdims=True) / (n * n).sum(axis=1, keepdims=True)
+            left = np.linalg.norm(z - share * n, axis=1) / np.linalg.norm(z, axis=1)
+        if median(left) > 0.05:
+            return True
+    return False
 
 
 def _exact_bias(probe: Probe, extras: Extras, base: Affine) -> Floats:
@@ -138,7 +232,7 @@ def _exact_bias(probe: Probe, extras: Extras, base: Affine) -> Floats:
     zeros = np.zeros_like(base.bias)
     x, y = probe.ask(zeros)
     at_zero = extras.undo(y, x)
-    size = 1e-3 * (1 + median(np.abs(base.scale)))
+    size = max(1e-3, probe.rounding) * (1 + median(np.abs(base.scale)))
     agrees = np.abs(at_zero - base.bias) < size
     if np.isfinite(at_zero).all() and agrees[np.isfinite(base.bias)].all():
         return at_zero
@@ -153,54 +247,8 @@ def _divisor(probe: Probe, first: FirstFit, base: Affine, bias: Floats) -> Divis
     return find_divisor(measure, probe.structure.num_sets, highest)
 
 
-@dataclass(frozen=True)
-class _Constants:
-    """The measure, the constants of the divisor in its units, and the factor that is left over."""
-
-    kind: _Kind
-    divisor: Divisor
-    factor: float
-    notes: tuple[str, ...]
-
-
-def _constants(
-    size: int, measure: Measure, scale: Scale | None, found: Divisor, unit: float
-) -> _Constants:
-    """Which of the measures that differ by a constant factor it is.
-
-    Args:
-        size: of a statistics set.
-        measure: the fitted measure.
-        scale: with a factor where it is known how large the scale itself is.
-        found: the divisor in units of the fitted measure.
-        unit: the relative error of the fits.
-    """
-    kinds = _kinds(measure, size)
-    factor = scale.factor if scale is not None else 1.0
-    notes: list[str] = []
-    if factor is None:
-        kind, left = min(kinds, key=lambda kind: _unlikely(kind, found)), 1.0
-        if len(kinds) > 1:
-            notes.append(
-                "the scale is fixed inside, so its size says nothing: of equal formulas the one "
-                "with the roundest constants was taken"
-            )
-    else:
-        kind, left = _kind_for(kinds, factor, unit)
-        if left != 1.0:
-            notes.append(f"the result is multiplied by {left:.4g}{_root_of(left, size)}")
-    real = found.times(1 / kind.factor)
-    root = math.sqrt(size)
-    rounded = Divisor(
-        constant_of(real.eps, size, unit),
-        constant_of(real.eps_outside, root, unit),
-        constant_of(real.floor, root, unit),
-    )
-    return _Constants(kind, rounded, left, tuple(notes))
-
-
 def _claim(
-    structure: Structure, first: FirstFit, roles: Roles, base: Affine, constants: _Constants
+    structure: Structure, first: FirstFit, roles: Roles, base: Affine, constants: Constants
 ) -> Claim:
     kind, factor = constants.kind, constants.factor
     learned = roles.scale is not None and (
@@ -230,78 +278,32 @@ def _claim(
     return Claim(spec, scale, bias, factor, first.extras)
 
 
-def _refit(probe: Probe, first: FirstFit, divisor: Divisor) -> Affine:
+def _refit(probe: Probe, first: FirstFit, roles: Roles, divisor: Divisor) -> Affine:
     """Scale and bias once more, now that the divisor is known exactly."""
-    hypothesis = first.fit.hypothesis
-    y = np.stack([probe.ask(x)[1] for x in first.x])
-    n = hypothesis.centred(first.x) / divisor.of(hypothesis.root(first.x))
-    affine = fit_affine(n, first.extras.undo(y, first.x))
+    x, y = probe.ask_all(list(first.x))
+    affine = _affine(first, divisor, x, y)
+    if _incomplete(probe.structure, affine, roles):
+        # an activation that hides what is below 0 shows it on the negative of the input
+        more_x, more_y = probe.ask_all(list(-first.x))
+        affine = _affine(first, divisor, np.concatenate([x, more_x]), np.concatenate([y, more_y]))
     bias = _exact_bias(probe, first.extras, affine)
     return replace(affine, bias=np.where(np.isfinite(bias), bias, affine.bias))
 
 
-def constant_of(value: float, size: float, unit: float) -> float:
-    """A constant as its author wrote it: round itself, or round before it was divided by `size`.
-
-    >>> constant_of(1.0000001e-5, 8, 3e-5)
-    1e-05
-    >>> constant_of(3.535534e-13, 8**0.5, 3e-5) * 8**0.5
-    1e-12
-    """
-    if digits_needed(value) > 2 >= digits_needed(value * size):
-        return plain_number(value * size, unit) / size
-    return plain_number(value, unit)
+def _affine(first: FirstFit, divisor: Divisor, x: Floats, y: Floats) -> Affine:
+    hypothesis = first.fit.hypothesis
+    n = hypothesis.centred(x) / divisor.of(hypothesis.root(x))
+    return fit_affine(n, first.extras.undo(y, x))
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """A measure whose root is the fitted root divided by `factor`."""
-
-    measure: Measure
-    ddof: int
-    factor: float
-
-
-def _kinds(measure: Measure, size: int) -> list[_Kind]:
-    plain = _Kind(measure, 0, 1.0)
-    corrected = _Kind(measure, 1, math.sqrt((size - 1) / size))
-    if measure is Measure.VARIANCE:
-        return [plain, corrected]
-    if measure is Measure.MEAN_SQUARE:
-        return [plain, _Kind(Measure.L2, 0, 1 / math.sqrt(size)), corrected]
-    return [plain]
-
-
-def _kind_for(kinds: list[_Kind], factor: float, unit: float) -> tuple[_Kind, float]:
-    """The measure that explains the factor, and the constant that is left over."""
-    for kind in kinds:
-        if abs(factor / kind.factor - 1) < max(1e-5, unit / 4):
-            return kind, 1.0
-    loose = min(kinds, key=lambda kind: abs(factor / kind.factor - 1))
-    if abs(factor / loose.factor - 1) < 3e-4 and loose is kinds[0]:
-        return loose, 1.0
-    return kinds[0], plain_number(factor, max(1e-5, unit / 4))
-
-
-def _root_of(constant: float, size: int) -> str:
-    for name, value in (
-        (f"sqrt({size})", math.sqrt(size)),
-        (f"1 / sqrt({size})", 1 / math.sqrt(size)),
-        (f"{size}", float(size)),
-        (f"1 / {size}", 1 / size),
-    ):
-        if abs(constant / value - 1) < 1e-4:
-            return f" = {name}, of the set size {size}"
-    return ""
-
-
-def _unlikely(kind: _Kind, found: Divisor) -> float:
-    """How many digits the constants need with this measure; 1e-5 is rounder than 5e-5."""
-    divisor = found.times(1 / kind.factor)
-    values = [v for v in (divisor.eps, divisor.eps_outside, divisor.floor) if v]
-    digits = sum(digits_needed(v) + 0.5 * (not f"{v:.2e}".startswith("1.00")) for v in values)
-    # nobody divides a mean square by N - 1
-    return digits + (kind.ddof == 1 and kind.measure is not Measure.VARIANCE)
+def _incomplete(structure: Structure, affine: Affine, roles: Roles) -> bool:
+    """Whether the scale is not known everywhere along its axes, or the bias along its own."""
+    along = [(affine.scale, roles.scale.axes if roles.scale else None), (affine.bias, roles.bias)]
+    return any(
+        not np.isfinite(along_axes(structure, values, axes)).all()
+        for values, axes in along
+        if axes is not None
+    )
 
 
 def _learned_in_formula(

@@ -13,8 +13,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from normscope.identify.divisor import Curve, Divisor, find_divisor, plain_number
-from normscope.identify.extras import Extras, curves, name_straight, straight
+from normscope.identify.extras import (
+    Activation,
+    Extras,
+    curves,
+    explains,
+    name_selu,
+    name_straight,
+    straights,
+)
 from normscope.identify.formula import Affine, fit_affine
+from normscope.identify.half import PRECISIONS
 from normscope.identify.known import largest, median
 from normscope.identify.parameters import along_axes, varying_axes
 from normscope.identify.structure import Structure, axis_structure
@@ -27,11 +36,14 @@ from normscope.values import Sizes
 
 @dataclass(frozen=True)
 class Stored:
-    """A normalization by stored statistics."""
+    """A normalization by stored statistics, one along each index of some axes."""
 
     spec: NormSpec
     max_ulp: float
     notes: tuple[str, ...]
+    axes: tuple[int, ...]
+    arrays: tuple[str, ...]
+    """The names of the arrays that hold the statistics."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +70,9 @@ class _Mover:
     def inputs(self, calls: int) -> Floats:
         """Random inputs; every second one is the negative of the one before."""
         shape = ((calls + 1) // 2, *self.subject.shape)
-        halves = [self.subject.received(x) for x in 2 * self.rng.standard_normal(shape)]
+        normal = self.rng.standard_normal(shape)
+        away_from_zero = 2 * normal + np.copysign(0.3, normal)  # where the slope could not be seen
+        halves = [self.subject.received(x) for x in away_from_zero]
         return np.stack([sign * x for x in halves for sign in (1, -1)])
 
     def ask(self, x: Floats) -> tuple[Floats, Floats]:
@@ -77,6 +91,7 @@ def stored_normalization(
     names: tuple[str, ...],
     rng: np.random.Generator,
     expected: NormSpec | None,
+    residual: float = 0.0,
 ) -> Stored | Pointwise:
     """Examine a pointwise mode.
 
@@ -85,13 +100,18 @@ def stored_normalization(
         names: of the axes.
         rng: random numbers.
         expected: the spec of the training mode, whose constants are tried first.
+        residual: the share of the input that is added to the result.
     """
     mover = _Mover(subject, training, names, rng, Extras())
     inputs = mover.inputs(12)
+    inputs[6:] *= 1.5  # some large enough for what cuts off at 6
     x, y = mover.ask(inputs)
-    extras = _extras(x, y)
+    extras = _extras(x, y - residual * x, max(1e-4, 4 * subject.eps))
     if extras is None:
         return Pointwise("a nonlinear function of each element alone")
+    extras = replace(extras, residual=residual)
+    if extras.activation is not None:  # it is not undone more exactly
+        subject.eps = max(subject.eps, PRECISIONS["float32"])
     mover = _Mover(subject, training, names, rng, extras)
     if not subject.state:
         return Pointwise(_in_words(mover, fit_affine(x, extras.undo(y, x)), extras))
@@ -101,23 +121,25 @@ def stored_normalization(
     return _spec(mover, roles, expected)
 
 
-def _extras(x: Floats, y: Floats) -> Extras | None:
+def _extras(x: Floats, y: Floats, rounding: float) -> Extras | None:
     """What stands above an affine function of each element; None if nothing explains it."""
-    if fit_affine(x, y).residual < 1e-4:
+    if fit_affine(x, y).residual < rounding:
         return Extras()
-    bare = straight(y)
-    found = []
-    for activation in (bare, *curves()):
+    bare = straights(y)
+    found: list[tuple[float, Activation]] = []
+    for activation in (*bare, *curves()):
         affine = fit_affine(x, activation.undo(y))
-        if affine.residual < 1e-3:
-            found.append((affine.residual, activation, affine))
-    if not found:
-        return None
-    _, activation, affine = min(found, key=lambda entry: entry[0])
-    if activation is bare:
-        named = name_straight(bare.undo, affine.scale * x + affine.bias, y, 1e-3)
-        return None if named is None else Extras(named)
-    return Extras(activation)
+        if affine.residual > 1e-3:
+            continue
+        z = affine.scale * x + affine.bias
+        named: Activation | None = activation
+        if activation in bare:
+            named = name_straight(activation, z, y, 1e-3) or name_selu(activation, z, y, 1e-3)
+        elif not explains(activation.forward, z, y, 1e-2):
+            named = None
+        if named is not None:
+            found.append((affine.residual, named))
+    return Extras(min(found, key=lambda entry: entry[0])[1]) if found else None
 
 
 def _in_words(mover: _Mover, affine: Affine, extras: Extras) -> str:
@@ -198,7 +220,7 @@ def _power(
     powers = np.log(np.abs(along_axes(mover.structure, ratio, along).ravel())) / np.log(
         (second / large).ravel()
     )
-    return float(np.median(powers)), along
+    return median(powers), along
 
 
 def _spec(mover: _Mover, roles: _Roles, expected: NormSpec | None) -> Stored | Pointwise:
@@ -233,9 +255,15 @@ def _spec(mover: _Mover, roles: _Roles, expected: NormSpec | None) -> Stored | P
             if known is not None and divisor is not known:
                 notes.append("inference uses other constants than training")
             running = None if expected is None else expected.running
-            if running is None and not subject.restless[True] & subject.state.keys():
+            constant = roles.var in subject.adapter.constants
+            if (
+                running is None
+                and not constant
+                and not subject.restless[True] & subject.state.keys()
+            ):
                 running = Running(1.0)
-            return Stored(replace(found, running=running), error, tuple(notes))
+            names = tuple(name for name in (roles.mean, roles.var) if name is not None)
+            return Stored(replace(found, running=running), error, tuple(notes), roles.axes, names)
     return Pointwise("shrinks with the root of a stored array, but by no known formula")
 
 
@@ -250,14 +278,15 @@ def _neutral(mover: _Mover, roles: _Roles) -> Affine | None:
     shape = subject.state.get(roles.var, subject.learned.get(roles.var, np.zeros(0))).shape
     if roles.mean is not None:
         subject.write(roles.mean, np.zeros(subject.state[roles.mean].shape))
-    subject.write(roles.var, np.full(shape, 1e8))
-    affine = mover.affine(1e4 * mover.inputs(8 if mover.extras.activation else 2))
+    root = 10.0 if mover.extras.residual else 1e4  # beside a residual, larger inputs hide the rest
+    subject.write(roles.var, np.full(shape, root**2))
+    affine = mover.affine(root * mover.inputs(8 if mover.extras.activation else 2))
     if not affine.residual < 1e-3:
         return None
     columns, y = mover.ask(np.zeros((1, *subject.shape)))
     at_zero = mover.extras.undo(y, columns)[0]
     bias = np.where(np.isfinite(at_zero), at_zero, affine.bias)
-    return Affine(affine.scale * 1e4, bias, affine.residual)
+    return Affine(affine.scale * root, bias, affine.residual)
 
 
 def _scan(mover: _Mover, roles: _Roles) -> Divisor | None:

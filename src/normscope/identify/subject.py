@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normscope.identify.adapters.base import Adapter, Array
-from normscope.identify.half import HALF_EPS, IS_HALF, half_inside, rounded
+from normscope.identify.half import IS_HALF, PRECISIONS, coarser_inside, rounded
 
 Floats = NDArray[np.float64]
 
@@ -30,7 +30,8 @@ class Subject:
         shape: of the input.
         calls: how often the layer was called so far.
         eps: the machine epsilon of the precision that the outputs have.
-        into: the half precision to which the layer rounds its input, if it does.
+        into: the coarser precision to which the layer rounds its input, if it does.
+        rearranged: what was done to an output of another shape, in words.
         restless: per mode, the names of the state arrays that a call changed.
     """
 
@@ -41,6 +42,7 @@ class Subject:
         self.restless: dict[bool, set[str]] = {True: set(), False: set()}
         self.eps = adapter.eps
         self.into: str | None = None
+        self.rearranged: str | None = None
         self._now = adapter.arrays()
         self.found = {name: value.copy() for name, value in self._now.items()}
 
@@ -68,17 +70,27 @@ class Subject:
                 x = rounded(x, self.into)
             return np.asarray(self.adapter.received(np.asarray(x)), np.float64)
 
-    def notice_half(self, training: bool, rng: np.random.Generator) -> tuple[str, ...]:
-        """Find out whether the layer computes in a half precision inside; the words for it."""
+    def notice_precision(self, training: bool, rng: np.random.Generator) -> tuple[str, ...]:
+        """Find out whether the layer computes in a coarser precision inside; the words for it."""
         self.eps, self.into = self.adapter.eps, None
         if self.eps > IS_HALF:
             return ()
-        x = np.asarray(rng.standard_normal(self.shape), np.float32)
-        into, out = half_inside(lambda values: self(values, training), x)
+        x = self.received(rng.standard_normal(self.shape))
+
+        def layer(values: Array) -> Floats:
+            return self(values, training)
+
+        into, out = coarser_inside(layer, x, self.eps)
         if into is None and out is None:
             return ()
+        if out is None:  # perhaps only since moved parameters are multiplied to that precision
+            moved = self.learned
+            self.write_back(*moved)
+            _, out = coarser_inside(layer, x, self.eps)
+            for name, value in moved.items():
+                self.write(name, value)
         self.into = into
-        self.eps = HALF_EPS[out] if out is not None else self.eps
+        self.eps = PRECISIONS[out] if out is not None else self.eps
         return (f"it computes in {into or out} inside",)
 
     def __call__(self, x: Array, training: bool) -> Floats:
@@ -102,7 +114,17 @@ class Subject:
             if name in self._now:
                 self.adapter.write(name, self._now[name])
         self.restless[training].update(changed)
-        return np.asarray(y, np.float64), after
+        return self._in_input_order(np.asarray(y, np.float64)), after
+
+    def _in_input_order(self, y: Floats) -> Floats:
+        """An output with the input's elements in another shape, in the input's shape."""
+        if y.shape == self.shape or y.size != np.prod(self.shape):
+            return y
+        if sorted(y.shape) == sorted(self.shape) and len(set(y.shape)) == y.ndim:
+            self.rearranged = f"the output is transposed to {y.shape}"
+            return y.transpose([y.shape.index(size) for size in self.shape])
+        self.rearranged = f"the output has the shape {y.shape}"
+        return y.reshape(self.shape)
 
     def write(self, name: str, value: Any) -> None:
         """Give a parameter or a state array new values."""
@@ -113,11 +135,15 @@ class Subject:
         self._now[name] = self.adapter.arrays()[name]
 
     def write_back(self, *names: str) -> None:
-        """Give arrays the values that they were found with; without names, all of them."""
-        for name in names or self.found:
+        """Give arrays the values that they were found with."""
+        for name in names:
             if not _same_bits(self._now[name], self.found[name]):
                 self.adapter.write(name, self.found[name])
                 self._now[name] = self.found[name].copy()
+
+    def write_all_back(self) -> None:
+        """Give all arrays the values that they were found with."""
+        self.write_back(*self.found)
 
     @contextmanager
     def untouched(self) -> Iterator[None]:
@@ -128,7 +154,7 @@ class Subject:
                 try:
                     yield
                 finally:
-                    self.write_back()
+                    self.write_all_back()
         finally:
             np.random.set_state(numpy_state)
             random.setstate(python_state)

@@ -30,6 +30,7 @@ class Adapter:
         title: the layer in words, for the report.
         modes: the values of `training` that make a difference; one mode only is (False,).
         learned: the names of those arrays that are learned parameters; the others are state.
+        constants: of the state, the names of what no call ever changes.
         dtype: the dtype of the numbers that the layer computes in.
         eps: the machine epsilon of that dtype; half precisions have no NumPy name of their own.
         notes: what the reader of the report should know about how the layer was called.
@@ -40,6 +41,7 @@ class Adapter:
         self.dtype = dtype
         self.modes = modes
         self.learned: frozenset[str] = frozenset()
+        self.constants: frozenset[str] = frozenset()
         self.eps = float(np.finfo(dtype).eps)
         self.notes: list[str] = []
 

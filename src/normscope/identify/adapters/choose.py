@@ -35,7 +35,7 @@ def adapt(
     """
     named = dict(inputs or {})
     # a framework is imported only here, once a layer of its own has been seen
-    match _framework(layer):
+    match framework(layer):
         case "torch":
             from normscope.identify.adapters.torch import TorchAdapter
 
@@ -87,7 +87,7 @@ _HOMES = {
 }
 
 
-def _framework(layer: Any) -> str | None:
+def framework(layer: Any) -> str | None:
     """The framework of a layer, or of the first of a pair."""
     subject = layer[0] if type(layer) in (tuple, list) and layer else layer
     kinds = type(subject).__mro__

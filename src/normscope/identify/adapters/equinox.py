@@ -12,6 +12,7 @@ import numpy as np
 
 from normscope.identify.adapters.base import Adapter, Array, class_title, first_array
 from normscope.identify.adapters.jax_arrays import leaves, to_numpy, with_leaf
+from normscope.identify.adapters.jax_caller import Caller
 
 
 class EquinoxAdapter(Adapter):
@@ -31,6 +32,7 @@ class EquinoxAdapter(Adapter):
         self.learned = frozenset(n for n in leaves(self.tree) if n.startswith("['params']"))
         self.takes_key = "key" in inspect.signature(type(module).__call__).parameters
         self.calls = 0
+        self._caller = Caller()
         self.mapped = 1 if self.stateful else self._axes_to_map(shape)
         if self.mapped:
             self.notes.append(
@@ -79,6 +81,9 @@ class EquinoxAdapter(Adapter):
 
     def call(self, x: Array, training: bool) -> Array:
         """The output for one input."""
+        return self._caller(lambda: self._output(x, training))
+
+    def _output(self, x: Array, training: bool) -> Array:
         return to_numpy(first_array(self._called(jnp.asarray(x), training, self.mapped)))
 
     def arrays(self) -> dict[str, Array]:

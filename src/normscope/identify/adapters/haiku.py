@@ -10,6 +10,7 @@ import numpy as np
 
 from normscope.identify.adapters.base import Adapter, Array, first_array
 from normscope.identify.adapters.jax_arrays import leaves, to_numpy, with_leaf
+from normscope.identify.adapters.jax_caller import Caller
 
 _KEYWORDS = ("is_training", "training", "train")
 
@@ -35,6 +36,7 @@ class HaikuAdapter(Adapter):
         modes = (True, False) if self.keyword else (False,)
         super().__init__("haiku transform", np.dtype(np.float32), modes)
         self.calls = 0
+        self._caller = Caller()
         self.learned = frozenset(n for n in leaves(self.tree) if n.startswith("['params']"))
 
     def _initialized(self, zeros: Any) -> tuple[str | None, Any]:
@@ -51,6 +53,9 @@ class HaikuAdapter(Adapter):
 
     def call(self, x: Array, training: bool) -> Array:
         """The output for one input."""
+        return self._caller(lambda: self._output(x, training))
+
+    def _output(self, x: Array, training: bool) -> Array:
         self.calls += 1
         key = jax.random.PRNGKey(self.calls)
         arguments = {**self.inputs, **({self.keyword: training} if self.keyword else {})}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,12 @@ import numpy as np
 from keras.src.backend.common import global_state
 
 from normscope.identify.adapters.base import Adapter, Array, class_title, first_array
+from normscope.identify.adapters.keras_state import (
+    KerasState,
+    is_generator,
+    no_gradients,
+    to_numpy,
+)
 
 
 class KerasAdapter(Adapter):
@@ -33,8 +39,10 @@ class KerasAdapter(Adapter):
         self.title = f"keras.layers.{type(layer).__name__}"
         self.eps = _machine_epsilon(self.keras_dtype)
         if not self.layer.built:
-            with self._no_gradients():
+            with no_gradients():
                 self.layer(self._tensor(np.zeros(shape)), *others, **inputs)
+        self._caller = _caller()
+        self.constants = frozenset(_constants(self.layer))
         self.variables = {
             f"{variable.path}" if i == 0 else f"{variable.path}#{i}": variable
             for i, variable in _numbered(self.layer.variables)
@@ -48,42 +56,51 @@ class KerasAdapter(Adapter):
 
     def received(self, x: Array) -> Array:
         """`x` in the layer's own dtype."""
-        return _numpy(self._tensor(x))
+        return to_numpy(self._tensor(x))
 
     def call(self, x: Array, training: bool) -> Array:
         """The output for one input."""
         arguments = dict(self.inputs)
         if self.takes_training:
             arguments["training"] = training
-        with self._no_gradients():
-            return _numpy(first_array(self.layer(self._tensor(x), *self.others, **arguments)))
+
+        def called() -> Array:
+            return to_numpy(first_array(self.layer(self._tensor(x), *self.others, **arguments)))
+
+        with no_gradients():
+            return called() if self._caller is None else self._caller(called)
 
     def arrays(self) -> dict[str, Array]:
         """Parameters and state by name."""
-        return {name: _numpy(variable) for name, variable in self.variables.items()}
+        variables = {name: to_numpy(variable) for name, variable in self.variables.items()}
+        constants = {name: to_numpy(getattr(self.layer, name)) for name in self.constants}
+        return {**variables, **constants}
 
     def write(self, name: str, value: Array) -> None:
         """Replace one array."""
-        with self._no_gradients():
-            self.variables[name].assign(np.array(value))
+        with no_gradients():
+            if name in self.constants:
+                old = getattr(self.layer, name)
+                setattr(self.layer, name, keras.ops.convert_to_tensor(value, dtype=old.dtype))
+            else:
+                self.variables[name].assign(np.array(value))
 
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Puts values, modes and random generators back."""
-        generators = [v for v in self.layer.variables if _is_generator(v)]
+        state = KerasState(self.layer)
         shared = global_state.get_global_attribute("global_seed_generator")
-        generators += [] if shared is None else [shared.state]
-        values = [np.array(_numpy(generator)) for generator in generators]
-        before = {name: _numpy(variable) for name, variable in self.variables.items()}
+        seed = None if shared is None else to_numpy(shared.state)
         with self._kept_torch():
             try:
+                for name, value in self.arrays().items():
+                    if name in self.constants:  # on torch it may be a view of a variable
+                        self.write(name, value)
                 yield
             finally:
-                for generator, value in zip(generators, values, strict=True):
-                    generator.assign(value)
-                for name, value in before.items():
-                    if not np.array_equal(value, _numpy(self.variables[name]), equal_nan=True):
-                        self.write(name, value)
+                state.put_back()
+                if shared is not None:
+                    shared.state.assign(seed)
 
     def _kept_torch(self) -> contextlib.AbstractContextManager[Any]:
         if keras.backend.backend() != "torch":
@@ -92,32 +109,32 @@ class KerasAdapter(Adapter):
 
         return torch.random.fork_rng(devices=[])
 
-    def _no_gradients(self) -> contextlib.AbstractContextManager[Any]:
-        if keras.backend.backend() != "torch":
-            return contextlib.nullcontext()
-        import torch
 
-        return torch.no_grad()
+def _caller() -> Callable[[Callable[[], Array]], Array] | None:
+    if keras.backend.backend() != "jax":
+        return None
+    from normscope.identify.adapters.jax_caller import Caller
+
+    return Caller()
+
+
+def _constants(layer: Any) -> Iterator[str]:
+    """Attributes of a layer that are plain tensors, such as what `Normalization` has adapted to."""
+    for name, value in vars(layer).items():
+        if isinstance(value, keras.Variable) or not keras.ops.is_tensor(value):
+            continue
+        if value.ndim and to_numpy(value).dtype.kind == "f":
+            yield name
 
 
 def _numbered(variables: list[Any]) -> Iterator[tuple[int, Any]]:
     """Each variable that is no random generator, with a number that tells equal paths apart."""
     seen: dict[str, int] = {}
     for variable in variables:
-        if not _is_generator(variable):
+        if not is_generator(variable):
             number = seen.get(variable.path, 0)
             seen[variable.path] = number + 1
             yield number, variable
-
-
-def _is_generator(variable: Any) -> bool:
-    return "seed_generator" in variable.path
-
-
-def _numpy(value: Any) -> Array:
-    # a variable of Keras does not take the arguments of np.array, its value does
-    array = np.array(keras.ops.convert_to_numpy(getattr(value, "value", value)))
-    return array if array.dtype.kind in "fiub" and array.itemsize > 2 else array.astype(np.float32)
 
 
 def _machine_epsilon(dtype: str) -> float:

@@ -16,6 +16,7 @@ from normscope.identify.adapters.base import (
     mode_keyword,
 )
 from normscope.identify.adapters.jax_arrays import leaves, to_numpy, with_leaf
+from normscope.identify.adapters.jax_caller import Caller
 
 
 class LinenAdapter(Adapter):
@@ -37,6 +38,7 @@ class LinenAdapter(Adapter):
             modes = (True,)
         super().__init__(f"flax.linen.{name}", np.dtype(np.float32), modes)
         self.calls = 0
+        self._caller = Caller()
         if self.variables is None:
             keys = {kind: jax.random.key(0) for kind in ("params", "dropout")}
             self.variables = self.module.init(
@@ -46,6 +48,9 @@ class LinenAdapter(Adapter):
 
     def call(self, x: Array, training: bool) -> Array:
         """The output for one input."""
+        return self._caller(lambda: self._output(x, training))
+
+    def _output(self, x: Array, training: bool) -> Array:
         assert self.variables is not None
         self.calls += 1
         output, changed = self.module.apply(

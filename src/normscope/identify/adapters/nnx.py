@@ -16,6 +16,7 @@ from normscope.identify.adapters.base import (
     mode_keyword,
 )
 from normscope.identify.adapters.jax_arrays import is_number, to_numpy
+from normscope.identify.adapters.jax_caller import Caller
 
 
 class NnxAdapter(Adapter):
@@ -29,6 +30,7 @@ class NnxAdapter(Adapter):
         if self.keyword is not None and hasattr(module, self.keyword):
             self.keyword = None  # train() and eval() set it
         super().__init__(f"flax.nnx.{type(module).__name__}", np.dtype(np.float32), (True, False))
+        self._caller = Caller()
         self.variables = {
             ".".join(map(str, path)): node
             for path, node in nnx.iter_graph(self.module)
@@ -45,7 +47,11 @@ class NnxAdapter(Adapter):
         else:
             self.module.eval()
         arguments = {**self.inputs, **mode_argument(self.keyword, training)}
-        return to_numpy(first_array(self.module(jnp.asarray(x), *self.others, **arguments)))
+
+        def called() -> Array:
+            return to_numpy(first_array(self.module(jnp.asarray(x), *self.others, **arguments)))
+
+        return self._caller(called)
 
     def arrays(self) -> dict[str, Array]:
         """Parameters and state by name."""

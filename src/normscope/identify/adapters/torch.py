@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from normscope.identify.adapters.base import Adapter, Array, class_title, first_array
+from normscope.identify.adapters.torch_state import TorchState
 
 
 class TorchAdapter(Adapter):
@@ -64,28 +65,20 @@ class TorchAdapter(Adapter):
         target = self.tensors.get(name)
         if target is None or _named_tensors(self.module).get(name) is not target:
             target = _named_tensors(self.module)[name]
+        tensor = torch.from_numpy(np.array(value))
         with torch.no_grad():
-            target.copy_(torch.from_numpy(np.array(value)))
+            if target.shape != tensor.shape:  # a call may give an array another shape
+                target.data = torch.empty(tensor.shape, dtype=target.dtype, device=target.device)
+            target.copy_(tensor)
 
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Puts values, modes and random generators back."""
-        modules = list(self.module.modules())
-        attributes = [dict(vars(module)) for module in modules]
-        registries = [dict(module._buffers) for module in modules]
-        values = {name: t.detach().clone() for name, t in self.tensors.items()}
-        generator = torch.get_rng_state()
+        state, generator = TorchState(self.module), torch.get_rng_state()
         try:
             yield
         finally:
-            for module, before, buffers in zip(modules, attributes, registries, strict=True):
-                vars(module).clear()
-                vars(module).update(before)  # `training`, counters, tensors without a register
-                module._buffers.clear()
-                module._buffers.update(buffers)
-            with torch.no_grad():
-                for name, value in values.items():
-                    self.tensors[name].copy_(value)
+            state.put_back()
             torch.set_rng_state(generator)
 
 

@@ -1,0 +1,59 @@
+"""`Attributes`: what an object of Python holds, as it was found."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+_CONTAINERS = (list, dict, set, OrderedDict)
+
+
+class Attributes:
+    """The attributes of objects; their lists, dicts, sets and NumPy arrays with all they hold.
+
+    >>> class Counter:
+    ...     seen, kept = 0, []
+    ...     def __init__(self): self.seen, self.kept = 0, []
+    >>> counter = Counter()
+    >>> found = Attributes([counter])
+    >>> counter.seen += 1; counter.kept.append(1)
+    >>> found.put_back()
+    >>> counter.seen, counter.kept
+    (0, [])
+    """
+
+    def __init__(self, objects: list[Any]) -> None:
+        self._attributes = [(vars(owner), dict(vars(owner))) for owner in objects]
+        held = [value for _, found in self._attributes for value in found.values()]
+        self._containers = [(v, v.copy()) for v in held if type(v) in _CONTAINERS]
+        self._arrays = [(v, v.copy()) for v in held if type(v) is np.ndarray]
+
+    def put_back(self) -> None:
+        """Give the objects the attributes, and these the values, that they were found with."""
+        for now, found in self._attributes:
+            if not _same(now, found):
+                now.clear()
+                now.update(found)
+        for container, copy in self._containers:
+            if not _same(container, copy):
+                container.clear()
+                container.extend(copy) if isinstance(container, list) else container.update(copy)
+        for array, copy in self._arrays:
+            if array.tobytes() != copy.tobytes():
+                array[...] = copy
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two containers hold the same objects in the same order."""
+    if isinstance(a, dict):
+        return _identities(a) == _identities(b) and _identities(a.values()) == _identities(
+            b.values()
+        )
+    return _identities(a) == _identities(b)
+
+
+def _identities(objects: Iterable[Any]) -> list[int]:
+    return [*map(id, objects)]
