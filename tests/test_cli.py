@@ -77,6 +77,15 @@ def test_other_formats_go_to_a_file(run, tmp_path: Path, form: str) -> None:  # 
     assert {"svg": "<svg", "html": "<!DOCTYPE html>", "latex": r"\frac"}[form] in text
 
 
+def test_explain_shows_the_plan_for_a_dtype(run) -> None:  # type: ignore[no-untyped-def]
+    arguments = ("explain", "[b] c [s...]", "--shape", "8,64,56,56", "--dtype", "float32")
+    status, out, err = run(*arguments)
+    assert (status, err) == (0, "")
+    assert "    rows: keep 64, share 8, share 3136; " in out
+    found = json.loads(run(*arguments, "--format", "json")[1])
+    assert found["plan"]["text"] in out
+
+
 def test_size_by_option(run) -> None:  # type: ignore[no-untyped-def]
     status, out, _ = run(
         "explain", "b (g [c])", "--size", "g=4", "--shape", "2,8", "--format", "json"
@@ -136,6 +145,8 @@ def test_rules_are_listed_and_explained(run) -> None:  # type: ignore[no-untyped
         ["explain", "b (g [c])", "--size", "g=x", "--shape", "2,8"],
         ["explain", "b (g [c])", "--size", "h=2", "--shape", "2,8"],
         ["explain", "b [c]", "--shape", "2,3", "--axes", "b"],
+        ["explain", "b [c]", "--shape", "2,3", "--dtype", "int8"],
+        ["explain", "b [c]", "--shape", "any,3", "--dtype", "float32"],
         ["explain", "torch.LayerNorm(3)", "--shape", "2,3", "--size", "c=3"],
     ],
 )

@@ -28,6 +28,7 @@ from normscope.memory import retain_memory
 from normscope.native import to_flax, to_keras, to_torch
 from normscope.presets import preset, preset_names
 from normscope.reference import reference
+from normscope.scope import Scope, scope
 from normscope.spec import Measure, NormSpec, Running, spec
 from normscope.streaming import Fit, fit
 from normscope.threads import set_num_threads
@@ -47,6 +48,7 @@ __all__ = [
     "NormscopeError",
     "PatternError",
     "Running",
+    "Scope",
     "ShapeError",
     "SpecError",
     "audit",
@@ -59,6 +61,7 @@ __all__ = [
     "preset_names",
     "reference",
     "retain_memory",
+    "scope",
     "set_buffer_limit",
     "set_num_threads",
     "spec",

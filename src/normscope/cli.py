@@ -83,6 +83,8 @@ normscope explain "b \\[s...] (g \\[c])" --size g=4 --shape 8,56,56,128
 
 normscope explain "torch.GroupNorm(32, 128)" --shape 8,128,56,56
 
+normscope explain "\\[b] c \\[s...]" --shape 8,64,56,56 --dtype float32
+
 normscope explain batch --shape any,56,56,128 --format svg -o batch.svg"""
 )
 def explain(
@@ -103,6 +105,9 @@ def explain(
     size: Annotated[
         list[str] | None, typer.Option(help="Size of an axis inside parentheses: g=4.")
     ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="Also say how normalize runs on such an array: float32.")
+    ] = None,
     output_format: Annotated[ExplainFormat, typer.Option("--format")] = ExplainFormat.TEXT,
     output: Output = None,
 ) -> None:
@@ -110,7 +115,7 @@ def explain(
     from normscope.explain import explain as explain_layer
 
     sizes = dict(_size(text) for text in size or [])
-    explanation = explain_layer(layer, _shape(shape), axes=axes, **sizes)
+    explanation = explain_layer(layer, _shape(shape), axes=axes, dtype=dtype, **sizes)
     match output_format:
         case ExplainFormat.TEXT:
             from normscope.explain.text import plain_text, rich_text
@@ -161,6 +166,53 @@ def identify(
     found = identify_layer(layer_from_expression(layer), known, axes=axes)
     _write(_json(found.to_dict()) if output_format is TextOrJson.JSON else str(found), output)
     raise typer.Exit(CLEAN if found.kind == "normalization" else FINDINGS)
+
+
+@app.command(
+    epilog="""[bold]Examples[/bold]
+
+normscope scope "model.py:Net()" --shape 4,3,32,32 --axes "b c h w"
+
+normscope scope model.py:net --input "ids=2,16:int64<1000" --input mask=2,16:bool
+
+normscope scope model.py:net --input x.npy --format json
+
+Exit status: 0 no sample sees another at inference, 1 one does or it is not known, 2 could not be
+read or used."""
+)
+def scope(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE.py:EXPRESSION",
+            help='A model or function: "model.py:Net()", "package.module:net". It is run.',
+        ),
+    ],
+    shape: Annotated[
+        list[str] | None, typer.Option(help="Shape of an input of random numbers: 4,3,32,32.")
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input", help="An input: shape, dtype, bound (2,16:int64<99), name=..., or x.npy."
+        ),
+    ] = None,
+    axes: Annotated[
+        list[str] | None,
+        typer.Option(help='Names for the axes: "b c h w"; with several inputs "ids=b t".'),
+    ] = None,
+    output_format: Annotated[TextOrJson, typer.Option("--format")] = TextOrJson.TEXT,
+    output: Output = None,
+) -> None:
+    """Find out whether samples see each other in a model, and what its outputs depend on."""
+    from normscope.identify.layer_expression import layer_from_expression
+    from normscope.scope import scope as scope_model
+    from normscope.scope.input_text import axes_from_text, inputs_from_text
+
+    given = inputs_from_text([*(shape or []), *(inputs or [])])
+    found = scope_model(layer_from_expression(model), given, axes=axes_from_text(axes or []))
+    _write(_json(found.to_dict()) if output_format is TextOrJson.JSON else str(found), output)
+    raise typer.Exit(CLEAN if found.samples_independent["inference"] else FINDINGS)
 
 
 @app.command(

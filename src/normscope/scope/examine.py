@@ -1,0 +1,133 @@
+"""One mode of a model, from the first call to a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from normscope.identify.structure import sample_axis
+from normscope.scope.calls import Calls, Outputs
+from normscope.scope.dependence import Dependence
+from normscope.scope.first import First, Samples, first_place
+from normscope.scope.probe import TRIALS, Probe, Probed
+from normscope.scope.replacement import Replacement
+from normscope.scope.result import ModeScope
+from normscope.scope.samples import Coupling, Verdict, one_sample
+
+
+class Examination:
+    """The examination of one model: its modes, with common inputs and random numbers.
+
+    Attributes:
+        calls: of the model.
+        names: of the axes of each input.
+        sample_axes: the axis of the samples in each input that has axes, by name.
+    """
+
+    def __init__(self, calls: Calls, names: list[tuple[str, ...]]) -> None:
+        self.calls = calls
+        self.names = names
+        self.sample_axes = {
+            name: sample_axis(axes)
+            for name, axes in zip(calls.inputs.names, names, strict=True)
+            if axes
+        }
+
+    def mode(self, training: bool) -> ModeScope:
+        """Examine one mode; whatever the model raises is evidence."""
+        try:
+            return self._mode(training)
+        except Exception as error:
+            return ModeScope(notes=(_raised("the model raised", error), *self._single_samples()))
+
+    def _mode(self, training: bool) -> ModeScope:
+        probe = Probe(self.calls, training)
+        if not any(np.isfinite(values.array).any() for values in probe.base.values()):
+            return ModeScope(notes=("the output holds no finite number",))
+        probe.stochastic = _differs(probe.base, self.calls.outputs(training, stream=None))
+        if probe.stochastic and _differs(probe.base, self.calls.outputs(training)):
+            return ModeScope(stochastic=True, notes=(_UNREPEATABLE,))
+        dependences = tuple(self._dependences(probe))
+        verdict = Verdict.of(dependences, self.sample_axes)
+        coupling, first, notes = verdict.coupling, None, verdict.notes
+        if coupling is not None:
+            first, notes = self._first(training, coupling)
+        return ModeScope(
+            dependences,
+            verdict.independent,
+            None if coupling is None else (coupling.seeing, coupling.seen),
+            first,
+            probe.stochastic,
+            (*notes, *_notes(probe)),
+        )
+
+    def _dependences(self, probe: Probe) -> Iterator[Dependence]:
+        inputs = self.calls.inputs
+        for number, (name, array) in enumerate(zip(inputs.names, inputs.arrays, strict=True)):
+            if array.size and array.ndim and Replacement(array).possible:
+                found = probe.input(number, self.names[number], self.sample_axes[name])
+                for output, axes in found.items():
+                    yield Dependence(name, output, probe.base[output].shape, axes)
+
+    def _first(self, training: bool, coupling: Coupling) -> tuple[First | None, tuple[str, ...]]:
+        """Where the two samples meet first, from runs in which the submodules are watched."""
+        if self.calls.model.opaque:
+            return None, (self.calls.model.opaque,)
+        number = self.calls.inputs.names.index(coupling.input)
+        array, axis = self.calls.inputs.arrays[number], self.sample_axes[coupling.input]
+        asked = Probed(number, array, axis, Replacement(array))
+        samples = Samples(array.shape[axis], axis, coupling.seeing)
+        try:
+            for trial in TRIALS:  # of which one has shown that the samples see each other
+                base, seen, seeing = (
+                    self.calls.steps(training, {number: value}, trial.stream)
+                    for value in (
+                        asked.turned(trial.turned),
+                        asked.changed(trial, axis, coupling.seen),
+                        asked.changed(trial, axis, coupling.seeing),
+                    )
+                )
+                place = first_place(base, seen, seeing, samples)
+                if place is not None:
+                    return place, ()
+        except Exception as error:  # a model may refuse to be watched by any exception
+            return None, (_raised("its submodules cannot be watched:", error),)
+        return None, ("no submodule was found through which samples see each other",)
+
+    def notes(self) -> Iterator[str]:
+        """What holds of the inputs in every mode."""
+        for name, array in zip(self.calls.inputs.names, self.calls.inputs.arrays, strict=True):
+            if array.size and array.ndim and not Replacement(array).possible:
+                yield (
+                    f"{name} holds one value only, so no other valid value is known and nothing "
+                    "can be said of it: give different values"
+                )
+
+    def _single_samples(self) -> Iterator[str]:
+        for name, array in zip(self.calls.inputs.names, self.calls.inputs.arrays, strict=True):
+            if array.ndim and array.shape[self.sample_axes[name]] == 1:
+                yield one_sample(name)
+
+
+_UNREPEATABLE = (
+    "two equal calls give different outputs, and no generator that is known repeats them: make the "
+    "model repeatable, for example by a seed that it takes"
+)
+
+
+def _differs(base: Outputs, again: Outputs) -> bool:
+    return again.keys() != base.keys() or any(base[n].changed(again[n]).any() for n in again)
+
+
+def _notes(probe: Probe) -> Iterator[str]:
+    if probe.stochastic:
+        yield "it draws random numbers; calls that are compared were given the same ones"
+    for name in sorted(probe.changing_shape):
+        yield f"the shape of {name} depends on the values"
+    for name, error in probe.refused.items():
+        yield _raised(f"with other values of {name} the model raised", error)
+
+
+def _raised(before: str, error: Exception) -> str:
+    return f"{before} {type(error).__name__}: {' '.join(str(error).split())[:300]}"

@@ -1,0 +1,132 @@
+"""`Inputs`: what the model is called with, and how it is passed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any
+
+from normscope.errors import SpecError
+from normscope.identify.adapters.base import MODE_KEYWORDS, Array
+from normscope.scope.arrays import to_numpy
+from normscope.scope.trees import arrays_by_name, is_array, mapped
+
+
+class Passing(Enum):
+    """How the inputs are passed."""
+
+    WHOLE = "as one argument"
+    POSITIONAL = "by position"
+    NAMED = "by name"
+
+
+def passing(function: Callable[..., Any], inputs: Any, reserved: tuple[str, ...] = ()) -> Passing:
+    """By position or by name where the function takes them so, else as one argument.
+
+    Args:
+        function: what is called.
+        inputs: an array, or a tuple, list or dict.
+        reserved: parameters that are no inputs, besides those that say the mode.
+
+    Example:
+        >>> passing(lambda a, b: a, (1, 2))
+        <Passing.POSITIONAL: 'by position'>
+        >>> passing(lambda pair, training=False: pair, (1, 2))
+        <Passing.WHOLE: 'as one argument'>
+    """
+    if is_array(inputs) or not isinstance(inputs, tuple | list | Mapping):
+        return Passing.WHOLE
+    apart = Passing.NAMED if isinstance(inputs, Mapping) else Passing.POSITIONAL
+    signature = _signature(function, reserved)
+    arguments, named = ((), dict(inputs)) if isinstance(inputs, Mapping) else (tuple(inputs), {})
+    try:
+        if signature is not None:
+            signature.bind(*arguments, **named)
+    except TypeError:
+        return Passing.WHOLE
+    return apart
+
+
+def _signature(
+    function: Callable[..., Any], reserved: tuple[str, ...] = ()
+) -> inspect.Signature | None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # a builtin does not say what it takes
+        return None
+    kept = [
+        parameter
+        for name, parameter in signature.parameters.items()
+        if name not in MODE_KEYWORDS and name not in reserved
+    ]
+    return signature.replace(parameters=kept)
+
+
+class Inputs:
+    """The inputs as given, and their arrays one by one.
+
+    Attributes:
+        tree: as given.
+        names: of the arrays in it.
+        arrays: their numbers.
+        how: they are passed to the model.
+    """
+
+    def __init__(self, tree: Any, function: Callable[..., Any], how: Passing) -> None:
+        self.tree = tree
+        self.how = how
+        found = [
+            (name, leaf)
+            for part_name, part in self._named_parts(function)
+            for name, leaf in arrays_by_name(part, part_name)
+            if is_array(leaf)
+        ]
+        if not found:
+            raise SpecError(
+                f"inputs holds no array, but {type(tree).__qualname__}; give an array, or a tuple, "
+                "list or dict of arrays"
+            )
+        self.names = tuple(name for name, _ in found)
+        self.arrays: tuple[Array, ...] = tuple(to_numpy(leaf) for _, leaf in found)
+
+    def _named_parts(self, function: Callable[..., Any]) -> list[tuple[str, Any]]:
+        if isinstance(self.tree, Mapping):
+            return [(str(key), part) for key, part in self.tree.items()]
+        if self.how is not Passing.POSITIONAL:
+            return [("input", self.tree)]
+        signature = _signature(function)
+        names = [] if signature is None else _positional(signature)
+        return [
+            (names[number] if number < len(names) else f"input[{number}]", part)
+            for number, part in enumerate(self.tree)
+        ]
+
+    def arguments(
+        self, make: Callable[[Any, Array], Any], changed: Mapping[int, Array] | None = None
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Positional and named arguments of one call, all of them fresh copies.
+
+        Args:
+            make: gives the numbers to the model in the form of the array as given.
+            changed: other numbers for some of the arrays.
+        """
+        numbers = iter(range(len(self.arrays)))
+
+        def fresh(leaf: Any) -> Any:
+            number = next(numbers)
+            return make(leaf, (changed or {}).get(number, self.arrays[number]))
+
+        tree = mapped(self.tree, fresh)
+        match self.how:
+            case Passing.POSITIONAL:
+                return tuple(tree), {}
+            case Passing.NAMED:
+                return (), tree
+            case _:
+                return (tree,), {}
+
+
+def _positional(signature: inspect.Signature) -> list[str]:
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [name for name, parameter in signature.parameters.items() if parameter.kind in kinds]

@@ -1,0 +1,86 @@
+"""`Model`: what the core needs of a model of any framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from normscope.identify.adapters.base import Array
+from normscope.scope.arrays import like
+from normscope.scope.inputs import Inputs, passing
+from normscope.scope.models.randomness import Randomness
+from normscope.scope.steps import Recorder
+
+
+class State(Protocol):
+    """What a model holds, as it was found."""
+
+    def put_back(self, stream: int | None = 0) -> None:
+        """Write back whatever has changed.
+
+        Args:
+            stream: of random numbers: 0 draws what would have been drawn, another number draws
+                others, None lets the random generators go on.
+        """
+
+
+class Model:
+    """A model under examination; the base class calls and restores, but cannot look inside.
+
+    Attributes:
+        title: the model in words.
+        kind: its class.
+        modes: the values of `training` that make a difference; one mode only is (False,).
+        states: what is put back.
+        opaque: why nothing is seen of its submodules; "" if something is.
+        notes: what the reader of the report should know about how the model was called.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        kind: str,
+        modes: tuple[bool, ...],
+        states: list[State],
+        function: Callable[..., Any],
+        reserved: tuple[str, ...] = (),
+    ) -> None:
+        self.title = title
+        self.kind = kind
+        self.modes = modes
+        self.states = [*states, Randomness()]
+        self.opaque = ""
+        self.notes: list[str] = []
+        self._function = function
+        self._reserved = reserved
+
+    def inputs(self, given: Any) -> Inputs:
+        """The inputs, and how they are passed to the model."""
+        return Inputs(given, self._function, passing(self._function, given, self._reserved))
+
+    def leaf(self, original: Any, value: Array) -> Any:
+        """New values for an array of the inputs, in the form that the model takes."""
+        return like(original, value)
+
+    def call(self, arguments: tuple[Any, ...], named: dict[str, Any], training: bool) -> Any:
+        """One call; the model's state may change."""
+        raise NotImplementedError
+
+    @contextmanager
+    def watched(self, recorder: Recorder) -> Iterator[None]:
+        """Within, the recorder hears of each submodule that is entered and left."""
+        yield
+
+    def put_back(self, stream: int | None = 0) -> None:
+        """Everything as it was found; the random generators too, unless told otherwise."""
+        for state in self.states:
+            state.put_back(stream)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Whatever happens inside, the model is afterwards as it was before."""
+        try:
+            yield
+        finally:
+            self.put_back()

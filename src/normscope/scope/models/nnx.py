@@ -1,0 +1,76 @@
+"""Modules of Flax NNX. A copy is examined, so the module itself is never touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+
+from normscope.identify.adapters.base import Array, mode_argument, mode_keyword
+from normscope.identify.adapters.nnx_state import NnxState
+from normscope.scope.models.base import Model
+from normscope.scope.steps import Recorder
+
+
+class NnxModel(Model):
+    """A module, told its mode by `train()` and `eval()`."""
+
+    def __init__(self, module: Any) -> None:
+        self.module = nnx.clone(module)
+        keyword = mode_keyword(type(module).__call__)
+        # train() and eval() set what is an attribute too
+        self.keyword = None if keyword is not None and hasattr(module, keyword) else keyword
+        super().__init__(
+            f"{type(module).__module__.partition('.')[0]}.{type(module).__name__}",
+            type(module).__name__,
+            (True, False),
+            [NnxState(self.module)],
+            self.module.__call__,
+        )
+        self.parts = {
+            ".".join(map(str, path)): part for path, part in nnx.iter_modules(self.module) if path
+        }
+
+    def leaf(self, original: Any, value: Array) -> Any:
+        """New values as an array of JAX."""
+        return jnp.asarray(super().leaf(original, value))
+
+    def call(self, arguments: tuple[Any, ...], named: dict[str, Any], training: bool) -> Any:
+        """One call in a mode."""
+        if training:
+            self.module.train()
+        else:
+            self.module.eval()
+        return self.module(*arguments, **named, **mode_argument(self.keyword, training))
+
+    @contextmanager
+    def watched(self, recorder: Recorder) -> Iterator[None]:
+        """The `__call__` of each class in the model, replaced: Python asks the class for it."""
+        paths = {id(part): path for path, part in self.parts.items()}
+        with ExitStack() as undo:
+            for kind in {type(part) for part in self.parts.values() if callable(part)}:
+                original = kind.__call__
+                if "__call__" in vars(kind):
+                    undo.callback(setattr, kind, "__call__", original)
+                else:
+                    undo.callback(delattr, kind, "__call__")
+                setattr(kind, "__call__", _reporting(original, paths, recorder))  # noqa: B010
+            yield
+
+
+def _reporting(
+    original: Callable[..., Any], paths: dict[int, str], recorder: Recorder
+) -> Callable[..., Any]:
+    def call(module: Any, *arguments: Any, **named: Any) -> Any:
+        path = paths.get(id(module))
+        if path is None:  # of another model
+            return original(module, *arguments, **named)
+        recorder.enter(path, type(module).__name__, (arguments, named))
+        output = original(module, *arguments, **named)
+        recorder.leave(output)
+        return output
+
+    return call

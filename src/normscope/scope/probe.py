@@ -1,0 +1,163 @@
+"""`Probe`: what changes in the outputs when a part of an input is given other values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from normscope.identify.adapters.base import Array
+from normscope.identify.sight import Bools
+from normscope.scope.calls import Calls, Outputs
+from normscope.scope.dependence import AxisDependence, axis_dependences
+from normscope.scope.replacement import Replacement
+
+Masks = dict[int, dict[str, Bools]]
+"""For each probed index along an axis: which elements of each output changed."""
+
+_ALL_UP_TO = 4  # so many indices of an axis are probed one by one; of more, some
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One way to probe an axis; what one hides, such as a ReLU or a dropout, another shows.
+
+    Attributes:
+        upper: the new values are from the upper half of those present, else from the lower: a
+            condition on the values may hold either way.
+        turned: by so many places the samples are turned before: each index holds another sample.
+        stream: of random numbers, where the model draws any.
+    """
+
+    upper: bool
+    turned: int = 0
+    stream: int = 0
+
+
+TRIALS = (
+    Trial(upper=True),
+    Trial(upper=False, stream=1),
+    Trial(upper=True, turned=1, stream=2),
+    Trial(upper=False, turned=2),
+    Trial(upper=False, turned=1, stream=1),
+    Trial(upper=True, turned=2, stream=2),
+)
+_FOR_SAMPLES = 3  # trials of the axis of the samples
+_STOCHASTIC = 3  # of every axis where random numbers are drawn
+
+
+@dataclass(frozen=True)
+class Probed:
+    """The input that is probed; equal trials give it equal values."""
+
+    number: int
+    array: Array
+    sample_axis: int
+    replacement: Replacement
+
+    def turned(self, places: int) -> Array:
+        """Each sample at the place of another."""
+        return np.roll(self.array, places, self.sample_axis) if places else self.array
+
+    def changed(self, trial: Trial, axis: int, index: int) -> Array:
+        """The input of a trial, with other values at one index of one axis."""
+        return self.replacement.at(self.turned(trial.turned), axis, index, trial.upper)
+
+
+class Probe:
+    """The probing of one mode of a model.
+
+    Attributes:
+        base: the outputs for the inputs as given.
+        stochastic: the model draws random numbers.
+        changing_shape: the outputs whose shape depends on the values.
+        refused: for some inputs, what the model raised on other values of them.
+    """
+
+    def __init__(self, calls: Calls, training: bool) -> None:
+        self.calls = calls
+        self.training = training
+        self.stochastic = False
+        self.changing_shape: set[str] = set()
+        self.refused: dict[str, Exception] = {}
+        self.base = calls.outputs(training)
+        self._bases: dict[tuple[int, int, int], Outputs] = {}
+
+    def input(
+        self, number: int, names: tuple[str, ...], sample_axis: int
+    ) -> dict[str, tuple[AxisDependence, ...]]:
+        """How each output depends on one input; nothing if the model refuses all other values."""
+        array = self.calls.inputs.arrays[number]
+        asked = Probed(number, array, sample_axis, Replacement(array))
+        seen: list[Masks] = [{} for _ in array.shape]
+        left = {}  # for each axis, the trials that are left for what is still unclear
+        for axis, masks in enumerate(seen):
+            count = _FOR_SAMPLES if axis == sample_axis else 1
+            count = max(count, _STOCHASTIC if self.stochastic else 1)
+            for trial in TRIALS[:count]:
+                self._try(asked, axis, trial, masks)
+            if not masks:
+                return {}
+            left[axis] = list(TRIALS[count:])
+        while True:
+            found = dict(self._words(names, array.shape, seen))
+            mixed = {n for axes in found.values() for n in left if axes[n].word == "mixed"}
+            # what shows nothing new is as it is
+            grew = {n for n in mixed if left[n] and self._try(asked, n, left[n].pop(0), seen[n])}
+            if not grew:
+                return found
+            left = {n: left[n] for n in grew}
+
+    def _words(
+        self, names: tuple[str, ...], shape: tuple[int, ...], seen: list[Masks]
+    ) -> Iterator[tuple[str, tuple[AxisDependence, ...]]]:
+        for output in self.base:
+            changed = tuple({i: masks[output] for i, masks in along.items()} for along in seen)
+            yield output, axis_dependences(names, shape, changed)
+
+    def _try(self, asked: Probed, axis: int, trial: Trial, seen: Masks) -> bool:
+        """Add what one trial shows along one axis; whether that is more than was seen before."""
+        grew = False
+        for index in self._indices(asked.array.shape[axis]):
+            try:
+                masks = self._changed(asked, axis, index, trial)
+            except Exception as error:  # other values may be refused by any exception
+                self.refused[self.calls.inputs.names[asked.number]] = error
+                continue
+            known = seen.get(index)
+            seen[index] = masks if known is None else {n: known[n] | m for n, m in masks.items()}
+            grew |= known is None or any((m & ~known[n]).any() for n, m in masks.items())
+        return grew
+
+    def _indices(self, size: int) -> list[int]:
+        """All of a short axis; of a long one both ends with a neighbour, and the middle."""
+        middle = size // 2
+        some = {0, 1, middle - 1, middle, size - 2, size - 1}
+        return list(range(size)) if size <= _ALL_UP_TO else sorted(some)
+
+    def _changed(self, asked: Probed, axis: int, index: int, trial: Trial) -> dict[str, Bools]:
+        """Which elements of each output change; all, where it is gone or has another shape."""
+        stream = trial.stream if self.stochastic else 0
+        turned = asked.turned(trial.turned)
+        base = self._base(asked.number, turned, (trial.turned, stream))
+        other = asked.changed(trial, axis, index)
+        outputs = self.calls.outputs(self.training, {asked.number: other}, stream)
+        masks = {}
+        for name, first in self.base.items():
+            one, two = base.get(name), outputs.get(name)
+            if one is None or two is None or not first.shape == one.shape == two.shape:
+                self.changing_shape.add(name)
+                masks[name] = np.ones(first.shape, bool)
+            else:
+                masks[name] = one.changed(two)
+        return masks
+
+    def _base(self, number: int, turned: Array, way: tuple[int, int]) -> Outputs:
+        """The outputs to compare with: those of the same trial without other values."""
+        if way == (0, 0):
+            return self.base
+        key = (number if way[0] else -1, *way)
+        if key not in self._bases:
+            self._bases[key] = self.calls.outputs(self.training, {number: turned}, way[1])
+        return self._bases[key]

@@ -1,0 +1,103 @@
+"""`scope`: which positions of its inputs do a model's outputs depend on, and do samples mix?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from normscope.errors import SpecError
+from normscope.identify.structure import axis_names
+from normscope.scope.calls import Calls
+from normscope.scope.examine import Examination
+from normscope.scope.inputs import Inputs
+from normscope.scope.models import model_of
+from normscope.scope.models.base import Model
+from normscope.scope.result import ModeScope, Scope
+
+
+def scope(model: Any, inputs: Any, *, axes: str | Mapping[str, str] | None = None) -> Scope:
+    """Find out which positions of its inputs a model's outputs depend on, by calling it.
+
+    One index along one axis of one input is given other values, out of those present in that
+    input; what changes in the outputs depends on it. Where samples see each other, the model is run
+    three times more while its submodules are watched, to say which of them lets them first. The
+    model is afterwards as it was, bit for bit.
+
+    Args:
+        model: a module of torch, a model or layer of Keras, a Flax NNX module, or any callable. One
+            that takes a keyword `training` is asked in both modes.
+        inputs: an array of any framework, or a tuple, list or dict of arrays. They are passed by
+            position or by name where the model takes them so, else as one argument. What is no
+            array is passed on as it is. Give different values, and at least two samples.
+        axes: names of the axes, such as `"b t c"`, in which b or n are the samples; for several
+            inputs a dict by input name. Else they are called b, d1, d2, ...
+
+    Returns:
+        The `Scope`. That the model raises in a mode is a result too, not an error.
+
+    Raises:
+        SpecError: the model cannot be called, the inputs hold no array, or `axes` names none.
+        ShapeError: `axes` does not name the axes of an input.
+
+    Example:
+        >>> import numpy as np
+        >>> from normscope.scope import scope
+        >>> def centred(x):
+        ...     return x - x.mean()
+        >>> found = scope(centred, np.random.default_rng(0).normal(size=(4, 6)), axes="b c")
+        >>> found.samples_independent["inference"]
+        False
+        >>> found.axes["inference"]["input"]["output"]
+        {'b': 'shared', 'c': 'shared'}
+    """
+    asked = model_of(model, inputs)
+    given = asked.inputs(inputs)
+    names = _names(given, axes)
+    with asked.kept():
+        examination = Examination(Calls(asked, given), names)
+        found = {training: examination.mode(training) for training in asked.modes}
+    inference = found[False]
+    training = found.get(True, inference)
+    one_mode = len(asked.modes) == 1
+    return Scope(
+        title=asked.title,
+        inputs={n: array.shape for n, array in zip(given.names, given.arrays, strict=True)},
+        names=dict(zip(given.names, names, strict=True)),
+        training=training,
+        inference=inference,
+        one_mode=one_mode,
+        evidence=tuple(_evidence(asked, examination, training, inference)),
+        calls=examination.calls.count,
+    )
+
+
+def _names(given: Inputs, axes: str | Mapping[str, str] | None) -> list[tuple[str, ...]]:
+    if isinstance(axes, Mapping):
+        unknown = sorted(set(axes) - set(given.names))
+        if unknown:
+            raise SpecError(
+                f"axes names the input {unknown[0]!r}, but the inputs are {', '.join(given.names)}"
+            )
+        return [
+            axis_names(array.ndim, axes.get(name))
+            for name, array in zip(given.names, given.arrays, strict=True)
+        ]
+    if axes is not None and len(given.names) > 1:
+        raise SpecError(
+            f"axes={axes!r} does not say for which of the inputs {', '.join(given.names)}; write a "
+            f"dict, such as {{{given.names[0]!r}: {axes!r}}}"
+        )
+    return [axis_names(array.ndim, axes) for array in given.arrays]
+
+
+def _evidence(
+    model: Model, examination: Examination, training: ModeScope, inference: ModeScope
+) -> Iterator[str]:
+    same = training.notes == inference.notes
+    for title, mode in (("training", training), ("inference", inference)):
+        if title == "training" or not same:
+            prefix = "" if same else f"{title}: "
+            yield from (f"{prefix}{note}" for note in mode.notes)
+    yield from examination.notes()
+    yield from model.notes
+    yield f"{examination.calls.count} calls of the model"

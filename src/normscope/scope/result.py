@@ -1,0 +1,131 @@
+"""`Scope`: which positions of a model's outputs depend on which positions of its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from normscope.scope.dependence import Dependence as Dependence
+from normscope.scope.first import First
+
+MODES = ("training", "inference")
+
+
+@dataclass(frozen=True)
+class ModeScope:
+    """What was found in one mode.
+
+    Attributes:
+        dependences: one for each pair of an input and an output.
+        samples_independent: whether no sample's output depends on another sample; None if unknown.
+        pair: two samples, of which the first sees the second; None if none does.
+        first: the submodule through which it sees it first; None if none does or none was found.
+        stochastic: random numbers are drawn. Each call was given the same ones.
+        notes: the evidence.
+    """
+
+    dependences: tuple[Dependence, ...] = ()
+    samples_independent: bool | None = None
+    pair: tuple[int, int] | None = None
+    first: First | None = None
+    stochastic: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What the outputs of a model depend on, found by calling it.
+
+    Where a model has one mode only, both modes say the same.
+
+    Attributes:
+        title: the model, in words.
+        inputs: the shape of each input, by name.
+        names: the names of each input's axes.
+        training: what was found in training.
+        inference: what was found in inference.
+        one_mode: nothing tells the model a mode.
+        evidence: lines that say what was seen.
+        calls: how often the model was called.
+    """
+
+    title: str
+    inputs: Mapping[str, tuple[int, ...]]
+    names: Mapping[str, tuple[str, ...]]
+    training: ModeScope
+    inference: ModeScope
+    one_mode: bool
+    evidence: tuple[str, ...]
+    calls: int
+
+    @property
+    def samples_independent(self) -> dict[str, bool | None]:
+        """For each mode, whether no sample's output depends on another sample."""
+        return {mode: self._of(mode).samples_independent for mode in MODES}
+
+    @property
+    def first(self) -> dict[str, First | None]:
+        """For each mode, the submodule through which a sample sees another first."""
+        return {mode: self._of(mode).first for mode in MODES}
+
+    @property
+    def stochastic(self) -> dict[str, bool]:
+        """For each mode, whether random numbers are drawn."""
+        return {mode: self._of(mode).stochastic for mode in MODES}
+
+    @property
+    def axes(self) -> dict[str, dict[str, dict[str, dict[str, str]]]]:
+        """One word for each mode, input, output and axis of the input."""
+        return {
+            mode: {
+                name: {
+                    pair.output: {axis.name: axis.word for axis in pair.axes}
+                    for pair in self._of(mode).dependences
+                    if pair.input == name
+                }
+                for name in self.inputs
+            }
+            for mode in MODES
+        }
+
+    def _of(self, mode: str) -> ModeScope:
+        return self.training if mode == "training" else self.inference
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON types; the modes are called train and infer, as in all results."""
+        modes = {"train": self.training, "infer": self.inference}
+        return {
+            "model": self.title,
+            "inputs": {name: list(shape) for name, shape in self.inputs.items()},
+            "sample_independent": {m: mode.samples_independent for m, mode in modes.items()},
+            "first": {m: _first_dict(mode.first) for m, mode in modes.items()},
+            "pair": {m: mode.pair and list(mode.pair) for m, mode in modes.items()},
+            "stochastic": {m: mode.stochastic for m, mode in modes.items()},
+            **{
+                f"{m}_axes": [_pair_dict(pair) for pair in mode.dependences]
+                for m, mode in modes.items()
+            },
+            "evidence": list(self.evidence),
+        }
+
+    def __str__(self) -> str:
+        from normscope.scope.words import report  # which needs this class
+
+        return report(self)
+
+
+def _first_dict(first: First | None) -> dict[str, Any] | None:
+    if first is None:
+        return None
+    return {"path": first.path, "type": first.type, "call": first.call, "where": first.where}
+
+
+def _pair_dict(pair: Dependence) -> dict[str, Any]:
+    return {
+        "input": pair.input,
+        "output": pair.output,
+        "axes": {
+            axis.name: {"word": axis.word, "output_axis": axis.output_axis} for axis in pair.axes
+        },
+    }
