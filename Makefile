@@ -13,13 +13,13 @@ ruff := $(venv_python) -m ruff
 other_backends := torch tensorflow
 keras_tests := tests/layers/keras tests/keras1/live tests/keras1/test_loading.py \
   tests/keras1/test_convert.py tests/native tests/declared
-sources := src tests docs $(wildcard examples benchmarks)
+sources := src tests docs $(wildcard examples benchmarks catalogue)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench format clean chromium
+.PHONY: help demo test lint docs bench catalogue format clean chromium
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.stamp-demo ## answer the founding question; needs Python 3.11 or newer, nothing else
 	@$(venv_python) examples/founding_question.py
@@ -42,6 +42,10 @@ docs: .venv/.stamp-test ## build the documentation in build/docs, warnings are e
 bench: .venv/.stamp-test ## time normalize against the peers and a plain copy, in build/benchmarks
 	$(venv_python) benchmarks/normalizations.py
 	$(venv_python) benchmarks/normalizations.py --backward
+	$(venv_python) benchmarks/fitting.py
+
+catalogue: .venv/.stamp-test ## ask every layer of every framework anew, and write docs/computed.md
+	$(venv_python) -m catalogue
 
 format: .venv/.stamp-test ## format the code and fix what can be fixed
 	$(ruff) check --fix $(sources)
@@ -49,7 +53,7 @@ format: .venv/.stamp-test ## format the code and fix what can be fixed
 
 clean: ## remove .venv and all that was built
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
-	find src tests docs examples -name __pycache__ -prune -exec rm -rf {} +
+	find src tests docs examples catalogue -name __pycache__ -prune -exec rm -rf {} +
 
 # The report page is looked at in a real browser.
 chromium:
