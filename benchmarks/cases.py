@@ -6,8 +6,11 @@ channels and pixels that the layer usually sees.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
+
+from normscope import NormSpec, spec
 
 FIRST, LAST = (128, 56, 56), (56, 56, 128)
 
@@ -20,8 +23,6 @@ class Case:
         name: as it stands in the tables.
         pattern, along, fields: the spec; `along` names the axes of scale and bias.
         sample: the shape of one sample; the batch is as large as the size asked for needs.
-        passes: how often the floor reads memory: 1 for a copy, 2 where the statistics sets do not
-            fit in cache, so that the input must be read before it can be read and written.
         fused: whether a residual is added before and a LeakyReLU follows.
     """
 
@@ -30,36 +31,50 @@ class Case:
     sample: tuple[int, ...]
     along: str | None = "c"
     fields: dict[str, Any] = field(default_factory=dict)
-    passes: int = 1
     bias: bool = True
     fused: bool = False
+
+    def spec(self) -> NormSpec:
+        """What is computed."""
+        bias = self.along if self.bias else None
+        return spec(self.pattern, scale=self.along, bias=bias, **self.fields)
+
+    def traffic(self, shape: tuple[int, ...], itemsize: int, cache: int) -> dict[str, int]:
+        """What must be read beside a copy, in passes over the array, forward and backward.
+
+        A statistics set that does not fit into `cache` is read once more. Sets whose neighbouring
+        elements belong to other sets are read together with those.
+        """
+        layout = self.spec().layout(shape)
+        together = layout.set_size or 0
+        if not layout.axes[-1].shared:
+            inside = range(layout.shared[0], len(layout.axes))
+            together *= math.prod(layout.known_sizes[i] for i in inside if i in layout.kept)
+        again = together * itemsize > cache
+        inputs = 2 if self.fused else 1
+        forward = inputs * (1 + again) - 1
+        backward = 2 * (1 + again) - 1  # x and dy
+        return {"forward": forward, "backward": backward}
 
     def shape(self, nbytes: int, itemsize: int) -> tuple[int, ...]:
         """The sample, as often as fits into `nbytes`; smaller samples for small sizes."""
         sample = list(self.sample)
         elements = max(1, nbytes // itemsize)
-        while len(sample) > 1 and _product(sample) > elements:
+        while len(sample) > 1 and math.prod(sample) > elements:
             spatial = [i for i in range(len(sample)) if sample[i] not in (128, 784, 4096)]
             if not spatial or sample[spatial[0]] <= 4:
                 break
             for i in spatial:
                 sample[i] = max(4, sample[i] // 2)
-        return (max(1, elements // _product(sample)), *sample)
-
-
-def _product(sizes: list[int]) -> int:
-    total = 1
-    for size in sizes:
-        total *= size
-    return total
+        return (max(1, elements // math.prod(sample)), *sample)
 
 
 _RMS = {"center": False, "measure": "mean_square"}
 _L2 = {"center": False, "measure": "l2", "eps": 0.0, "floor": 1e-12}
 
 CASES = [
-    Case("batch NCHW", "[b] c [h w]", FIRST, passes=1),
-    Case("batch NHWC", "[b h w] c", LAST, passes=2),
+    Case("batch NCHW", "[b] c [h w]", FIRST),
+    Case("batch NHWC", "[b h w] c", LAST),
     Case("layer 128", "b h [c]", (784, 128)),
     Case("layer 784", "b h [c]", (128, 784)),
     Case("layer 4096", "b h [c]", (98, 4096)),

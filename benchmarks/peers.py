@@ -1,6 +1,6 @@
 """The peers: the same normalization by hand in NumPy and by each framework's own operation.
 
-A maker gets (case, spec, x, parameters) and returns a call that computes the whole output from the
+A maker gets (case, x, parameters) and returns a call that computes the whole output from the
 array x, or None where the framework has no such operation. Where a framework wants another axis
 order, the call includes the permutes that a user would write.
 """
@@ -13,18 +13,19 @@ from typing import Any
 import numpy as np
 from cases import Case
 
+from normscope.layout import Layout
+
 Call = Callable[[], object]
 Maker = Callable[[Case, np.ndarray, dict[str, np.ndarray]], "Call | None"]
 
 
 def numpy_by_hand(case: Case, x: np.ndarray, learned: dict[str, np.ndarray]) -> Call | None:
-    axes, groups = _reduced(case, x)
-    if groups:
-        return None
-    shape = _broadcast(case, x.ndim)
+    layout = case.spec().layout(x.shape)
+    apart, axes = layout.known_sizes, layout.shared
+    shape = _broadcast(case, layout)
 
     def call() -> np.ndarray:
-        z = x + learned["residual"] if case.fused else x
+        z = (x + learned["residual"] if case.fused else x).reshape(apart)
         if case.fields.get("center", True):
             z = z - z.mean(axes, keepdims=True)
         average = np.sum if case.fields.get("measure") == "l2" else np.mean
@@ -33,7 +34,8 @@ def numpy_by_hand(case: Case, x: np.ndarray, learned: dict[str, np.ndarray]) -> 
             if name in learned:
                 part = learned[name].reshape(shape)
                 y = y * part if name == "scale" else y + part
-        return np.where(y > 0, y, y * np.float32(0.1)) if case.fused else y
+        y = np.where(y > 0, y, y * np.float32(0.1)) if case.fused else y
+        return y.reshape(x.shape)
 
     return call
 
@@ -70,7 +72,7 @@ def torch_compiled(case: Case, x: np.ndarray, learned: dict[str, np.ndarray]) ->
 
 
 def torch_forward_backward(
-    case: Case, x: np.ndarray, learned: dict[str, np.ndarray]
+    case: Case, x: np.ndarray, learned: dict[str, np.ndarray], gradient: np.ndarray
 ) -> Call | None:
     import torch
 
@@ -81,7 +83,7 @@ def torch_forward_backward(
     function = _torch_function(case, x, t)
     if function is None:
         return None
-    dy = torch.ones_like(t["x"])
+    dy = torch.from_numpy(gradient)
     wanted = [t[name] for name in ("x", "scale", "bias") if name in t]
     return lambda: torch.autograd.grad(function(t["x"]), wanted, dy)
 
@@ -90,16 +92,16 @@ def jax_jit(case: Case, x: np.ndarray, learned: dict[str, np.ndarray]) -> Call |
     import jax
     import jax.numpy as jnp
 
-    axes, groups = _reduced(case, x)
-    if groups:
-        return None
-    shape = _broadcast(case, x.ndim)
+    layout = case.spec().layout(x.shape)
+    apart, axes = layout.known_sizes, layout.shared
+    shape = _broadcast(case, layout)
     given = {name: jnp.asarray(value) for name, value in learned.items()}
 
     @jax.jit
     def function(z: Any) -> Any:
         if case.fused:
             z = z + given["residual"]
+        z = z.reshape(apart)
         if case.fields.get("center", True):
             z = z - z.mean(axes, keepdims=True)
         average = jnp.sum if case.fields.get("measure") == "l2" else jnp.mean
@@ -108,10 +110,17 @@ def jax_jit(case: Case, x: np.ndarray, learned: dict[str, np.ndarray]) -> Call |
             y = y * given["scale"].reshape(shape)
         if "bias" in given:
             y = y + given["bias"].reshape(shape)
-        return jnp.where(y > 0, y, y * 0.1) if case.fused else y
+        return (jnp.where(y > 0, y, y * 0.1) if case.fused else y).reshape(x.shape)
 
     a = jnp.asarray(x)
     return lambda: function(a).block_until_ready()
+
+
+def keras_name() -> str:
+    """Keras with its backend in this process."""
+    import keras
+
+    return f"keras on {keras.backend.backend()}"
 
 
 def keras_layer(case: Case, x: np.ndarray, learned: dict[str, np.ndarray]) -> Call | None:
@@ -160,7 +169,7 @@ def scikit_learn(case: Case, x: np.ndarray, learned: dict[str, np.ndarray]) -> C
     return None
 
 
-PEERS: dict[str, Maker] = {
+MAKERS: dict[str, Maker] = {
     "numpy": numpy_by_hand,
     "torch": torch_eager,
     "torch.compile": torch_compiled,
@@ -170,20 +179,9 @@ PEERS: dict[str, Maker] = {
 }
 
 
-def _reduced(case: Case, x: np.ndarray) -> tuple[tuple[int, ...], bool]:
-    """The axes that are reduced, and whether an axis is split into groups."""
-    from normscope import spec
-
-    layout = spec(case.pattern, **case.fields).layout(x.shape)
-    split = len(layout.axes) != x.ndim
-    return tuple(layout.axes[i].dim for i in layout.shared), split
-
-
-def _broadcast(case: Case, rank: int) -> tuple[int, ...]:
-    if case.along == "c h w":
-        return (1, *case.sample)
-    place = rank - 1 if case.pattern.rstrip("])").endswith("c") else 1
-    return tuple(-1 if i == place else 1 for i in range(rank))
+def _broadcast(case: Case, layout: Layout) -> tuple[int, ...]:
+    """The shape in which scale and bias broadcast against the array with its groups taken apart."""
+    return layout.place(layout.named(case.along or "")).broadcast
 
 
 def _torch_function(case: Case, x: np.ndarray, t: dict[str, Any]) -> Callable[[Any], Any] | None:

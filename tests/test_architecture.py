@@ -72,8 +72,11 @@ IMPORTS = {
     "identify.adapters.*": "identify.adapters.*",
     "identify.*": "spec shape layout pattern values reference declared.* explain.formula "
     "identify.*",
+    # scope: whole models; a framework's file knows its framework
+    "scope.*": "identify.* scope.*",
     # explain
-    "explain.*": "spec pattern shape layout axis_words presets.* declared.* native.* explain.*",
+    "explain.*": "spec pattern shape layout plan validation axis_words presets.* declared.* "
+    "native.* explain.*",
     # audit: rules see only the graph, only readers know where it came from
     "audit": "audit.*",
     "audit.finding": "",
@@ -98,6 +101,7 @@ PUBLIC = {
     "Measure",
     "NormSpec",
     "Running",
+    "Scope",
     "audit",
     "explain",
     "fit",
@@ -108,6 +112,7 @@ PUBLIC = {
     "preset_names",
     "reference",
     "retain_memory",
+    "scope",
     "set_buffer_limit",
     "set_num_threads",
     "spec",

@@ -111,6 +111,33 @@ def test_against_torch(name: str, shape: tuple[int, ...], dtype: type) -> None:
     assert found.x.dtype == dtype
 
 
+@pytest.mark.parametrize("slope", [0, 0.1, 1])
+@pytest.mark.parametrize("name", ["batch NCHW", "batch NHWC", "instance NHWC"])
+@pytest.mark.parametrize("wrong", [None, np.inf, -np.inf, np.nan])
+def test_through_an_activation_against_torch(name: str, slope: float, wrong: float | None) -> None:
+    """Its own derivative is a factor of dy: 1 where y > 0, else the slope."""
+    import torch
+    from torch.nn import functional
+
+    pattern, along, sizes, order, function = NATIVE[name]
+    stated = spec(pattern, scale=along, bias=along, **sizes)
+    rng = np.random.default_rng(3)
+    x, dy = rng.normal(1, 2, (2, 4, 6, 5, 3))
+    if wrong is not None:
+        x[0, 1, 2, 1] = wrong
+    y, stats = normalize(x, stated, negative_slope=slope, return_stats=True)
+    found = gradients(np.where(y > 0, 1, slope) * dy, x, stated, mean=stats.mean, rstd=stats.rstd)
+
+    tensor = torch.tensor(x, requires_grad=True)
+    moved = tensor.permute(order)
+    arguments = (None, None, None, None, True)
+    native = getattr(functional, function)(moved, *arguments).permute(tuple(np.argsort(order)))
+    activated = functional.leaky_relu(native, slope)
+    activated.backward(torch.tensor(dy))
+    np.testing.assert_allclose(y, activated.detach().numpy(), rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(found.x, tensor.grad.numpy(), rtol=1e-10, atol=1e-11)
+
+
 def test_in_place_and_any_number_of_threads() -> None:
     rng = np.random.default_rng(1)
     x, dy = rng.normal(size=(2, 3, 9000, 40)).astype(np.float32)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+import normscope
 from normscope import normalize, reference, spec
 from normscope.threads import set_num_threads
 from strategies import cases, specs
@@ -100,6 +103,27 @@ def test_any_spec_in_any_memory_layout(data: st.DataObject) -> None:
     np.testing.assert_allclose(found, exact, rtol=3e-7, atol=1e-7)
 
 
+SPECIAL = [np.inf, -np.inf, np.nan, 0.0, 1.5, -1.5, 6e4, -6e4, 1e-7, -1e-7, 1e30]
+
+
+@pytest.mark.parametrize("pattern", ["b [c]", "[b] c", "[b h] c", "b c [h w]", "b [h] c w"])
+@pytest.mark.parametrize("slope", [0, 0.1, 1, -0.5])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+def test_an_activation_of_any_number_is_that_of_torch(
+    dtype: type, slope: float, pattern: str
+) -> None:
+    import torch
+    from torch.nn import functional
+
+    with np.errstate(over="ignore"):
+        x = np.resize(SPECIAL, (13, 11, 3, 2)[: len(pattern.split())]).astype(dtype)
+    stated = spec(pattern, eps=0)
+    sets = stated.layout(x.shape).num_sets
+    y = normalize(x, stated, mean=np.zeros(sets), var=np.ones(sets), negative_slope=slope)
+    activate = functional.leaky_relu if slope else lambda x, _: functional.relu(x)
+    np.testing.assert_array_equal(y, activate(torch.from_numpy(x), slope).numpy())
+
+
 @pytest.mark.parametrize("name", LARGE)
 def test_bitwise_the_same_for_any_number_of_threads(name: str) -> None:
     x, stated, learned = problem(name)
@@ -111,12 +135,16 @@ def test_bitwise_the_same_for_any_number_of_threads(name: str) -> None:
     assert len(set(found)) == 1
 
 
+@pytest.mark.parametrize("number", [1, 2, 3, 8])
 @pytest.mark.parametrize("name", [n for n in LARGE if LARGE[n][0].startswith(("b ", "..."))])
-def test_a_sample_alone_is_bitwise_the_sample_in_a_batch(name: str) -> None:
+def test_a_sample_alone_is_bitwise_the_sample_in_a_batch(name: str, number: int) -> None:
     x, stated, learned = problem(name)
     batch = np.concatenate([x, x * 3 + 1] * 5)
+    set_num_threads(number)
+    together = normalize(batch, stated, **learned, out=np.empty_like(batch))
     alone = [normalize(batch[i : i + 1], stated, **learned) for i in range(len(batch))]
-    np.testing.assert_array_equal(normalize(batch, stated, **learned), np.concatenate(alone))
+    set_num_threads(None)
+    np.testing.assert_array_equal(together, np.concatenate(alone))
 
 
 @pytest.mark.parametrize("name", LARGE)
@@ -132,6 +160,44 @@ def test_bitwise_the_same_with_out_in_place_and_from_given_statistics(name: str)
     own = x.copy()
     normalize(own, stated, **learned, out=own)
     np.testing.assert_array_equal(own, y)
+
+
+OVERLAPS = {
+    "shifted": lambda a: (a[:-1], a[1:]),
+    "transposed": lambda a: (a[:-1].T, a[1:].T),
+    "sliced": lambda a: (a[:-1, ::2], a[1:, ::2]),
+    "reversed": lambda a: (a[:, ::-1], a),
+    "identical": lambda a: (a.T, a.T),
+}
+
+
+@pytest.mark.parametrize("overlap", OVERLAPS)
+def test_an_output_that_overlaps_the_input(overlap: str) -> None:
+    stated, rng = spec("b [c]"), np.random.default_rng(0)
+    for summed in (False, True):
+        x, out = OVERLAPS[overlap](rng.normal(size=(6, 8)))
+        other = rng.normal(size=x.shape)
+        if summed:
+            x, other = other, x
+        exact = reference(x + other if summed else x, stated)
+        normalize(x, stated, residual=other if summed else None, out=out)
+        np.testing.assert_allclose(out, exact, rtol=1e-13, atol=1e-14)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("place", ["new", "out", "in place"])
+def test_numbers_in_the_other_byte_order(order: str, place: str) -> None:
+    stated = spec("b [c]")
+    x = (
+        np.random.default_rng(0)
+        .normal(size=(5, 7))
+        .astype(np.dtype(float).newbyteorder(), order=order)
+    )
+    exact = reference(x, stated)
+    out = {"new": None, "out": np.zeros_like(x, order="C"), "in place": x}[place]
+    y = normalize(x, stated, out=out)
+    assert y.dtype == x.dtype
+    np.testing.assert_allclose(y, exact, rtol=1e-13, atol=1e-14)
 
 
 @pytest.mark.parametrize("name", LARGE)
@@ -213,28 +279,58 @@ def _nearest(value: float, dtype: type) -> float:
     return float(every[(even if len(even) else best)[0]])
 
 
-def test_many_python_threads_at_once() -> None:
-    x, stated, learned = problem("batch, channels last")
-    wanted = normalize(x, stated, **learned).tobytes()
+def test_a_thousand_calls_from_many_python_threads_at_once() -> None:
+    problems = [problem(name) for name in LARGE]
+    wanted = [normalize(x, stated, **learned).tobytes() for x, stated, learned in problems]
+    start = threading.Barrier(16)
+    set_num_threads(3)
+
+    def same(number: int) -> bool:
+        if number < 16:
+            start.wait()
+        which = number % len(problems)
+        x, stated, learned = problems[which]
+        out = np.empty_like(x) if number % 3 == 0 else None
+        return normalize(x, stated, **learned, out=out).tobytes() == wanted[which]
+
     with ThreadPoolExecutor(16) as pool:
-        found = pool.map(lambda _: normalize(x, stated, **learned).tobytes() == wanted, range(200))
+        found = list(pool.map(same, range(1000)))
+    set_num_threads(None)
     assert all(found)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_after_a_fork() -> None:
+    """The child of a process whose threads are at work has none of them, and makes its own."""
     code = """
-import os, sys, warnings
+import os, sys, threading, warnings
+from concurrent.futures import ThreadPoolExecutor
 import numpy as np
-from normscope import normalize
+from normscope import normalize, set_num_threads
 warnings.simplefilter("ignore")
+set_num_threads(3)
 x = np.random.default_rng(0).normal(size=(3, 128, 130, 5)).astype(np.float32)
-wanted = normalize(x, "[b h w] c").tobytes()
-child = os.fork()
-if child == 0:
-    same = all(normalize(x, "[b h w] c").tobytes() == wanted for _ in range(20))
-    os._exit(0 if same else 1)
-_, status = os.waitpid(child, 0)
+call = lambda _: normalize(x, "[b h w] c").tobytes()
+wanted = call(0)
+stop = threading.Event()
+def work():
+    while not stop.is_set():
+        call(0)
+busy = [threading.Thread(target=work) for _ in range(2)]
+for thread in busy:
+    thread.start()
+for _ in range(3):
+    child = os.fork()
+    if child == 0:
+        with ThreadPoolExecutor(16) as pool:
+            same = all(found == wanted for found in pool.map(call, range(100)))
+        os._exit(0 if same else 1)
+    _, status = os.waitpid(child, 0)
+    if status:
+        break
+stop.set()
+for thread in busy:
+    thread.join()
 sys.exit(os.waitstatus_to_exitcode(status))
 """
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
@@ -245,10 +341,11 @@ def test_the_loops_are_vectorized(tmp_path: Path) -> None:
     code = """
 import numpy as np
 from normscope import normalize
-from normscope.kernels import columns, rows
-x = np.ones((64, 8), np.float32)
-for pattern, kernel in (("b [c]", rows.normalize), ("[b] c", columns.normalize)):
-    normalize(x, pattern)
+from normscope.kernels import columns, rows, straight
+x = np.ones((64, 8, 4), np.float32)
+kernels = {"b [c h]": straight.normalize, "b [c] h": columns.normalize, "[b] c [h]": rows.normalize}
+for pattern, kernel in kernels.items():
+    normalize(x.repeat(32, 2), pattern)
     text = "".join(kernel.inspect_asm().values())
     packed = ("addpd", "mulpd", "subpd", "213pd", "231pd", "132pd", "fadd.2d", "fmul.2d", "fmla.2d")
     print(sum(text.count(word) for word in packed))
@@ -260,14 +357,44 @@ for pattern, kernel in (("b [c]", rows.normalize), ("[b] c", columns.normalize))
     assert all(int(count) > 20 for count in run.stdout.split())
 
 
-def test_a_read_only_package_folder_uses_the_user_cache(tmp_path: Path) -> None:
-    """Numba's own rule: beside the source if that is writable, else in the user's cache."""
-    code = "from normscope.kernels import rows; print(rows.normalize._cache.cache_path)"
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    run = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    assert run.stdout.startswith(str(tmp_path))
+COMPILE_ONE = """
+import numpy as np
+from normscope.kernels import merging
+states = np.ones((2, 3, 1))
+merging.merge_chunks(states, np.empty((3, 1)), np.zeros(8))
+print(merging.merge_chunks._cache.cache_path)
+print(sum(merging.merge_chunks.stats.cache_hits.values()))
+"""
+
+
+def test_a_folder_that_cannot_be_written_uses_the_user_cache(tmp_path: Path) -> None:
+    """In a copy of the package. Rights do not bind every user; a file in place of a folder does."""
+    package = tmp_path / "site" / "normscope"
+    source = Path(normscope.__file__).parent
+    shutil.copytree(source, package, ignore=shutil.ignore_patterns("__pycache__"))
+    unusable = package / "kernels" / "__pycache__"
+    unusable.touch()
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {
+        **os.environ, "PYTHONPATH": str(package.parent), "HOME": str(home),
+        "LOCALAPPDATA": str(home),
+    }  # fmt: skip
+    environment.pop("XDG_CACHE_HOME", None)
+    environment.pop("NUMBA_CACHE_DIR", None)
+    hits = []
+    for _ in range(2):
+        run = subprocess.run(
+            [sys.executable, "-c", COMPILE_ONE],
+            env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        folder, hit = run.stdout.split()
+        hits.append(int(hit))
+        assert Path(folder).is_relative_to(home)
+        assert list(Path(folder).glob("*.nbc"))
+    assert hits == [0, 1]
+    assert unusable.is_file()
+    assert not list(package.rglob("*.nb?"))
 
 
 def test_a_change_of_any_kernel_file_invalidates_the_cache() -> None:

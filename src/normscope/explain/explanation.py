@@ -10,12 +10,14 @@ from typing import Any
 from normscope.declared import Declaration, declare, is_layer_expression
 from normscope.errors import SpecError
 from normscope.explain.alternatives import Alternative, alternatives
+from normscope.explain.execution import dtype_name, planned
 from normscope.explain.facts import Facts, gather
 from normscope.explain.formula import latex_formula, plain_formula
 from normscope.explain.labels import axis_labels
 from normscope.explain.words import Section, sections
 from normscope.layout import Layout
 from normscope.native.layer import NativeLayer
+from normscope.plan import Plan
 from normscope.shape import Size
 from normscope.spec import NormSpec, spec
 
@@ -31,6 +33,7 @@ class Explanation:
         spec: the normalization in training, with the caller's axis names where they were given.
         layout: the spec fitted to the shape.
         facts: sets, sizes, who sees whom, parameters.
+        dtype, plan: where a dtype was given, how `normalize` runs on a contiguous array of it.
     """
 
     declaration: Declaration
@@ -38,6 +41,8 @@ class Explanation:
     layout: Layout
     labels: tuple[str, ...]
     facts: Facts
+    dtype: str = ""
+    plan: Plan | None = None
 
     @property
     def formula(self) -> str:
@@ -96,6 +101,7 @@ class Explanation:
                 "documented_words": self.declaration.documented_words or None,
                 "met": self.contract_met,
             },
+            "plan": {"dtype": self.dtype, "text": str(self.plan)} if self.plan else None,
             "alternatives": [
                 {
                     "name": other.name,
@@ -138,6 +144,7 @@ def explain(
     shape: Sequence[Size],
     *,
     axes: str | None = None,
+    dtype: Any = None,
     **fields_and_sizes: Any,
 ) -> Explanation:
     r"""Say what a normalization computes on inputs of one shape.
@@ -146,6 +153,7 @@ def explain(
         layer: a `NormSpec`, a pattern, or a layer as for `spec_of`.
         shape: the shape of the input; None for an axis of any length.
         axes: names for the axes, such as `"b c h w"`, where the pattern has none.
+        dtype: also say how `normalize` runs on a contiguous array of this dtype ("float32").
         **fields_and_sizes: with a pattern only, as for `spec`.
 
     Returns:
@@ -153,7 +161,9 @@ def explain(
 
     Raises:
         PatternError, SpecError: the normalization is not stated correctly.
-        ShapeError: the shape does not meet the pattern.
+        ShapeError: the shape does not meet the pattern, or has an axis of any length although a
+            dtype is given.
+        DtypeError: `normalize` takes no arrays of that dtype.
 
     Example:
         >>> e = explain("b c [h w]", shape=(8, 128, 56, 56))
@@ -161,12 +171,19 @@ def explain(
         (1024, 3136)
         >>> print(e.formula)
         y = \frac{x - \mu}{\sqrt{\sigma^2 + 10^{-5}}}
+        >>> explain("b c [h w]", shape=(8, 128, 56, 56), dtype="float32").plan.mode
+        'rows'
     """
     declaration = _declaration(layer, axes, fields_and_sizes)
     stated = declaration.train
     layout = stated.layout(shape)
     labels = axis_labels(layout)
-    return Explanation(declaration, stated, layout, labels, gather(stated, layout, labels))
+    facts = gather(stated, layout, labels)
+    if dtype is None:
+        return Explanation(declaration, stated, layout, labels, facts)
+    name = dtype_name(dtype)
+    plan = planned(stated, layout, name)
+    return Explanation(declaration, stated, layout, labels, facts, name, plan)
 
 
 def _declaration(layer: object, axes: str | None, fields_and_sizes: dict[str, Any]) -> Declaration:

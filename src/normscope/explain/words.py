@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from normscope.explain.execution import execution
 from normscope.explain.facts import AxisFact, Facts, ParameterFact
 from normscope.explain.formula import plain_formula
 from normscope.explain.labels import Role
@@ -30,6 +31,7 @@ def sections(explanation: Explanation) -> tuple[Section, ...]:
     """All that is said in words, most important first."""
     spec, layout, facts = explanation.spec, explanation.layout, explanation.facts
     broken = not explanation.contract_met
+    plan = explanation.plan
     return tuple(
         Section(title, tuple(lines), detail)
         for title, lines, detail in (
@@ -40,6 +42,7 @@ def sections(explanation: Explanation) -> tuple[Section, ...]:
             ("Learned", _learned(spec, facts), True),
             ("Training and inference", _modes(explanation), True),
             *([] if broken else [("Contract", _contract(explanation), True)]),
+            *([("On NumPy", execution(plan, explanation.dtype), True)] if plan else []),
             ("Other normalizations of this input", _alternatives(explanation), True),
         )
     )

@@ -1,0 +1,78 @@
+"""How `normalize` runs on a NumPy array of the explained shape: its loop nest, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from normscope.errors import DtypeError
+from normscope.layout import Layout
+from normscope.plan import Plan, parameter_strides, plan
+from normscope.spec import NormSpec
+from normscope.validation import FLOATS
+
+
+def dtype_name(dtype: Any) -> str:
+    """The name of a dtype that `normalize` takes: of "float32", `np.float32` or an array's dtype.
+
+    Raises:
+        DtypeError: it takes no such arrays.
+
+    Example:
+        >>> dtype_name(np.float32)
+        'float32'
+    """
+    name = dtype
+    if not isinstance(dtype, str):
+        try:
+            name = np.dtype(dtype).name
+        except TypeError:
+            name = repr(dtype)
+    if name not in FLOATS:
+        raise DtypeError(f"normalize takes arrays of {', '.join(FLOATS)}, not of {name}")
+    return str(name)
+
+
+def planned(spec: NormSpec, layout: Layout, dtype: str) -> Plan:
+    """The plan for a contiguous array, with the parameters that the spec names.
+
+    Args:
+        spec: the normalization.
+        layout: the spec fitted to the shape, all of whose sizes are known.
+        dtype: the name of the array's dtype, from `dtype_name`.
+
+    Returns:
+        The `Plan`; nothing is compiled or run.
+
+    Raises:
+        ShapeError: a size is not known.
+
+    Example:
+        >>> from normscope.spec import spec
+        >>> stated = spec("[b] c [h w]", scale="c")
+        >>> print(planned(stated, stated.layout((32, 128, 56, 56)), "float32").mode)
+        rows
+    """
+    itemsize = 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
+    contiguous = parameter_strides(layout, range(len(layout.axes)))
+    learned = [layout.named(names or "") for names in (spec.scale, spec.bias)]
+    return plan(layout, [contiguous, contiguous, None, None], learned, itemsize)
+
+
+def execution(found: Plan, dtype: str) -> Iterator[str]:
+    """The lines of the section."""
+    yield f"On a contiguous array of {dtype} the loops are, from the outermost to the innermost:"
+    yield f"  {found}"
+    if found.mode == "rows":
+        yield "rows: neighbours in memory belong to one set, which is summed run by run."
+    else:
+        yield (
+            "columns: neighbours in memory belong to different sets, which are summed side by side."
+        )
+    if found.whole:
+        yield "Sets are measured and written one by one, while they are in cache where they fit."
+    else:
+        yield "All chunks are measured before the first is written: the array is read twice."
+    yield "No temporary array of the input's size is made; the items are shared by the threads."

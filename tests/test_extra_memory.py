@@ -1,0 +1,122 @@
+"""Beyond input and output, a call needs less than 1 MiB and the statistics.
+
+Statistics are 4 numbers of 8 bytes for each set (count, mean, v, divisor), and the same again while
+gradients are taken (6 sums, mean, rstd); outputs are also the gradients of the parameters.
+
+In a process of its own, whose peak of resident memory is set back before each call: that counts
+everything, also what is not NumPy's. `tracemalloc` counts what NumPy asked for and never touched.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MIB = 1 << 20
+
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="only Linux can set the peak back"
+)
+
+MEASURE = """
+import json, sys, tracemalloc
+import numpy as np
+from normscope import gradients, normalize, spec
+
+def peak():
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) << 10
+
+def extra(call):
+    call()  # compiles
+    found = []
+    open("/proc/self/clear_refs", "w").write("5")
+    before = peak()
+    call()
+    found.append(peak() - before)
+    tracemalloc.start()
+    call()
+    found.append(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
+    return found
+
+pattern, along, form, dtype = sys.argv[1:]
+x = np.ones((64, 64, 64 * 4 // np.dtype(dtype).itemsize, 256), dtype)
+x[::3] = 2
+if form == "transposed":
+    x = x.transpose(0, 3, 1, 2)
+elif form == "sliced":
+    x = x[:, ::-2, 3:-3]
+elif form == "broadcast":
+    x = np.broadcast_to(x[:, :1], x.shape)
+more = {}
+out = np.empty_like(x)
+if form == "overlapping":
+    out = x[::-1]
+if form == "mask":
+    more["mask"] = (np.arange(64) < 60)[:, None, None, None]
+if form == "residual":
+    more["residual"] = x
+out[...] = 0
+stated = spec(pattern, scale=along, bias=along)
+layout = stated.layout(x.shape)
+learned = {"scale": np.ones([layout.known_sizes[i] for i in layout.named(along)], np.float32)}
+_, stats = normalize(x, stated, out=out, return_stats=True)
+print(json.dumps({
+    "per set": stats.mean.nbytes,
+    "parameters": 2 * 8 * learned["scale"].size,
+    "forward": extra(lambda: normalize(x, stated, out=out, **learned, **more)),
+    "forward with stats": extra(
+        lambda: normalize(x, stated, out=out, return_stats=True, **learned, **more)),
+    "backward": extra(lambda: gradients(
+        x, x, stated, mean=stats.mean, rstd=stats.rstd, out=out, **learned,
+        mask=more.get("mask"))),
+}))
+"""
+
+CASES = [
+    ("[b h w] c", "c", "contiguous", "float32"),
+    ("[b] c [h w]", "c", "transposed", "float32"),
+    ("b h w [c]", "c", "contiguous", "float32"),
+    ("b [h w] c", "c", "contiguous", "float32"),
+    ("b [h w c]", "h w c", "contiguous", "float32"),
+    ("[b h w] c", "c", "sliced", "float32"),
+    ("[b h w] c", "c", "broadcast", "float32"),
+    ("[b h w] c", "c", "mask", "float32"),
+    ("b h w [c]", "c", "mask", "float32"),
+    ("[b h w] c", "c", "residual", "float32"),
+    ("[b h w] c", "c", "contiguous", "float16"),
+    ("b h w [c]", "c", "contiguous", "float16"),
+    ("b h [w] c", "c", "contiguous", "float64"),
+]
+
+
+def measured(*case: str) -> dict[str, list[int]]:
+    run = subprocess.run(
+        [sys.executable, "-c", MEASURE, *case], capture_output=True, text=True, check=True
+    )
+    return json.loads(run.stdout)
+
+
+@pytest.mark.parametrize("case", CASES, ids=" ".join)
+def test_extra_memory(case: tuple[str, ...]) -> None:
+    found = measured(*case)
+    per_set = found.pop("per set")
+    limits = dict.fromkeys(("forward", "forward with stats"), MIB + 4 * per_set)
+    limits["backward"] = MIB + 8 * per_set + found.pop("parameters")
+    too_much = {
+        name: [f"{size / MIB:.2f} MiB" for size in sizes]
+        for name, sizes in found.items()
+        if max(sizes) > limits[name]
+    }
+    assert too_much == {}
+
+
+def test_a_temporary_of_the_size_of_the_input_is_noticed() -> None:
+    """The twin: an output that overlaps the input makes a copy of it."""
+    found = measured("[b h w] c", "c", "overlapping", "float32")
+    assert min(found["forward"]) > 200 * MIB
