@@ -199,9 +199,10 @@ def test_a_less_exact_result_is_noticed() -> None:
 def test_float64_is_as_exact_as_its_input_allows(x: np.ndarray, name: str) -> None:
     wanted, conditioning = exact(x, name)
     found = normalize(x, SPECS[name])
-    # float64 is summed in float64, in a few running sums: of equal numbers each loses the same way
+    # float64 is summed in float64, in a few running sums: of equal numbers each loses the same way.
+    # The mean is within 4 ulp of the largest element.
     ulps = 8 + x.shape[AXIS[name]] / 100
-    assert (np.abs(found - wanted) <= ulps * np.spacing(np.abs(found)) + 2 * conditioning).all()
+    assert (np.abs(found - wanted) <= ulps * np.spacing(np.abs(found)) + 4 * conditioning).all()
 
 
 @pytest.mark.parametrize("size", [60000.0, 65504.0, 6e-8, 1e-5])
