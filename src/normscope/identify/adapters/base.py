@@ -51,7 +51,7 @@ class Adapter:
 
     def call(self, x: Array, training: bool) -> Array:
         """One call of the layer; its state may change."""
-        raise NotImplementedError
+        raise NotImplementedError  # each framework says it
 
     def arrays(self) -> dict[str, Array]:
         """Copies of all parameters and state arrays, by name."""
@@ -59,7 +59,7 @@ class Adapter:
 
     def write(self, name: str, value: Array) -> None:
         """Give an array new values."""
-        raise NotImplementedError
+        raise NotImplementedError  # not asked where `arrays` has none, as of a plain function
 
     @contextmanager
     def kept(self) -> Iterator[None]:

@@ -23,7 +23,7 @@ class Constraint:
 
     def __call__(self, p: Tensor) -> Tensor:
         """The weight that meets the constraint."""
-        raise NotImplementedError
+        raise NotImplementedError  # each constraint says it; users may write their own
 
     def get_config(self) -> dict[str, Any]:
         """The name and the settings, as in a file of Keras 1."""

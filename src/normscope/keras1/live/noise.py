@@ -30,7 +30,7 @@ class _Noise(Keras1Layer):
 
     def noisy(self, x: Tensor) -> Tensor:
         """The output in training."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of noise says it
 
 
 class _Dropout(_Noise):
@@ -44,7 +44,7 @@ class _Dropout(_Noise):
 
     def noise_shape(self, x: Tensor) -> Sequence[int | None] | None:
         """The shape in which chance decides; None is that of the input."""
-        raise NotImplementedError
+        raise NotImplementedError  # each dropout says it
 
     def noisy(self, x: Tensor) -> Tensor:
         """The output in training."""

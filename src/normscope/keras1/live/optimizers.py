@@ -85,7 +85,7 @@ class Optimizer(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras ship
 
     def step(self, p: Tensor, g: Tensor, lr: Tensor, *slots: Tensor) -> None:
         """The rule."""
-        raise NotImplementedError
+        raise NotImplementedError  # each optimizer says it
 
     def count(self, like: Tensor) -> Tensor:
         """The number t of this step."""

@@ -56,11 +56,11 @@ class _Pooling(Keras1Layer):
 
     def pool(self, x: Tensor, padding: str) -> Tensor:
         """Pooled with the channels last; padding is left out of a mean."""
-        raise NotImplementedError
+        raise NotImplementedError  # maximum and mean say it
 
     def pool_padded(self, x: Tensor, pads: border.Pads) -> Tensor:
         """Pooled with `pads` more before and after each axis, which count for nothing."""
-        raise NotImplementedError
+        raise NotImplementedError  # maximum and mean say it
 
 
 class _Max(_Pooling):

@@ -111,15 +111,15 @@ class Recurrence(Keras1Layer):
 
     def state_shape(self, input_shape: Shape) -> Shape:
         """The shape of each state, with the axis of the batch."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of cell says it
 
     def project(self, x: Tensor, training: bool) -> Tensor:
         """What of each input does not depend on the states, for all times at once."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of cell says it
 
     def stepper(self, x: Tensor, training: bool) -> Step:
         """The step from (projected input, states) to the next states."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of cell says it
 
     # what follows from it
 

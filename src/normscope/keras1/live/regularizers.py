@@ -21,7 +21,7 @@ class Regularizer:
 
     def __call__(self, x: Tensor) -> Tensor:
         """The penalty."""
-        raise NotImplementedError
+        raise NotImplementedError  # each regularizer says it; users may write their own
 
     def get_config(self) -> dict[str, Any]:
         """The name and the settings, as in a file of Keras 1."""
