@@ -227,7 +227,7 @@ def _set_state(
 
 
 @part
-def _apply_run(
+def apply_run(
     x: int,
     i: int,
     residual: Any,
@@ -333,7 +333,7 @@ def _apply(
         ro += rk + e * nest[last, RESIDUAL]
         so += ak + e * nest[last, SCALE]
         bo += bk + e * nest[last, BIAS]
-        _apply_run(
+        apply_run(
             x, xo, residual, ro, out, oo, nest, length, unit, mean, rstd,
             scale, so, bias, bo, slope, tag, ptag,
         )  # fmt: skip

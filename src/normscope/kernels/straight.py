@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from normscope.kernels.flags import kernel, part
+from normscope.kernels.flags import kernel
 from normscope.kernels.formula import (
     CENTER,
     L2,
@@ -21,10 +21,10 @@ from normscope.kernels.formula import (
     unit_of,
     variance_and_divisor,
 )
-from normscope.kernels.memory import load, take
-from normscope.kernels.nest import BIAS, OUT, RESIDUAL, SCALE, SIZE, X, loops, offsets
-from normscope.kernels.rows import CHUNK
-from normscope.kernels.runs import scaled, scaled_along, shifted_sums, value
+from normscope.kernels.memory import take
+from normscope.kernels.nest import OUT, RESIDUAL, SIZE, X, loops, offsets
+from normscope.kernels.rows import CHUNK, apply_run
+from normscope.kernels.runs import shifted_sums, value
 from normscope.kernels.state import mean_and_root
 
 GROUP = 8
@@ -53,34 +53,6 @@ def serves(nest: Any, kept: int, formula: Any, residual: int | None, mask: int |
     )
 
 
-@part
-def _write(
-    x: int, i: int, residual: Any, j: int, out: int, o: int, n: int,
-    unit: float, mean: float, rstd: float,
-    scale: int, a: int, sa: int, bias: int, b: int, sb: int, slope: Any, tag: Any, ptag: Any,
-) -> None:  # fmt: skip
-    """Write the output of one set."""
-    if sa == 0 and sb == 0:
-        factor = rstd * load(scale, a, ptag)
-        offset = load(bias, b, ptag)
-        scaled(x, i, 1, residual, j, 1, out, o, 1, n, unit, mean, factor, offset, slope, tag)
-    elif sa == 1 and sb == 1:
-        scaled_along(
-            x, i, 1, residual, j, 1, out, o, 1, n, unit, mean, rstd,
-            scale, a, 1, bias, b, 1, slope, tag, ptag,
-        )  # fmt: skip
-    elif sa == 1 and sb == 0:
-        scaled_along(
-            x, i, 1, residual, j, 1, out, o, 1, n, unit, mean, rstd,
-            scale, a, 1, bias, b, 0, slope, tag, ptag,
-        )  # fmt: skip
-    else:
-        scaled_along(
-            x, i, 1, residual, j, 1, out, o, 1, n, unit, mean, rstd,
-            scale, a, sa, bias, b, sb, slope, tag, ptag,
-        )  # fmt: skip
-
-
 @kernel
 def normalize(
     counter: Any, items: int, per_item: int, nest: Any, kept: int, formula: Any,
@@ -93,7 +65,6 @@ def normalize(
     """
     num_sets = loops(nest, 0, kept)
     size = nest[kept, SIZE]
-    sa, sb = nest[kept, SCALE], nest[kept, BIAS]
     measure = formula[MEASURE]
     group = GROUP if size <= SHORT else 1
     pivots = np.empty(GROUP, np.float64)
@@ -128,7 +99,7 @@ def normalize(
             for g in range(count):
                 i, o, j, _, a, b, _ = offsets(nest, 0, kept, start + g)
                 unit = unit_of(divisors[g], means[g])
-                _write(
-                    x, i, residual, j, out, o, size, unit, means[g] * unit,
-                    1.0 / (divisors[g] * unit), scale, a, sa, bias, b, sb, slope, tag, ptag,
+                apply_run(
+                    x, i, residual, j, out, o, nest, size, unit, means[g] * unit,
+                    1.0 / (divisors[g] * unit), scale, a, bias, b, slope, tag, ptag,
                 )  # fmt: skip
