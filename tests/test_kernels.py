@@ -361,7 +361,7 @@ COMPILE_ONE = """
 import numpy as np
 from normscope.kernels import merging
 states = np.ones((2, 3, 1))
-merging.merge_chunks(states, np.empty((3, 1)), np.zeros(8))
+merging.merge_chunks(states, np.empty((3, 1)), np.zeros(8), False)
 print(merging.merge_chunks._cache.cache_path)
 print(sum(merging.merge_chunks.stats.cache_hits.values()))
 """
