@@ -2,7 +2,8 @@
 
 No kernel may assume that there are no NaNs or infinities: they have to stay where they are. A
 multiplication and an addition may become one instruction (`contract`). Sums are also taken in
-another order (`reassoc`), which vectorizes them; the order depends on sizes alone.
+another order (`reassoc`), which vectorizes them; the order depends on sizes alone. Neither is
+allowed where rounding errors themselves are computed.
 
 Numba keeps machine code beside the source, or in the user's cache folder where that is not
 writable. It recompiles a function when the file of that function changes; these kernels are made
@@ -37,6 +38,11 @@ def part(function: Any) -> Any:
 def sums(function: Any) -> Any:
     """A `part` whose additions may be taken in another order."""
     return njit(**_FLAGS, forceinline=True, fastmath={"contract", "reassoc"})(function)
+
+
+def exact(function: Any) -> Any:
+    """A `part` in which each operation is rounded as it is written."""
+    return njit(**_FLAGS, forceinline=True)(function)
 
 
 @cache

@@ -109,6 +109,16 @@ def rounded(typingctx: Any, value: Any, tag: Any) -> Any:
 
 
 @intrinsic
+def is_wide(typingctx: Any, tag: Any) -> Any:
+    """Whether elements are float64 themselves: a constant, so that only one branch is compiled."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return ir.Constant(ir.IntType(1), int(tag == types.float64))
+
+    return types.boolean(tag), codegen
+
+
+@intrinsic
 def load_flag(typingctx: Any, address: Any, index: Any) -> Any:
     """Byte `index` of the mask at `address`."""
 
@@ -140,6 +150,17 @@ def prefetch(typingctx: Any, address: Any, index: Any, near: Any, tag: Any) -> A
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.boolean, tag), codegen
+
+
+@intrinsic
+def use_widest_vectors(typingctx: Any) -> Any:
+    """Say it of a function whose loop has no load of its own: it is not handed on to callers."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _use_widest_vectors(builder)
+        return context.get_dummy_value()
+
+    return types.void(), codegen
 
 
 @intrinsic

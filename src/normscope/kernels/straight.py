@@ -37,8 +37,8 @@ SHORT = 1024
 def serves(nest: Any, kept: int, formula: Any, residual: int | None, mask: int | None) -> bool:
     """Whether this kernel may be used; called from Python.
 
-    float64 input may need its sums a second time, and long sets are summed in chunks: the general
-    kernel does both.
+    Sums of float64 input have more parts than this kernel knows of, and long sets are summed in
+    chunks: the general kernel does both.
     """
     last = nest[-1]
     return bool(
@@ -84,9 +84,7 @@ def normalize(
                     x, i, 1, residual, j, 1, size, 1.0, pivots[g], tag
                 )
             for g in range(count):
-                mean, root = mean_and_root(
-                    float(size), means[g], divisors[g], pivots[g], 1.0, measure
-                )
+                mean, root = mean_and_root(float(size), means[g], divisors[g], pivots[g], measure)
                 v, d = variance_and_divisor(float(size), root, formula)
                 means[g] = mean if formula[CENTER] != 0.0 else 0.0
                 divisors[g] = d
@@ -100,6 +98,6 @@ def normalize(
                 i, o, j, _, a, b, _ = offsets(nest, 0, kept, start + g)
                 unit = unit_of(divisors[g], means[g])
                 apply_run(
-                    x, i, residual, j, out, o, nest, size, unit, means[g] * unit,
-                    1.0 / (divisors[g] * unit), scale, a, bias, b, slope, tag, ptag,
+                    x, i, residual, j, out, o, nest, size, unit, means[g] * unit, 0.0,
+                    1.0 / (divisors[g] * unit), 0.0, scale, a, bias, b, slope, tag, ptag,
                 )  # fmt: skip
