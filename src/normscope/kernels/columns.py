@@ -42,8 +42,11 @@ from normscope.kernels.pairs import normalized, pair, times
 from normscope.kernels.runs import activated, fetch, value
 from normscope.kernels.state import mean_and_root, merge
 
-WIDEST = 2048
-"""The most columns of a tile, and the distance of the rows of its scratch memory."""
+WIDEST = 584
+"""No tile has more columns; it is the distance of the rows of scratch memory.
+
+An odd number of cache lines: rows whole pages apart would compete for the same places in a cache.
+"""
 
 # Rows of the scratch memory, which is one flat array of float64. Rests: see `wide`.
 COUNT, MEAN, ROOT = 0, WIDEST, 2 * WIDEST  # the state of each column
