@@ -35,14 +35,14 @@ def part(function: Any) -> Any:
     return njit(**_FLAGS, forceinline=True, fastmath={"contract"})(function)
 
 
+def exact(function: Any) -> Any:
+    """A `part` that rounds after every operation: the same bits anywhere, and known errors."""
+    return njit(**_FLAGS, forceinline=True)(function)
+
+
 def sums(function: Any) -> Any:
     """A `part` whose additions may be taken in another order."""
     return njit(**_FLAGS, forceinline=True, fastmath={"contract", "reassoc"})(function)
-
-
-def exact(function: Any) -> Any:
-    """A `part` in which each operation is rounded as it is written."""
-    return njit(**_FLAGS, forceinline=True)(function)
 
 
 @cache

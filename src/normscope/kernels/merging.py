@@ -9,7 +9,8 @@ from typing import Any
 
 from normscope.kernels import wide
 from normscope.kernels.flags import kernel, part
-from normscope.kernels.formula import MEASURE, variance_and_divisor
+from normscope.kernels.formula import L1, MEASURE, variance_and_divisor
+from normscope.kernels.many import merge_all
 from normscope.kernels.state import merge
 
 
@@ -34,12 +35,27 @@ def _merge_into(target: Any, i: int, state: Any, j: int, measure: float) -> None
 
 
 @kernel
-def merge_chunks(states: Any, target: Any, formula: Any) -> None:
-    """Merge (chunks, 3 or 5, n) into (3 or 5, n)."""
+def merge_chunks(states: Any, target: Any, formula: Any, even: bool) -> None:
+    """Merge (chunks, 3 or 5, n) into (3 or 5, n).
+
+    `even`: whether all sets have equally many elements in each chunk.
+    """
+    measure = formula[MEASURE]
+    sets = target.shape[1]
+    if even and target.shape[0] == 3 and measure < L1 and sets > 0:
+        target[:] = states[0]
+        row = 8 * sets
+        first, merged = states.ctypes.data, target.ctypes.data
+        for chunk in range(1, states.shape[0]):
+            n, n2 = target[0, 0], states[chunk, 0, 0]
+            at = first + 3 * row * chunk
+            merge_all(sets, n, merged + row, merged + 2 * row, n2, at + row, at + 2 * row, measure)
+            target[0] = n + n2
+        return
     target[:] = 0.0
-    for i in range(target.shape[1]):
+    for i in range(sets):
         for chunk in range(states.shape[0]):
-            _merge_into(target, i, states[chunk], i, formula[MEASURE])
+            _merge_into(target, i, states[chunk], i, measure)
 
 
 @kernel

@@ -46,6 +46,7 @@ from normscope.kernels.runs import (
     value,
 )
 from normscope.kernels.state import mean_and_root, merge
+from normscope.kernels.stream import PIECE, close, opened, room
 
 CHUNK = 65536
 """Elements of a set whose sums are taken together."""
@@ -256,7 +257,7 @@ def _set_state(
 
 
 @part
-def apply_run(
+def write_run(
     x: int,
     i: int,
     residual: Any,
@@ -316,6 +317,27 @@ def apply_run(
 
 
 @part
+def apply_run(
+    x: int, i: int, residual: Any, j: int, out: int, o: int, nest: Any, n: int,
+    unit: float, mean: float, mean_rest: float, rstd: float, rstd_rest: float,
+    scale: int, a: int, bias: int, b: int,
+    slope: Any, streams: bool, stream: Any, tag: Any, ptag: Any,
+) -> None:  # fmt: skip
+    """Write the output of one run: in pieces, if it is streamed."""
+    last = nest.shape[0] - 1
+    streams = streams and nest[last, OUT] == 1
+    step = PIECE if streams else n
+    for e in range(0, n, step):
+        length = min(step, n - e)
+        target, t = room(stream, out, o + e * nest[last, OUT], length, streams, tag)
+        write_run(
+            x, i + e * nest[last, X], residual, j + e * nest[last, RESIDUAL], target, t, nest,
+            length, unit, mean, mean_rest, rstd, rstd_rest, scale, a + e * nest[last, SCALE],
+            bias, b + e * nest[last, BIAS], slope, tag, ptag,
+        )  # fmt: skip
+
+
+@part
 def _fill(
     out: int, ok: int, nest: Any, kept: int, start: int, stop: int,
     bias: int, bk: int, slope: Any, tag: Any, ptag: Any,
@@ -349,6 +371,8 @@ def _apply(
     bias: int,
     bk: int,
     slope: Any,
+    streams: bool,
+    stream: Any,
     tag: Any,
     ptag: Any,
 ) -> None:
@@ -379,7 +403,7 @@ def _apply(
         bo += bk + e * nest[last, BIAS]
         apply_run(
             x, xo, residual, ro, out, oo, nest, length, unit, mean, mean_rest,
-            rstd, rstd_rest, scale, so, bias, bo, slope, tag, ptag,
+            rstd, rstd_rest, scale, so, bias, bo, slope, streams, stream, tag, ptag,
         )  # fmt: skip
         position += length
         run += 1
@@ -401,6 +425,7 @@ def normalize(
     scale: int,
     bias: int,
     slope: Any,
+    streams: bool,
     statistics: Any,
     tag: Any,
     ptag: Any,
@@ -414,9 +439,11 @@ def normalize(
     group = GROUP if size <= 256 else 1
     states = np.empty((5, GROUP), np.float64)
     lanes = np.empty(wide.SUMS, np.float64)
+    stream = opened()
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
+            close(stream, streams)
             return
         first, stop = item * per_item, min(item * per_item + per_item, num_sets)
         for start in range(first, stop, group):
@@ -446,7 +473,7 @@ def normalize(
                         x, xk, residual, rk, out, ok, nest, kept, begin, min(begin + CHUNK, size),
                         states[0, g], states[1, g], states[3, g], states[2, g], states[4, g],
                         formula,
-                        scale, ak, bias, bk, slope, tag, ptag,
+                        scale, ak, bias, bk, slope, streams, stream, tag, ptag,
                     )  # fmt: skip
 
 
@@ -504,6 +531,7 @@ def apply(
     scale: int,
     bias: int,
     slope: Any,
+    streams: bool,
     statistics: Any,
     tag: Any,
     ptag: Any,
@@ -519,9 +547,11 @@ def apply(
     sets = max(per_item, 1)
     groups = (num_sets + sets - 1) // sets
     rests = is_wide(tag) and statistics.shape[0] > 4
+    stream = opened()
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
+            close(stream, streams)
             return
         start = item // groups * step
         first = item % groups * sets
@@ -532,5 +562,5 @@ def apply(
                 statistics[0, index],
                 statistics[1, index], statistics[4, index] if rests else 0.0,
                 statistics[3, index], statistics[5, index] if rests else 0.0, formula,
-                scale, ak, bias, bk, slope, tag, ptag,
+                scale, ak, bias, bk, slope, streams, stream, tag, ptag,
             )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from normscope.kernels.flags import part, sums
-from normscope.kernels.memory import is_wide, load, load_flag, prefetch, rounded, store
+from normscope.kernels.memory import is_wide, load, load_flag, rounded, store, widen_vectors
 from normscope.kernels.pairs import normalized, normalized_along
 
 
@@ -21,17 +21,6 @@ def value(x: int, i: int, residual: Any, j: int, tag: Any) -> Any:
     if residual is None:
         return load(x, i, tag)
     return rounded(load(x, i, tag) + load(residual, j, tag), tag)
-
-
-@part
-def fetch(x: int, i: int, xs: int, n: int, near: bool, tag: Any) -> None:
-    """Ask for the memory of `n` elements, before they are needed."""
-    if near:
-        for line in range(0, n, 16):
-            prefetch(x, i + line * xs, True, tag)
-    else:
-        for line in range(0, n, 16):
-            prefetch(x, i + line * xs, False, tag)
 
 
 @sums
@@ -144,6 +133,7 @@ def scaled(
     tag: Any,
 ) -> None:
     """Out = (x - mean) * factor + offset. Only float64 input has rests of mean and factor."""
+    widen_vectors(tag)
     for e in range(n):
         d = value(x, i + e * xs, residual, j + e * rs, tag) * unit
         if is_wide(tag):
@@ -181,6 +171,7 @@ def scaled_along(
     parameter_tag: Any,
 ) -> None:
     """Out = (x - mean) * rstd * scale + bias, with parameters that vary along the run."""
+    widen_vectors(tag)
     for e in range(n):
         d = value(x, i + e * xs, residual, j + e * rs, tag) * unit
         factor = load(scale, a + e * sa, parameter_tag)

@@ -29,7 +29,7 @@ from normscope.kernels.formula import (
     SMALL,
     VARIANCE,
 )
-from normscope.kernels.memory import keep, load_flag, recall, use_widest_vectors
+from normscope.kernels.memory import keep, load_flag, recall, widen_vectors
 from normscope.kernels.pairs import over, pair, plus, square_root, times, two_product, two_sum
 from normscope.kernels.runs import value
 
@@ -71,7 +71,7 @@ def add_run(
     unit: float, pivot: float, lanes: Any, tag: Any,
 ) -> None:  # fmt: skip
     """Add a run to the sums."""
-    use_widest_vectors()
+    widen_vectors(tag)
     address = lanes.ctypes.data
     for start in range(0, n - LANES + 1, LANES):
         for lane in range(LANES):  # of a length that is known, so it stays in registers
