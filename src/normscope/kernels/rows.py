@@ -21,7 +21,7 @@ from normscope.kernels.formula import (
     unit_of,
     variance_and_divisor,
 )
-from normscope.kernels.memory import is_wide, load, load_flag, store, take
+from normscope.kernels.memory import is_wide, load, load_flag, scratch, store, take
 from normscope.kernels.nest import (
     BIAS,
     MASK,
@@ -438,7 +438,7 @@ def normalize(
     size = loops(nest, kept, nest.shape[0])
     group = GROUP if size <= 256 else 1
     states = np.empty((5, GROUP), np.float64)
-    lanes = np.empty(wide.SUMS, np.float64)
+    lanes = scratch(wide.SUMS)
     stream = opened()
     while True:
         item = take(counter.ctypes.data)
@@ -494,7 +494,7 @@ def measure(
 
     With the rests of mean and root, for float64 input, it is (chunks, 5, sets).
     """
-    lanes = np.empty(wide.SUMS, np.float64)
+    lanes = scratch(wide.SUMS)
     size = loops(nest, kept, nest.shape[0])
     chunks = states.shape[0]
     while True:
