@@ -44,8 +44,8 @@ def extra(call):
     tracemalloc.stop()
     return found
 
-pattern, along, form, dtype = sys.argv[1:]
-x = np.ones((64, 64, 64 * 4 // np.dtype(dtype).itemsize, 256), dtype)
+pattern, along, form, dtype, channels = sys.argv[1:]
+x = np.ones((64, 64, (64 << 10) // np.dtype(dtype).itemsize // int(channels), int(channels)), dtype)
 x[::3] = 2
 if form == "transposed":
     x = x.transpose(0, 3, 1, 2)
@@ -95,6 +95,18 @@ CASES = [
 ]
 
 
+# Sums of parts of a set, many columns of them; the last has as many columns as are split at all.
+WIDE_CASES = [
+    *(
+        ("[b h w] c", "c", "contiguous", dtype, str(channels))
+        for dtype in ("float32", "float64")
+        for channels in (512, 1024, 1792, 4096, 8192)
+    ),
+    ("[b h w] c", "c", "contiguous", "float32", "16384"),
+    ("b [h w c]", "h w c", "contiguous", "float32", "4096"),
+]
+
+
 def measured(*case: str) -> dict[str, list[int]]:
     run = subprocess.run(
         [sys.executable, "-c", MEASURE, *case], capture_output=True, text=True, check=True
@@ -102,7 +114,7 @@ def measured(*case: str) -> dict[str, list[int]]:
     return json.loads(run.stdout)
 
 
-@pytest.mark.parametrize("case", CASES, ids=" ".join)
+@pytest.mark.parametrize("case", [(*case, "256") for case in CASES] + WIDE_CASES, ids=" ".join)
 def test_extra_memory(case: tuple[str, ...]) -> None:
     found = measured(*case)
     per_set = found.pop("per set")
@@ -118,5 +130,5 @@ def test_extra_memory(case: tuple[str, ...]) -> None:
 
 def test_a_temporary_of_the_size_of_the_input_is_noticed() -> None:
     """The twin: an output that overlaps the input makes a copy of it."""
-    found = measured("[b h w] c", "c", "overlapping", "float32")
+    found = measured("[b h w] c", "c", "overlapping", "float32", "256")
     assert min(found["forward"]) > 200 * MIB

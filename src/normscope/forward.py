@@ -16,7 +16,14 @@ Floats = NDArray[np.float64]
 
 NO_STATISTICS = np.empty((4, 0))
 COUNT, MEAN, VAR, DIVISOR = range(4)
-"""Rows of an array of statistics, which has one column per set."""
+"""Rows of an array of statistics, which has one column per set.
+
+float64 input has two more where it is measured and written in two steps: what float64 cannot hold
+of mean and divisor.
+"""
+
+WIDE = 7
+"""The place in the numbers of a formula that says whether the input is float64."""
 
 
 def formula(spec: NormSpec, dtype: str) -> Floats:
@@ -34,6 +41,11 @@ def formula(spec: NormSpec, dtype: str) -> Floats:
         ],
         np.float64,
     )
+
+
+def empty_statistics(plan: Plan, numbers: Floats) -> Floats:
+    """An array for the statistics of a call."""
+    return np.empty((4 if plan.whole or not numbers[WIDE] else 6, plan.num_sets))
 
 
 class Operands(NamedTuple):
@@ -57,11 +69,11 @@ def normalize(plan: Plan, numbers: Floats, arrays: Operands, statistics: Floats)
         plan: the loop nest.
         numbers: see `formula`.
         arrays: the addresses.
-        statistics: (4, sets), filled with count, mean, v and divisor; or `NO_STATISTICS`.
+        statistics: `empty_statistics`, filled with count, mean, v and divisor; or `NO_STATISTICS`.
     """
     if not plan.whole:
         if statistics.shape[1] == 0:
-            statistics = np.empty((4, plan.num_sets))
+            statistics = empty_statistics(plan, numbers)
         measure(plan, numbers, arrays, statistics)
         apply(plan, numbers, arrays, statistics)
         return
@@ -106,28 +118,32 @@ def measure(plan: Plan, numbers: Floats, arrays: Operands, statistics: Floats) -
 def measured_states(
     plan: Plan, numbers: Floats, arrays: Operands
 ) -> tuple[Floats, NDArray[np.intp]]:
-    """Count, mean and root of all sets, and the place in layout order of each."""
+    """Count, mean and root of all sets, and the place in layout order of each.
+
+    For float64 input with the rests of mean and root: see `normscope.kernels.wide`.
+    """
     from normscope.kernels import columns, merging, rows
 
+    known = 5 if numbers[WIDE] else 3
     counter = np.zeros(1, np.int64)
     ends = (plan.nest, plan.kept, numbers, arrays.x, arrays.residual, arrays.mask)
     if plan.mode == "rows":
         items = plan.num_sets * plan.chunks
-        states = np.empty((plan.chunks, 3, plan.num_sets))
+        states = np.empty((plan.chunks, known, plan.num_sets))
         job = partial(rows.measure, counter, items, *ends, states, arrays.tag)
         threads.run(job, items)
-        merged = np.empty((3, plan.num_sets))
+        merged = np.empty((known, plan.num_sets))
         merging.merge_chunks(states, merged, numbers, arrays.mask is None)
         return merged, np.arange(plan.num_sets)
     items = plan.positions * plan.tiles * plan.chunks
-    states = np.empty((plan.chunks, 3, plan.positions * plan.loops[-1].size))
+    states = np.empty((plan.chunks, known, plan.positions * plan.loops[-1].size))
     job = partial(columns.measure, counter, items, plan.tile, plan.chunk, *ends, states, arrays.tag)
     threads.run(job, items)
     merged = np.empty(states.shape[1:])
     merging.merge_chunks(states, merged, numbers, arrays.mask is None)
     if plan.outer * plan.inner > 1:
         columns_of_sets = merged
-        merged = np.empty((3, plan.num_sets))
+        merged = np.empty((known, plan.num_sets))
         sets = plan.loops[-1].size // (plan.outer * plan.inner)
         merging.fold_columns(columns_of_sets, merged, plan.outer, sets, plan.inner, numbers)
     return merged, plan.set_order

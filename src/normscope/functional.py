@@ -194,9 +194,9 @@ class _Call:
             if given is not None:
                 forward.apply(self.plan, self.numbers, arrays, given)
             else:
-                statistics = (
-                    np.empty((4, self.plan.num_sets)) if return_stats else forward.NO_STATISTICS
-                )
+                statistics = forward.NO_STATISTICS
+                if return_stats:
+                    statistics = forward.empty_statistics(self.plan, self.numbers)
                 forward.normalize(self.plan, self.numbers, arrays, statistics)
         if target is not result:
             result[...] = target

@@ -36,8 +36,8 @@ SHORT_RUN = 64
 """Shared runs shorter than this are folded columns, if there is another shared loop."""
 NARROW = 32
 """Kept runs shorter than this take some of the shared loop around them as further columns."""
-WIDEST = 2048
-"""The most columns of a tile."""
+WIDEST = 872
+"""No tile has more columns; see normscope.kernels.columns."""
 USUAL = 800
 """Columns whose sums stay in the first level of cache beside the rows."""
 ITEM_BYTES = 1 << 18
@@ -47,6 +47,14 @@ STREAM_BYTES = 40 << 20
 """An output larger than this does not stay in any cache beside its input: it is streamed."""
 FEWEST_ITEMS = 8
 """With fewer items than this, each set larger than an item is split too."""
+FEWEST_ROWS = 1024
+"""Chunks of columns have no fewer rows, so that merging them costs little,"""
+MOST_CHUNKS = 32
+"""and there are no more of them in a set;"""
+SUMS_BYTES = 1 << 19
+"""nor more than have their sums, of all sets, in so much memory."""
+SUMS = 6
+"""The most numbers that are kept of one chunk and column: those of the backward pass."""
 EXPANDED = 1 << 16
 """A parameter is written out along further axes up to so many elements."""
 
@@ -204,7 +212,8 @@ def plan(
         set_size=layout.set_size or 0,
         stats_shape=kept_sizes,
     )
-    return _cut(found, itemsize)
+    outer_sets = not set(layout.kept) <= set(found.loops[-1].axes)
+    return _cut(found, itemsize, outer_sets)
 
 
 @dataclass(frozen=True)
@@ -332,8 +341,8 @@ def _assemble(atoms: Sequence[Loop], innermost: _Innermost) -> Plan:
     )
 
 
-def _cut(plan: Plan, itemsize: int) -> Plan:
-    """Cut the work into items."""
+def _cut(plan: Plan, itemsize: int, outer_sets: bool) -> Plan:
+    """Cut the work into items; `outer_sets`: whether there may be kept loops around others."""
     nest = np.array([(loop.size, *loop.strides) for loop in plan.loops], np.int64)
     nest.flags.writeable = False
     total = plan.num_sets * plan.set_size * itemsize
@@ -354,11 +363,23 @@ def _cut(plan: Plan, itemsize: int) -> Plan:
     columns = plan.loops[-1].size
     rows = math.prod(loop.size for loop in plan.loops[plan.kept : -1])
     plan = replace(plan, nest=nest, tile=_tile(plan, rows, columns, itemsize))
-    chunk = max(1024, -(-rows // 32))
+    chunk = max(FEWEST_ROWS, -(-rows // _most_chunks(plan, outer_sets)))
     chunks = -(-rows // chunk)
     whole = _whole(plan.positions * plan.tiles, chunks, total)
     items = plan.positions * plan.tiles * (1 if whole else chunks)
     return replace(plan, chunk=chunk, chunks=chunks, whole=whole, items=items)
+
+
+def _most_chunks(plan: Plan, outer_sets: bool) -> int:
+    """Into how many chunks the rows of columns may be cut.
+
+    It does not depend on how many positions there are, only on how many there can be of sets that
+    are split: a sample alone has the chunks, and so the bits, that it has in a batch.
+    """
+    positions = max(1, (FEWEST_ITEMS - 1) // plan.tiles) if outer_sets else 1
+    fitting = SUMS_BYTES // (positions * plan.loops[-1].size * SUMS * 8)
+    enough = -(-FEWEST_ITEMS // (2 * plan.tiles))
+    return min(MOST_CHUNKS, max(fitting, enough))
 
 
 def _large_parameters(plan: Plan, chunks: int) -> bool:

@@ -50,7 +50,7 @@ def updated(
     if running is None:
         raise SpecError(f"{spec} has no running statistics: give it running=Running(decay=0.9)")
     measured = replace(spec, center=True, measure=Measure.VARIANCE, ddof=running.ddof, running=None)
-    count, mean, root = states_of(x, measured, mask)
+    count, mean, root = states_of(x, measured, mask)[:3]
     variance = root * root * (count / np.maximum(count - running.ddof, 0))
     if running.plus_eps:
         variance = variance + spec.eps

@@ -120,12 +120,14 @@ def fit(
             advance()
     if total is None:
         raise SpecError("there are no batches, so there is nothing to measure")
-    count, mean, root = (row.reshape(shape) for row in total)
+    count, mean, root = (row.reshape(shape) for row in total[:3])
     return Fit(stated, mean, _measured(stated, count, root), count)
 
 
 def states_of(x: NDArray[Any], spec: NormSpec, mask: ArrayLike | None = None) -> Floats:
-    """Count, mean and root (see `normscope.kernels.state`) of every set: (3, sets), layout order.
+    """Count, mean, root and the rests of the last two of every set: (5, sets), in layout order.
+
+    See `normscope.kernels.state`, and `wide` there for the rests, which only float64 input has.
 
     Raises:
         ShapeError: x does not meet the pattern.
@@ -140,7 +142,7 @@ def states_of(x: NDArray[Any], spec: NormSpec, mask: ArrayLike | None = None) ->
     strides = atomic_strides(layout, x.strides, x.itemsize)
     masked = None if counted is None else atomic_strides(layout, counted.strides, 1)
     plan = find_plan(layout, [strides, strides, None, masked], [(), ()], x.itemsize)
-    found = np.zeros((3, plan.num_sets))
+    found = np.zeros((5, plan.num_sets))
     if not x.size:
         return found
     arrays = Operands(
@@ -148,7 +150,7 @@ def states_of(x: NDArray[Any], spec: NormSpec, mask: ArrayLike | None = None) ->
         TAGS[x.dtype.name], None,
     )  # fmt: skip
     states, order = measured_states(plan, formula(spec, x.dtype.name), arrays)
-    found[:, order] = states
+    found[: len(states), order] = states
     return found
 
 

@@ -1,9 +1,11 @@
 """Numba kernels: loops over memory addresses, sizes and strides, which know nothing of a spec.
 
     memory      one element: load, store; every storage type computes in float64
+    pairs       numbers of twice the precision of float64
     nest        the loop nest: sizes and strides of all arrays, and the offsets of an index
     formula     the numbers of the formula; the divisor that they give
     state       what is known of a statistics set: count, mean, root; how two parts of it merge
+    wide        the same for float64 input, in pairs
     many        means and divisors of many sets at once
     stream      write past the caches
     rows        the contiguous axis is shared: a statistics set is a few long runs

@@ -11,18 +11,28 @@ from typing import Any
 
 import numpy as np
 
+from normscope.kernels import wide
 from normscope.kernels.flags import kernel, part, sums
 from normscope.kernels.formula import (
     CENTER,
     L1,
     MEASURE,
     VARIANCE,
-    WIDE,
     unit_of,
     variance_and_divisor,
 )
 from normscope.kernels.many import centres_and_rstds, means_and_roots, merge_all
-from normscope.kernels.memory import keep, load, load_flag, recall, scratch, store, take
+from normscope.kernels.memory import (
+    is_wide,
+    keep,
+    load,
+    load_flag,
+    recall,
+    scratch,
+    store,
+    take,
+    widen_vectors,
+)
 from normscope.kernels.nest import (
     BIAS,
     MASK,
@@ -36,18 +46,25 @@ from normscope.kernels.nest import (
     offsets,
     row_loop,
 )
+from normscope.kernels.pairs import normalized, pair, times
 from normscope.kernels.runs import activated, value
-from normscope.kernels.state import again, mean_and_root, merge
+from normscope.kernels.state import mean_and_root, merge
 from normscope.kernels.stream import close, opened, room
 
-WIDEST = 2048
-"""The most columns of a tile, and the distance of the rows of its scratch memory."""
+WIDEST = 872
+"""No tile has more columns; it is the distance of the rows of scratch memory.
 
-# Rows of the scratch memory, which is one flat array of float64.
+An odd number of cache lines: rows whole pages apart would compete for the same places in a cache.
+"""
+
+# Rows of the scratch memory, which is one flat array of float64. Rests: see `wide`.
 COUNT, MEAN, ROOT = 0, WIDEST, 2 * WIDEST  # the state of each column
-PIVOT, UNIT, SUM, SQUARE, SEEN = 3 * WIDEST, 4 * WIDEST, 5 * WIDEST, 6 * WIDEST, 7 * WIDEST
-CENTRE, RSTD, FACTOR, OFFSET = 8 * WIDEST, 9 * WIDEST, 10 * WIDEST, 11 * WIDEST
-SCRATCH = 12 * WIDEST
+PIVOT, UNIT, SEEN = 3 * WIDEST, 4 * WIDEST, 5 * WIDEST
+SUM, SUM_REST, SQUARE, SQUARE_REST = 6 * WIDEST, 7 * WIDEST, 8 * WIDEST, 9 * WIDEST
+CENTRE, RSTD, FACTOR, OFFSET = 10 * WIDEST, 11 * WIDEST, 12 * WIDEST, 13 * WIDEST
+MEAN_REST, ROOT_REST = 14 * WIDEST, 15 * WIDEST
+CENTRE_REST, RSTD_REST, FACTOR_REST = 16 * WIDEST, 17 * WIDEST, 18 * WIDEST
+SCRATCH = 19 * WIDEST
 
 F64 = np.float64(0)
 
@@ -111,6 +128,21 @@ def _add_row(
 
 
 @part
+def _add_wide_row(
+    x: int, i: int, xs: int, residual: Any, j: int, rs: int, mask: Any, k: int, ms: int,
+    width: int, work: int, tag: Any,
+) -> None:  # fmt: skip
+    """Add one row of float64 input to the sums of every column."""
+    widen_vectors(tag)
+    for c in range(width):
+        if mask is None or load_flag(mask, k + c * ms) != 0:
+            d = value(x, i + c * xs, residual, j + c * rs, tag) * recall(work, UNIT + c)
+            wide.add(work, SUM + c, WIDEST, d - recall(work, PIVOT + c))
+            if mask is not None:
+                keep(work, SEEN + c, recall(work, SEEN + c) + 1.0)
+
+
+@part
 def _chunk_sums(
     x: int, xk: int, residual: Any, rk: int, mask: Any, mk: int, nest: Any, kept: int,
     start: int, stop: int, width: int, work: Any, address: int, measure: float, tag: Any,
@@ -122,13 +154,23 @@ def _chunk_sums(
         work[SUM + c] = 0.0
         work[SQUARE + c] = 0.0
         work[SEEN + c] = 0.0
+        if is_wide(tag):
+            work[SUM_REST + c] = 0.0
+            work[SQUARE_REST + c] = 0.0
+    paired = is_wide(tag) and measure < L1
     plain = mask is None and measure < L1 and xs == 1 and (residual is None or rs == 1)
     inner, p, _, q, _, _ = row_loop(nest, kept, last)
     row = start
     while row < stop:
         i, _, j, k, _, _, _ = offsets(nest, kept, last, row)
         rows = 1
-        if plain:
+        if plain and paired:
+            _add_wide_row(x, xk + i, 1, residual, rk + j, 1, mask, mk + k, ms, width, address, tag)
+        elif paired:
+            _add_wide_row(
+                x, xk + i, xs, residual, rk + j, rs, mask, mk + k, ms, width, address, tag
+            )
+        elif plain:
             rows = min(inner - row % inner, stop - row)
             _add_rows(x, xk + i, p, residual, rk + j, q, rows, width, address, tag)
         else:
@@ -136,7 +178,7 @@ def _chunk_sums(
                 x, xk + i, xs, residual, rk + j, rs, mask, mk + k, ms, width, work, measure, tag
             )
         row += rows
-    if plain:
+    if plain or (paired and mask is None):
         for c in range(width):
             work[SEEN + c] = float(stop - start)
 
@@ -181,21 +223,24 @@ def _chunk_states(
     for c in range(width):
         work[UNIT + c] = 1.0
         work[PIVOT + c] = 0.0
-    if measure == VARIANCE:
+    if measure == VARIANCE and not is_wide(tag):
         last = nest.shape[0] - 1
         if mask is None and nest[last, X] == 1 and (residual is None or nest[last, RESIDUAL] == 1):
             i, _, j, _, _, _, _ = offsets(nest, kept, last, start)
             _first_row(x, xk + i, residual, rk + j, width, address, tag)
         else:
             _find_pivots(x, xk, residual, rk, mask, mk, nest, kept, start, stop, width, work, tag)
-    for attempt in range(2):
+    while True:
         _chunk_sums(
             x, xk, residual, rk, mask, mk, nest, kept, start, stop, width, work, address,
             measure, tag,
         )  # fmt: skip
-        if attempt == 1 or formula[WIDE] == 0.0 or not _repivoted(width, work, measure):
+        if not is_wide(tag) or not _repivoted(width, work, measure):
             break
-    if mask is None and formula[WIDE] == 0.0 and measure < L1:
+    if is_wide(tag):
+        _merge_wide_sums(width, work, measure)
+        return
+    if mask is None and measure < L1:
         _merge_all(
             start == begin, float(start - begin), float(stop - start), width, address, measure
         )
@@ -209,7 +254,6 @@ def _chunk_states(
             work[SUM + c],
             work[SQUARE + c],
             work[PIVOT + c],
-            work[UNIT + c],
             measure,
         )
         n, mean, root = merge(
@@ -235,56 +279,95 @@ def _merge_all(is_first: bool, n: float, n2: float, width: int, work: int, measu
 
 
 @part
+def _wide_sums(work: Any, c: int) -> Any:
+    """Count, and the four numbers of the sums, of a column of float64 input."""
+    s, s_rest = pair(work[SUM + c], work[SUM_REST + c])
+    q, q_rest = pair(work[SQUARE + c], work[SQUARE_REST + c])
+    return work[SEEN + c], s, s_rest, q, q_rest
+
+
+@part
 def _repivoted(width: int, work: Any, measure: float) -> Any:
     """Choose pivot and unit anew where the sums cancelled or overflowed; whether any did."""
     found = False
     for c in range(width):
-        n = work[SEEN + c]
-        if n == 0.0:
-            continue
-        unit = again(n, work[SUM + c], work[SQUARE + c], work[PIVOT + c], measure)
-        if unit == 0.0:
-            continue
-        found = True
-        work[UNIT + c] = unit
-        if measure == VARIANCE:
-            pivot = work[PIVOT + c]
-            work[PIVOT + c] = pivot + work[SUM + c] / n if unit == 1.0 else pivot * unit
+        n, s, s_rest, q, q_rest = _wide_sums(work, c)
+        unit, pivot = work[UNIT + c], work[PIVOT + c]
+        work[UNIT + c], work[PIVOT + c] = wide.again(n, s, s_rest, q, q_rest, unit, pivot, measure)
+        found = found or work[UNIT + c] != unit or work[PIVOT + c] != pivot
     return found
 
 
 @part
-def _fold(width: int, outer: int, inner: int, work: Any, measure: float) -> None:
+def _merge_wide_sums(width: int, work: Any, measure: float) -> None:
+    """Merge the sums of float64 input into the state of every column."""
+    for c in range(width):
+        n, s, s_rest, q, q_rest = _wide_sums(work, c)
+        mean, root, mean_rest, root_rest = wide.mean_and_root(
+            n, s, s_rest, q, q_rest, work[UNIT + c], work[PIVOT + c], measure
+        )
+        _set_state(
+            work, c,
+            *wide.merge(
+                work[COUNT + c], work[MEAN + c], work[ROOT + c], work[MEAN_REST + c],
+                work[ROOT_REST + c], n, mean, root, mean_rest, root_rest, measure,
+            ),
+        )  # fmt: skip
+
+
+@part
+def _set_state(
+    work: Any, c: int, n: float, mean: float, root: float, mean_rest: float, root_rest: float
+) -> None:
+    work[COUNT + c] = n
+    work[MEAN + c] = mean
+    work[ROOT + c] = root
+    work[MEAN_REST + c] = mean_rest
+    work[ROOT_REST + c] = root_rest
+
+
+@part
+def _fold(width: int, outer: int, inner: int, work: Any, measure: float, tag: Any) -> None:
     """Give all columns of a set the state of the whole set."""
     if outer * inner == 1:
         return
     sets = width // (outer * inner)
     for g in range(sets):
-        n, mean, root = 0.0, 0.0, 0.0
+        n, mean, root, mean_rest, root_rest = 0.0, 0.0, 0.0, 0.0, 0.0
         for f in range(outer):
             for e in range(inner):
                 c = (f * sets + g) * inner + e
-                n, mean, root = merge(
-                    n, mean, root, work[COUNT + c], work[MEAN + c], work[ROOT + c], measure
-                )
+                if is_wide(tag):
+                    n, mean, root, mean_rest, root_rest = wide.merge(
+                        n, mean, root, mean_rest, root_rest, work[COUNT + c], work[MEAN + c],
+                        work[ROOT + c], work[MEAN_REST + c], work[ROOT_REST + c], measure,
+                    )  # fmt: skip
+                else:
+                    n, mean, root = merge(
+                        n, mean, root, work[COUNT + c], work[MEAN + c], work[ROOT + c], measure
+                    )
         for f in range(outer):
             for e in range(inner):
                 c = (f * sets + g) * inner + e
-                work[COUNT + c] = n
-                work[MEAN + c] = mean
-                work[ROOT + c] = root
+                _set_state(work, c, n, mean, root, mean_rest, root_rest)
 
 
 @part
-def _prepare(work: Any, c: int, n: float, mean: float, d: float, formula: Any) -> None:
+def _prepare(
+    work: Any, c: int, n: float, mean: float, mean_rest: float, d: float, d_rest: float,
+    formula: Any, tag: Any,
+) -> None:  # fmt: skip
     """What the output of column `c` needs."""
     if formula[CENTER] == 0.0:
-        mean = 0.0
+        mean, mean_rest = 0.0, 0.0
     unit = unit_of(d, mean)
     work[UNIT + c] = unit
     work[CENTRE + c] = mean * unit
     work[RSTD + c] = 1.0 / (d * unit)
     work[SEEN + c] = n
+    if is_wide(tag):
+        work[CENTRE_REST + c] = mean_rest * unit
+        work[RSTD + c], work[RSTD_REST + c] = wide.inverse(d * unit, d_rest * unit)
 
 
 @part
@@ -317,6 +400,42 @@ def _write_even_rows(
             d -= load(work, CENTRE + c, F64)
             y = d * (load(work, RSTD + c, F64) * factor) + offset
             store(target, t + c, activated(y, slope), tag)
+
+
+@part
+def _write_wide_row(
+    x: int, i: int, xs: int, residual: Any, j: int, rs: int, out: int, o: int, os: int,
+    width: int, work: int, slope: Any, streams: bool, stream: Any, tag: Any,
+) -> None:  # fmt: skip
+    """Write one row of float64 input, from the factors and offsets of its columns."""
+    target, t = room(stream, out, o, width, streams and os == 1, tag)
+    for c in range(width):
+        offset = load(work, OFFSET + c, F64)
+        y = normalized(
+            value(x, i + c * xs, residual, j + c * rs, tag) * load(work, UNIT + c, F64),
+            load(work, CENTRE + c, F64), load(work, CENTRE_REST + c, F64),
+            load(work, FACTOR + c, F64), load(work, FACTOR_REST + c, F64), offset,
+        )  # fmt: skip
+        if load(work, SEEN + c, F64) == 0.0:
+            y = offset
+        store(target, t + c * os, activated(y, slope), tag)
+
+
+@part
+def _set_factors(
+    width: int, span: int, work: Any, scale: int, a: int, sa: int, bias: int, b: int, sb: int,
+    tag: Any, ptag: Any,
+) -> None:  # fmt: skip
+    """Factor and offset of every column, from the parameters that begin at a and b."""
+    for c in range(width):
+        factor = load(scale, a + c % span * sa, ptag)
+        work[OFFSET + c] = load(bias, b + c % span * sb, ptag)
+        if is_wide(tag):
+            work[FACTOR + c], work[FACTOR_REST + c] = times(
+                work[RSTD + c], work[RSTD_REST + c], factor, 0.0
+            )
+        else:
+            work[FACTOR + c] = work[RSTD + c] * factor
 
 
 @part
@@ -363,9 +482,7 @@ def _apply(
         if nest[row, SCALE] != 0 or nest[row, BIAS] != 0:
             fixed = False
     if fixed:
-        for c in range(width):
-            work[FACTOR + c] = work[RSTD + c] * load(scale, ak + c % span * sa, ptag)
-            work[OFFSET + c] = load(bias, bk + c % span * sb, ptag)
+        _set_factors(width, span, work, scale, ak, sa, bias, bk, sb, tag, ptag)
     even = sa == 0 and sb == 0
     inner, p, r, q, pa, pb = row_loop(nest, kept, last)
     for begin in range(start + (stop - start - 1) // BLOCK * BLOCK, start - 1, -BLOCK):
@@ -374,7 +491,21 @@ def _apply(
             i, o, j, _, a, b, _ = offsets(nest, kept, last, row)
             i, o, j, a, b = xk + i, ok + o, rk + j, ak + a, bk + b
             rows = min(inner - row % inner, end - row)
-            if plain and fixed:
+            if is_wide(tag):
+                rows = 1
+                if not fixed:
+                    _set_factors(width, span, work, scale, a, sa, bias, b, sb, tag, ptag)
+                if xs == 1 and os == 1 and (residual is None or rs == 1):
+                    _write_wide_row(
+                        x, i, 1, residual, j, 1, out, o, 1, width, address,
+                        slope, streams, stream, tag,
+                    )  # fmt: skip
+                else:
+                    _write_wide_row(
+                        x, i, xs, residual, j, rs, out, o, os, width, address,
+                        slope, streams, stream, tag,
+                    )  # fmt: skip
+            elif plain and fixed:
                 _write_rows(
                     x, i, p, residual, j, q, out, o, r, rows, width, address,
                     slope, streams, stream, tag,
@@ -396,9 +527,7 @@ def _apply(
 @part
 def _clear(width: int, work: Any) -> None:
     for c in range(width):
-        work[COUNT + c] = 0.0
-        work[MEAN + c] = 0.0
-        work[ROOT + c] = 0.0
+        _set_state(work, c, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @kernel
@@ -441,9 +570,9 @@ def normalize(
                 x, xk, residual, rk, mask, mk, nest, kept, 0, start, min(start + chunk, rows),
                 width, work, address, formula, tag,
             )  # fmt: skip
-        _fold(width, outer, inner, work, formula[MEASURE])
+        _fold(width, outer, inner, work, formula[MEASURE], tag)
         sets = width // (outer * inner)
-        simple = mask is None and formula[WIDE] == 0.0 and statistics.shape[1] == 0
+        simple = mask is None and not is_wide(tag) and statistics.shape[1] == 0
         if simple and formula[MEASURE] < L1:
             for c in range(width):
                 work[UNIT + c] = 1.0
@@ -454,8 +583,14 @@ def normalize(
             )  # fmt: skip
         for c in range(0 if not simple or formula[MEASURE] >= L1 else width, width):
             n, mean = work[COUNT + c], work[MEAN + c]
-            v, d = variance_and_divisor(n, work[ROOT + c], formula)
-            _prepare(work, c, n, mean, d, formula)
+            if is_wide(tag):
+                v, d, d_rest = wide.variance_and_divisor(
+                    n, work[ROOT + c], work[ROOT_REST + c], formula
+                )
+                _prepare(work, c, n, mean, work[MEAN_REST + c], d, d_rest, formula, tag)
+            else:
+                v, d = variance_and_divisor(n, work[ROOT + c], formula)
+                _prepare(work, c, n, mean, 0.0, d, 0.0, formula, tag)
             if statistics.shape[1] > 0:
                 at = index + (first // inner + (c // inner) % sets) * nest[last, STATS]
                 statistics[0, at] = n
@@ -476,7 +611,7 @@ def measure(
     """Measure chunks of rows.
 
     An item is one chunk of one tile; `states`: (chunks, 3, positions * columns) for count, mean and
-    root of every column, not yet folded.
+    root of every column, not yet folded; for float64 input (chunks, 5, ...), with their rests.
     """
     last = nest.shape[0] - 1
     columns = nest[last, SIZE]
@@ -506,6 +641,9 @@ def measure(
             states[item - number * chunks, 0, at] = work[COUNT + c]
             states[item - number * chunks, 1, at] = work[MEAN + c]
             states[item - number * chunks, 2, at] = work[ROOT + c]
+            if is_wide(tag):
+                states[item - number * chunks, 3, at] = work[MEAN_REST + c]
+                states[item - number * chunks, 4, at] = work[ROOT_REST + c]
 
 
 @kernel
@@ -515,12 +653,16 @@ def apply(
     x: int, out: int, residual: Any, scale: int, bias: int, slope: Any, streams: bool,
     statistics: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
-    """Write the output, from statistics (4, sets). An item is one chunk of rows of one tile."""
+    """Write the output, from statistics (4, sets). An item is one chunk of rows of one tile.
+
+    With the rests of mean and D they are (6, sets).
+    """
     last = nest.shape[0] - 1
     columns = nest[last, SIZE]
     tiles = (columns + tile - 1) // tile
     rows = loops(nest, kept, last)
     chunks = (rows + chunk - 1) // chunk
+    rests = is_wide(tag) and statistics.shape[0] > 4
     work = scratch(SCRATCH)
     address = work.ctypes.data
     stream = opened()
@@ -538,7 +680,11 @@ def apply(
         xk, ok, rk, _, ak, bk, index = offsets(nest, 0, kept, k)
         for c in range(width):
             at = index + (first // inner + (c // inner) % sets) * nest[last, STATS]
-            _prepare(work, c, statistics[0, at], statistics[1, at], statistics[3, at], formula)
+            _prepare(
+                work, c, statistics[0, at],
+                statistics[1, at], statistics[4, at] if rests else 0.0,
+                statistics[3, at], statistics[5, at] if rests else 0.0, formula, tag,
+            )  # fmt: skip
         _apply(
             x, xk + first * nest[last, X], residual, rk + first * nest[last, RESIDUAL],
             out, ok + first * nest[last, OUT], nest, kept, start, min(start + chunk, rows),

@@ -2,7 +2,8 @@
 
 No kernel may assume that there are no NaNs or infinities: they have to stay where they are. A
 multiplication and an addition may become one instruction (`contract`). Sums are also taken in
-another order (`reassoc`), which vectorizes them; the order depends on sizes alone.
+another order (`reassoc`), which vectorizes them; the order depends on sizes alone. Neither is
+allowed where rounding errors themselves are computed.
 
 Numba keeps machine code beside the source, or in the user's cache folder where that is not
 writable. It recompiles a function when the file of that function changes; these kernels are made
@@ -35,7 +36,7 @@ def part(function: Any) -> Any:
 
 
 def exact(function: Any) -> Any:
-    """A `part` that rounds after every operation, so that it gives the same bits wherever it is."""
+    """A `part` that rounds after every operation: the same bits anywhere, and known errors."""
     return njit(**_FLAGS, forceinline=True)(function)
 
 

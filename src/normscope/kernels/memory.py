@@ -119,6 +119,16 @@ def scratch(size: int) -> Any:
 
 
 @intrinsic
+def is_wide(typingctx: Any, tag: Any) -> Any:
+    """Whether elements are float64 themselves: a constant, so that only one branch is compiled."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return ir.Constant(ir.IntType(1), int(tag == types.float64))
+
+    return types.boolean(tag), codegen
+
+
+@intrinsic
 def load_flag(typingctx: Any, address: Any, index: Any) -> Any:
     """Byte `index` of the mask at `address`."""
 
@@ -181,6 +191,21 @@ def fence(typingctx: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(), codegen
+
+
+@intrinsic
+def widen_vectors(typingctx: Any, tag: Any) -> Any:
+    """Let the function being built use the widest vectors for float64 input.
+
+    `load` says so too, but only of the function that it stands in, not of callers of that.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if tag == types.float64:
+            _use_widest_vectors(builder)
+        return context.get_dummy_value()
+
+    return types.void(tag), codegen
 
 
 @intrinsic

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from normscope.kernels import wide
 from normscope.kernels.flags import kernel, part
 from normscope.kernels.formula import (
     CENTER,
@@ -17,11 +18,10 @@ from normscope.kernels.formula import (
     MAX,
     MEASURE,
     VARIANCE,
-    WIDE,
     unit_of,
     variance_and_divisor,
 )
-from normscope.kernels.memory import load, load_flag, store, take
+from normscope.kernels.memory import is_wide, load, load_flag, scratch, store, take
 from normscope.kernels.nest import (
     BIAS,
     MASK,
@@ -34,6 +34,7 @@ from normscope.kernels.nest import (
     offsets,
     place,
 )
+from normscope.kernels.pairs import times
 from normscope.kernels.runs import (
     absolute_sums,
     activated,
@@ -44,7 +45,7 @@ from normscope.kernels.runs import (
     sum_and_max,
     value,
 )
-from normscope.kernels.state import again, mean_and_root, merge
+from normscope.kernels.state import mean_and_root, merge
 from normscope.kernels.stream import PIECE, close, opened, room
 
 CHUNK = 65536
@@ -67,12 +68,24 @@ def _run_sums(
     unit: float,
     pivot: float,
     measure: float,
+    lanes: Any,
     tag: Any,
 ) -> Any:
-    """Count and sums of one run."""
+    """Count and sums of one run; sums of float64 input are added to `lanes` instead."""
     last = nest.shape[0] - 1
     xs = nest[last, X]
     rs = nest[last, RESIDUAL]
+    if is_wide(tag) and measure < L1:
+        count = float(n)
+        if mask is not None:
+            count = wide.add_masked_run(
+                x, i, xs, residual, j, rs, mask, k, nest[last, MASK], n, unit, pivot, lanes, tag
+            )
+        elif xs == 1 and (residual is None or rs == 1):
+            wide.add_run(x, i, 1, residual, j, 1, n, unit, pivot, lanes, tag)
+        else:
+            wide.add_run(x, i, xs, residual, j, rs, n, unit, pivot, lanes, tag)
+        return count, 0.0, 0.0
     if mask is not None:
         return masked_sums(
             x, i, xs, residual, j, rs, mask, k, nest[last, MASK], n, unit, pivot, measure, tag
@@ -103,14 +116,20 @@ def _chunk_sums(
     unit: float,
     pivot: float,
     measure: float,
+    lanes: Any,
     tag: Any,
 ) -> Any:
-    """Count and sums of the elements `start` to `stop` of a set that begins at xk, rk, mk."""
+    """Count and sums of the elements `start` to `stop` of a set that begins at xk, rk, mk.
+
+    The last two are the rests of the sums, which only those of float64 input have.
+    """
     last = nest.shape[0] - 1
     inner = nest[last, SIZE]
     run, e = place(start, inner)
     position = start
     n, s, q = 0.0, 0.0, 0.0
+    if is_wide(tag):
+        wide.clear(lanes)
     while position < stop:
         length = min(inner - e, stop - position)
         xo, _, ro, mo, _, _, _ = offsets(nest, kept, last, run)
@@ -126,6 +145,7 @@ def _chunk_sums(
             unit,
             pivot,
             measure,
+            lanes,
             tag,
         )
         n += n1
@@ -137,7 +157,10 @@ def _chunk_sums(
         position += length
         run += 1
         e = 0
-    return n, s, q
+    if is_wide(tag) and measure < L1:
+        s, s_rest, q, q_rest = wide.total(lanes)
+        return n, s, q, s_rest, q_rest
+    return n, s, q, 0.0, 0.0
 
 
 @part
@@ -177,29 +200,28 @@ def _chunk_state(
     start: int,
     stop: int,
     formula: Any,
+    lanes: Any,
     tag: Any,
 ) -> Any:
-    """Count, mean and root of one chunk."""
+    """Count, mean and root of one chunk, and the rests of mean and root."""
     measure = formula[MEASURE]
-    first = 0.0
-    if measure == VARIANCE:
-        first = _first(x, xk, residual, rk, mask, mk, nest, kept, start, stop, tag)
-    unit, pivot = 1.0, first
-    n, s, q = 0.0, 0.0, 0.0
-    for attempt in range(2):
-        n, s, q = _chunk_sums(
-            x, xk, residual, rk, mask, mk, nest, kept, start, stop, unit, pivot, measure, tag
+    unit, pivot = 1.0, 0.0
+    if measure == VARIANCE and not is_wide(tag):
+        pivot = _first(x, xk, residual, rk, mask, mk, nest, kept, start, stop, tag)
+    while True:
+        n, s, q, s_rest, q_rest = _chunk_sums(
+            x, xk, residual, rk, mask, mk, nest, kept, start, stop, unit, pivot, measure, lanes, tag
         )
-        if attempt == 1 or formula[WIDE] == 0.0 or n == 0.0:
-            break
-        other = again(n, s, q, pivot, measure)
-        if other == 0.0:
-            break
-        unit = other
-        if measure == VARIANCE:
-            pivot = first + s / n if unit == 1.0 else first * unit
-    mean, root = mean_and_root(n, s, q, pivot, unit, measure)
-    return n, mean, root
+        if not is_wide(tag):
+            mean, root = mean_and_root(n, s, q, pivot, measure)
+            return n, mean, root, 0.0, 0.0
+        better = wide.again(n, s, s_rest, q, q_rest, unit, pivot, measure)
+        if better == (unit, pivot):
+            mean, root, mean_rest, root_rest = wide.mean_and_root(
+                n, s, s_rest, q, q_rest, unit, pivot, measure
+            )
+            return n, mean, root, mean_rest, root_rest
+        unit, pivot = better
 
 
 @part
@@ -214,17 +236,24 @@ def _set_state(
     kept: int,
     size: int,
     formula: Any,
+    lanes: Any,
     tag: Any,
 ) -> Any:
-    """Count, mean and root of a whole set."""
-    n, mean, root = 0.0, 0.0, 0.0
+    """Count, mean and root of a whole set, and the rests of mean and root."""
+    n, mean, root, mean_rest, root_rest = 0.0, 0.0, 0.0, 0.0, 0.0
     for start in range(0, size, CHUNK):
         stop = min(start + CHUNK, size)
-        n1, mean1, root1 = _chunk_state(
-            x, xk, residual, rk, mask, mk, nest, kept, start, stop, formula, tag
+        n1, mean1, root1, mean1_rest, root1_rest = _chunk_state(
+            x, xk, residual, rk, mask, mk, nest, kept, start, stop, formula, lanes, tag
         )
-        n, mean, root = merge(n, mean, root, n1, mean1, root1, formula[MEASURE])
-    return n, mean, root
+        if is_wide(tag):
+            n, mean, root, mean_rest, root_rest = wide.merge(
+                n, mean, root, mean_rest, root_rest, n1, mean1, root1, mean1_rest, root1_rest,
+                formula[MEASURE],
+            )  # fmt: skip
+        else:
+            n, mean, root = merge(n, mean, root, n1, mean1, root1, formula[MEASURE])
+    return n, mean, root, mean_rest, root_rest
 
 
 @part
@@ -239,7 +268,9 @@ def write_run(
     n: int,
     unit: float,
     mean: float,
+    mean_rest: float,
     rstd: float,
+    rstd_rest: float,
     scale: int,
     a: int,
     bias: int,
@@ -254,25 +285,33 @@ def write_run(
     sa, sb = nest[last, SCALE], nest[last, BIAS]
     unit_strides = xs == 1 and os == 1 and (residual is None or rs == 1)
     if sa == 0 and sb == 0:
-        factor = rstd * load(scale, a, ptag)
+        factor, factor_rest = rstd * load(scale, a, ptag), 0.0
+        if is_wide(tag):
+            factor, factor_rest = times(rstd, rstd_rest, load(scale, a, ptag), 0.0)
         offset = load(bias, b, ptag)
         if unit_strides:
-            scaled(x, i, 1, residual, j, 1, out, o, 1, n, unit, mean, factor, offset, slope, tag)
+            scaled(
+                x, i, 1, residual, j, 1, out, o, 1, n, unit, mean, mean_rest, factor, factor_rest,
+                offset, slope, tag,
+            )  # fmt: skip
         else:
-            scaled(x, i, xs, residual, j, rs, out, o, os, n, unit, mean, factor, offset, slope, tag)
+            scaled(
+                x, i, xs, residual, j, rs, out, o, os, n, unit, mean, mean_rest, factor,
+                factor_rest, offset, slope, tag,
+            )  # fmt: skip
     elif unit_strides and sa == 1 and sb == 1:
         scaled_along(
-            x, i, 1, residual, j, 1, out, o, 1, n, unit, mean, rstd,
+            x, i, 1, residual, j, 1, out, o, 1, n, unit, mean, mean_rest, rstd, rstd_rest,
             scale, a, 1, bias, b, 1, slope, tag, ptag,
         )  # fmt: skip
     elif unit_strides and sa == 1 and sb == 0:
         scaled_along(
-            x, i, 1, residual, j, 1, out, o, 1, n, unit, mean, rstd,
+            x, i, 1, residual, j, 1, out, o, 1, n, unit, mean, mean_rest, rstd, rstd_rest,
             scale, a, 1, bias, b, 0, slope, tag, ptag,
         )  # fmt: skip
     else:
         scaled_along(
-            x, i, xs, residual, j, rs, out, o, os, n, unit, mean, rstd,
+            x, i, xs, residual, j, rs, out, o, os, n, unit, mean, mean_rest, rstd, rstd_rest,
             scale, a, sa, bias, b, sb, slope, tag, ptag,
         )  # fmt: skip
 
@@ -280,7 +319,8 @@ def write_run(
 @part
 def apply_run(
     x: int, i: int, residual: Any, j: int, out: int, o: int, nest: Any, n: int,
-    unit: float, mean: float, rstd: float, scale: int, a: int, bias: int, b: int,
+    unit: float, mean: float, mean_rest: float, rstd: float, rstd_rest: float,
+    scale: int, a: int, bias: int, b: int,
     slope: Any, streams: bool, stream: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """Write the output of one run: in pieces, if it is streamed."""
@@ -292,7 +332,7 @@ def apply_run(
         target, t = room(stream, out, o + e * nest[last, OUT], length, streams, tag)
         write_run(
             x, i + e * nest[last, X], residual, j + e * nest[last, RESIDUAL], target, t, nest,
-            length, unit, mean, rstd, scale, a + e * nest[last, SCALE],
+            length, unit, mean, mean_rest, rstd, rstd_rest, scale, a + e * nest[last, SCALE],
             bias, b + e * nest[last, BIAS], slope, tag, ptag,
         )  # fmt: skip
 
@@ -322,7 +362,9 @@ def _apply(
     stop: int,
     count: float,
     mean: float,
+    mean_rest: float,
     d: float,
+    d_rest: float,
     formula: Any,
     scale: int,
     ak: int,
@@ -336,10 +378,13 @@ def _apply(
 ) -> None:
     """Write the output of the elements `start` to `stop` of a set."""
     if formula[CENTER] == 0.0:
-        mean = 0.0
+        mean, mean_rest = 0.0, 0.0
     unit = unit_of(d, mean)
     mean *= unit
-    rstd = 1.0 / (d * unit)
+    mean_rest *= unit
+    rstd, rstd_rest = 1.0 / (d * unit), 0.0
+    if is_wide(tag):
+        rstd, rstd_rest = wide.inverse(d * unit, d_rest * unit)
     if count == 0.0:
         _fill(out, ok, nest, kept, start, stop, bias, bk, slope, tag, ptag)
         return
@@ -357,8 +402,8 @@ def _apply(
         so += ak + e * nest[last, SCALE]
         bo += bk + e * nest[last, BIAS]
         apply_run(
-            x, xo, residual, ro, out, oo, nest, length, unit, mean, rstd,
-            scale, so, bias, bo, slope, streams, stream, tag, ptag,
+            x, xo, residual, ro, out, oo, nest, length, unit, mean, mean_rest,
+            rstd, rstd_rest, scale, so, bias, bo, slope, streams, stream, tag, ptag,
         )  # fmt: skip
         position += length
         run += 1
@@ -392,7 +437,8 @@ def normalize(
     num_sets = loops(nest, 0, kept)
     size = loops(nest, kept, nest.shape[0])
     group = GROUP if size <= 256 else 1
-    states = np.empty((3, GROUP), np.float64)
+    states = np.empty((5, GROUP), np.float64)
+    lanes = scratch(wide.SUMS)
     stream = opened()
     while True:
         item = take(counter.ctypes.data)
@@ -404,10 +450,14 @@ def normalize(
             count = min(group, stop - start)
             for g in range(count):
                 xk, _, rk, mk, _, _, index = offsets(nest, 0, kept, start + g)
-                n, mean, root = _set_state(
-                    x, xk, residual, rk, mask, mk, nest, kept, size, formula, tag
+                n, mean, root, mean_rest, root_rest = _set_state(
+                    x, xk, residual, rk, mask, mk, nest, kept, size, formula, lanes, tag
                 )
-                v, d = variance_and_divisor(n, root, formula)
+                if is_wide(tag):
+                    v, d, d_rest = wide.variance_and_divisor(n, root, root_rest, formula)
+                    states[3, g], states[4, g] = mean_rest, d_rest
+                else:
+                    v, d = variance_and_divisor(n, root, formula)
                 states[0, g], states[1, g], states[2, g] = n, mean, d
                 if statistics.shape[1] > 0:
                     statistics[0, index] = n
@@ -421,7 +471,8 @@ def normalize(
                     begin = chunk * CHUNK
                     _apply(
                         x, xk, residual, rk, out, ok, nest, kept, begin, min(begin + CHUNK, size),
-                        states[0, g], states[1, g], states[2, g], formula,
+                        states[0, g], states[1, g], states[3, g], states[2, g], states[4, g],
+                        formula,
                         scale, ak, bias, bk, slope, streams, stream, tag, ptag,
                     )  # fmt: skip
 
@@ -439,7 +490,11 @@ def measure(
     states: Any,
     tag: Any,
 ) -> None:
-    """Measure chunks. An item is one chunk; `states`: (chunks, 3, sets) for count, mean, root."""
+    """Measure chunks. An item is one chunk; `states`: (chunks, 3, sets) for count, mean, root.
+
+    With the rests of mean and root, for float64 input, it is (chunks, 5, sets).
+    """
+    lanes = scratch(wide.SUMS)
     size = loops(nest, kept, nest.shape[0])
     chunks = states.shape[0]
     while True:
@@ -450,12 +505,16 @@ def measure(
         chunk = item - k * chunks
         start = chunk * CHUNK
         xk, _, rk, mk, _, _, index = offsets(nest, 0, kept, k)
-        n, mean, root = _chunk_state(
-            x, xk, residual, rk, mask, mk, nest, kept, start, min(start + CHUNK, size), formula, tag
-        )
+        n, mean, root, mean_rest, root_rest = _chunk_state(
+            x, xk, residual, rk, mask, mk, nest, kept, start, min(start + CHUNK, size), formula,
+            lanes, tag,
+        )  # fmt: skip
         states[chunk, 0, index] = n
         states[chunk, 1, index] = mean
         states[chunk, 2, index] = root
+        if is_wide(tag):
+            states[chunk, 3, index] = mean_rest
+            states[chunk, 4, index] = root_rest
 
 
 @kernel
@@ -477,7 +536,7 @@ def apply(
     tag: Any,
     ptag: Any,
 ) -> None:
-    """Write the output, from statistics (4, sets).
+    """Write the output, from statistics (4, sets), or (6, sets) with the rests of mean and D.
 
     An item is `per_item` sets; if 0, one chunk. The same chunk of all sets comes first: parameters
     that vary along it are then read once.
@@ -487,6 +546,7 @@ def apply(
     step = size if per_item > 0 else CHUNK
     sets = max(per_item, 1)
     groups = (num_sets + sets - 1) // sets
+    rests = is_wide(tag) and statistics.shape[0] > 4
     stream = opened()
     while True:
         item = take(counter.ctypes.data)
@@ -499,6 +559,8 @@ def apply(
             xk, ok, rk, _, ak, bk, index = offsets(nest, 0, kept, k)
             _apply(
                 x, xk, residual, rk, out, ok, nest, kept, start, min(start + step, size),
-                statistics[0, index], statistics[1, index], statistics[3, index], formula,
+                statistics[0, index],
+                statistics[1, index], statistics[4, index] if rests else 0.0,
+                statistics[3, index], statistics[5, index] if rests else 0.0, formula,
                 scale, ak, bias, bk, slope, streams, stream, tag, ptag,
             )  # fmt: skip

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from normscope.kernels.flags import part, sums
-from normscope.kernels.memory import load, load_flag, rounded, store
+from normscope.kernels.memory import is_wide, load, load_flag, rounded, store, widen_vectors
+from normscope.kernels.pairs import normalized, normalized_along
 
 
 @part
@@ -124,15 +125,22 @@ def scaled(
     n: int,
     unit: float,
     mean: float,
+    mean_rest: float,
     factor: float,
+    factor_rest: float,
     offset: float,
     slope: Any,
     tag: Any,
 ) -> None:
-    """Out = (x - mean) * factor + offset."""
+    """Out = (x - mean) * factor + offset. Only float64 input has rests of mean and factor."""
+    widen_vectors(tag)
     for e in range(n):
-        d = value(x, i + e * xs, residual, j + e * rs, tag) * unit - mean
-        store(out, o + e * os, activated(d * factor + offset, slope), tag)
+        d = value(x, i + e * xs, residual, j + e * rs, tag) * unit
+        if is_wide(tag):
+            y = normalized(d, mean, mean_rest, factor, factor_rest, offset)
+        else:
+            y = (d - mean) * factor + offset
+        store(out, o + e * os, activated(y, slope), tag)
 
 
 @part
@@ -149,7 +157,9 @@ def scaled_along(
     n: int,
     unit: float,
     mean: float,
+    mean_rest: float,
     rstd: float,
+    rstd_rest: float,
     scale: int,
     a: int,
     sa: int,
@@ -161,8 +171,13 @@ def scaled_along(
     parameter_tag: Any,
 ) -> None:
     """Out = (x - mean) * rstd * scale + bias, with parameters that vary along the run."""
+    widen_vectors(tag)
     for e in range(n):
-        d = (value(x, i + e * xs, residual, j + e * rs, tag) * unit - mean) * rstd
+        d = value(x, i + e * xs, residual, j + e * rs, tag) * unit
         factor = load(scale, a + e * sa, parameter_tag)
-        y = d * factor + load(bias, b + e * sb, parameter_tag)
+        offset = load(bias, b + e * sb, parameter_tag)
+        if is_wide(tag):
+            y = normalized_along(d, mean, mean_rest, rstd, rstd_rest, factor, offset)
+        else:
+            y = (d - mean) * rstd * factor + offset
         store(out, o + e * os, activated(y, slope), tag)

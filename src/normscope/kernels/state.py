@@ -8,9 +8,8 @@ Parts come from *shifted sums*: with a pivot p from the part itself,
     s = sum(x - p)    q = sum((x - p)**2)    mean = p + s / n    n * root**2 = q - s**2 / n
 
 The last difference cancels at most by the factor q / (n * root**2), which for a pivot out of the
-part is below n; in float64 that leaves a float32 result untouched. For float64 input the sums are
-taken again around the mean where the factor is large. Parts are merged by the formula of Chan,
-Golub and LeVeque (1979).
+part is below n; in float64 that leaves a float32 result untouched. Parts are merged by the formula
+of Chan, Golub and LeVeque (1979). For float64 input all this is done in `normscope.kernels.wide`.
 """
 
 from __future__ import annotations
@@ -18,25 +17,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from normscope.kernels.flags import exact, part
-from normscope.kernels.formula import L1, LARGE, MAX, SMALL, VARIANCE
-
-
-@part
-def again(n: float, s: float, q: float, pivot: float, measure: float) -> Any:
-    """The unit in which the sums must be taken again, 0.0 where they are good as they are."""
-    if not q <= 1e200:
-        return SMALL
-    if q < 1e-280 and abs(pivot) < 1e30:
-        return LARGE
-    if measure == VARIANCE and q > 8.0 * (q - s * s / n):
-        return 1.0
-    return 0.0
+from normscope.kernels.flags import exact
+from normscope.kernels.formula import L1, MAX, VARIANCE
 
 
 @exact
-def mean_and_root(n: float, s: float, q: float, pivot: float, unit: float, measure: float) -> Any:
-    """Mean and root of a part from its shifted sums, which were taken in `unit`."""
+def mean_and_root(n: float, s: float, q: float, pivot: float, measure: float) -> Any:
+    """Mean and root of a part from its shifted sums."""
     if n == 0.0:
         return 0.0, 0.0
     away = s / n
@@ -47,11 +34,7 @@ def mean_and_root(n: float, s: float, q: float, pivot: float, unit: float, measu
             root = 0.0
     if measure < L1:
         root = math.sqrt(root / n)
-    mean = pivot + away
-    if unit != 1.0:
-        mean /= unit
-        root /= unit
-    return mean, root
+    return pivot + away, root
 
 
 @exact

@@ -31,8 +31,8 @@ SHORT = 1024
 def serves(nest: Any, kept: int, formula: Any, residual: int | None, mask: int | None) -> bool:
     """Whether this kernel may be used; called from Python.
 
-    float64 input may need its sums a second time, and long sets are summed in chunks: the general
-    kernel does both.
+    Sums of float64 input have more parts than this kernel knows of, and long sets are summed in
+    chunks: the general kernel does both.
     """
     last = nest[-1]
     return bool(
@@ -109,12 +109,13 @@ def normalize(
                     if size <= PIECE:
                         write_run(
                             x, i, residual, j, target, t, nest, size, 1.0, recall(centres, h),
-                            recall(rstds, h), scale, a, bias, b, slope, tag, ptag,
+                            0.0, recall(rstds, h), 0.0, scale, a, bias, b, slope, tag, ptag,
                         )  # fmt: skip
                         t += size
                     else:
                         apply_run(
-                            x, i, residual, j, out, o, nest, size, 1.0, recall(centres, h),
-                            recall(rstds, h), scale, a, bias, b, slope, streams, stream, tag, ptag,
+                            x, i, residual, j, out, o, nest, size, 1.0, recall(centres, h), 0.0,
+                            recall(rstds, h), 0.0, scale, a, bias, b, slope, streams, stream,
+                            tag, ptag,
                         )  # fmt: skip
                 g += many

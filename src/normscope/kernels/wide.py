@@ -1,0 +1,262 @@
+"""Statistics sets of float64 input, in numbers of twice its precision (`normscope.kernels.pairs`).
+
+Results in float64 are then rounded once, as those of narrower input are that is computed in
+float64. What is known of a set, or of a part of it, is (count, mean, root, rest of the mean, rest
+of the root), with the root of `normscope.kernels.state`.
+
+The sums are s = sum(x) and q = sum(x**2). With n * root**2 = q - s**2 / n nearly half of their
+digits may cancel; where more do, all elements lie so close to each other that x - p is exact, with
+the mean for p, and the sums are taken again of that.
+
+The sums of |x| and the maximum, which no framework offers, have no rest.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from normscope.kernels.flags import exact, part
+from normscope.kernels.formula import (
+    DDOF,
+    EPS,
+    EPS_OUTSIDE,
+    FLOOR,
+    L1,
+    L2,
+    LARGE,
+    MAX,
+    MEASURE,
+    SMALL,
+    VARIANCE,
+)
+from normscope.kernels.memory import keep, load_flag, recall, widen_vectors
+from normscope.kernels.pairs import over, pair, plus, square_root, times, two_product, two_sum
+from normscope.kernels.runs import value
+
+LANES = 16
+"""Sums of a run that are taken side by side; each is four numbers, at distances of LANES."""
+SUMS = 4 * LANES
+
+CANCELLED = 2.0**-40
+"""What of q may be left as n * root**2: 106 - 40 digits remain."""
+
+
+@exact
+def add(sums: int, place: int, step: int, d: float) -> None:
+    """Add an element to the four numbers of a sum; rests may grow beyond half an ulp.
+
+    The numbers of other sums lie beside each of them: they are `step` apart.
+    """
+    s, s_rest = recall(sums, place), recall(sums, place + step)
+    q, q_rest = recall(sums, place + 2 * step), recall(sums, place + 3 * step)
+    s, lost = two_sum(s, d)
+    square, cut = two_product(d, d)
+    q, lost_too = two_sum(q, square)
+    keep(sums, place, s)
+    keep(sums, place + step, s_rest + lost)
+    keep(sums, place + 2 * step, q)
+    keep(sums, place + 3 * step, q_rest + (lost_too + cut))
+
+
+@part
+def clear(lanes: Any) -> None:
+    """Set all sums to 0."""
+    for place in range(SUMS):
+        lanes[place] = 0.0
+
+
+@part
+def add_run(
+    x: int, i: int, xs: int, residual: Any, j: int, rs: int, n: int,
+    unit: float, pivot: float, lanes: Any, tag: Any,
+) -> None:  # fmt: skip
+    """Add a run to the sums."""
+    widen_vectors(tag)
+    address = lanes.ctypes.data
+    for start in range(0, n - LANES + 1, LANES):
+        for lane in range(LANES):  # of a length that is known, so it stays in registers
+            e = start + lane
+            d = value(x, i + e * xs, residual, j + e * rs, tag) * unit - pivot
+            add(address, lane, LANES, d)
+    for lane in range(n % LANES):
+        e = n - n % LANES + lane
+        d = value(x, i + e * xs, residual, j + e * rs, tag) * unit - pivot
+        add(address, lane, LANES, d)
+
+
+@part
+def add_masked_run(
+    x: int, i: int, xs: int, residual: Any, j: int, rs: int, mask: Any, k: int, ms: int, n: int,
+    unit: float, pivot: float, lanes: Any, tag: Any,
+) -> Any:  # fmt: skip
+    """Add the elements of a run that the mask counts; how many they are."""
+    address = lanes.ctypes.data
+    count = 0
+    for e in range(n):
+        if load_flag(mask, k + e * ms):
+            d = value(x, i + e * xs, residual, j + e * rs, tag) * unit - pivot
+            add(address, count % LANES, LANES, d)
+            count += 1
+    return float(count)
+
+
+@exact
+def _halve(lanes: int, first: int, half: int) -> None:
+    """Add the second half of the lanes of one of the sums to the first."""
+    for lane in range(first, first + half):
+        s, lost = two_sum(recall(lanes, lane), recall(lanes, lane + half))
+        rest = recall(lanes, lane + LANES) + recall(lanes, lane + LANES + half)
+        keep(lanes, lane, s)
+        keep(lanes, lane + LANES, rest + lost)
+
+
+@part
+def total(lanes: Any) -> Any:
+    """S, its rest, q and its rest: the lanes together."""
+    address = lanes.ctypes.data
+    for first in range(0, SUMS, 2 * LANES):
+        _halve(address, first, 8)  # numbers that are known: no loop is left
+        _halve(address, first, 4)
+        _halve(address, first, 2)
+        _halve(address, first, 1)
+    s, s_rest = pair(lanes[0], lanes[LANES])
+    q, q_rest = pair(lanes[2 * LANES], lanes[3 * LANES])
+    return s, s_rest, q, q_rest
+
+
+@exact
+def _around_mean(n: float, s: float, s_rest: float, q: float, q_rest: float) -> Any:
+    """Q - s**2 / n."""
+    mean, mean_rest = over(s, s_rest, n, 0.0)
+    p, p_rest = times(s, s_rest, mean, mean_rest)
+    left, rest = plus(q, q_rest, -p, -p_rest)
+    if left < 0.0:
+        return 0.0, 0.0
+    return left, rest
+
+
+@part
+def again(
+    n: float, s: float, s_rest: float, q: float, q_rest: float,
+    unit: float, pivot: float, measure: float,
+) -> Any:  # fmt: skip
+    """The unit and the pivot in which the sums are good; others than those given: sum again."""
+    if n == 0.0:
+        return unit, pivot
+    if unit == 1.0 and pivot == 0.0:
+        if not q <= 1e200:
+            return SMALL, 0.0
+        if q < 1e-250:
+            return LARGE, 0.0
+    if measure == VARIANCE and pivot == 0.0:
+        left, _ = _around_mean(n, s, s_rest, q, q_rest)
+        if left < q * CANCELLED:
+            return unit, s / n
+    return unit, pivot
+
+
+@exact
+def mean_and_root(
+    n: float, s: float, s_rest: float, q: float, q_rest: float,
+    unit: float, pivot: float, measure: float,
+) -> Any:  # fmt: skip
+    """The state of a part without its count, from its sums."""
+    if n == 0.0:
+        return 0.0, 0.0, 0.0, 0.0
+    if measure == VARIANCE:
+        q, q_rest = _around_mean(n, s, s_rest, q, q_rest)
+    if measure < L1:
+        q, q_rest = over(q, q_rest, n, 0.0)
+        q, q_rest = square_root(q, q_rest)
+    mean, rest = over(s, s_rest, n, 0.0)
+    mean, rest = plus(mean, rest, pivot, 0.0)
+    if unit != 1.0:
+        return mean / unit, q / unit, rest / unit, q_rest / unit
+    return mean, q, rest, q_rest
+
+
+@part
+def _unit(size: float) -> float:
+    """A power of two, by which squares of numbers of this size neither overflow nor vanish."""
+    if size > 1e140:
+        return SMALL
+    return LARGE if size < 1e-140 else 1.0
+
+
+@exact
+def merge(
+    n: float, mean: float, root: float, mean_rest: float, root_rest: float,
+    n2: float, mean2: float, root2: float, mean2_rest: float, root2_rest: float, measure: float,
+) -> Any:  # fmt: skip
+    """The state of two parts together."""
+    if n2 == 0.0:
+        return n, mean, root, mean_rest, root_rest
+    if n == 0.0:
+        return n2, mean2, root2, mean2_rest, root2_rest
+    both = n + n2
+    apart, apart_rest = plus(mean2, mean2_rest, -mean, -mean_rest)
+    share, share_rest = over(n2, 0.0, both, 0.0)
+    step, step_rest = times(apart, apart_rest, share, share_rest)
+    mean, mean_rest = plus(mean, mean_rest, step, step_rest)
+    if measure == MAX:
+        if not root2 <= root:
+            root = root2 if root == root else root
+    elif measure == L1:
+        root, root_rest = plus(root, root_rest, root2, root2_rest)
+    else:
+        unit = _unit(max(root, root2, abs(apart)))
+        q, q_rest = _square(n, root * unit, root_rest * unit)
+        q2, q2_rest = _square(n2, root2 * unit, root2_rest * unit)
+        q, q_rest = plus(q, q_rest, q2, q2_rest)
+        if measure == VARIANCE:
+            share, share_rest = times(share, share_rest, n, 0.0)
+            q2, q2_rest = _square(1.0, apart * unit, apart_rest * unit)
+            q2, q2_rest = times(q2, q2_rest, share, share_rest)
+            q, q_rest = plus(q, q_rest, q2, q2_rest)
+        q, q_rest = over(q, q_rest, both, 0.0)
+        q, q_rest = square_root(q, q_rest)
+        root, root_rest = q / unit, q_rest / unit
+    return both, mean, root, mean_rest, root_rest
+
+
+@exact
+def _square(n: float, a: float, rest: float) -> Any:
+    """N times the square of a pair."""
+    q, q_rest = times(a, rest, a, rest)
+    if n == 1.0:
+        return q, q_rest
+    return times(q, q_rest, n, 0.0)
+
+
+@exact
+def variance_and_divisor(n: float, root: float, root_rest: float, formula: Any) -> Any:
+    """V, D and the rest of D; see `normscope.kernels.formula`."""
+    share, share_rest = 1.0, 0.0
+    if formula[MEASURE] == L2:
+        share = n
+    elif formula[DDOF] != 0.0:
+        share, share_rest = over(n, 0.0, max(n - formula[DDOF], 0.0), 0.0)
+    eps, unit = formula[EPS], _unit(root)
+    if unit == SMALL or (unit == LARGE and eps < 1e-280):  # else it is nothing beside eps
+        root, root_rest, eps = root * unit, root_rest * unit, eps * unit * unit
+    else:
+        unit = 1.0
+    q, q_rest = _square(1.0, root, root_rest)
+    if share != 1.0:
+        q, q_rest = times(q, q_rest, share, share_rest)
+    v = q
+    q, q_rest = plus(q, q_rest, eps, 0.0)
+    d, d_rest = square_root(q, q_rest)
+    if unit != 1.0:
+        v, d, d_rest = v / unit / unit, d / unit, d_rest / unit
+    if formula[EPS_OUTSIDE] != 0.0:
+        d, d_rest = plus(d, d_rest, formula[EPS_OUTSIDE], 0.0)
+    if d < formula[FLOOR]:
+        return v, formula[FLOOR], 0.0
+    return v, d, d_rest
+
+
+@exact
+def inverse(d: float, d_rest: float) -> Any:
+    """1 / D."""
+    return over(1.0, 0.0, d, d_rest)
