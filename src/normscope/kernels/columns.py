@@ -31,7 +31,7 @@ from normscope.kernels.memory import (
     scratch,
     store,
     take,
-    widen_vectors,
+    use_widest_vectors,
 )
 from normscope.kernels.nest import (
     BIAS,
@@ -81,6 +81,7 @@ def _add_rows(
 
     The sums are touched once for eight rows.
     """
+    use_widest_vectors()
     for row in range(0, rows - 7, 8):
         ir, jr = i + row * p, j + row * q
         for c in range(width):
@@ -112,6 +113,7 @@ def _add_row(
     width: int, work: Any, measure: float, tag: Any,
 ) -> None:  # fmt: skip
     """Add one row to the sums of every column, for any measure, strides and mask."""
+    use_widest_vectors()
     for c in range(width):
         if mask is not None and load_flag(mask, k + c * ms) == 0:
             continue
@@ -133,7 +135,7 @@ def _add_wide_row(
     width: int, work: int, tag: Any,
 ) -> None:  # fmt: skip
     """Add one row of float64 input to the sums of every column."""
-    widen_vectors(tag)
+    use_widest_vectors()
     for c in range(width):
         if mask is None or load_flag(mask, k + c * ms) != 0:
             d = value(x, i + c * xs, residual, j + c * rs, tag) * recall(work, UNIT + c)
@@ -189,6 +191,7 @@ def _find_pivots(
     start: int, stop: int, width: int, work: Any, tag: Any,
 ) -> None:  # fmt: skip
     """The first element of every column that counts."""
+    use_widest_vectors()
     last = nest.shape[0] - 1
     xs, rs, ms = nest[last, X], nest[last, RESIDUAL], nest[last, MASK]
     missing = width
@@ -209,6 +212,7 @@ def _find_pivots(
 @part
 def _first_row(x: int, i: int, residual: Any, j: int, width: int, work: int, tag: Any) -> None:
     """The pivot of every column where all elements count."""
+    use_widest_vectors()
     for c in range(width):
         keep(work, PIVOT + c, value(x, i + c, residual, j + c, tag))
 
@@ -376,6 +380,7 @@ def _write_rows(
     width: int, work: int, slope: Any, streams: bool, stream: Any, tag: Any,
 ) -> None:  # fmt: skip
     """Write rows at distances p, q, r; scale and bias vary with the column alone, units are 1."""
+    use_widest_vectors()
     for row in range(rows):
         target, t = room(stream, out, o + row * r, width, streams, tag)
         for c in range(width):
@@ -392,6 +397,7 @@ def _write_even_rows(
     slope: Any, streams: bool, stream: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """The same for rows each of which has one scale and one bias."""
+    use_widest_vectors()
     for row in range(rows):
         factor, offset = load(scale, a + row * pa, ptag), load(bias, b + row * pb, ptag)
         target, t = room(stream, out, o + row * r, width, streams, tag)
@@ -408,6 +414,7 @@ def _write_wide_row(
     width: int, work: int, slope: Any, streams: bool, stream: Any, tag: Any,
 ) -> None:  # fmt: skip
     """Write one row of float64 input, from the factors and offsets of its columns."""
+    use_widest_vectors()
     target, t = room(stream, out, o, width, streams and os == 1, tag)
     for c in range(width):
         offset = load(work, OFFSET + c, F64)
@@ -427,6 +434,7 @@ def _set_factors(
     tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """Factor and offset of every column, from the parameters that begin at a and b."""
+    use_widest_vectors()
     for c in range(width):
         factor = load(scale, a + c % span * sa, ptag)
         work[OFFSET + c] = load(bias, b + c % span * sb, ptag)
@@ -445,6 +453,7 @@ def _write_row(
     scale: int, a: int, sa: int, bias: int, b: int, sb: int, slope: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """Write one row, for any strides and parameters, by the same operations."""
+    use_widest_vectors()
     for c in range(width):
         factor = work[FACTOR + c]
         if not fixed:
@@ -542,6 +551,7 @@ def normalize(
     An item is one tile of at most `tile` columns; `chunk` rows are summed together. `statistics`:
     (4, sets) for count, mean, v and D; or of size 0.
     """
+    use_widest_vectors()
     last = nest.shape[0] - 1
     columns = nest[last, SIZE]
     positions = loops(nest, 0, kept)
@@ -613,6 +623,7 @@ def measure(
     An item is one chunk of one tile; `states`: (chunks, 3, positions * columns) for count, mean and
     root of every column, not yet folded; for float64 input (chunks, 5, ...), with their rests.
     """
+    use_widest_vectors()
     last = nest.shape[0] - 1
     columns = nest[last, SIZE]
     tiles = (columns + tile - 1) // tile
@@ -657,6 +668,7 @@ def apply(
 
     With the rests of mean and D they are (6, sets).
     """
+    use_widest_vectors()
     last = nest.shape[0] - 1
     columns = nest[last, SIZE]
     tiles = (columns + tile - 1) // tile

@@ -22,7 +22,7 @@ from normscope.kernels.formula import (
     MEASURE,
     VARIANCE,
 )
-from normscope.kernels.memory import keep, recall
+from normscope.kernels.memory import keep, recall, use_widest_vectors
 
 
 @exact
@@ -31,6 +31,7 @@ def means_and_roots(
     measure: float,
 ) -> None:  # fmt: skip
     """Mean and root of each set from its shifted sums."""
+    use_widest_vectors()
     around_mean = 1.0 if measure == VARIANCE else 0.0
     for k in range(sets):
         s = recall(sums, k)
@@ -47,6 +48,7 @@ def merge_all(
     measure: float,
 ) -> None:  # fmt: skip
     """Merge parts of n2 elements into parts of n elements."""
+    use_widest_vectors()
     one, two = n / (n + n2), n2 / (n + n2)
     weight = one * two if measure == VARIANCE else 0.0
     for k in range(sets):
@@ -63,6 +65,7 @@ def centres_and_rstds(
     sets: int, n: float, means: int, roots: int, centres: int, rstds: int, formula: Any
 ) -> None:
     """What is subtracted from the elements of each set, and what they are multiplied by."""
+    use_widest_vectors()
     share = 1.0
     if formula[MEASURE] == L2:
         share = n

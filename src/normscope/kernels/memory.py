@@ -56,7 +56,6 @@ def load(typingctx: Any, address: Any, index: Any, tag: Any) -> Any:
     """Element `index` of the array at `address`, as float64."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        _use_widest_vectors(builder)
         stored = builder.load(_pointer(builder, args[0], args[1], _STORED[tag]))
         stored.set_metadata("alias.scope", _input_scope(builder))
         return _widen(builder, stored, tag)
@@ -82,7 +81,6 @@ def recall(typingctx: Any, address: Any, index: Any) -> Any:
     """Element `index` of float64 scratch memory, which the same loop may store to."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        _use_widest_vectors(builder)
         return builder.load(_pointer(builder, args[0], args[1], _DOUBLE))
 
     return types.float64(types.int64, types.int64), codegen
@@ -194,18 +192,22 @@ def fence(typingctx: Any) -> Any:
 
 
 @intrinsic
-def widen_vectors(typingctx: Any, tag: Any) -> Any:
-    """Let the function being built use the widest vectors for float64 input.
+def use_widest_vectors(typingctx: Any) -> Any:
+    """Let LLVM use vectors of 512 bits in the function being built, where they cost nothing.
 
-    `load` says so too, but only of the function that it stands in, not of callers of that.
+    By itself it keeps to 256 bits on Intel processors, for on those before Ice Lake wider
+    arithmetic lowers the clock. VBMI2 came with Ice Lake, and with AMD's Zen 4. Functions are
+    vectorized before they become part of a kernel as well as after: all that loop over elements,
+    and all kernels, have to say this.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if tag == types.float64:
-            _use_widest_vectors(builder)
+        if get_host_cpu_features().get("avx512vbmi2"):
+            # llvmlite checks names against those LLVM itself has; this one belongs to the target.
+            set.add(builder.function.attributes, '"prefer-vector-width"="512"')
         return context.get_dummy_value()
 
-    return types.void(tag), codegen
+    return types.void(), codegen
 
 
 @intrinsic
@@ -218,17 +220,6 @@ def take(typingctx: Any, counter: Any) -> Any:
         return builder.atomic_rmw("add", pointer, i64(1), "seq_cst")
 
     return types.int64(types.int64), codegen
-
-
-def _use_widest_vectors(builder: Any) -> None:
-    """Let LLVM use vectors of 512 bits in the function being built, where they cost nothing.
-
-    By itself it keeps to 256 bits on Intel processors, for on those before Ice Lake wider
-    arithmetic lowers the clock. VBMI2 came with Ice Lake, and with AMD's Zen 4.
-    """
-    if get_host_cpu_features().get("avx512vbmi2"):
-        # llvmlite checks names against those LLVM itself has; this one belongs to the target.
-        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
 
 
 def _pointer(builder: Any, address: Any, index: Any, stored: Any) -> Any:

@@ -21,7 +21,15 @@ from normscope.kernels.formula import (
     unit_of,
     variance_and_divisor,
 )
-from normscope.kernels.memory import is_wide, load, load_flag, scratch, store, take
+from normscope.kernels.memory import (
+    is_wide,
+    load,
+    load_flag,
+    scratch,
+    store,
+    take,
+    use_widest_vectors,
+)
 from normscope.kernels.nest import (
     BIAS,
     MASK,
@@ -178,6 +186,7 @@ def _first(
     tag: Any,
 ) -> Any:
     """The first element that counts, 0 if none does."""
+    use_widest_vectors()
     if mask is None and start == 0:
         return value(x, xk, residual, rk, tag)
     for position in range(start, stop):
@@ -343,6 +352,7 @@ def _fill(
     bias: int, bk: int, slope: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """Write the bias: the output of a set of which no element counts."""
+    use_widest_vectors()
     for position in range(start, stop):
         _, oo, _, _, _, bo, _ = offsets(nest, kept, nest.shape[0], position)
         store(out, ok + oo, activated(load(bias, bk + bo, ptag), slope), tag)
@@ -434,6 +444,7 @@ def normalize(
 
     An item is `per_item` sets. `statistics`: (4, sets) for count, mean, v and D; or of size 0.
     """
+    use_widest_vectors()
     num_sets = loops(nest, 0, kept)
     size = loops(nest, kept, nest.shape[0])
     group = GROUP if size <= 256 else 1
@@ -494,6 +505,7 @@ def measure(
 
     With the rests of mean and root, for float64 input, it is (chunks, 5, sets).
     """
+    use_widest_vectors()
     lanes = scratch(wide.SUMS)
     size = loops(nest, kept, nest.shape[0])
     chunks = states.shape[0]
@@ -541,6 +553,7 @@ def apply(
     An item is `per_item` sets; if 0, one chunk. The same chunk of all sets comes first: parameters
     that vary along it are then read once.
     """
+    use_widest_vectors()
     size = loops(nest, kept, nest.shape[0])
     num_sets = loops(nest, 0, kept)
     step = size if per_item > 0 else CHUNK

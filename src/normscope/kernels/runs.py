@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from normscope.kernels.flags import part, sums
-from normscope.kernels.memory import is_wide, load, load_flag, rounded, store, widen_vectors
+from normscope.kernels.memory import is_wide, load, load_flag, rounded, store, use_widest_vectors
 from normscope.kernels.pairs import normalized, normalized_along
 
 
@@ -28,6 +28,7 @@ def shifted_sums(
     x: int, i: int, xs: int, residual: Any, j: int, rs: int, n: int, unit: float, p: float, tag: Any
 ) -> Any:
     """S = sum(x - p) and q = sum((x - p)**2)."""
+    use_widest_vectors()
     s = 0.0
     q = 0.0
     for e in range(n):
@@ -42,6 +43,7 @@ def absolute_sums(
     x: int, i: int, xs: int, residual: Any, j: int, rs: int, n: int, unit: float, tag: Any
 ) -> Any:
     """sum(x) and sum(|x|)."""
+    use_widest_vectors()
     s = 0.0
     q = 0.0
     for e in range(n):
@@ -56,6 +58,7 @@ def sum_and_max(
     x: int, i: int, xs: int, residual: Any, j: int, rs: int, n: int, unit: float, tag: Any
 ) -> Any:
     """sum(x) and max(|x|), which is NaN if an element is."""
+    use_widest_vectors()
     s = 0.0
     q = 0.0
     bad = 0
@@ -85,6 +88,7 @@ def masked_sums(
     tag: Any,
 ) -> Any:
     """Count and sums of the elements that the mask counts, for any measure."""
+    use_widest_vectors()
     count = 0.0
     s = 0.0
     q = 0.0
@@ -133,7 +137,7 @@ def scaled(
     tag: Any,
 ) -> None:
     """Out = (x - mean) * factor + offset. Only float64 input has rests of mean and factor."""
-    widen_vectors(tag)
+    use_widest_vectors()
     for e in range(n):
         d = value(x, i + e * xs, residual, j + e * rs, tag) * unit
         if is_wide(tag):
@@ -171,7 +175,7 @@ def scaled_along(
     parameter_tag: Any,
 ) -> None:
     """Out = (x - mean) * rstd * scale + bias, with parameters that vary along the run."""
-    widen_vectors(tag)
+    use_widest_vectors()
     for e in range(n):
         d = value(x, i + e * xs, residual, j + e * rs, tag) * unit
         factor = load(scale, a + e * sa, parameter_tag)

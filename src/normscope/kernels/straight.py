@@ -12,7 +12,7 @@ from typing import Any
 from normscope.kernels.flags import kernel
 from normscope.kernels.formula import L2, MEASURE, VARIANCE, WIDE, variance_and_divisor
 from normscope.kernels.many import centres_and_rstds, means_and_roots
-from normscope.kernels.memory import keep, recall, scratch, take
+from normscope.kernels.memory import keep, recall, scratch, take, use_widest_vectors
 from normscope.kernels.nest import OUT, RESIDUAL, SIZE, X, loops, offsets
 from normscope.kernels.rows import CHUNK, apply_run, write_run
 from normscope.kernels.runs import shifted_sums, value
@@ -57,6 +57,7 @@ def normalize(
 
     An item is `per_item` sets. `statistics`: (4, sets) for count, mean, v and D; or of size 0.
     """
+    use_widest_vectors()
     num_sets = loops(nest, 0, kept)
     size = nest[kept, SIZE]
     n = float(size)

@@ -29,7 +29,7 @@ from normscope.kernels.formula import (
     SMALL,
     VARIANCE,
 )
-from normscope.kernels.memory import keep, load_flag, recall, widen_vectors
+from normscope.kernels.memory import keep, load_flag, recall, use_widest_vectors
 from normscope.kernels.pairs import over, pair, plus, square_root, times, two_product, two_sum
 from normscope.kernels.runs import value
 
@@ -71,7 +71,7 @@ def add_run(
     unit: float, pivot: float, lanes: Any, tag: Any,
 ) -> None:  # fmt: skip
     """Add a run to the sums."""
-    widen_vectors(tag)
+    use_widest_vectors()
     address = lanes.ctypes.data
     for start in range(0, n - LANES + 1, LANES):
         for lane in range(LANES):  # of a length that is known, so it stays in registers
@@ -90,6 +90,7 @@ def add_masked_run(
     unit: float, pivot: float, lanes: Any, tag: Any,
 ) -> Any:  # fmt: skip
     """Add the elements of a run that the mask counts; how many they are."""
+    use_widest_vectors()
     address = lanes.ctypes.data
     count = 0
     for e in range(n):
@@ -103,6 +104,7 @@ def add_masked_run(
 @exact
 def _halve(lanes: int, first: int, half: int) -> None:
     """Add the second half of the lanes of one of the sums to the first."""
+    use_widest_vectors()
     for lane in range(first, first + half):
         s, lost = two_sum(recall(lanes, lane), recall(lanes, lane + half))
         rest = recall(lanes, lane + LANES) + recall(lanes, lane + LANES + half)
