@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,7 +23,7 @@ from normscope.operands import (
     readable,
     written_out,
 )
-from normscope.plan import STATS, Plan, Strides, atomic_strides, plan as find_plan
+from normscope.plan import BIAS, STATS, Plan, Strides, atomic_strides, plan as find_plan
 from normscope.spec import Measure, NormSpec
 from normscope.validation import (
     check_array,
@@ -38,6 +40,13 @@ Floats = NDArray[np.float64]
 
 SUMS, PLAIN, ALONG = 6, 4, 5
 """Rows of the sums of a set, as in `normscope.kernels.slope`."""
+
+MOST_BLOCKS, FEWEST_BLOCKS = 32, 4
+"""How many items have sums of their own for all parameters."""
+BLOCKS_BYTES = 3 << 18
+"""The memory for those; also what the sums of the chunks of all sets may take."""
+LARGEST_CHUNK, SMALLEST_CHUNK = 16384, 1024
+"""Elements of sets that pass by while the sums of their parameters are in cache."""
 
 
 class Gradients(NamedTuple):
@@ -121,171 +130,250 @@ def gradients(
     target = out
     if target is None or not is_native(target):
         target = buffers.empty(x.shape, dtype, memory_order(x))
-    in_place = out is not None and (address(target) in (address(x), address(dy)))
-    before = None
-    if in_place:  # the sums over parameters come first: afterwards x or dy is gone
-        before = _over_parameters(spec, layout, x, dy, means, rstds)
-    totals = _slopes(spec, layout, x, dy, counted, target, scale, means, rstds)
+    call = _Call(spec, layout, x, dy, counted, means, rstds)
+    learned = call.run(target, scale)
     if out is not None and target is not out:
         out[...] = target
-    learned = before or _over_parameters(spec, layout, x, dy, means, rstds, totals)
     return Gradients(target if out is None else out, *learned)
 
 
-def _slopes(
-    spec: NormSpec,
-    layout: Layout,
-    x: Array,
-    dy: Array,
-    mask: Array | None,
-    dx: Array,
-    scale: ArrayLike | None,
-    means: Floats,
-    rstds: Floats,
-) -> Floats:
-    """Write dx; the sums of each set, (6, sets)."""
-    from normscope.kernels import gradient_columns, gradient_rows
-    from normscope.kernels.memory import TAGS
+@dataclass(frozen=True)
+class _Cut:
+    """How the work of a plan is cut where parameters have sums.
 
-    axes: tuple[int, ...] = ()
-    factor: Array = np.full(1, 1.0 - spec.scale_shift)
-    if scale is not None:
-        axes = layout.named(spec.scale or "")
-        if spec.scale is None:
+    Attributes:
+        whole, chunk, chunks: as in `Plan`.
+        units: how many sets or tiles, or chunks of these, there are.
+        per_item: how many of them one item is.
+        blocks: how often there are sums of the parameters: none, once, or once for each item.
+    """
+
+    whole: bool
+    chunk: int
+    chunks: int
+    units: int
+    per_item: int
+    blocks: int = 0
+
+    @property
+    def items(self) -> int:
+        """How many pieces the work is cut into."""
+        return -(-self.units // self.per_item)
+
+
+def _uncut(plan: Plan) -> _Cut:
+    """The work as the plan cuts it."""
+    if plan.mode == "rows" and plan.whole:
+        return _Cut(True, plan.set_size, 1, plan.num_sets, plan.per_item)
+    return _Cut(plan.whole, plan.chunk, plan.chunks, plan.items, 1)
+
+
+def _cut(plan: Plan, parameters: int) -> _Cut | None:
+    """The work, if the sums of the parameters can be taken along with those of the sets.
+
+    Of few parameters, each item has its own sums, which are added in the end. Of many, one for each
+    element of a set, there is one sum: an item is one chunk of all sets.
+    """
+    cut = _uncut(plan)
+    blocks = min(MOST_BLOCKS, BLOCKS_BYTES // (16 * parameters))
+    if blocks >= min(FEWEST_BLOCKS, cut.units):
+        cut = replace(cut, per_item=max(cut.per_item, -(-cut.units // blocks)))
+        return replace(cut, blocks=cut.items)
+    if plan.mode == "columns" or not _one_per_element(plan):
+        return None
+    chunk = max(SMALLEST_CHUNK, min(LARGEST_CHUNK, plan.set_size // 8))
+    chunk = max(chunk, 8 * SUMS * plan.num_sets * plan.set_size // BLOCKS_BYTES)
+    chunks = -(-plan.set_size // chunk)
+    return _Cut(False, chunk, chunks, plan.num_sets * chunks, plan.num_sets, 1)
+
+
+def _added(parts: Floats) -> Floats:
+    """The sum of the parts of a sum; of a single one there is no copy."""
+    return parts[0] if len(parts) == 1 else np.asarray(np.add.reduce(parts, axis=0))
+
+
+def _one_per_element(plan: Plan) -> bool:
+    """Whether all sets have the same parameters, one for each element, in the same order."""
+    step = 1
+    for loop in reversed(plan.loops[plan.kept :]):
+        if loop.strides[BIAS] != step:
+            return False
+        step *= loop.size
+    return all(loop.strides[BIAS] == 0 for loop in plan.loops[: plan.kept])
+
+
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """The operands of one call, as kernels can read them; `means` and `rstds`: one per set."""
+
+    spec: NormSpec
+    layout: Layout
+    x: Array
+    dy: Array
+    mask: Array | None
+    means: Floats
+    rstds: Floats
+
+    def run(self, dx: Array, scale: ArrayLike | None) -> list[Floats | None]:
+        """Write dx; the gradients of scale and bias."""
+        named = [
+            None if names is None else self.layout.named(names)
+            for names in (self.spec.scale, self.spec.bias)
+        ]
+        first = next((axes for axes in named if axes is not None), ())
+        along = () if self._constant(first) else first
+        factor, plan = self._plan(dx, scale, named[0], along)
+        cut = _cut(plan, self._size(plan.parameters[1])) if along else None
+        # What is taken in a pass of its own comes first: afterwards x or dy may be overwritten.
+        sums = {}
+        for axes in named:
+            fused = cut is not None and axes is not None and sorted(axes) == sorted(along)
+            if axes is not None and not fused and not self._constant(axes):
+                sums[axes] = self._from_elements(axes)
+        totals, learned = self._slopes(plan, cut or _uncut(plan), dx, factor)
+        for axes in named:
+            if axes is not None and axes not in sums:
+                constant = self._constant(axes)
+                sums[axes] = (
+                    self._from_sets(axes, totals)
+                    if constant
+                    else self._in_order(axes, plan.parameters[1], _added(learned))
+                )
+        return [None if a is None else sums[a][n] for a, n in zip(named, (1, 0), strict=True)]
+
+    def _size(self, axes: Sequence[int]) -> int:
+        return math.prod(self.layout.known_sizes[i] for i in axes)
+
+    def _constant(self, axes: tuple[int, ...]) -> bool:
+        """Whether parameters along `axes`, and scale, are the same for all elements of a set.
+
+        Then their sums come from those of the sets; else these are weighted by scale.
+        """
+        along_scale = self.layout.named(self.spec.scale) if self.spec.scale else ()
+        return not {*axes, *along_scale} & set(self.layout.shared)
+
+    def _plan(
+        self,
+        dx: Array,
+        scale: ArrayLike | None,
+        axes: tuple[int, ...] | None,
+        along: tuple[int, ...],
+    ) -> tuple[Array, Plan]:
+        """The factor of dy, contiguous, and the nest; sums of parameters lie `along` axes."""
+        layout = self.layout
+        if scale is None:
+            axes = ()
+            factor: Array = np.full(1, 1.0 - self.spec.scale_shift)
+        elif axes is None:
             raise SpecError("scale= is given, but the spec has no scale")
-        factor = laid_along(layout, "scale", axes, scale)
-    arrays = [atomic_strides(layout, a.strides, a.itemsize) for a in (x, dx, dy)]
-    masked = None if mask is None else atomic_strides(layout, mask.strides, mask.itemsize)
-    plan = find_plan(layout, [*arrays, masked], [axes, ()], x.itemsize)
-    if scale is not None and plan.parameters[0] != axes:
-        factor = written_out(layout, axes, factor, plan.parameters[0])
-    narrow = parameter_dtype(x.dtype, factor.size, factor if scale is not None else None)
-    factor = np.ascontiguousarray(factor, narrow)
-    totals = np.zeros((SUMS, plan.num_sets))
-    if not x.size:
-        return totals
-    numbers = formula(spec, x.dtype.name)
-    counter = np.zeros(1, np.int64)
-    tags = TAGS[x.dtype.name], TAGS[narrow.name]
-    start = (plan.nest, plan.kept, numbers, address(x), address(dy))
-    counted = None if mask is None else address(mask)
-    ends = (counted, address(dx), address(factor), means, rstds, totals, *tags)
-    rows = plan.mode == "rows"
-    columns = (plan.tile, plan.chunk, plan.outer, plan.inner)
-    if plan.whole:
-        if rows:
-            job = partial(gradient_rows.gradient, counter, plan.items, plan.per_item, *start, *ends)
         else:
-            job = partial(
-                gradient_columns.gradient, counter, plan.items, plan.tile, *columns[2:],
-                *start, *ends,
-            )  # fmt: skip
-        threads.run(job, plan.items)
-        return totals
-    sums = (counted, address(factor), means)
-    parts = np.empty((plan.chunks, SUMS, plan.num_sets))
-    if rows:
-        job = partial(gradient_rows.measure, counter, plan.items, *start, *sums, parts, *tags)
-    else:
-        job = partial(
-            gradient_columns.measure, counter, plan.items, *columns, *start, *sums, parts, *tags
+            factor = laid_along(layout, "scale", axes, scale)
+        arrays: list[Strides | None] = [
+            None if a is None else atomic_strides(layout, a.strides, a.itemsize)
+            for a in (self.x, dx, self.dy, self.mask)
+        ]
+        plan = find_plan(layout, arrays, [axes, along], self.x.itemsize)
+        if scale is not None and plan.parameters[0] != axes:
+            factor = written_out(layout, axes, factor, plan.parameters[0])
+        narrow = parameter_dtype(self.x.dtype, factor.size, factor if scale is not None else None)
+        return np.ascontiguousarray(factor, narrow), plan
+
+    def _slopes(self, plan: Plan, cut: _Cut, dx: Array, factor: Array) -> tuple[Floats, Floats]:
+        """Write dx; the sums of each set, (6, sets), and of the parameters, (blocks, 2, n)."""
+        from normscope.kernels import gradient_columns, gradient_rows
+        from normscope.kernels.memory import TAGS
+
+        totals = np.zeros((SUMS, plan.num_sets))
+        shared = cut.blocks < cut.items  # by all items, which begin with clearing their part of it
+        shape = (cut.blocks, 2, self._size(plan.parameters[1]) if cut.blocks else 0)
+        if not self.x.size:
+            return totals, np.zeros((1, *shape[1:]))
+        learned = (
+            buffers.empty(shape, np.dtype(np.float64), (0, 1, 2)) if shared else np.zeros(shape)
         )
-    threads.run(job, plan.items)
-    np.add.reduce(parts, axis=0, out=totals)
-    counter[0] = 0
-    if rows:
-        job = partial(gradient_rows.apply, counter, plan.items, *start, *ends)
-    else:
-        job = partial(gradient_columns.apply, counter, plan.items, *columns, *start, *ends)
-    threads.run(job, plan.items)
-    return totals
+        kernels: Any = gradient_rows if plan.mode == "rows" else gradient_columns
+        tile = () if plan.mode == "rows" else (plan.tile,)
+        folded = () if plan.mode == "rows" else (plan.outer, plan.inner)
+        numbers = formula(self.spec, self.x.dtype.name)
+        tags = TAGS[self.x.dtype.name], TAGS[factor.dtype.name]
+        start = (*folded, plan.nest, plan.kept, numbers, address(self.x), address(self.dy))
+        mask = None if self.mask is None else address(self.mask)
+        written = (mask, address(dx), address(factor), self.means, self.rstds, totals)
+        counter = np.zeros(1, np.int64)
+        whole = (counter, cut.items, cut.per_item, *tile)
+        if cut.whole:
+            job = partial(kernels.gradient, *whole, *start, *written, learned, *tags)
+            threads.run(job, cut.items)
+            return totals, learned
+        parts = np.empty((cut.chunks, SUMS, plan.num_sets))
+        read = (mask, address(factor), self.means, self.rstds, parts, learned)
+        threads.run(partial(kernels.measure, *whole, cut.chunk, *start, *read, *tags), cut.items)
+        np.add.reduce(parts, axis=0, out=totals)
+        counter[0] = 0
+        job = partial(kernels.apply, counter, cut.units, *tile, cut.chunk, *start, *written, *tags)
+        threads.run(job, cut.units)
+        return totals, learned
 
+    def _in_order(self, axes: Sequence[int], lying: Sequence[int], sums: Floats) -> Floats:
+        """Sums that lie along some axes: those along `axes`, in that order; over all others."""
+        sizes = self.layout.known_sizes
+        sums = sums.reshape(2, *(sizes[i] for i in lying))
+        others = tuple(n for n, i in enumerate(lying, 1) if i not in axes)
+        left = [i for i in lying if i in axes]  # without axes of length 1, perhaps
+        order = [left.index(i) + 1 for i in axes if i in left]
+        ordered = (sums.sum(others) if others else sums).transpose(0, *order)
+        return ordered.reshape(2, *(sizes[i] for i in axes))
 
-def _over_parameters(
-    spec: NormSpec,
-    layout: Layout,
-    x: Array,
-    dy: Array,
-    means: Floats,
-    rstds: Floats,
-    totals: Floats | None = None,
-) -> tuple[Floats | None, Floats | None]:
-    """The gradients of scale and bias; from the sums of the sets where each has one parameter."""
-    found: list[Floats | None] = []
-    done: dict[tuple[int, ...], Floats] = {}
-    for which, names in ((1, spec.scale), (0, spec.bias)):
-        if names is None:
-            found.append(None)
-            continue
-        axes = layout.named(names)
-        in_order = tuple(sorted(axes))
-        if in_order not in done:
-            # with a scale that varies within a set, its sums are weighted
-            along_scale = set(layout.named(spec.scale)) if spec.scale else set()
-            constant = not (set(axes) | along_scale) & set(layout.shared)
-            if constant and totals is not None:
-                done[in_order] = _from_sets(layout, in_order, rstds, totals)
-            else:
-                done[in_order] = _from_elements(layout, in_order, x, dy, means, rstds)
-        sums = done[in_order][which]
-        sizes = [layout.known_sizes[i] for i in in_order]
-        found.append(sums.reshape(sizes).transpose([in_order.index(i) for i in axes]))
-    return found[0], found[1]
+    def _from_sets(self, axes: tuple[int, ...], totals: Floats) -> Floats:
+        """(2, parameters): sum(dy) and sum(dy * (x - mean) * rstd), from those of each set."""
+        sums = np.stack([totals[PLAIN], totals[ALONG] * self.rstds])
+        return self._in_order(axes, self.layout.kept, sums)
 
+    def _from_elements(self, axes: tuple[int, ...]) -> Floats:
+        """The same, from the elements: a nest of its own, which keeps the axes of the parameter."""
+        from normscope.kernels import parameters
+        from normscope.kernels.memory import TAGS
 
-def _from_sets(layout: Layout, axes: tuple[int, ...], rstds: Floats, totals: Floats) -> Floats:
-    """(2, parameters): sum(dy) and sum(dy * (x - mean) * rstd), from those of each set."""
-    shape = [layout.known_sizes[i] for i in layout.kept]
-    others = tuple(n for n, i in enumerate(layout.kept) if i not in axes)
-    plain = totals[PLAIN].reshape(shape).sum(others)
-    along = (totals[ALONG] * rstds).reshape(shape).sum(others)
-    return np.stack([plain.ravel(), along.ravel()])
-
-
-def _from_elements(
-    layout: Layout, axes: tuple[int, ...], x: Array, dy: Array, means: Floats, rstds: Floats
-) -> Floats:
-    """The same, from the elements: a nest of its own, which keeps the axes of the parameter."""
-    from normscope.kernels import parameters
-    from normscope.kernels.memory import TAGS
-
-    turned = replace(
-        layout,
-        axes=tuple(replace(a, shared=i not in axes) for i, a in enumerate(layout.axes)),
-    )
-    arrays: list[Strides | None] = [
-        atomic_strides(layout, a.strides, a.itemsize) for a in (x, x, dy)
-    ]
-    plan: Plan = find_plan(turned, [*arrays, None], [layout.kept, layout.kept], x.itemsize)
-    if plan.parameters[0] != layout.kept:
-        shape = [layout.known_sizes[i] for i in layout.kept]
-        means, rstds = (
-            np.ascontiguousarray(
-                written_out(layout, layout.kept, a.reshape(shape), plan.parameters[0])
+        layout, x, dy, means, rstds = self.layout, self.x, self.dy, self.means, self.rstds
+        turned = replace(
+            layout,
+            axes=tuple(replace(a, shared=i not in axes) for i, a in enumerate(layout.axes)),
+        )
+        arrays: list[Strides | None] = [
+            atomic_strides(layout, a.strides, a.itemsize) for a in (x, x, dy)
+        ]
+        plan: Plan = find_plan(turned, [*arrays, None], [layout.kept, layout.kept], x.itemsize)
+        if plan.parameters[0] != layout.kept:
+            shape = [layout.known_sizes[i] for i in layout.kept]
+            means, rstds = (
+                np.ascontiguousarray(
+                    written_out(layout, layout.kept, a.reshape(shape), plan.parameters[0])
+                )
+                for a in (means, rstds)
             )
-            for a in (means, rstds)
+        lying = [i for i in range(len(layout.axes)) if i in axes]
+        if not x.size:
+            return self._in_order(axes, lying, np.zeros((2, plan.num_sets)))
+        counter = np.zeros(1, np.int64)
+        ends = (plan.nest, plan.kept, address(x), address(dy), address(means), address(rstds))
+        tag = TAGS[x.dtype.name]
+        if plan.mode == "rows":
+            parts = np.empty((plan.chunks, 2, plan.num_sets))
+            items = plan.num_sets * plan.chunks
+            threads.run(partial(parameters.rows, counter, items, *ends, parts, tag), items)
+            return self._in_order(axes, lying, np.add.reduce(parts, axis=0))
+        items = plan.positions * plan.tiles * plan.chunks
+        parts = np.empty((plan.chunks, 2, plan.positions * plan.loops[-1].size))
+        job = partial(
+            parameters.columns, counter, items, plan.tile, plan.chunk, plan.outer, *ends, parts, tag
         )
-    if not x.size:
-        return np.zeros((2, plan.num_sets))
-    counter = np.zeros(1, np.int64)
-    ends = (plan.nest, plan.kept, address(x), address(dy), address(means), address(rstds))
-    tag = TAGS[x.dtype.name]
-    if plan.mode == "rows":
-        parts = np.empty((plan.chunks, 2, plan.num_sets))
-        items = plan.num_sets * plan.chunks
-        threads.run(partial(parameters.rows, counter, items, *ends, parts, tag), items)
-        return np.asarray(np.add.reduce(parts, axis=0))
-    items = plan.positions * plan.tiles * plan.chunks
-    parts = np.empty((plan.chunks, 2, plan.positions * plan.loops[-1].size))
-    job = partial(
-        parameters.columns, counter, items, plan.tile, plan.chunk, plan.outer, *ends, parts, tag
-    )
-    threads.run(job, items)
-    sums = parts[0] if plan.chunks == 1 else np.add.reduce(parts, axis=0)
-    if plan.kept == 0 and plan.outer * plan.inner == 1 and plan.loops[-1].strides[STATS] == 1:
-        return np.asarray(sums)  # in order already; with one parameter per element they are large
-    sets = plan.loops[-1].size // (plan.outer * plan.inner)
-    folded = sums.reshape(2, plan.positions, plan.outer, sets, plan.inner).sum((2, 4))
-    found = np.empty((2, plan.num_sets))
-    found[:, plan.set_order] = folded.reshape(2, -1)
-    return found
+        threads.run(job, items)
+        sums = parts[0] if plan.chunks == 1 else np.add.reduce(parts, axis=0)
+        if plan.kept == 0 and plan.outer * plan.inner == 1 and plan.loops[-1].strides[STATS] == 1:
+            # in order already; with one parameter per element they are large
+            return self._in_order(axes, lying, sums)
+        sets = plan.loops[-1].size // (plan.outer * plan.inner)
+        folded = sums.reshape(2, plan.positions, plan.outer, sets, plan.inner).sum((2, 4))
+        found = np.empty((2, plan.num_sets))
+        found[:, plan.set_order] = folded.reshape(2, -1)
+        return self._in_order(axes, lying, found)
