@@ -317,17 +317,17 @@ class _Call:
     def _in_order(self, axes: Sequence[int], lying: Sequence[int], sums: Floats) -> Floats:
         """Sums that lie along some axes: those along `axes`, in that order; over all others."""
         sizes = self.layout.known_sizes
-        sums = sums.reshape(2, *(sizes[i] for i in lying))
+        sums = sums.reshape(len(sums), *(sizes[i] for i in lying))
         others = tuple(n for n, i in enumerate(lying, 1) if i not in axes)
         left = [i for i in lying if i in axes]  # without axes of length 1, perhaps
         order = [left.index(i) + 1 for i in axes if i in left]
         ordered = (sums.sum(others) if others else sums).transpose(0, *order)
-        return ordered.reshape(2, *(sizes[i] for i in axes))
+        return ordered.reshape(len(sums), *(sizes[i] for i in axes))
 
     def _from_sets(self, axes: tuple[int, ...], totals: Floats) -> Floats:
         """(2, parameters): sum(dy) and sum(dy * (x - mean) * rstd), from those of each set."""
-        sums = np.stack([totals[PLAIN], totals[ALONG] * self.rstds])
-        return self._in_order(axes, self.layout.kept, sums)
+        rows = (totals[PLAIN : PLAIN + 1], totals[ALONG : ALONG + 1] * self.rstds)
+        return np.concatenate([self._in_order(axes, self.layout.kept, row) for row in rows])
 
     def _from_elements(self, axes: tuple[int, ...]) -> Floats:
         """The same, from the elements: a nest of its own, which keeps the axes of the parameter."""

@@ -14,17 +14,10 @@ from normscope.kernels.columns import WIDEST
 from normscope.kernels.flags import kernel, part
 from normscope.kernels.formula import SHIFT
 from normscope.kernels.gradient_tiles import (
-    CURVE,
     MEAN,
-    MOVE,
-    POINT,
     RSTD,
     SCRATCH,
-    SUM_A,
     SUM_ALONG,
-    SUM_B,
-    SUM_C,
-    SUM_N,
     SUM_PLAIN,
     tile_sums,
     write_tile,
@@ -43,7 +36,7 @@ from normscope.kernels.nest import (
     offsets,
     place,
 )
-from normscope.kernels.slope import ALONG, PLAIN, SUMS, coefficients
+from normscope.kernels.slope import ALONG, PLAIN, SUMS, find_slopes
 
 
 @part
@@ -61,18 +54,6 @@ def _fold(width: int, outer: int, inner: int, work: Any) -> None:
             for f in range(outer):
                 for e in range(inner):
                     work[row * WIDEST + (f * sets + g) * inner + e] = total
-
-
-@part
-def _prepare(work: Any, c: int, formula: Any) -> None:
-    """What the output of column `c` needs, from its sums."""
-    shift, k, p = coefficients(
-        work[SUM_A + c], work[SUM_B + c], work[SUM_C + c], work[SUM_N + c],
-        work[MEAN + c], work[RSTD + c], formula,
-    )  # fmt: skip
-    work[MOVE + c] = shift
-    work[CURVE + c] = k
-    work[POINT + c] = p
 
 
 @part
@@ -99,7 +80,11 @@ def _find_sets(
     """The number of the set of each column, its mean and rstd."""
     sets = width // (outer * inner)
     for c in range(width):
-        at[c] = index + (first // inner + (c // inner) % sets) * step
+        if sets == width:
+            at[c] = index + (first + c) * step
+        else:
+            at[c] = index + (first // inner + (c // inner) % sets) * step
+    for c in range(width):
         work[MEAN + c] = means[at[c]]
         work[RSTD + c] = rstds[at[c]]
 
@@ -136,7 +121,7 @@ def gradient(
             for c in range(width):
                 totals[PLAIN, at[c]] = work[SUM_PLAIN + c]
                 totals[ALONG, at[c]] = work[SUM_ALONG + c]
-                _prepare(work, c, formula)
+            find_slopes(address, WIDEST, width, formula)
             write_tile(
                 x, xk, dy, jk, mask, mk, dx, ok, scale, sk, nest, kept, 0, rows, width, outer,
                 work, address, formula, tag, ptag,
@@ -203,7 +188,7 @@ def apply(
         for c in range(width):
             for row in range(SUMS):
                 work[row * WIDEST + c] = totals[row, at[c]]
-            _prepare(work, c, formula)
+        find_slopes(address, WIDEST, width, formula)
         write_tile(
             x, xk, dy, jk, mask, mk, dx, ok, scale, sk, nest, kept, start, min(start + chunk, rows),
             width, outer, work, address, formula, tag, ptag,

@@ -38,7 +38,22 @@ from normscope.kernels.nest import (
     offsets,
     place,
 )
-from normscope.kernels.slope import ALONG, COUNT, PLAIN, SUMS, A, B, C, coefficients
+from normscope.kernels.slope import (
+    ALONG,
+    COUNT,
+    CURVE,
+    MEAN,
+    MOVE,
+    PLAIN,
+    POINT,
+    ROWS,
+    RSTD,
+    SUMS,
+    A,
+    B,
+    C,
+    find_slopes,
+)
 
 
 @part
@@ -94,12 +109,12 @@ def _add_run(
 @part
 def _sums(
     x: int, dy: int, mask: Any, scale: int, nest: Any, kept: int, first: int, count: int,
-    start: int, stop: int, means: Any, rstds: Any, places: Any, near: Any, work: Any,
+    start: int, stop: int, means: Any, rstds: Any, places: Any, work: Any,
     learned: int, size: int, together: bool, plus: float, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """The sums of the elements `start` to `stop` of the `count` sets from `first` on.
 
-    `work`: the sums, (6, four); `near`: mean and rstd of each set; `places`: where its run begins.
+    `work`: scratch memory, (rows, four); `places`: where the run of each set begins.
     """
     last = nest.shape[0] - 1
     inner = nest[last, SIZE]
@@ -107,8 +122,8 @@ def _sums(
     ss, ps = nest[last, SCALE], nest[last, BIAS]
     for g in range(count):
         _, _, _, _, _, _, index = offsets(nest, 0, kept, first + g)
-        near[0, g] = means[index]
-        near[1, g] = rstds[index]
+        work[MEAN, g] = means[index]
+        work[RSTD, g] = rstds[index]
         for row in range(SUMS):
             work[row, g] = 0.0
     run, e = place(start, inner)
@@ -123,12 +138,12 @@ def _sums(
             if not together:
                 _add_run(
                     x, places[0, g], xs, dy, places[1, g], js, mask, mk + mo + e * ms, ms,
-                    scale, sk + so + e * ss, ss, plus, n, near[0, g], near[1, g], work, g,
+                    scale, sk + so + e * ss, ss, plus, n, work[MEAN, g], work[RSTD, g], work, g,
                     learned, size, pk + po + e * ps, ps, tag, ptag,
                 )  # fmt: skip
         if together:
             add_four_sets(
-                x, places[0], dy, places[1], scale, so + e, plus, n, near[0], near[1], work,
+                x, places[0], dy, places[1], scale, so + e, plus, n, work,
                 learned, size, po + e, tag, ptag,
             )  # fmt: skip
         position += n
@@ -193,8 +208,8 @@ def gradient(
     parameters = learned.shape[2]
     share = _share_parameters(nest, kept, mask, parameters)
     most = FOUR if share else 1
-    places, near = np.empty((2, FOUR), np.int64), np.empty((2, FOUR), np.float64)
-    work = np.empty((SUMS, FOUR), np.float64)
+    places = np.empty((2, FOUR), np.int64)
+    work = np.empty((ROWS, FOUR), np.float64)
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
@@ -204,20 +219,18 @@ def gradient(
         for first in range(item * per_item, stop, most):
             count = min(most, stop - first)
             _sums(
-                x, dy, mask, scale, nest, kept, first, count, 0, size, means, rstds, places, near,
+                x, dy, mask, scale, nest, kept, first, count, 0, size, means, rstds, places,
                 work, own, parameters, share and count == FOUR, formula[SHIFT], tag, ptag,
             )  # fmt: skip
+            find_slopes(work.ctypes.data, FOUR, count, formula)
             for g in range(count):
                 xk, ok, jk, mk, sk, _, index = offsets(nest, 0, kept, first + g)
                 totals[PLAIN, index] = work[PLAIN, g]
                 totals[ALONG, index] = work[ALONG, g]
-                shift, k, p = coefficients(
-                    work[A, g], work[B, g], work[C, g], work[COUNT, g], near[0, g], near[1, g],
-                    formula,
-                )  # fmt: skip
                 _apply(
                     x, xk, dy, jk, mask, mk, dx, ok, scale, sk, nest, kept, 0, size,
-                    near[1, g], shift, k, p, formula, tag, ptag,
+                    work[RSTD, g], work[MOVE, g], work[CURVE, g], work[POINT, g], formula,
+                    tag, ptag,
                 )  # fmt: skip
 
 
@@ -239,8 +252,8 @@ def measure(
     parameters = learned.shape[2]
     shared = parameters > 0 and learned.shape[0] < items
     share = _share_parameters(nest, kept, mask, parameters)
-    places, near = np.empty((2, FOUR), np.int64), np.empty((2, FOUR), np.float64)
-    work = np.empty((SUMS, FOUR), np.float64)
+    places = np.empty((2, FOUR), np.int64)
+    work = np.empty((ROWS, FOUR), np.float64)
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
@@ -258,7 +271,7 @@ def measure(
             count = min(FOUR, end - unit, num_sets - first) if share else 1
             _sums(
                 x, dy, mask, scale, nest, kept, first, count, start, min(start + chunk, size),
-                means, rstds, places, near, work, own, parameters, share and count == FOUR,
+                means, rstds, places, work, own, parameters, share and count == FOUR,
                 formula[SHIFT], tag, ptag,
             )  # fmt: skip
             for g in range(count):
@@ -277,6 +290,7 @@ def apply(
     """Dx, from the sums of all sets. An item is one unit; the last comes first, as it is cached."""
     size = loops(nest, kept, nest.shape[0])
     num_sets = loops(nest, 0, kept)
+    work = np.empty((ROWS, FOUR), np.float64)
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
@@ -284,11 +298,13 @@ def apply(
         part_number, number = place(items - 1 - item, num_sets)
         start = part_number * chunk
         xk, ok, jk, mk, sk, _, index = offsets(nest, 0, kept, number)
-        shift, k, p = coefficients(
-            totals[A, index], totals[B, index], totals[C, index], totals[COUNT, index],
-            means[index], rstds[index], formula,
-        )  # fmt: skip
+        for row in range(SUMS):
+            work[row, 0] = totals[row, index]
+        work[MEAN, 0] = means[index]
+        work[RSTD, 0] = rstds[index]
+        find_slopes(work.ctypes.data, FOUR, 1, formula)
         _apply(
             x, xk, dy, jk, mask, mk, dx, ok, scale, sk, nest, kept, start,
-            min(start + chunk, size), rstds[index], shift, k, p, formula, tag, ptag,
+            min(start + chunk, size), work[RSTD, 0], work[MOVE, 0], work[CURVE, 0], work[POINT, 0],
+            formula, tag, ptag,
         )  # fmt: skip

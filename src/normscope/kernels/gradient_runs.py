@@ -11,7 +11,7 @@ from typing import Any
 
 from normscope.kernels.flags import part, sums
 from normscope.kernels.memory import keep, load, load_flag, recall, store
-from normscope.kernels.slope import COUNT, A, B, C
+from normscope.kernels.slope import COUNT, MEAN, RSTD, A, B, C
 
 FOUR = 4
 """Sets whose sums are taken together where they share their parameters."""
@@ -77,17 +77,17 @@ def terms(x: int, i: int, dy: int, j: int, mean: float, tag: Any) -> Any:
 @sums
 def add_four_sets(
     x: int, xk: Any, dy: int, jk: Any, scale: int, s: int, shift: float, n: int,
-    means: Any, rstds: Any, work: Any, learned: int, size: int, p: int, tag: Any, ptag: Any,
+    work: Any, learned: int, size: int, p: int, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """Add one run each of four sets, which begin at `xk` and `jk`, to all sums.
 
     The sums of the parameters fill more memory than a run: they are read and written once for all
-    four. `work`: the sums of the sets, (6, four).
+    four. `work`: the scratch memory of the sets.
     """
     i0, i1, i2, i3 = xk[0], xk[1], xk[2], xk[3]
     j0, j1, j2, j3 = jk[0], jk[1], jk[2], jk[3]
-    m0, m1, m2, m3 = means[0], means[1], means[2], means[3]
-    r0, r1, r2, r3 = rstds[0], rstds[1], rstds[2], rstds[3]
+    m0, m1, m2, m3 = work[MEAN, 0], work[MEAN, 1], work[MEAN, 2], work[MEAN, 3]
+    r0, r1, r2, r3 = work[RSTD, 0], work[RSTD, 1], work[RSTD, 2], work[RSTD, 3]
     a0, a1, a2, a3 = 0.0, 0.0, 0.0, 0.0
     b0, b1, b2, b3 = 0.0, 0.0, 0.0, 0.0
     c0, c1, c2, c3 = 0.0, 0.0, 0.0, 0.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from normscope.kernels import slope
 from normscope.kernels.columns import BLOCK, F64, WIDEST
 from normscope.kernels.flags import part, sums
 from normscope.kernels.formula import L1, MEASURE, SHIFT
@@ -17,13 +18,13 @@ from normscope.kernels.memory import load, load_flag, store
 from normscope.kernels.nest import BIAS, MASK, OUT, RESIDUAL, SCALE, SIZE, X, offsets
 from normscope.kernels.slope import ALONG, COUNT, PLAIN, SUMS, A, B, C
 
-# Rows of the scratch memory: the sums of each column, then what its output needs.
+# Rows of the scratch memory: those of `normscope.kernels.slope`, and what dy is multiplied by.
 SUM_A, SUM_B, SUM_C, SUM_N = A * WIDEST, B * WIDEST, C * WIDEST, COUNT * WIDEST
 SUM_PLAIN, SUM_ALONG = PLAIN * WIDEST, ALONG * WIDEST
-MEAN, RSTD, MOVE, CURVE, POINT, FACTOR = (
-    6 * WIDEST, 7 * WIDEST, 8 * WIDEST, 9 * WIDEST, 10 * WIDEST, 11 * WIDEST,
-)  # fmt: skip
-SCRATCH = 12 * WIDEST
+MEAN, RSTD = slope.MEAN * WIDEST, slope.RSTD * WIDEST
+MOVE, CURVE, POINT = slope.MOVE * WIDEST, slope.CURVE * WIDEST, slope.POINT * WIDEST
+FACTOR = slope.ROWS * WIDEST
+SCRATCH = FACTOR + WIDEST
 
 MANY, FOUR = 8, 4
 """Rows that are summed at once."""
