@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from normscope import buffers, threads
+from normscope.backward_plan import SUMS, Way, find_way, parameter_axes
 from normscope.errors import SpecError
-from normscope.forward import formula
 from normscope.layout import Layout
 from normscope.operands import (
     address,
@@ -23,7 +22,7 @@ from normscope.operands import (
     readable,
     written_out,
 )
-from normscope.plan import BIAS, STATS, Plan, Strides, atomic_strides, plan as find_plan
+from normscope.plan import STATS, Plan, Strides, atomic_strides, plan as find_plan
 from normscope.spec import Measure, NormSpec
 from normscope.validation import (
     check_array,
@@ -38,15 +37,8 @@ from normscope.validation import (
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
-SUMS, PLAIN, ALONG = 6, 4, 5
+PLAIN, ALONG = 4, 5
 """Rows of the sums of a set, as in `normscope.kernels.slope`."""
-
-MOST_BLOCKS, FEWEST_BLOCKS = 32, 4
-"""How many items have sums of their own for all parameters."""
-BLOCKS_BYTES = 3 << 18
-"""The memory for those; also what the sums of the chunks of all sets may take."""
-LARGEST_CHUNK, SMALLEST_CHUNK = 16384, 1024
-"""Elements of sets that pass by while the sums of their parameters are in cache."""
 
 
 class Gradients(NamedTuple):
@@ -117,6 +109,8 @@ def gradients(
     check_out(out, x)
     if spec.measure is Measure.MAX:
         raise SpecError("the maximum has no gradient where two elements are equal; none is taken")
+    if scale is not None and spec.scale is None:
+        raise SpecError("scale= is given, but the spec has no scale")
     means = laid_along(layout, "mean", layout.kept, mean).astype(np.float64, copy=False).ravel()
     rstds = laid_along(layout, "rstd", layout.kept, rstd).astype(np.float64, copy=False).ravel()
     counted = None
@@ -137,71 +131,6 @@ def gradients(
     return Gradients(target if out is None else out, *learned)
 
 
-@dataclass(frozen=True)
-class _Cut:
-    """How the work of a plan is cut where parameters have sums.
-
-    Attributes:
-        whole, chunk, chunks: as in `Plan`.
-        units: how many sets or tiles, or chunks of these, there are.
-        per_item: how many of them one item is.
-        blocks: how often there are sums of the parameters: none, once, or once for each item.
-    """
-
-    whole: bool
-    chunk: int
-    chunks: int
-    units: int
-    per_item: int
-    blocks: int = 0
-
-    @property
-    def items(self) -> int:
-        """How many pieces the work is cut into."""
-        return -(-self.units // self.per_item)
-
-
-def _uncut(plan: Plan) -> _Cut:
-    """The work as the plan cuts it."""
-    if plan.mode == "rows" and plan.whole:
-        return _Cut(True, plan.set_size, 1, plan.num_sets, plan.per_item)
-    return _Cut(plan.whole, plan.chunk, plan.chunks, plan.items, 1)
-
-
-def _cut(plan: Plan, parameters: int) -> _Cut | None:
-    """The work, if the sums of the parameters can be taken along with those of the sets.
-
-    Of few parameters, each item has its own sums, which are added in the end. Of many, one for each
-    element of a set, there is one sum: an item is one chunk of all sets.
-    """
-    cut = _uncut(plan)
-    blocks = min(MOST_BLOCKS, BLOCKS_BYTES // (16 * parameters))
-    if blocks >= min(FEWEST_BLOCKS, cut.units):
-        cut = replace(cut, per_item=max(cut.per_item, -(-cut.units // blocks)))
-        return replace(cut, blocks=cut.items)
-    if plan.mode == "columns" or not _one_per_element(plan):
-        return None
-    chunk = max(SMALLEST_CHUNK, min(LARGEST_CHUNK, plan.set_size // 8))
-    chunk = max(chunk, 8 * SUMS * plan.num_sets * plan.set_size // BLOCKS_BYTES)
-    chunks = -(-plan.set_size // chunk)
-    return _Cut(False, chunk, chunks, plan.num_sets * chunks, plan.num_sets, 1)
-
-
-def _added(parts: Floats) -> Floats:
-    """The sum of the parts of a sum; of a single one there is no copy."""
-    return parts[0] if len(parts) == 1 else np.asarray(np.add.reduce(parts, axis=0))
-
-
-def _one_per_element(plan: Plan) -> bool:
-    """Whether all sets have the same parameters, one for each element, in the same order."""
-    step = 1
-    for loop in reversed(plan.loops[plan.kept :]):
-        if loop.strides[BIAS] != step:
-            return False
-        step *= loop.size
-    return all(loop.strides[BIAS] == 0 for loop in plan.loops[: plan.kept])
-
-
 @dataclass(frozen=True, eq=False)
 class _Call:
     """The operands of one call, as kernels can read them; `means` and `rstds`: one per set."""
@@ -216,87 +145,58 @@ class _Call:
 
     def run(self, dx: Array, scale: ArrayLike | None) -> list[Floats | None]:
         """Write dx; the gradients of scale and bias."""
-        named = [
-            None if names is None else self.layout.named(names)
-            for names in (self.spec.scale, self.spec.bias)
-        ]
-        first = next((axes for axes in named if axes is not None), ())
-        along = () if self._constant(first) else first
-        factor, plan = self._plan(dx, scale, named[0], along)
-        cut = _cut(plan, self._size(plan.parameters[1])) if along else None
+        sizes = self.layout.known_sizes
+        if not self.x.size:
+            named = parameter_axes(self.spec, self.layout)
+            return [None if a is None else np.zeros([sizes[i] for i in a]) for a in named]
+        arrays = (self.x, dx, self.dy, self.mask)
+        strides = [None if a is None else a.strides for a in arrays]
+        way = find_way(self.spec, self.layout, scale is not None, self.x.dtype, *strides)
+        cases = list(zip(way.named, way.constant, way.fused, strict=True))
         # What is taken in a pass of its own comes first: afterwards x or dy may be overwritten.
-        sums = {}
-        for axes in named:
-            fused = cut is not None and axes is not None and sorted(axes) == sorted(along)
-            if axes is not None and not fused and not self._constant(axes):
-                sums[axes] = self._from_elements(axes)
-        totals, learned = self._slopes(plan, cut or _uncut(plan), dx, factor)
-        for axes in named:
-            if axes is not None and axes not in sums:
-                constant = self._constant(axes)
-                sums[axes] = (
-                    self._from_sets(axes, totals)
-                    if constant
-                    else self._in_order(axes, plan.parameters[1], _added(learned))
-                )
-        return [None if a is None else sums[a][n] for a, n in zip(named, (1, 0), strict=True)]
+        sums = {
+            axes: self._from_elements(axes)
+            for axes, constant, fused in cases
+            if axes is not None and not constant and not fused
+        }
+        totals, learned = self._slopes(way, dx, self._factor(way, scale))
+        for axes, constant, _ in cases:
+            if axes is None or axes in sums:
+                continue
+            if constant:
+                sums[axes] = self._from_sets(axes, totals)
+            else:
+                sums[axes] = self._in_order(axes, way.plan.parameters[1], _added(learned))
+        return [None if a is None else sums[a][n] for a, n in zip(way.named, (1, 0), strict=True)]
 
-    def _size(self, axes: Sequence[int]) -> int:
-        return math.prod(self.layout.known_sizes[i] for i in axes)
-
-    def _constant(self, axes: tuple[int, ...]) -> bool:
-        """Whether parameters along `axes`, and scale, are the same for all elements of a set.
-
-        Then their sums come from those of the sets; else these are weighted by scale.
-        """
-        along_scale = self.layout.named(self.spec.scale) if self.spec.scale else ()
-        return not {*axes, *along_scale} & set(self.layout.shared)
-
-    def _plan(
-        self,
-        dx: Array,
-        scale: ArrayLike | None,
-        axes: tuple[int, ...] | None,
-        along: tuple[int, ...],
-    ) -> tuple[Array, Plan]:
-        """The factor of dy, contiguous, and the nest; sums of parameters lie `along` axes."""
-        layout = self.layout
+    def _factor(self, way: Way, scale: ArrayLike | None) -> Array:
+        """What dy is multiplied by, contiguous, as the plan wants it in memory."""
         if scale is None:
-            axes = ()
-            factor: Array = np.full(1, 1.0 - self.spec.scale_shift)
-        elif axes is None:
-            raise SpecError("scale= is given, but the spec has no scale")
-        else:
-            factor = laid_along(layout, "scale", axes, scale)
-        arrays: list[Strides | None] = [
-            None if a is None else atomic_strides(layout, a.strides, a.itemsize)
-            for a in (self.x, dx, self.dy, self.mask)
-        ]
-        plan = find_plan(layout, arrays, [axes, along], self.x.itemsize)
-        if scale is not None and plan.parameters[0] != axes:
-            factor = written_out(layout, axes, factor, plan.parameters[0])
-        narrow = parameter_dtype(self.x.dtype, factor.size, factor if scale is not None else None)
-        return np.ascontiguousarray(factor, narrow), plan
+            return np.full(1, 1.0 - self.spec.scale_shift)
+        axes = way.named[0] or ()
+        factor = laid_along(self.layout, "scale", axes, scale)
+        if way.plan.parameters[0] != axes:
+            factor = written_out(self.layout, axes, factor, way.plan.parameters[0])
+        narrow = parameter_dtype(self.x.dtype, factor.size, factor)
+        return np.ascontiguousarray(factor, narrow)
 
-    def _slopes(self, plan: Plan, cut: _Cut, dx: Array, factor: Array) -> tuple[Floats, Floats]:
+    def _slopes(self, way: Way, dx: Array, factor: Array) -> tuple[Floats, Floats]:
         """Write dx; the sums of each set, (6, sets), and of the parameters, (blocks, 2, n)."""
         from normscope.kernels import gradient_columns, gradient_rows
         from normscope.kernels.memory import TAGS
 
+        plan, cut = way.plan, way.cut
         totals = np.zeros((SUMS, plan.num_sets))
         shared = cut.blocks < cut.items  # by all items, which begin with clearing their part of it
-        shape = (cut.blocks, 2, self._size(plan.parameters[1]) if cut.blocks else 0)
-        if not self.x.size:
-            return totals, np.zeros((1, *shape[1:]))
+        shape = (cut.blocks, 2, way.parameters if cut.blocks else 0)
         learned = (
             buffers.empty(shape, np.dtype(np.float64), (0, 1, 2)) if shared else np.zeros(shape)
         )
         kernels: Any = gradient_rows if plan.mode == "rows" else gradient_columns
         tile = () if plan.mode == "rows" else (plan.tile,)
         folded = () if plan.mode == "rows" else (plan.outer, plan.inner)
-        numbers = formula(self.spec, self.x.dtype.name)
         tags = TAGS[self.x.dtype.name], TAGS[factor.dtype.name]
-        start = (*folded, plan.nest, plan.kept, numbers, address(self.x), address(self.dy))
+        start = (*folded, plan.nest, plan.kept, way.numbers, address(self.x), address(self.dy))
         mask = None if self.mask is None else address(self.mask)
         written = (mask, address(dx), address(factor), self.means, self.rstds, totals)
         counter = np.zeros(1, np.int64)
@@ -352,8 +252,6 @@ class _Call:
                 for a in (means, rstds)
             )
         lying = [i for i in range(len(layout.axes)) if i in axes]
-        if not x.size:
-            return self._in_order(axes, lying, np.zeros((2, plan.num_sets)))
         counter = np.zeros(1, np.int64)
         ends = (plan.nest, plan.kept, address(x), address(dy), address(means), address(rstds))
         tag = TAGS[x.dtype.name]
@@ -377,3 +275,8 @@ class _Call:
         found = np.empty((2, plan.num_sets))
         found[:, plan.set_order] = folded.reshape(2, -1)
         return self._in_order(axes, lying, found)
+
+
+def _added(parts: Floats) -> Floats:
+    """The sum of the parts of a sum; of a single one there is no copy."""
+    return parts[0] if len(parts) == 1 else np.asarray(np.add.reduce(parts, axis=0))

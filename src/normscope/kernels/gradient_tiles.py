@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from normscope.kernels import slope
 from normscope.kernels.columns import BLOCK, F64, WIDEST
 from normscope.kernels.flags import part, sums
@@ -26,8 +28,18 @@ MOVE, CURVE, POINT = slope.MOVE * WIDEST, slope.CURVE * WIDEST, slope.POINT * WI
 FACTOR = slope.ROWS * WIDEST
 SCRATCH = FACTOR + WIDEST
 
+LINE = 8
+"""Numbers in a cache line."""
+
 MANY, FOUR = 8, 4
 """Rows that are summed at once."""
+
+
+@part
+def scratch() -> Any:
+    """Scratch memory that begins where a cache line does, as then all vectors lie within one."""
+    memory = np.empty(SCRATCH + LINE, np.float64)
+    return memory[-(memory.ctypes.data // 8) % LINE :]
 
 
 @sums
