@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +16,7 @@ from normscope.backward_plan import SUMS, Way, find_way, parameter_axes
 from normscope.errors import SpecError
 from normscope.layout import Layout
 from normscope.operands import (
+    SHORT,
     address,
     is_native,
     memory_order,
@@ -178,7 +180,11 @@ class _Call:
         if way.plan.parameters[0] != axes:
             factor = written_out(self.layout, axes, factor, way.plan.parameters[0])
         narrow = parameter_dtype(self.x.dtype, factor.size, factor)
-        return np.ascontiguousarray(factor, narrow)
+        if factor.size > SHORT:
+            return np.ascontiguousarray(factor, narrow)
+        short = _zeros(factor.shape)
+        short[...] = factor
+        return short
 
     def _slopes(self, way: Way, dx: Array, factor: Array) -> tuple[Floats, Floats]:
         """Write dx; the sums of each set, (6, sets), and of the parameters, (blocks, 2, n)."""
@@ -190,7 +196,7 @@ class _Call:
         shared = cut.blocks < cut.items  # by all items, which begin with clearing their part of it
         shape = (cut.blocks, 2, way.parameters if cut.blocks else 0)
         learned = (
-            buffers.empty(shape, np.dtype(np.float64), (0, 1, 2)) if shared else np.zeros(shape)
+            buffers.empty(shape, np.dtype(np.float64), (0, 1, 2)) if shared else _zeros(shape)
         )
         kernels: Any = gradient_rows if plan.mode == "rows" else gradient_columns
         tile = () if plan.mode == "rows" else (plan.tile,)
@@ -275,6 +281,14 @@ class _Call:
         found = np.empty((2, plan.num_sets))
         found[:, plan.set_order] = folded.reshape(2, -1)
         return self._in_order(axes, lying, found)
+
+
+def _zeros(shape: tuple[int, ...]) -> Floats:
+    """Zeros that begin where a cache line does: no vector of 512 bits lies in two of them."""
+    size = math.prod(shape)
+    memory = np.zeros(size + 8)
+    skipped = -(address(memory) // 8) % 8
+    return memory[skipped : skipped + size].reshape(shape)
 
 
 def _added(parts: Floats) -> Floats:
