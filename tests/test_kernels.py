@@ -7,8 +7,11 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import ml_dtypes
 import numpy as np
@@ -16,7 +19,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import normscope
-from normscope import normalize, reference, spec
+from normscope import forward, normalize, reference, spec
+from normscope.plan import Plan
 from normscope.threads import set_num_threads
 from strategies import cases, specs
 
@@ -45,6 +49,13 @@ def problem(name: str, dtype: type = np.float32) -> tuple:
     rng = np.random.default_rng(5)
     x = rng.normal(3, 2, shape).astype(dtype)
     return x, stated, {"scale": rng.normal(size=size), "bias": rng.normal(size=size)}
+
+
+@contextmanager
+def written(past_the_caches: bool) -> Iterator[None]:
+    """Outputs are streamed, which otherwise only large ones are; or none is."""
+    with patch.object(forward, "streams", lambda plan, arrays: past_the_caches):
+        yield
 
 
 def nearest(found: np.ndarray, exact: np.ndarray) -> np.ndarray:
@@ -97,9 +108,10 @@ def test_any_spec_in_any_memory_layout(data: st.DataObject) -> None:
     slope = data.draw(st.sampled_from([None, 0.0, 0.1]))
     if slope is not None:
         exact = np.where(exact > 0, exact, exact * slope)
-    found = normalize(
-        x, stated, **arguments, residual=other if summed else None, negative_slope=slope
-    )
+    with written(data.draw(st.booleans())):
+        found = normalize(
+            x, stated, **arguments, residual=other if summed else None, negative_slope=slope
+        )
     np.testing.assert_allclose(found, exact, rtol=3e-7, atol=1e-7)
 
 
@@ -133,6 +145,43 @@ def test_bitwise_the_same_for_any_number_of_threads(name: str) -> None:
         found.append(normalize(x, stated, **learned).tobytes())
     set_num_threads(None)
     assert len(set(found)) == 1
+
+
+@pytest.mark.parametrize("name", LARGE)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("first", [0, 1, 8])
+def test_bitwise_the_same_past_the_caches(name: str, dtype: type, first: int) -> None:
+    """Wherever in a line of memory the output begins, and next to it nothing is written."""
+    x, stated, learned = problem(name, dtype)
+    usual = normalize(x, stated, **learned)
+    around = np.full(x.size + 16, 7, dtype)
+    out = around[first : first + x.size].reshape(x.shape)
+    for number in (1, 2, 3, 8):
+        set_num_threads(number)
+        out[...] = 0
+        with written(True):
+            normalize(x, stated, **learned, out=out)
+        assert out.tobytes() == usual.tobytes()
+    set_num_threads(None)
+    assert (around[:first] == 7).all()
+    assert (around[first + x.size :] == 7).all()
+
+
+def test_only_large_outputs_are_streamed_and_none_in_place() -> None:
+    streamed = []
+
+    def seen(plan: Plan, arrays: forward.Operands) -> bool:
+        streamed.append(streams(plan, arrays))
+        return streamed[-1]
+
+    streams = forward.streams
+    x = np.ones((48, 1024, 256), np.float32)  # 48 MiB
+    with patch.object(forward, "streams", seen):
+        y = normalize(x, "b h [c]")
+        normalize(x[:32], "b h [c]")
+        normalize(x, "b h [c]", out=x)
+    assert streamed == [True, False, False]
+    np.testing.assert_array_equal(y, 0)
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 8])
@@ -361,7 +410,7 @@ COMPILE_ONE = """
 import numpy as np
 from normscope.kernels import merging
 states = np.ones((2, 3, 1))
-merging.merge_chunks(states, np.empty((3, 1)), np.zeros(8))
+merging.merge_chunks(states, np.empty((3, 1)), np.zeros(8), False)
 print(merging.merge_chunks._cache.cache_path)
 print(sum(merging.merge_chunks.stats.cache_hits.values()))
 """

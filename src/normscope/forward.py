@@ -68,7 +68,8 @@ def normalize(plan: Plan, numbers: Floats, arrays: Operands, statistics: Floats)
     counter = np.zeros(1, np.int64)
     common = (
         plan.nest, plan.kept, numbers, arrays.x, arrays.out, arrays.residual, arrays.mask,
-        arrays.scale, arrays.bias, arrays.slope, statistics, arrays.tag, arrays.parameter_tag,
+        arrays.scale, arrays.bias, arrays.slope, streams(plan, arrays), statistics,
+        arrays.tag, arrays.parameter_tag,
     )  # fmt: skip
     if plan.mode == "rows":
         from normscope.kernels import rows, straight
@@ -87,6 +88,11 @@ def normalize(plan: Plan, numbers: Floats, arrays: Operands, statistics: Floats)
             *common,
         )  # fmt: skip
     threads.run(job, plan.items)
+
+
+def streams(plan: Plan, arrays: Operands) -> bool:
+    """Whether to write past the caches; what is overwritten in place is in them already."""
+    return plan.streams and arrays.out != arrays.x
 
 
 def measure(plan: Plan, numbers: Floats, arrays: Operands, statistics: Floats) -> None:
@@ -111,14 +117,14 @@ def measured_states(
         job = partial(rows.measure, counter, items, *ends, states, arrays.tag)
         threads.run(job, items)
         merged = np.empty((3, plan.num_sets))
-        merging.merge_chunks(states, merged, numbers)
+        merging.merge_chunks(states, merged, numbers, arrays.mask is None)
         return merged, np.arange(plan.num_sets)
     items = plan.positions * plan.tiles * plan.chunks
     states = np.empty((plan.chunks, 3, plan.positions * plan.loops[-1].size))
     job = partial(columns.measure, counter, items, plan.tile, plan.chunk, *ends, states, arrays.tag)
     threads.run(job, items)
     merged = np.empty(states.shape[1:])
-    merging.merge_chunks(states, merged, numbers)
+    merging.merge_chunks(states, merged, numbers, arrays.mask is None)
     if plan.outer * plan.inner > 1:
         columns_of_sets = merged
         merged = np.empty((3, plan.num_sets))
@@ -132,7 +138,8 @@ def apply(plan: Plan, numbers: Floats, arrays: Operands, statistics: Floats) -> 
     counter = np.zeros(1, np.int64)
     ends = (
         plan.nest, plan.kept, numbers, arrays.x, arrays.out, arrays.residual, arrays.scale,
-        arrays.bias, arrays.slope, statistics, arrays.tag, arrays.parameter_tag,
+        arrays.bias, arrays.slope, streams(plan, arrays), statistics, arrays.tag,
+        arrays.parameter_tag,
     )  # fmt: skip
     if plan.mode == "rows":
         from normscope.kernels import rows

@@ -38,11 +38,13 @@ NARROW = 32
 """Kept runs shorter than this take some of the shared loop around them as further columns."""
 WIDEST = 2048
 """The most columns of a tile."""
-USUAL = 256
+USUAL = 800
 """Columns whose sums stay in the first level of cache beside the rows."""
 ITEM_BYTES = 1 << 18
 CACHE_BYTES = 1 << 19
 """What of a statistics set is hoped to stay in the second level of cache."""
+STREAM_BYTES = 40 << 20
+"""An output larger than this does not stay in any cache beside its input: it is streamed."""
 FEWEST_ITEMS = 8
 """With fewer items than this, each set larger than an item is split too."""
 EXPANDED = 1 << 16
@@ -83,6 +85,7 @@ class Plan:
         items: how many pieces the work is cut into.
         per_item: sets of an item (rows).
         chunks: chunks of a set.
+        streams: whether the output is so large that it is written past the caches.
         parameters: the atomic axes along which scale and bias must be written out, in this order.
         stats_shape: the sizes of the kept axes.
     """
@@ -100,6 +103,7 @@ class Plan:
     whole: bool = True
     items: int = 1
     per_item: int = 1
+    streams: bool = False
     parameters: tuple[tuple[int, ...], ...] = ()
     stats_shape: tuple[int, ...] = ()
     nest: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 8), np.int64))
@@ -333,6 +337,7 @@ def _cut(plan: Plan, itemsize: int) -> Plan:
     nest = np.array([(loop.size, *loop.strides) for loop in plan.loops], np.int64)
     nest.flags.writeable = False
     total = plan.num_sets * plan.set_size * itemsize
+    plan = replace(plan, streams=total > STREAM_BYTES)
     if plan.mode == "rows":
         per_item = max(1, ITEM_BYTES // max(1, plan.set_size * itemsize))
         items = -(-plan.num_sets // per_item)
@@ -374,10 +379,12 @@ def _tile(plan: Plan, rows: int, columns: int, itemsize: int) -> int:
     """How many columns fit in cache for all rows, at least a few cache lines."""
     if plan.outer > 1:
         return columns
-    fitting = CACHE_BYTES // max(1, rows * itemsize) // 64 * 64
-    tile = min(fitting, USUAL) if fitting >= 64 else USUAL
-    tile = max(plan.inner, tile // plan.inner * plan.inner)
-    return min(tile, columns)
+    fitting = CACHE_BYTES // max(1, rows * itemsize)
+    most = min(fitting, USUAL) if fitting >= 64 else USUAL
+    tiles = -(-columns // most)
+    tile = -(-columns // tiles)  # as even as possible: what a narrow last tile costs is not little
+    step = plan.inner if plan.inner > 1 else 16
+    return min(-(-tile // step) * step, columns)
 
 
 __all__ = ["Loop", "Plan", "atomic_strides", "parameter_strides", "plan"]

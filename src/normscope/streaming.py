@@ -157,7 +157,7 @@ def merged(spec: NormSpec, one: Floats, other: Floats) -> Floats:
     from normscope.kernels import merging
 
     target = np.empty_like(one)
-    merging.merge_chunks(np.stack([one, other]), target, formula(spec, "float64"))
+    merging.merge_chunks(np.stack([one, other]), target, formula(spec, "float64"), False)
     return target
 
 

@@ -7,7 +7,6 @@ of a row, those that differ only in F and E belong to one set, and are merged at
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -15,22 +14,31 @@ import numpy as np
 from normscope.kernels.flags import kernel, part, sums
 from normscope.kernels.formula import (
     CENTER,
-    DDOF,
-    EPS,
-    EPS_OUTSIDE,
-    FLOOR,
     L1,
-    L2,
     MEASURE,
     VARIANCE,
     WIDE,
     unit_of,
     variance_and_divisor,
 )
-from normscope.kernels.memory import keep, load, load_flag, recall, store, take
-from normscope.kernels.nest import BIAS, MASK, OUT, RESIDUAL, SCALE, SIZE, STATS, X, loops, offsets
-from normscope.kernels.runs import activated, fetch, value
+from normscope.kernels.many import centres_and_rstds, means_and_roots, merge_all
+from normscope.kernels.memory import keep, load, load_flag, recall, scratch, store, take
+from normscope.kernels.nest import (
+    BIAS,
+    MASK,
+    OUT,
+    RESIDUAL,
+    SCALE,
+    SIZE,
+    STATS,
+    X,
+    loops,
+    offsets,
+    row_loop,
+)
+from normscope.kernels.runs import activated, value
 from normscope.kernels.state import again, mean_and_root, merge
+from normscope.kernels.stream import close, opened, room
 
 WIDEST = 2048
 """The most columns of a tile, and the distance of the rows of its scratch memory."""
@@ -48,22 +56,37 @@ BLOCK = 64
 
 
 @sums
-def _add_four_rows(
-    x: int, i0: int, i1: int, i2: int, i3: int,
-    residual: Any, j0: int, j1: int, j2: int, j3: int,
+def _add_rows(
+    x: int, i: int, p: int, residual: Any, j: int, q: int, rows: int,
     width: int, work: int, tag: Any,
 ) -> None:  # fmt: skip
-    """Add four rows to the shifted sums of every column."""
-    for c in range(width):
-        unit = recall(work, UNIT + c)
-        p = recall(work, PIVOT + c)
-        d0 = value(x, i0 + c, residual, j0 + c, tag) * unit - p
-        d1 = value(x, i1 + c, residual, j1 + c, tag) * unit - p
-        d2 = value(x, i2 + c, residual, j2 + c, tag) * unit - p
-        d3 = value(x, i3 + c, residual, j3 + c, tag) * unit - p
-        keep(work, SUM + c, recall(work, SUM + c) + ((d0 + d1) + (d2 + d3)))
-        squares = (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3)
-        keep(work, SQUARE + c, recall(work, SQUARE + c) + squares)
+    """Add rows at distances p and q to the shifted sums of every column.
+
+    The sums are touched once for eight rows.
+    """
+    for row in range(0, rows - 7, 8):
+        ir, jr = i + row * p, j + row * q
+        for c in range(width):
+            unit, pivot = recall(work, UNIT + c), recall(work, PIVOT + c)
+            d0 = value(x, ir + c, residual, jr + c, tag) * unit - pivot
+            d1 = value(x, ir + p + c, residual, jr + q + c, tag) * unit - pivot
+            d2 = value(x, ir + 2 * p + c, residual, jr + 2 * q + c, tag) * unit - pivot
+            d3 = value(x, ir + 3 * p + c, residual, jr + 3 * q + c, tag) * unit - pivot
+            d4 = value(x, ir + 4 * p + c, residual, jr + 4 * q + c, tag) * unit - pivot
+            d5 = value(x, ir + 5 * p + c, residual, jr + 5 * q + c, tag) * unit - pivot
+            d6 = value(x, ir + 6 * p + c, residual, jr + 6 * q + c, tag) * unit - pivot
+            d7 = value(x, ir + 7 * p + c, residual, jr + 7 * q + c, tag) * unit - pivot
+            added = ((d0 + d1) + (d2 + d3)) + ((d4 + d5) + (d6 + d7))
+            squares = (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3)
+            squares += (d4 * d4 + d5 * d5) + (d6 * d6 + d7 * d7)
+            keep(work, SUM + c, recall(work, SUM + c) + added)
+            keep(work, SQUARE + c, recall(work, SQUARE + c) + squares)
+    for row in range(rows & ~7, rows):
+        for c in range(width):
+            d = value(x, i + row * p + c, residual, j + row * q + c, tag) * recall(work, UNIT + c)
+            d -= recall(work, PIVOT + c)
+            keep(work, SUM + c, recall(work, SUM + c) + d)
+            keep(work, SQUARE + c, recall(work, SQUARE + c) + d * d)
 
 
 @part
@@ -99,29 +122,23 @@ def _chunk_sums(
         work[SUM + c] = 0.0
         work[SQUARE + c] = 0.0
         work[SEEN + c] = 0.0
+    plain = mask is None and measure < L1 and xs == 1 and (residual is None or rs == 1)
+    inner, p, _, q, _, _ = row_loop(nest, kept, last)
     row = start
-    if mask is None and measure < L1 and xs == 1 and (residual is None or rs == 1):
-        while row + 4 <= stop:
-            i0, _, j0, _, _, _, _ = offsets(nest, kept, last, row)
-            i1, _, j1, _, _, _, _ = offsets(nest, kept, last, row + 1)
-            i2, _, j2, _, _, _, _ = offsets(nest, kept, last, row + 2)
-            i3, _, j3, _, _, _, _ = offsets(nest, kept, last, row + 3)
-            if row + 8 <= stop:
-                for ahead in range(row + 4, row + 8):
-                    i, _, _, _, _, _, _ = offsets(nest, kept, last, ahead)
-                    fetch(x, xk + i, 1, width, True, tag)
-            _add_four_rows(
-                x, xk + i0, xk + i1, xk + i2, xk + i3,
-                residual, rk + j0, rk + j1, rk + j2, rk + j3,
-                width, address, tag,
-            )  # fmt: skip
-            row += 4
-        for c in range(width):
-            work[SEEN + c] = float(row - start)
     while row < stop:
         i, _, j, k, _, _, _ = offsets(nest, kept, last, row)
-        _add_row(x, xk + i, xs, residual, rk + j, rs, mask, mk + k, ms, width, work, measure, tag)
-        row += 1
+        rows = 1
+        if plain:
+            rows = min(inner - row % inner, stop - row)
+            _add_rows(x, xk + i, p, residual, rk + j, q, rows, width, address, tag)
+        else:
+            _add_row(
+                x, xk + i, xs, residual, rk + j, rs, mask, mk + k, ms, width, work, measure, tag
+            )
+        row += rows
+    if plain:
+        for c in range(width):
+            work[SEEN + c] = float(stop - start)
 
 
 @part
@@ -155,41 +172,6 @@ def _first_row(x: int, i: int, residual: Any, j: int, width: int, work: int, tag
 
 
 @part
-def _first_states(width: int, n: float, work: int, measure: float) -> None:
-    """The state of every column after its first chunk: what merging with nothing gives."""
-    around_mean = 1.0 if measure == VARIANCE else 0.0
-    for c in range(width):
-        s = recall(work, SUM + c)
-        away = s / n
-        squares = recall(work, SQUARE + c) - around_mean * (s * away)
-        squares = 0.0 if squares < 0.0 else squares
-        keep(work, COUNT + c, n)
-        keep(work, MEAN + c, recall(work, PIVOT + c) + away)
-        keep(work, ROOT + c, math.sqrt(squares / n))
-
-
-@part
-def _prepare_all(width: int, n: float, work: int, formula: Any) -> None:
-    """`_prepare` for all columns of an input whose range float64 exceeds by far."""
-    share = 1.0
-    if formula[MEASURE] == L2:
-        share = n
-    elif formula[DDOF] != 0.0:
-        share = n / max(n - formula[DDOF], 0.0)
-    center, eps, outside, floor = (
-        formula[CENTER], formula[EPS], formula[EPS_OUTSIDE], formula[FLOOR],
-    )  # fmt: skip
-    for c in range(width):
-        root = recall(work, ROOT + c)
-        d = math.sqrt(root * root * share + eps) + outside
-        d = floor if d < floor else d
-        keep(work, UNIT + c, 1.0)
-        keep(work, CENTRE + c, recall(work, MEAN + c) * center)
-        keep(work, RSTD + c, 1.0 / d)
-        keep(work, SEEN + c, n)
-
-
-@part
 def _chunk_states(
     x: int, xk: int, residual: Any, rk: int, mask: Any, mk: int, nest: Any, kept: int,
     begin: int, start: int, stop: int, width: int, work: Any, address: int, formula: Any, tag: Any,
@@ -213,8 +195,13 @@ def _chunk_states(
         )  # fmt: skip
         if attempt == 1 or formula[WIDE] == 0.0 or not _repivoted(width, work, measure):
             break
-    if mask is None and formula[WIDE] == 0.0 and measure < L1 and start == begin:
-        _first_states(width, float(stop - start), address, measure)
+    if mask is None and formula[WIDE] == 0.0 and measure < L1:
+        _merge_all(
+            start == begin, float(start - begin), float(stop - start), width, address, measure
+        )
+        n = float(stop - begin)
+        for c in range(width):
+            work[COUNT + c] = n
         return
     for c in range(width):
         mean, root = mean_and_root(
@@ -231,6 +218,20 @@ def _chunk_states(
         work[COUNT + c] = n
         work[MEAN + c] = mean
         work[ROOT + c] = root
+
+
+@part
+def _merge_all(is_first: bool, n: float, n2: float, width: int, work: int, measure: float) -> None:
+    """Merge the sums of n2 rows into the state of every column, which has n rows."""
+    means, roots = work + 8 * MEAN, work + 8 * ROOT
+    new_means = means if is_first else work + 8 * CENTRE  # those places are not in use yet
+    new_roots = roots if is_first else work + 8 * RSTD
+    means_and_roots(
+        width, n2, work + 8 * SUM, work + 8 * SQUARE, work + 8 * PIVOT, new_means, new_roots,
+        measure,
+    )  # fmt: skip
+    if not is_first:
+        merge_all(width, n, means, roots, n2, new_means, new_roots, measure)
 
 
 @part
@@ -287,46 +288,35 @@ def _prepare(work: Any, c: int, n: float, mean: float, d: float, formula: Any) -
 
 
 @part
-def _write_element(
-    x: int, i: int, residual: Any, j: int, out: int, o: int,
-    unit: float, centre: float, factor: float, offset: float, slope: Any, tag: Any,
+def _write_rows(
+    x: int, i: int, p: int, residual: Any, j: int, q: int, out: int, o: int, r: int, rows: int,
+    width: int, work: int, slope: Any, streams: bool, stream: Any, tag: Any,
 ) -> None:  # fmt: skip
-    d = value(x, i, residual, j, tag) * unit - centre
-    store(out, o, activated(d * factor + offset, slope), tag)
+    """Write rows at distances p, q, r; scale and bias vary with the column alone, units are 1."""
+    for row in range(rows):
+        target, t = room(stream, out, o + row * r, width, streams, tag)
+        for c in range(width):
+            d = value(x, i + row * p + c, residual, j + row * q + c, tag)
+            d -= load(work, CENTRE + c, F64)
+            y = d * load(work, FACTOR + c, F64) + load(work, OFFSET + c, F64)
+            store(target, t + c, activated(y, slope), tag)
 
 
 @part
-def _write_four_rows(
-    x: int, i0: int, i1: int, i2: int, i3: int,
-    residual: Any, j0: int, j1: int, j2: int, j3: int,
-    out: int, o0: int, o1: int, o2: int, o3: int, width: int, work: int, slope: Any, tag: Any,
+def _write_even_rows(
+    x: int, i: int, p: int, residual: Any, j: int, q: int, out: int, o: int, r: int, rows: int,
+    width: int, work: int, scale: int, a: int, pa: int, bias: int, b: int, pb: int,
+    slope: Any, streams: bool, stream: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
-    """Write four rows whose scale and bias vary with the column alone."""
-    for c in range(width):
-        u, m = load(work, UNIT + c, F64), load(work, CENTRE + c, F64)
-        f, b = load(work, FACTOR + c, F64), load(work, OFFSET + c, F64)
-        _write_element(x, i0 + c, residual, j0 + c, out, o0 + c, u, m, f, b, slope, tag)
-        _write_element(x, i1 + c, residual, j1 + c, out, o1 + c, u, m, f, b, slope, tag)
-        _write_element(x, i2 + c, residual, j2 + c, out, o2 + c, u, m, f, b, slope, tag)
-        _write_element(x, i3 + c, residual, j3 + c, out, o3 + c, u, m, f, b, slope, tag)
-
-
-@part
-def _write_four_rows_even(
-    x: int, i0: int, i1: int, i2: int, i3: int,
-    residual: Any, j0: int, j1: int, j2: int, j3: int,
-    out: int, o0: int, o1: int, o2: int, o3: int, width: int, work: int,
-    f0: float, b0: float, f1: float, b1: float, f2: float, b2: float, f3: float, b3: float,
-    slope: Any, tag: Any,
-) -> None:  # fmt: skip
-    """Write four rows each of which has one scale and one bias."""
-    for c in range(width):
-        u, m = load(work, UNIT + c, F64), load(work, CENTRE + c, F64)
-        r = load(work, RSTD + c, F64)
-        _write_element(x, i0 + c, residual, j0 + c, out, o0 + c, u, m, r * f0, b0, slope, tag)
-        _write_element(x, i1 + c, residual, j1 + c, out, o1 + c, u, m, r * f1, b1, slope, tag)
-        _write_element(x, i2 + c, residual, j2 + c, out, o2 + c, u, m, r * f2, b2, slope, tag)
-        _write_element(x, i3 + c, residual, j3 + c, out, o3 + c, u, m, r * f3, b3, slope, tag)
+    """The same for rows each of which has one scale and one bias."""
+    for row in range(rows):
+        factor, offset = load(scale, a + row * pa, ptag), load(bias, b + row * pb, ptag)
+        target, t = room(stream, out, o + row * r, width, streams, tag)
+        for c in range(width):
+            d = value(x, i + row * p + c, residual, j + row * q + c, tag)
+            d -= load(work, CENTRE + c, F64)
+            y = d * (load(work, RSTD + c, F64) * factor) + offset
+            store(target, t + c, activated(y, slope), tag)
 
 
 @part
@@ -351,12 +341,14 @@ def _write_row(
 def _apply(
     x: int, xk: int, residual: Any, rk: int, out: int, ok: int, nest: Any, kept: int,
     start: int, stop: int, width: int, outer: int, work: Any, address: int, formula: Any,
-    scale: int, ak: int, bias: int, bk: int, slope: Any, tag: Any, ptag: Any,
+    scale: int, ak: int, bias: int, bk: int, slope: Any, streams: bool, stream: Any,
+    tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """Write the output of the rows `start` to `stop`.
 
     The last block comes first, for it may still be in cache; within a block rows come in the order
-    of memory, in which the processor fetches ahead.
+    of memory, in which the processor fetches ahead. One row after the other is quicker than several
+    side by side: fewer places are written to at a time.
     """
     last = nest.shape[0] - 1
     xs, os, rs = nest[last, X], nest[last, OUT], nest[last, RESIDUAL]
@@ -364,7 +356,7 @@ def _apply(
     span = width // outer  # parameters are the same for all parts that are folded from outside
     plain = xs == 1 and os == 1 and (residual is None or rs == 1)
     for c in range(width):
-        if work[SEEN + c] == 0.0:
+        if work[SEEN + c] == 0.0 or work[UNIT + c] != 1.0:
             plain = False
     fixed = True
     for row in range(kept, last):
@@ -374,39 +366,31 @@ def _apply(
         for c in range(width):
             work[FACTOR + c] = work[RSTD + c] * load(scale, ak + c % span * sa, ptag)
             work[OFFSET + c] = load(bias, bk + c % span * sb, ptag)
-    four = plain and (fixed or (sa == 0 and sb == 0))
+    even = sa == 0 and sb == 0
+    inner, p, r, q, pa, pb = row_loop(nest, kept, last)
     for begin in range(start + (stop - start - 1) // BLOCK * BLOCK, start - 1, -BLOCK):
         row, end = begin, min(begin + BLOCK, stop)
-        while four and row + 4 <= end:
-            i0, o0, j0, _, a0, b0, _ = offsets(nest, kept, last, row)
-            i1, o1, j1, _, a1, b1, _ = offsets(nest, kept, last, row + 1)
-            i2, o2, j2, _, a2, b2, _ = offsets(nest, kept, last, row + 2)
-            i3, o3, j3, _, a3, b3, _ = offsets(nest, kept, last, row + 3)
-            if fixed:
-                _write_four_rows(
-                    x, xk + i0, xk + i1, xk + i2, xk + i3,
-                    residual, rk + j0, rk + j1, rk + j2, rk + j3,
-                    out, ok + o0, ok + o1, ok + o2, ok + o3, width, address, slope, tag,
-                )  # fmt: skip
-            else:
-                _write_four_rows_even(
-                    x, xk + i0, xk + i1, xk + i2, xk + i3,
-                    residual, rk + j0, rk + j1, rk + j2, rk + j3,
-                    out, ok + o0, ok + o1, ok + o2, ok + o3, width, address,
-                    load(scale, ak + a0, ptag), load(bias, bk + b0, ptag),
-                    load(scale, ak + a1, ptag), load(bias, bk + b1, ptag),
-                    load(scale, ak + a2, ptag), load(bias, bk + b2, ptag),
-                    load(scale, ak + a3, ptag), load(bias, bk + b3, ptag),
-                    slope, tag,
-                )  # fmt: skip
-            row += 4
         while row < end:
             i, o, j, _, a, b, _ = offsets(nest, kept, last, row)
-            _write_row(
-                x, xk + i, xs, residual, rk + j, rs, out, ok + o, os, width, span, work,
-                fixed, scale, ak + a, sa, bias, bk + b, sb, slope, tag, ptag,
-            )  # fmt: skip
-            row += 1
+            i, o, j, a, b = xk + i, ok + o, rk + j, ak + a, bk + b
+            rows = min(inner - row % inner, end - row)
+            if plain and fixed:
+                _write_rows(
+                    x, i, p, residual, j, q, out, o, r, rows, width, address,
+                    slope, streams, stream, tag,
+                )  # fmt: skip
+            elif plain and even:
+                _write_even_rows(
+                    x, i, p, residual, j, q, out, o, r, rows, width, address,
+                    scale, a, pa, bias, b, pb, slope, streams, stream, tag, ptag,
+                )  # fmt: skip
+            else:
+                rows = 1
+                _write_row(
+                    x, i, xs, residual, j, rs, out, o, os, width, span, work,
+                    fixed, scale, a, sa, bias, b, sb, slope, tag, ptag,
+                )  # fmt: skip
+            row += rows
 
 
 @part
@@ -421,7 +405,7 @@ def _clear(width: int, work: Any) -> None:
 def normalize(
     counter: Any, items: int, tile: int, chunk: int, outer: int, inner: int,
     nest: Any, kept: int, formula: Any,
-    x: int, out: int, residual: Any, mask: Any, scale: int, bias: int, slope: Any,
+    x: int, out: int, residual: Any, mask: Any, scale: int, bias: int, slope: Any, streams: bool,
     statistics: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """Measure all rows of one tile and write its output, while it is in cache.
@@ -431,16 +415,18 @@ def normalize(
     """
     last = nest.shape[0] - 1
     columns = nest[last, SIZE]
-    tiles = (columns + tile - 1) // tile
+    positions = loops(nest, 0, kept)
     rows = loops(nest, kept, last)
-    work = np.empty(SCRATCH, np.float64)
+    work = scratch(SCRATCH)
     address = work.ctypes.data
+    stream = opened()
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
+            close(stream, streams)
             return
-        k = item // tiles
-        first = (item - k * tiles) * tile
+        k = item % positions  # neighbouring tiles share cache lines: they are not written at once
+        first = (item // positions) * tile
         width = min(tile, columns - first)
         xk, ok, rk, mk, ak, bk, index = offsets(nest, 0, kept, k)
         xk += first * nest[last, X]
@@ -459,7 +445,13 @@ def normalize(
         sets = width // (outer * inner)
         simple = mask is None and formula[WIDE] == 0.0 and statistics.shape[1] == 0
         if simple and formula[MEASURE] < L1:
-            _prepare_all(width, work[COUNT], address, formula)
+            for c in range(width):
+                work[UNIT + c] = 1.0
+                work[SEEN + c] = work[COUNT]
+            centres_and_rstds(
+                width, work[COUNT], address + 8 * MEAN, address + 8 * ROOT,
+                address + 8 * CENTRE, address + 8 * RSTD, formula,
+            )  # fmt: skip
         for c in range(0 if not simple or formula[MEASURE] >= L1 else width, width):
             n, mean = work[COUNT + c], work[MEAN + c]
             v, d = variance_and_divisor(n, work[ROOT + c], formula)
@@ -472,7 +464,7 @@ def normalize(
                 statistics[3, at] = d
         _apply(
             x, xk, residual, rk, out, ok, nest, kept, 0, rows, width, outer, work, address, formula,
-            scale, ak, bias, bk, slope, tag, ptag,
+            scale, ak, bias, bk, slope, streams, stream, tag, ptag,
         )  # fmt: skip
 
 
@@ -491,7 +483,7 @@ def measure(
     tiles = (columns + tile - 1) // tile
     chunks = states.shape[0]
     rows = loops(nest, kept, last)
-    work = np.empty(SCRATCH, np.float64)
+    work = scratch(SCRATCH)
     address = work.ctypes.data
     while True:
         item = take(counter.ctypes.data)
@@ -520,7 +512,7 @@ def measure(
 def apply(
     counter: Any, items: int, tile: int, chunk: int, outer: int, inner: int,
     nest: Any, kept: int, formula: Any,
-    x: int, out: int, residual: Any, scale: int, bias: int, slope: Any,
+    x: int, out: int, residual: Any, scale: int, bias: int, slope: Any, streams: bool,
     statistics: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """Write the output, from statistics (4, sets). An item is one chunk of rows of one tile."""
@@ -529,11 +521,13 @@ def apply(
     tiles = (columns + tile - 1) // tile
     rows = loops(nest, kept, last)
     chunks = (rows + chunk - 1) // chunk
-    work = np.empty(SCRATCH, np.float64)
+    work = scratch(SCRATCH)
     address = work.ctypes.data
+    stream = opened()
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
+            close(stream, streams)
             return
         number = item // chunks
         start = (item - number * chunks) * chunk
@@ -549,5 +543,5 @@ def apply(
             x, xk + first * nest[last, X], residual, rk + first * nest[last, RESIDUAL],
             out, ok + first * nest[last, OUT], nest, kept, start, min(start + chunk, rows),
             width, outer, work, address, formula, scale, ak + first * nest[last, SCALE],
-            bias, bk + first * nest[last, BIAS], slope, tag, ptag,
+            bias, bk + first * nest[last, BIAS], slope, streams, stream, tag, ptag,
         )  # fmt: skip

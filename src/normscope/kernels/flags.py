@@ -34,6 +34,11 @@ def part(function: Any) -> Any:
     return njit(**_FLAGS, forceinline=True, fastmath={"contract"})(function)
 
 
+def exact(function: Any) -> Any:
+    """A `part` that rounds after every operation, so that it gives the same bits wherever it is."""
+    return njit(**_FLAGS, forceinline=True)(function)
+
+
 def sums(function: Any) -> Any:
     """A `part` whose additions may be taken in another order."""
     return njit(**_FLAGS, forceinline=True, fastmath={"contract", "reassoc"})(function)

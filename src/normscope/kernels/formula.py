@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from normscope.kernels.flags import part
+from normscope.kernels.flags import exact, part
 
 MEASURE, CENTER, DDOF, EPS, EPS_OUTSIDE, FLOOR, SHIFT, WIDE = range(8)
 """Places in the array. WIDE: 1 where the range of float64 can be exceeded, for float64 input."""
@@ -23,7 +23,7 @@ VARIANCE, MEAN_SQUARE, L2, L1, MAX = range(5)
 LARGE, SMALL = 2.0**900, 2.0**-600
 
 
-@part
+@exact
 def variance_and_divisor(n: float, root: float, formula: Any) -> Any:
     """V and D, from the count and the root of a statistics set."""
     share = 1.0

@@ -1,4 +1,4 @@
-"""One element of memory: load, store, prefetch, and the counter that threads share.
+"""One element of memory: load, store, and the counter that threads share.
 
 A kernel gets addresses. A *tag*, a scalar whose value is never used, says by its type how elements
 are stored, so that one kernel source serves every dtype:
@@ -23,6 +23,8 @@ import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from llvmlite.binding import get_host_cpu_features  # type: ignore[import-untyped]
 from numba import extending, types
+
+from normscope.kernels.flags import part
 
 TAGS = {
     "float64": np.float64(0),
@@ -108,6 +110,14 @@ def rounded(typingctx: Any, value: Any, tag: Any) -> Any:
     return types.float64(types.float64, tag), codegen
 
 
+@part
+def scratch(size: int) -> Any:
+    """float64 memory that begins with a cache line, for wide loads across two lines take longer."""
+    memory = np.empty(size + 7, np.float64)
+    skip = -(memory.ctypes.data >> 3) & 7
+    return memory[skip : skip + size]
+
+
 @intrinsic
 def load_flag(typingctx: Any, address: Any, index: Any) -> Any:
     """Byte `index` of the mask at `address`."""
@@ -121,25 +131,56 @@ def load_flag(typingctx: Any, address: Any, index: Any) -> Any:
 
 
 @intrinsic
-def prefetch(typingctx: Any, address: Any, index: Any, near: Any, tag: Any) -> Any:
-    """Ask for the cache line of an element: into the first level if `near`, else the second.
+def distance(typingctx: Any, address: Any, index: Any, tag: Any) -> Any:
+    """The address of element `index` of the array at `address`."""
 
-    Asking for memory that does not exist is harmless.
-    """
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = _pointer(builder, args[0], args[1], _STORED[tag])
+        return builder.ptrtoint(pointer, ir.IntType(64))
+
+    return types.int64(types.int64, types.int64, tag), codegen
+
+
+@intrinsic
+def stream_line(typingctx: Any, target: Any, source: Any) -> Any:
+    """Copy 64 bytes, past the caches, from and to addresses that are multiples of 64."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        line = ir.VectorType(_I32, 16).as_pointer()
+        copied = builder.load(builder.inttoptr(args[1], line), align=64)
+        stored = builder.store(copied, builder.inttoptr(args[0], line), align=64)
+        stored.set_metadata("nontemporal", builder.module.add_metadata([_I32(1)]))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
+@intrinsic
+def copy_bytes(typingctx: Any, target: Any, source: Any, size: Any) -> Any:
+    """Copy `size` bytes between places that do not overlap."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         byte = ir.IntType(8).as_pointer()
-        pointer = builder.bitcast(_pointer(builder, args[0], args[1], _STORED[tag]), byte)
-        kind = ir.FunctionType(ir.VoidType(), [byte, _I32, _I32, _I32])
-        function = builder.module.declare_intrinsic("llvm.prefetch", (byte,), kind)
-        with builder.if_else(args[2]) as (then, otherwise):
-            with then:
-                builder.call(function, [pointer, _I32(0), _I32(3), _I32(1)])
-            with otherwise:
-                builder.call(function, [pointer, _I32(0), _I32(2), _I32(1)])
+        kind = ir.FunctionType(ir.VoidType(), [byte, byte, ir.IntType(64), ir.IntType(1)])
+        function = builder.module.declare_intrinsic(
+            "llvm.memcpy", (byte, byte, ir.IntType(64)), kind
+        )
+        places = [builder.inttoptr(address, byte) for address in args[:2]]
+        builder.call(function, [*places, args[2], ir.IntType(1)(0)])
         return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64, types.boolean, tag), codegen
+    return types.void(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def fence(typingctx: Any) -> Any:
+    """Wait until all that was stored, by streaming too, is seen by other threads."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
 
 
 @intrinsic

@@ -5,19 +5,35 @@ from __future__ import annotations
 from typing import Any
 
 from normscope.kernels.flags import kernel
-from normscope.kernels.formula import MEASURE, variance_and_divisor
+from normscope.kernels.formula import L1, MEASURE, WIDE, variance_and_divisor
+from normscope.kernels.many import merge_all
 from normscope.kernels.state import merge
 
 
 @kernel
-def merge_chunks(states: Any, target: Any, formula: Any) -> None:
-    """Merge (chunks, 3, n) into (3, n): count, mean and root."""
-    for i in range(target.shape[1]):
+def merge_chunks(states: Any, target: Any, formula: Any, even: bool) -> None:
+    """Merge (chunks, 3, n) into (3, n): count, mean and root.
+
+    `even`: whether all sets have equally many elements in each chunk.
+    """
+    measure = formula[MEASURE]
+    sets = target.shape[1]
+    if even and formula[WIDE] == 0.0 and measure < L1 and sets > 0:
+        target[:] = states[0]
+        row = 8 * sets
+        first, merged = states.ctypes.data, target.ctypes.data
+        for chunk in range(1, states.shape[0]):
+            n, n2 = target[0, 0], states[chunk, 0, 0]
+            at = first + 3 * row * chunk
+            merge_all(sets, n, merged + row, merged + 2 * row, n2, at + row, at + 2 * row, measure)
+            target[0] = n + n2
+        return
+    for i in range(sets):
         n, mean, root = 0.0, 0.0, 0.0
         for chunk in range(states.shape[0]):
             n, mean, root = merge(
                 n, mean, root, states[chunk, 0, i], states[chunk, 1, i], states[chunk, 2, i],
-                formula[MEASURE],
+                measure,
             )  # fmt: skip
         target[0, i] = n
         target[1, i] = mean

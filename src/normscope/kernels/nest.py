@@ -52,3 +52,18 @@ def place(position: int, inner: int) -> Any:
         return 0, 0
     run = position // inner
     return run, position - run * inner
+
+
+@part
+def row_loop(nest: Any, kept: int, last: int) -> Any:
+    """The loop around the innermost one: length, strides of x, out, residual, scale and bias.
+
+    A single pass where no loop is left there.
+    """
+    row = last - 1
+    if row < kept:
+        return 1, 0, 0, 0, 0, 0
+    return (
+        nest[row, SIZE], nest[row, X], nest[row, OUT], nest[row, RESIDUAL], nest[row, SCALE],
+        nest[row, BIAS],
+    )  # fmt: skip

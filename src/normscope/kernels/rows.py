@@ -45,6 +45,7 @@ from normscope.kernels.runs import (
     value,
 )
 from normscope.kernels.state import again, mean_and_root, merge
+from normscope.kernels.stream import PIECE, close, opened, room
 
 CHUNK = 65536
 """Elements of a set whose sums are taken together."""
@@ -227,7 +228,7 @@ def _set_state(
 
 
 @part
-def apply_run(
+def write_run(
     x: int,
     i: int,
     residual: Any,
@@ -277,6 +278,26 @@ def apply_run(
 
 
 @part
+def apply_run(
+    x: int, i: int, residual: Any, j: int, out: int, o: int, nest: Any, n: int,
+    unit: float, mean: float, rstd: float, scale: int, a: int, bias: int, b: int,
+    slope: Any, streams: bool, stream: Any, tag: Any, ptag: Any,
+) -> None:  # fmt: skip
+    """Write the output of one run: in pieces, if it is streamed."""
+    last = nest.shape[0] - 1
+    streams = streams and nest[last, OUT] == 1
+    step = PIECE if streams else n
+    for e in range(0, n, step):
+        length = min(step, n - e)
+        target, t = room(stream, out, o + e * nest[last, OUT], length, streams, tag)
+        write_run(
+            x, i + e * nest[last, X], residual, j + e * nest[last, RESIDUAL], target, t, nest,
+            length, unit, mean, rstd, scale, a + e * nest[last, SCALE],
+            bias, b + e * nest[last, BIAS], slope, tag, ptag,
+        )  # fmt: skip
+
+
+@part
 def _fill(
     out: int, ok: int, nest: Any, kept: int, start: int, stop: int,
     bias: int, bk: int, slope: Any, tag: Any, ptag: Any,
@@ -308,6 +329,8 @@ def _apply(
     bias: int,
     bk: int,
     slope: Any,
+    streams: bool,
+    stream: Any,
     tag: Any,
     ptag: Any,
 ) -> None:
@@ -335,7 +358,7 @@ def _apply(
         bo += bk + e * nest[last, BIAS]
         apply_run(
             x, xo, residual, ro, out, oo, nest, length, unit, mean, rstd,
-            scale, so, bias, bo, slope, tag, ptag,
+            scale, so, bias, bo, slope, streams, stream, tag, ptag,
         )  # fmt: skip
         position += length
         run += 1
@@ -357,6 +380,7 @@ def normalize(
     scale: int,
     bias: int,
     slope: Any,
+    streams: bool,
     statistics: Any,
     tag: Any,
     ptag: Any,
@@ -369,9 +393,11 @@ def normalize(
     size = loops(nest, kept, nest.shape[0])
     group = GROUP if size <= 256 else 1
     states = np.empty((3, GROUP), np.float64)
+    stream = opened()
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
+            close(stream, streams)
             return
         first, stop = item * per_item, min(item * per_item + per_item, num_sets)
         for start in range(first, stop, group):
@@ -396,7 +422,7 @@ def normalize(
                     _apply(
                         x, xk, residual, rk, out, ok, nest, kept, begin, min(begin + CHUNK, size),
                         states[0, g], states[1, g], states[2, g], formula,
-                        scale, ak, bias, bk, slope, tag, ptag,
+                        scale, ak, bias, bk, slope, streams, stream, tag, ptag,
                     )  # fmt: skip
 
 
@@ -446,6 +472,7 @@ def apply(
     scale: int,
     bias: int,
     slope: Any,
+    streams: bool,
     statistics: Any,
     tag: Any,
     ptag: Any,
@@ -460,9 +487,11 @@ def apply(
     step = size if per_item > 0 else CHUNK
     sets = max(per_item, 1)
     groups = (num_sets + sets - 1) // sets
+    stream = opened()
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
+            close(stream, streams)
             return
         start = item // groups * step
         first = item % groups * sets
@@ -471,5 +500,5 @@ def apply(
             _apply(
                 x, xk, residual, rk, out, ok, nest, kept, start, min(start + step, size),
                 statistics[0, index], statistics[1, index], statistics[3, index], formula,
-                scale, ak, bias, bk, slope, tag, ptag,
+                scale, ak, bias, bk, slope, streams, stream, tag, ptag,
             )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from normscope.kernels.flags import part, sums
-from normscope.kernels.memory import load, load_flag, prefetch, rounded, store
+from normscope.kernels.memory import load, load_flag, rounded, store
 
 
 @part
@@ -20,17 +20,6 @@ def value(x: int, i: int, residual: Any, j: int, tag: Any) -> Any:
     if residual is None:
         return load(x, i, tag)
     return rounded(load(x, i, tag) + load(residual, j, tag), tag)
-
-
-@part
-def fetch(x: int, i: int, xs: int, n: int, near: bool, tag: Any) -> None:
-    """Ask for the memory of `n` elements, before they are needed."""
-    if near:
-        for line in range(0, n, 16):
-            prefetch(x, i + line * xs, True, tag)
-    else:
-        for line in range(0, n, 16):
-            prefetch(x, i + line * xs, False, tag)
 
 
 @sums

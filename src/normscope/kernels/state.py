@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from normscope.kernels.flags import part
+from normscope.kernels.flags import exact, part
 from normscope.kernels.formula import L1, LARGE, MAX, SMALL, VARIANCE
 
 
@@ -34,7 +34,7 @@ def again(n: float, s: float, q: float, pivot: float, measure: float) -> Any:
     return 0.0
 
 
-@part
+@exact
 def mean_and_root(n: float, s: float, q: float, pivot: float, unit: float, measure: float) -> Any:
     """Mean and root of a part from its shifted sums, which were taken in `unit`."""
     if n == 0.0:
@@ -54,7 +54,7 @@ def mean_and_root(n: float, s: float, q: float, pivot: float, unit: float, measu
     return mean, root
 
 
-@part
+@exact
 def merge(
     n: float, mean: float, root: float, n2: float, mean2: float, root2: float, measure: float
 ) -> Any:
@@ -74,7 +74,8 @@ def merge(
     else:
         one, two = n / total, n2 / total
         weight = one * two if measure == VARIANCE else 0.0
-        squares = one * (root * root) + two * (root2 * root2) + weight * (apart * apart)
+        spread = weight * (apart * apart) if weight > 0.0 else 0.0
+        squares = one * (root * root) + two * (root2 * root2) + spread
         if 1e-280 < squares < 1e280:
             root = math.sqrt(squares)
         else:

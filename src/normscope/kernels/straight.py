@@ -9,26 +9,20 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from normscope.kernels.flags import kernel
-from normscope.kernels.formula import (
-    CENTER,
-    L2,
-    MEASURE,
-    VARIANCE,
-    WIDE,
-    unit_of,
-    variance_and_divisor,
-)
-from normscope.kernels.memory import take
+from normscope.kernels.formula import L2, MEASURE, VARIANCE, WIDE, variance_and_divisor
+from normscope.kernels.many import centres_and_rstds, means_and_roots
+from normscope.kernels.memory import keep, recall, scratch, take
 from normscope.kernels.nest import OUT, RESIDUAL, SIZE, X, loops, offsets
-from normscope.kernels.rows import CHUNK, apply_run
+from normscope.kernels.rows import CHUNK, apply_run, write_run
 from normscope.kernels.runs import shifted_sums, value
-from normscope.kernels.state import mean_and_root
+from normscope.kernels.stream import PIECE, close, opened, room
 
 GROUP = 8
 """Sets that are summed before the first of them is written: their divisions overlap."""
+
+LINE = 8 * GROUP
+"""Bytes from one row of the scratch memory to the next."""
 
 SHORT = 1024
 """Sets of up to so many elements stay in the first level of cache together."""
@@ -56,7 +50,7 @@ def serves(nest: Any, kept: int, formula: Any, residual: int | None, mask: int |
 @kernel
 def normalize(
     counter: Any, items: int, per_item: int, nest: Any, kept: int, formula: Any,
-    x: int, out: int, residual: Any, mask: Any, scale: int, bias: int, slope: Any,
+    x: int, out: int, residual: Any, mask: Any, scale: int, bias: int, slope: Any, streams: bool,
     statistics: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """Measure whole statistics sets and write their output while they are in cache.
@@ -65,41 +59,62 @@ def normalize(
     """
     num_sets = loops(nest, 0, kept)
     size = nest[kept, SIZE]
+    n = float(size)
     measure = formula[MEASURE]
     group = GROUP if size <= SHORT else 1
-    pivots = np.empty(GROUP, np.float64)
-    means = np.empty(GROUP, np.float64)  # first the sums
-    divisors = np.empty(GROUP, np.float64)  # first the sums of squares
+    work = scratch(7 * GROUP)
+    work[:] = 1.0
+    pivots = work.ctypes.data
+    sums, squares, means, roots, centres, rstds = (
+        pivots + LINE, pivots + 2 * LINE, pivots + 3 * LINE,
+        pivots + 4 * LINE, pivots + 5 * LINE, pivots + 6 * LINE,
+    )  # fmt: skip
+    together = 1
+    if kept == 1 and nest[0, OUT] == size:
+        together = max(1, PIECE // size)
+    stream = opened()
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
+            close(stream, streams)
             return
         stop = min(item * per_item + per_item, num_sets)
         for start in range(item * per_item, stop, group):
             count = min(group, stop - start)
             for g in range(count):
                 i, _, j, _, _, _, _ = offsets(nest, 0, kept, start + g)
-                pivots[g] = value(x, i, residual, j, tag) if measure == VARIANCE else 0.0
-                means[g], divisors[g] = shifted_sums(
-                    x, i, 1, residual, j, 1, size, 1.0, pivots[g], tag
-                )
-            for g in range(count):
-                mean, root = mean_and_root(
-                    float(size), means[g], divisors[g], pivots[g], 1.0, measure
-                )
-                v, d = variance_and_divisor(float(size), root, formula)
-                means[g] = mean if formula[CENTER] != 0.0 else 0.0
-                divisors[g] = d
-                if statistics.shape[1] > 0:
-                    _, _, _, _, _, _, index = offsets(nest, 0, kept, start + g)
-                    statistics[0, index] = float(size)
-                    statistics[1, index] = mean
-                    statistics[2, index] = v
-                    statistics[3, index] = d
-            for g in range(count):
-                i, o, j, _, a, b, _ = offsets(nest, 0, kept, start + g)
-                unit = unit_of(divisors[g], means[g])
-                apply_run(
-                    x, i, residual, j, out, o, nest, size, unit, means[g] * unit,
-                    1.0 / (divisors[g] * unit), scale, a, bias, b, slope, tag, ptag,
-                )  # fmt: skip
+                pivot = value(x, i, residual, j, tag) if measure == VARIANCE else 0.0
+                s, q = shifted_sums(x, i, 1, residual, j, 1, size, 1.0, pivot, tag)
+                keep(pivots, g, pivot)
+                keep(sums, g, s)
+                keep(squares, g, q)
+            means_and_roots(GROUP, n, sums, squares, pivots, means, roots, measure)
+            centres_and_rstds(GROUP, n, means, roots, centres, rstds, formula)
+            for g in range(count if statistics.shape[1] > 0 else 0):
+                _, _, _, _, _, _, index = offsets(nest, 0, kept, start + g)
+                v, d = variance_and_divisor(n, recall(roots, g), formula)
+                statistics[0, index] = n
+                statistics[1, index] = recall(means, g)
+                statistics[2, index] = v
+                statistics[3, index] = d
+            g = 0
+            while g < count:
+                many = min(together, count - g)
+                _, o, _, _, _, _, _ = offsets(nest, 0, kept, start + g)
+                target, t = out, o
+                if size <= PIECE:
+                    target, t = room(stream, out, o, many * size, streams, tag)
+                for h in range(g, g + many):
+                    i, o, j, _, a, b, _ = offsets(nest, 0, kept, start + h)
+                    if size <= PIECE:
+                        write_run(
+                            x, i, residual, j, target, t, nest, size, 1.0, recall(centres, h),
+                            recall(rstds, h), scale, a, bias, b, slope, tag, ptag,
+                        )  # fmt: skip
+                        t += size
+                    else:
+                        apply_run(
+                            x, i, residual, j, out, o, nest, size, 1.0, recall(centres, h),
+                            recall(rstds, h), scale, a, bias, b, slope, streams, stream, tag, ptag,
+                        )  # fmt: skip
+                g += many
