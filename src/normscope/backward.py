@@ -195,9 +195,7 @@ class _Call:
         totals = np.zeros((SUMS, plan.num_sets))
         shared = cut.blocks < cut.items  # by all items, which begin with clearing their part of it
         shape = (cut.blocks, 2, way.parameters if cut.blocks else 0)
-        learned = (
-            buffers.empty(shape, np.dtype(np.float64), (0, 1, 2)) if shared else _zeros(shape)
-        )
+        learned = buffers.empty(shape, np.dtype(np.float64), (0, 1, 2)) if shared else _zeros(shape)
         kernels: Any = gradient_rows if plan.mode == "rows" else gradient_columns
         tile = () if plan.mode == "rows" else (plan.tile,)
         folded = () if plan.mode == "rows" else (plan.outer, plan.inner)

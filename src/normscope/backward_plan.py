@@ -140,7 +140,8 @@ def find_way(
         None if a is None else atomic_strides(layout, a, size)
         for a, size in zip(strides, (*[dtype.itemsize] * 3, 1), strict=True)
     ]
-    plan = find_plan(layout, arrays, [(named[0] or ()) if scaled else (), along], dtype.itemsize)
+    both = 2 * dtype.itemsize  # of x and dy, which shall be in cache together
+    plan = find_plan(layout, arrays, [(named[0] or ()) if scaled else (), along], both)
     parameters = math.prod(layout.known_sizes[i] for i in plan.parameters[1])
     cut = _cut(plan, parameters) if along else None
     fused = tuple(cut is not None and sorted(axes or ()) == sorted(along) for axes in named)

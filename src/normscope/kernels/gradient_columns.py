@@ -16,13 +16,13 @@ from normscope.kernels.formula import SHIFT
 from normscope.kernels.gradient_tiles import (
     MEAN,
     RSTD,
+    SCRATCH,
     SUM_ALONG,
     SUM_PLAIN,
-    scratch,
     tile_sums,
     write_tile,
 )
-from normscope.kernels.memory import take
+from normscope.kernels.memory import scratch, take
 from normscope.kernels.nest import (
     BIAS,
     MASK,
@@ -103,7 +103,7 @@ def gradient(
     tiles = loops(nest, 0, kept) * ((nest[last, SIZE] + tile - 1) // tile)
     rows = loops(nest, kept, last)
     parameters = learned.shape[2]
-    work, at = scratch(), np.empty(WIDEST, np.int64)
+    work, at = scratch(SCRATCH), np.empty(WIDEST, np.int64)
     address = work.ctypes.data
     while True:
         item = take(counter.ctypes.data)
@@ -143,7 +143,7 @@ def measure(
     chunks = parts.shape[0]
     units = loops(nest, 0, kept) * ((nest[last, SIZE] + tile - 1) // tile) * chunks
     parameters = learned.shape[2]
-    work, at = scratch(), np.empty(WIDEST, np.int64)
+    work, at = scratch(SCRATCH), np.empty(WIDEST, np.int64)
     address = work.ctypes.data
     while True:
         item = take(counter.ctypes.data)
@@ -175,7 +175,7 @@ def apply(
     last = nest.shape[0] - 1
     rows = loops(nest, kept, last)
     chunks = (rows + chunk - 1) // chunk
-    work, at = scratch(), np.empty(WIDEST, np.int64)
+    work, at = scratch(SCRATCH), np.empty(WIDEST, np.int64)
     address = work.ctypes.data
     while True:
         item = take(counter.ctypes.data)

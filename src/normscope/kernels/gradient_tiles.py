@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from normscope.kernels import slope
 from normscope.kernels.columns import BLOCK, F64, WIDEST
 from normscope.kernels.flags import part, sums
 from normscope.kernels.formula import L1, MEASURE, SHIFT
 from normscope.kernels.gradient_runs import add_to, terms
 from normscope.kernels.memory import load, load_flag, store
-from normscope.kernels.nest import BIAS, MASK, OUT, RESIDUAL, SCALE, SIZE, X, offsets
+from normscope.kernels.nest import BIAS, MASK, OUT, RESIDUAL, SCALE, X, offsets, row_loop
 from normscope.kernels.slope import ALONG, COUNT, PLAIN, SUMS, A, B, C
 
 # Rows of the scratch memory: those of `normscope.kernels.slope`, and what dy is multiplied by.
@@ -28,68 +26,70 @@ MOVE, CURVE, POINT = slope.MOVE * WIDEST, slope.CURVE * WIDEST, slope.POINT * WI
 FACTOR = slope.ROWS * WIDEST
 SCRATCH = FACTOR + WIDEST
 
-LINE = 8
-"""Numbers in a cache line."""
-
-MANY, FOUR = 8, 4
+EIGHT, FOUR = 8, 4
 """Rows that are summed at once."""
-
-
-@part
-def scratch() -> Any:
-    """Scratch memory that begins where a cache line does, as then all vectors lie within one."""
-    memory = np.empty(SCRATCH + LINE, np.float64)
-    return memory[-(memory.ctypes.data // 8) % LINE :]
 
 
 @sums
 def _add_rows(
-    x: int, i: int, xr: int, dy: int, j: int, jr: int, count: int, width: int, work: int, tag: Any
+    x: int, i: int, p: int, dy: int, j: int, q: int, rows: int, count: int, width: int, work: int,
+    tag: Any,
 ) -> None:  # fmt: skip
-    """Add rows to sum(dy), sum(dy * (x - m)) and sum(x - m) of every column; `count` is literal."""
-    for c in range(width):
-        mean = load(work, MEAN + c, F64)
-        plain, along, away = 0.0, 0.0, 0.0
-        for row in range(count):
-            d = load(x, i + row * xr + c, tag) - mean
-            g = load(dy, j + row * jr + c, tag)
-            plain += g
-            along += g * d
-            away += d
-        add_to(work, SUM_PLAIN + c, plain)
-        add_to(work, SUM_ALONG + c, along)
-        add_to(work, SUM_C + c, away)
+    """Add rows at distances p and q, `count` at once, a literal, to the sums of every column.
+
+    They are sum(dy), sum(dy * (x - m)) and sum(x - m).
+    """
+    for first in range(0, rows, count):
+        for c in range(width):
+            mean = load(work, MEAN + c, F64)
+            plain, along, away = 0.0, 0.0, 0.0
+            for row in range(first, first + count):
+                d = load(x, i + row * p + c, tag) - mean
+                g = load(dy, j + row * q + c, tag)
+                plain += g
+                along += g * d
+                away += d
+            add_to(work, SUM_PLAIN + c, plain)
+            add_to(work, SUM_ALONG + c, along)
+            add_to(work, SUM_C + c, away)
 
 
 @sums
-def _add_four_rows_even(
-    x: int, i: int, xr: int, dy: int, j: int, jr: int, f0: float, f1: float, f2: float, f3: float,
-    width: int, work: int, tag: Any,
-) -> Any:  # fmt: skip
-    """Add four rows, each with one scale, to the sums of every column; sum(dy) of each row.
-
-    Returns sum(dy) and sum(dy * (x - m) * rstd) of each row.
-    """
-    p0, p1, p2, p3 = 0.0, 0.0, 0.0, 0.0
-    q0, q1, q2, q3 = 0.0, 0.0, 0.0, 0.0
-    for c in range(width):
-        mean, rstd = load(work, MEAN + c, F64), load(work, RSTD + c, F64)
-        g0, d0, t0 = terms(x, i + c, dy, j + c, mean, tag)
-        g1, d1, t1 = terms(x, i + xr + c, dy, j + jr + c, mean, tag)
-        g2, d2, t2 = terms(x, i + 2 * xr + c, dy, j + 2 * jr + c, mean, tag)
-        g3, d3, t3 = terms(x, i + 3 * xr + c, dy, j + 3 * jr + c, mean, tag)
-        add_to(work, SUM_A + c, (g0 * f0 + g1 * f1) + (g2 * f2 + g3 * f3))
-        add_to(work, SUM_B + c, (t0 * f0 + t1 * f1) + (t2 * f2 + t3 * f3))
-        add_to(work, SUM_C + c, (d0 + d1) + (d2 + d3))
-        p0 += g0
-        p1 += g1
-        p2 += g2
-        p3 += g3
-        q0 += t0 * rstd
-        q1 += t1 * rstd
-        q2 += t2 * rstd
-        q3 += t3 * rstd
-    return (p0, p1, p2, p3), (q0, q1, q2, q3)
+def _add_even_rows(
+    x: int, i: int, p: int, dy: int, j: int, q: int, scale: int, s: int, ps: int, plus: float,
+    rows: int, width: int, work: int, learned: int, size: int, at: int, step: int,
+    tag: Any, ptag: Any,
+) -> None:  # fmt: skip
+    """Add rows, each with one scale, four at once, to the sums of columns and of parameters."""
+    for row in range(0, rows - 3, 4):
+        ir, jr = i + row * p, j + row * q
+        f0 = load(scale, s + row * ps, ptag) + plus
+        f1 = load(scale, s + (row + 1) * ps, ptag) + plus
+        f2 = load(scale, s + (row + 2) * ps, ptag) + plus
+        f3 = load(scale, s + (row + 3) * ps, ptag) + plus
+        p0, p1, p2, p3 = 0.0, 0.0, 0.0, 0.0
+        q0, q1, q2, q3 = 0.0, 0.0, 0.0, 0.0
+        for c in range(width):
+            mean, rstd = load(work, MEAN + c, F64), load(work, RSTD + c, F64)
+            g0, d0, t0 = terms(x, ir + c, dy, jr + c, mean, tag)
+            g1, d1, t1 = terms(x, ir + p + c, dy, jr + q + c, mean, tag)
+            g2, d2, t2 = terms(x, ir + 2 * p + c, dy, jr + 2 * q + c, mean, tag)
+            g3, d3, t3 = terms(x, ir + 3 * p + c, dy, jr + 3 * q + c, mean, tag)
+            add_to(work, SUM_A + c, (g0 * f0 + g1 * f1) + (g2 * f2 + g3 * f3))
+            add_to(work, SUM_B + c, (t0 * f0 + t1 * f1) + (t2 * f2 + t3 * f3))
+            add_to(work, SUM_C + c, (d0 + d1) + (d2 + d3))
+            p0 += g0
+            p1 += g1
+            p2 += g2
+            p3 += g3
+            q0 += t0 * rstd
+            q1 += t1 * rstd
+            q2 += t2 * rstd
+            q3 += t3 * rstd
+        if size > 0:
+            for n, total, along in ((0, p0, q0), (1, p1, q1), (2, p2, q2), (3, p3, q3)):
+                add_to(learned, at + (row + n) * step, total)
+                add_to(learned, size + at + (row + n) * step, along)
 
 
 @part
@@ -134,16 +134,6 @@ def _fixed(nest: Any, kept: int) -> Any:
 
 
 @part
-def _rows_ahead(nest: Any, kept: int, row: int, stop: int) -> Any:
-    """How many rows lie at equal distances from `row` on, and the distances of x, dy and more."""
-    around = nest.shape[0] - 2
-    if around < kept:
-        return 1, nest[0]
-    size = nest[around, SIZE]
-    return min(stop - row, size - row % size), nest[around]
-
-
-@part
 def tile_sums(
     x: int, xk: int, dy: int, jk: int, mask: Any, mk: int, scale: int, sk: int,
     nest: Any, kept: int, start: int, stop: int, width: int, outer: int, work: Any, address: int,
@@ -157,45 +147,34 @@ def tile_sums(
     for row in range(SUMS):
         for c in range(width):
             work[row * WIDEST + c] = 0.0
-    unit_strides = mask is None and xs == 1 and js == 1
+    plain = mask is None and xs == 1 and js == 1
     fixed = _fixed(nest, kept)
     even = ss == 0 and ps == 0
+    inner, p, _, q, sr, pr = row_loop(nest, kept, last)
     row = start
     while row < stop:
-        ahead, step = _rows_ahead(nest, kept, row, stop)
-        i, _, j, m, s, p, _ = offsets(nest, kept, last, row)
-        if unit_strides and fixed:
-            if ahead >= MANY:
-                _add_rows(x, xk + i, step[X], dy, jk + j, step[RESIDUAL], MANY, width, address, tag)
-                row += MANY
-            else:
-                _add_rows(x, xk + i, 0, dy, jk + j, 0, 1, width, address, tag)
-                row += 1
-        elif unit_strides and even and ahead >= FOUR:
-            s += sk
-            totals, alongs = _add_four_rows_even(
-                x, xk + i, step[X], dy, jk + j, step[RESIDUAL],
-                load(scale, s, ptag) + plus, load(scale, s + step[SCALE], ptag) + plus,
-                load(scale, s + 2 * step[SCALE], ptag) + plus,
-                load(scale, s + 3 * step[SCALE], ptag) + plus,
-                width, address, tag,
+        i, _, j, m, s, at, _ = offsets(nest, kept, last, row)
+        i, j, m, s, at = xk + i, jk + j, mk + m, sk + s, pk + at
+        ahead = min(inner - row % inner, stop - row)
+        rows = 1
+        if plain and fixed and ahead >= EIGHT:
+            rows = ahead // EIGHT * EIGHT
+            _add_rows(x, i, p, dy, j, q, rows, EIGHT, width, address, tag)
+        elif plain and fixed:
+            _add_rows(x, i, p, dy, j, q, 1, 1, width, address, tag)
+        elif plain and even and ahead >= FOUR:
+            rows = ahead // FOUR * FOUR
+            _add_even_rows(
+                x, i, p, dy, j, q, scale, s, sr, plus, rows, width, address,
+                learned, size, at, pr, tag, ptag,
             )  # fmt: skip
-            if size > 0:
-                for n in range(FOUR):
-                    add_to(learned, pk + p + n * step[BIAS], totals[n])
-                    add_to(learned, size + pk + p + n * step[BIAS], alongs[n])
-            row += FOUR
         else:
             _add_row(
-                x, xk + i, xs, dy, jk + j, js, mask, mk + m, ms, scale, sk + s, ss, plus,
-                width, span, work, tag, ptag,
-            )  # fmt: skip
+                x, i, xs, dy, j, js, mask, m, ms, scale, s, ss, plus, width, span, work, tag, ptag
+            )
             if size > 0 and not fixed:
-                _add_row_along(
-                    x, xk + i, xs, dy, jk + j, js, width, span, work, learned, size, pk + p, ps,
-                    tag,
-                )  # fmt: skip
-            row += 1
+                _add_row_along(x, i, xs, dy, j, js, width, span, work, learned, size, at, ps, tag)
+        row += rows
     if mask is None:
         for c in range(width):
             work[SUM_N + c] = float(stop - start)
@@ -205,22 +184,25 @@ def tile_sums(
             work[SUM_A + c] = work[SUM_PLAIN + c] * factor
             work[SUM_B + c] = work[SUM_ALONG + c] * factor
             if size > 0:
-                p = pk + c % span * ps
-                add_to(learned, p, work[SUM_PLAIN + c])
-                add_to(learned, size + p, work[SUM_ALONG + c] * work[RSTD + c])
+                at = pk + c % span * ps
+                add_to(learned, at, work[SUM_PLAIN + c])
+                add_to(learned, size + at, work[SUM_ALONG + c] * work[RSTD + c])
 
 
 @part
-def _write_row(
-    x: int, i: int, dy: int, j: int, dx: int, o: int, factors: int, factor: float,
-    width: int, work: int, tag: Any,
+def _write_rows(
+    x: int, i: int, p: int, dy: int, j: int, q: int, dx: int, o: int, r: int, rows: int,
+    even: bool, scale: int, s: int, sr: int, plus: float, width: int, work: int,
+    tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
-    """Write one row; dy has the factor `factor` and that of each column, in the row `factors`."""
-    for c in range(width):
-        g = load(dy, j + c, tag) * (load(work, factors + c, F64) * factor)
-        d = load(x, i + c, tag) - load(work, POINT + c, F64)
-        y = g - load(work, MOVE + c, F64) - load(work, CURVE + c, F64) * d
-        store(dx, o + c, y, tag)
+    """Write rows at distances p, q, r; each has a scale of its own if `even`, a literal."""
+    for row in range(rows):
+        factor = load(scale, s + row * sr, ptag) + plus if even else 1.0
+        for c in range(width):
+            g = load(dy, j + row * q + c, tag) * (load(work, FACTOR + c, F64) * factor)
+            d = load(x, i + row * p + c, tag) - load(work, POINT + c, F64)
+            y = g - load(work, MOVE + c, F64) - load(work, CURVE + c, F64) * d
+            store(dx, o + row * r + c, y, tag)
 
 
 @part
@@ -256,21 +238,31 @@ def write_tile(
     span = width // outer
     absolute = formula[MEASURE] == L1
     fixed = _fixed(nest, kept)
-    if fixed:
-        for c in range(width):
-            factor = load(scale, sk + c % span * ss, ptag) + plus
-            work[FACTOR + c] = factor * work[RSTD + c]
+    for c in range(width):
+        factor = load(scale, sk + c % span * ss, ptag) + plus if fixed else 1.0
+        work[FACTOR + c] = factor * work[RSTD + c]
     plain = mask is None and xs == 1 and js == 1 and os == 1 and not absolute
+    inner, p, r, q, sr, _ = row_loop(nest, kept, last)
     for begin in range(start + (stop - start - 1) // BLOCK * BLOCK, start - 1, -BLOCK):
-        for row in range(begin, min(begin + BLOCK, stop)):
+        row, end = begin, min(begin + BLOCK, stop)
+        while row < end:
             i, o, j, m, s, _, _ = offsets(nest, kept, last, row)
+            i, o, j, m, s = xk + i, ok + o, jk + j, mk + m, sk + s
+            rows = min(inner - row % inner, end - row)
             if plain and fixed:
-                _write_row(x, xk + i, dy, jk + j, dx, ok + o, FACTOR, 1.0, width, address, tag)
-            elif plain and ss == 0:
-                factor = load(scale, sk + s, ptag) + plus
-                _write_row(x, xk + i, dy, jk + j, dx, ok + o, RSTD, factor, width, address, tag)
-            else:
-                _write_any_row(
-                    x, xk + i, xs, dy, jk + j, js, mask, mk + m, ms, dx, ok + o, os,
-                    scale, sk + s, ss, plus, width, span, absolute, work, tag, ptag,
+                _write_rows(
+                    x, i, p, dy, j, q, dx, o, r, rows, False, scale, s, 0, plus, width, address,
+                    tag, ptag,
                 )  # fmt: skip
+            elif plain and ss == 0:
+                _write_rows(
+                    x, i, p, dy, j, q, dx, o, r, rows, True, scale, s, sr, plus, width, address,
+                    tag, ptag,
+                )  # fmt: skip
+            else:
+                rows = 1
+                _write_any_row(
+                    x, i, xs, dy, j, js, mask, m, ms, dx, o, os, scale, s, ss, plus, width, span,
+                    absolute, work, tag, ptag,
+                )  # fmt: skip
+            row += rows
