@@ -39,8 +39,8 @@ from normscope.validation import (
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
-PLAIN, ALONG = 4, 5
-"""Rows of the sums of a set, as in `normscope.kernels.slope`."""
+PLAIN = 4
+"""The first of the last two sums of a set, in the order of `normscope.kernels.slope`."""
 
 
 class Gradients(NamedTuple):
@@ -187,36 +187,50 @@ class _Call:
         return short
 
     def _slopes(self, way: Way, dx: Array, factor: Array) -> tuple[Floats, Floats]:
-        """Write dx; the sums of each set, (6, sets), and of the parameters, (blocks, 2, n)."""
+        """Write dx.
+
+        Returns:
+            sum(dy) and sum(dy * (x - mean)) of each set, (2, sets), if they are needed; and those
+            of the parameters with rstd, (blocks, 2, parameters), if they are taken along.
+        """
         from normscope.kernels import gradient_columns, gradient_rows
         from normscope.kernels.memory import TAGS
 
         plan, cut = way.plan, way.cut
-        totals = np.zeros((SUMS, plan.num_sets))
-        shared = cut.blocks < cut.items  # by all items, which begin with clearing their part of it
-        shape = (cut.blocks, 2, way.parameters if cut.blocks else 0)
-        learned = buffers.empty(shape, np.dtype(np.float64), (0, 1, 2)) if shared else _zeros(shape)
-        kernels: Any = gradient_rows if plan.mode == "rows" else gradient_columns
-        tile = () if plan.mode == "rows" else (plan.tile,)
-        folded = () if plan.mode == "rows" else (plan.outer, plan.inner)
-        tags = TAGS[self.x.dtype.name], TAGS[factor.dtype.name]
-        start = (*folded, plan.nest, plan.kept, way.numbers, address(self.x), address(self.dy))
+        rows = plan.mode == "rows"
+        kernels: Any = gradient_rows if rows else gradient_columns
+        tile = () if rows else (plan.tile,)
+        nest = (plan.nest, plan.kept) if rows else (plan.outer, plan.inner, plan.nest, plan.kept)
+        read = (*nest, way.numbers, address(self.x), address(self.dy))
         mask = None if self.mask is None else address(self.mask)
-        written = (mask, address(dx), address(factor), self.means, self.rstds, totals)
+        scale = address(factor)
+        given = (self.means, self.rstds)
+        tags = TAGS[self.x.dtype.name], TAGS[factor.dtype.name]
+        learned = self._learned(way)
         counter = np.zeros(1, np.int64)
-        whole = (counter, cut.items, cut.per_item, *tile)
+        cut_up = (counter, cut.items, cut.per_item, *tile)
         if cut.whole:
-            job = partial(kernels.gradient, *whole, *start, *written, learned, *tags)
-            threads.run(job, cut.items)
+            totals = np.empty((2, plan.num_sets if way.from_sets else 0))
+            ends = (mask, address(dx), scale, *given, totals, learned, *tags)
+            threads.run(partial(kernels.gradient, *cut_up, *read, *ends), cut.items)
             return totals, learned
         parts = np.empty((cut.chunks, SUMS, plan.num_sets))
-        read = (mask, address(factor), self.means, self.rstds, parts, learned)
-        threads.run(partial(kernels.measure, *whole, cut.chunk, *start, *read, *tags), cut.items)
-        np.add.reduce(parts, axis=0, out=totals)
+        sums = (mask, scale, *given, parts, learned)
+        threads.run(partial(kernels.measure, *cut_up, cut.chunk, *read, *sums, *tags), cut.items)
+        totals = np.asarray(np.add.reduce(parts, axis=0))
         counter[0] = 0
-        job = partial(kernels.apply, counter, cut.units, *tile, cut.chunk, *start, *written, *tags)
+        written = (mask, address(dx), scale, *given, totals)
+        job = partial(kernels.apply, counter, cut.units, *tile, cut.chunk, *read, *written, *tags)
         threads.run(job, cut.units)
-        return totals, learned
+        return totals[PLAIN:], learned
+
+    def _learned(self, way: Way) -> Floats:
+        """Memory for the sums of the parameters that are taken along."""
+        if way.cut.blocks == way.cut.items:
+            return _zeros((way.cut.blocks, 2, way.parameters))
+        shape = (way.cut.blocks, 2, way.parameters if way.cut.blocks else 0)
+        # If there is one for all items, each begins with clearing its part of it.
+        return buffers.empty(shape, np.dtype(np.float64), (0, 1, 2))
 
     def _in_order(self, axes: Sequence[int], lying: Sequence[int], sums: Floats) -> Floats:
         """Sums that lie along some axes: those along `axes`, in that order; over all others."""
@@ -230,7 +244,7 @@ class _Call:
 
     def _from_sets(self, axes: tuple[int, ...], totals: Floats) -> Floats:
         """(2, parameters): sum(dy) and sum(dy * (x - mean) * rstd), from those of each set."""
-        rows = (totals[PLAIN : PLAIN + 1], totals[ALONG : ALONG + 1] * self.rstds)
+        rows = (totals[:1], totals[1:] * self.rstds)
         return np.concatenate([self._in_order(axes, self.layout.kept, row) for row in rows])
 
     def _from_elements(self, axes: tuple[int, ...]) -> Floats:

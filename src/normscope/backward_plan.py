@@ -117,6 +117,11 @@ class Way(NamedTuple):
     constant: tuple[bool, ...]
     fused: tuple[bool, ...]
 
+    @property
+    def from_sets(self) -> bool:
+        """Whether any sums come from those of the sets."""
+        return any(c for a, c in zip(self.named, self.constant, strict=True) if a is not None)
+
 
 def parameter_axes(spec: NormSpec, layout: Layout) -> tuple[Axes | None, Axes | None]:
     """The axes of scale and of bias, None without."""

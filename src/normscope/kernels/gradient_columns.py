@@ -36,7 +36,7 @@ from normscope.kernels.nest import (
     offsets,
     place,
 )
-from normscope.kernels.slope import ALONG, PLAIN, SUMS, find_slopes
+from normscope.kernels.slope import SUMS, find_slopes
 
 
 @part
@@ -95,8 +95,9 @@ def gradient(
     kept: int, formula: Any, x: int, dy: int, mask: Any, dx: int, scale: int, means: Any,
     rstds: Any, totals: Any, learned: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
-    """Dx and the sums of whole sets. An item is `per_item` tiles; `totals`: (6, sets).
+    """Dx and the sums of whole sets. An item is `per_item` tiles.
 
+    `totals`: (2, sets) for sum(dy) and sum(dy * (x - m)); or of size 0.
     `learned`: (items, 2, parameters), the sums of those, for each item; of no parameters: none.
     """
     last = nest.shape[0] - 1
@@ -118,9 +119,10 @@ def gradient(
                 address, own, parameters, pk, formula[SHIFT], tag, ptag,
             )  # fmt: skip
             _fold(width, outer, inner, work)
-            for c in range(width):
-                totals[PLAIN, at[c]] = work[SUM_PLAIN + c]
-                totals[ALONG, at[c]] = work[SUM_ALONG + c]
+            if totals.shape[1] > 0:
+                for c in range(width):
+                    totals[0, at[c]] = work[SUM_PLAIN + c]
+                    totals[1, at[c]] = work[SUM_ALONG + c]
             find_slopes(address, WIDEST, width, formula)
             write_tile(
                 x, xk, dy, jk, mask, mk, dx, ok, scale, sk, nest, kept, 0, rows, width, outer,

@@ -199,8 +199,9 @@ def gradient(
     x: int, dy: int, mask: Any, dx: int, scale: int, means: Any, rstds: Any, totals: Any,
     learned: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
-    """Dx and the sums of whole sets. An item is `per_item` sets; `totals`: (6, sets).
+    """Dx and the sums of whole sets. An item is `per_item` sets.
 
+    `totals`: (2, sets) for sum(dy) and sum(dy * (x - m)); or of size 0.
     `learned`: (items, 2, parameters), the sums of those, for each item; of no parameters: none.
     """
     size = loops(nest, kept, nest.shape[0])
@@ -225,8 +226,9 @@ def gradient(
             find_slopes(work.ctypes.data, FOUR, count, formula)
             for g in range(count):
                 xk, ok, jk, mk, sk, _, index = offsets(nest, 0, kept, first + g)
-                totals[PLAIN, index] = work[PLAIN, g]
-                totals[ALONG, index] = work[ALONG, g]
+                if totals.shape[1] > 0:
+                    totals[0, index] = work[PLAIN, g]
+                    totals[1, index] = work[ALONG, g]
                 _apply(
                     x, xk, dy, jk, mask, mk, dx, ok, scale, sk, nest, kept, 0, size,
                     work[RSTD, g], work[MOVE, g], work[CURVE, g], work[POINT, g], formula,
