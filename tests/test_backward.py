@@ -148,7 +148,8 @@ SOURCES = {
     "items of rows of a tile": ("b [c] h w", (9, 37, 20, 33), "c", "c"),
     "items of chunks": ("b [c h w]", (3, 8, 150, 96), "c", "c"),
     "one sum for all items": ("b [c h w]", (7, 8, 90, 96), "c h w", "c h w"),
-    "passes of their own": ("b [c h w]", (7, 8, 90, 96), "h w", "w h"),
+    "items of parts of sets": ("b [c h w]", (7, 8, 90, 96), "h w", "w h"),
+    "passes of their own": ("b [c h w]", (5, 4, 150, 96), "h w", "w h"),
     "a pass for the bias": ("b h [c]", (150, 13, 100), "c", "h c"),
 }
 
