@@ -205,6 +205,18 @@ def test_in_place_and_any_number_of_threads(source: str) -> None:
             np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.parametrize("source", SOURCES)
+def test_streamed_gradients_are_bit_for_bit_the_others(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stated, x, dy, arguments = set_up(source)
+    wanted = gradients(dy, x, stated, **arguments)
+    monkeypatch.setattr("normscope.backward.STREAM_BYTES", 0)
+    found = gradients(dy, x, stated, **arguments)
+    for one, two in zip(wanted, found, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
 def test_parameters_of_an_empty_array() -> None:
     x, none = np.ones((0, 5)), np.ones(0)
     found = gradients(x, x, spec("b [c]", scale="c", bias="b c"), mean=none, rstd=none)

@@ -24,7 +24,7 @@ from normscope.operands import (
     readable,
     written_out,
 )
-from normscope.plan import STATS, Plan, Strides, atomic_strides, plan as find_plan
+from normscope.plan import STATS, STREAM_BYTES, Plan, Strides, atomic_strides, plan as find_plan
 from normscope.spec import Measure, NormSpec
 from normscope.validation import (
     check_array,
@@ -203,6 +203,9 @@ class _Call:
         nest = (plan.nest, plan.kept) if rows else (plan.outer, plan.inner, plan.nest, plan.kept)
         read = (*nest, way.numbers, address(self.x), address(self.dy))
         mask = None if self.mask is None else address(self.mask)
+        # What is overwritten in place is in the caches already.
+        in_place = address(dx) in (address(self.x), address(self.dy))
+        streams = dx.nbytes > STREAM_BYTES and not in_place
         scale = address(factor)
         given = (self.means, self.rstds)
         tags = TAGS[self.x.dtype.name], TAGS[factor.dtype.name]
@@ -211,7 +214,7 @@ class _Call:
         cut_up = (counter, cut.items, cut.per_item, *tile)
         if cut.whole:
             totals = np.empty((2, plan.num_sets if way.from_sets else 0))
-            ends = (mask, address(dx), scale, *given, totals, learned, *tags)
+            ends = (mask, address(dx), streams, scale, *given, totals, learned, *tags)
             threads.run(partial(kernels.gradient, *cut_up, *read, *ends), cut.items)
             return totals, learned
         parts = np.empty((cut.chunks, SUMS, plan.num_sets))
@@ -219,7 +222,7 @@ class _Call:
         threads.run(partial(kernels.measure, *cut_up, cut.chunk, *read, *sums, *tags), cut.items)
         totals = np.asarray(np.add.reduce(parts, axis=0))
         counter[0] = 0
-        written = (mask, address(dx), scale, *given, totals)
+        written = (mask, address(dx), streams, scale, *given, totals)
         job = partial(kernels.apply, counter, cut.units, *tile, cut.chunk, *read, *written, *tags)
         threads.run(job, cut.units)
         return totals[PLAIN:], learned

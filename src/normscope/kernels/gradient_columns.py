@@ -37,6 +37,7 @@ from normscope.kernels.nest import (
     place,
 )
 from normscope.kernels.slope import SUMS, find_slopes
+from normscope.kernels.stream import close, opened
 
 
 @part
@@ -92,8 +93,8 @@ def _find_sets(
 @kernel
 def gradient(
     counter: Any, items: int, per_item: int, tile: int, outer: int, inner: int, nest: Any,
-    kept: int, formula: Any, x: int, dy: int, mask: Any, dx: int, scale: int, means: Any,
-    rstds: Any, totals: Any, learned: Any, tag: Any, ptag: Any,
+    kept: int, formula: Any, x: int, dy: int, mask: Any, dx: int, streams: bool,
+    scale: int, means: Any, rstds: Any, totals: Any, learned: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """Dx and the sums of whole sets. An item is `per_item` tiles.
 
@@ -106,9 +107,11 @@ def gradient(
     parameters = learned.shape[2]
     work, at = scratch(SCRATCH), np.empty(WIDEST, np.int64)
     address = work.ctypes.data
+    stream = opened()
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
+            close(stream, streams)
             return
         own = learned[item].ctypes.data if parameters > 0 else 0
         for number in range(item * per_item, min(item * per_item + per_item, tiles)):
@@ -126,7 +129,7 @@ def gradient(
             find_slopes(address, WIDEST, width, formula)
             write_tile(
                 x, xk, dy, jk, mask, mk, dx, ok, scale, sk, nest, kept, 0, rows, width, outer,
-                work, address, formula, tag, ptag,
+                work, address, formula, streams, stream, tag, ptag,
             )  # fmt: skip
 
 
@@ -170,8 +173,8 @@ def measure(
 @kernel
 def apply(
     counter: Any, items: int, tile: int, chunk: int, outer: int, inner: int, nest: Any, kept: int,
-    formula: Any, x: int, dy: int, mask: Any, dx: int, scale: int, means: Any, rstds: Any,
-    totals: Any, tag: Any, ptag: Any,
+    formula: Any, x: int, dy: int, mask: Any, dx: int, streams: bool, scale: int, means: Any,
+    rstds: Any, totals: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """Dx, from the sums of all sets. An item is one chunk of rows of one tile; the last first."""
     last = nest.shape[0] - 1
@@ -179,9 +182,11 @@ def apply(
     chunks = (rows + chunk - 1) // chunk
     work, at = scratch(SCRATCH), np.empty(WIDEST, np.int64)
     address = work.ctypes.data
+    stream = opened()
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
+            close(stream, streams)
             return
         number, part_number = place(items - 1 - item, chunks)
         start = part_number * chunk
@@ -193,5 +198,5 @@ def apply(
         find_slopes(address, WIDEST, width, formula)
         write_tile(
             x, xk, dy, jk, mask, mk, dx, ok, scale, sk, nest, kept, start, min(start + chunk, rows),
-            width, outer, work, address, formula, tag, ptag,
+            width, outer, work, address, formula, streams, stream, tag, ptag,
         )  # fmt: skip

@@ -54,6 +54,7 @@ from normscope.kernels.slope import (
     C,
     find_slopes,
 )
+from normscope.kernels.stream import PIECE, close, opened, room
 
 
 @part
@@ -155,49 +156,54 @@ def _sums(
 def _apply(
     x: int, xk: int, dy: int, jk: int, mask: Any, mk: int, dx: int, ok: int, scale: int, sk: int,
     nest: Any, kept: int, start: int, stop: int,
-    rstd: float, shift: float, k: float, p: float, formula: Any, tag: Any, ptag: Any,
+    rstd: float, shift: float, k: float, p: float, formula: Any, streams: bool, stream: Any,
+    tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
-    """Write dx of the elements `start` to `stop` of a set."""
+    """Write dx of the elements `start` to `stop` of a set: in pieces, if it is streamed."""
     last = nest.shape[0] - 1
     inner = nest[last, SIZE]
     xs, js, ms, ss = nest[last, X], nest[last, RESIDUAL], nest[last, MASK], nest[last, SCALE]
     os = nest[last, OUT]
     plus = formula[SHIFT]
     absolute = formula[MEASURE] == L1
-    run = start // inner
-    e = start - run * inner
+    streams = streams and os == 1
+    most = PIECE if streams else inner
+    run, e = place(start, inner)
     position = start
     while position < stop:
-        length = min(inner - e, stop - position)
+        length = min(most, inner - e, stop - position)
         xo, oo, jo, mo, so, _, _ = offsets(nest, kept, last, run)
         i, j, m = xk + xo + e * xs, jk + jo + e * js, mk + mo + e * ms
         o, s = ok + oo + e * os, sk + so + e * ss
+        target, t = room(stream, dx, o, length, streams, tag)
         plain = xs == 1 and js == 1 and os == 1 and not absolute
         if plain and ss == 0:
             slope(
-                x, i, 1, dy, j, 1, mask, m, ms, dx, o, 1, scale, s, 0, plus, length,
+                x, i, 1, dy, j, 1, mask, m, ms, target, t, 1, scale, s, 0, plus, length,
                 rstd, shift, k, p, False, tag, ptag,
             )  # fmt: skip
         elif plain and ss == 1:
             slope(
-                x, i, 1, dy, j, 1, mask, m, ms, dx, o, 1, scale, s, 1, plus, length,
+                x, i, 1, dy, j, 1, mask, m, ms, target, t, 1, scale, s, 1, plus, length,
                 rstd, shift, k, p, False, tag, ptag,
             )  # fmt: skip
         else:
             slope(
-                x, i, xs, dy, j, js, mask, m, ms, dx, o, os, scale, s, ss, plus, length,
+                x, i, xs, dy, j, js, mask, m, ms, target, t, os, scale, s, ss, plus, length,
                 rstd, shift, k, p, absolute, tag, ptag,
             )  # fmt: skip
         position += length
-        run += 1
-        e = 0
+        e += length
+        if e == inner:
+            run += 1
+            e = 0
 
 
 @kernel
 def gradient(
     counter: Any, items: int, per_item: int, nest: Any, kept: int, formula: Any,
-    x: int, dy: int, mask: Any, dx: int, scale: int, means: Any, rstds: Any, totals: Any,
-    learned: Any, tag: Any, ptag: Any,
+    x: int, dy: int, mask: Any, dx: int, streams: bool, scale: int, means: Any, rstds: Any,
+    totals: Any, learned: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """Dx and the sums of whole sets. An item is `per_item` sets.
 
@@ -211,9 +217,11 @@ def gradient(
     most = FOUR if share else 1
     places = np.empty((2, FOUR), np.int64)
     work = np.empty((ROWS, FOUR), np.float64)
+    stream = opened()
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
+            close(stream, streams)
             return
         stop = min(item * per_item + per_item, num_sets)
         own = learned[item].ctypes.data if parameters > 0 else 0
@@ -232,7 +240,7 @@ def gradient(
                 _apply(
                     x, xk, dy, jk, mask, mk, dx, ok, scale, sk, nest, kept, 0, size,
                     work[RSTD, g], work[MOVE, g], work[CURVE, g], work[POINT, g], formula,
-                    tag, ptag,
+                    streams, stream, tag, ptag,
                 )  # fmt: skip
 
 
@@ -286,16 +294,18 @@ def measure(
 @kernel
 def apply(
     counter: Any, items: int, chunk: int, nest: Any, kept: int, formula: Any,
-    x: int, dy: int, mask: Any, dx: int, scale: int, means: Any, rstds: Any, totals: Any,
-    tag: Any, ptag: Any,
+    x: int, dy: int, mask: Any, dx: int, streams: bool, scale: int, means: Any, rstds: Any,
+    totals: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """Dx, from the sums of all sets. An item is one unit; the last comes first, as it is cached."""
     size = loops(nest, kept, nest.shape[0])
     num_sets = loops(nest, 0, kept)
     work = np.empty((ROWS, FOUR), np.float64)
+    stream = opened()
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
+            close(stream, streams)
             return
         part_number, number = place(items - 1 - item, num_sets)
         start = part_number * chunk
@@ -308,5 +318,5 @@ def apply(
         _apply(
             x, xk, dy, jk, mask, mk, dx, ok, scale, sk, nest, kept, start,
             min(start + chunk, size), work[RSTD, 0], work[MOVE, 0], work[CURVE, 0], work[POINT, 0],
-            formula, tag, ptag,
+            formula, streams, stream, tag, ptag,
         )  # fmt: skip

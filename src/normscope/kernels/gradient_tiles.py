@@ -17,6 +17,7 @@ from normscope.kernels.gradient_runs import add_to, terms
 from normscope.kernels.memory import load, load_flag, store
 from normscope.kernels.nest import BIAS, MASK, OUT, RESIDUAL, SCALE, X, offsets, row_loop
 from normscope.kernels.slope import ALONG, COUNT, PLAIN, SUMS, A, B, C
+from normscope.kernels.stream import room
 
 # Rows of the scratch memory: those of `normscope.kernels.slope`, and what dy is multiplied by.
 SUM_A, SUM_B, SUM_C, SUM_N = A * WIDEST, B * WIDEST, C * WIDEST, COUNT * WIDEST
@@ -193,16 +194,17 @@ def tile_sums(
 def _write_rows(
     x: int, i: int, p: int, dy: int, j: int, q: int, dx: int, o: int, r: int, rows: int,
     even: bool, scale: int, s: int, sr: int, plus: float, width: int, work: int,
-    tag: Any, ptag: Any,
+    streams: bool, stream: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """Write rows at distances p, q, r; each has a scale of its own if `even`, a literal."""
     for row in range(rows):
         factor = load(scale, s + row * sr, ptag) + plus if even else 1.0
+        target, t = room(stream, dx, o + row * r, width, streams, tag)
         for c in range(width):
             g = load(dy, j + row * q + c, tag) * (load(work, FACTOR + c, F64) * factor)
             d = load(x, i + row * p + c, tag) - load(work, POINT + c, F64)
             y = g - load(work, MOVE + c, F64) - load(work, CURVE + c, F64) * d
-            store(dx, o + row * r + c, y, tag)
+            store(target, t + c, y, tag)
 
 
 @part
@@ -228,7 +230,7 @@ def _write_any_row(
 def write_tile(
     x: int, xk: int, dy: int, jk: int, mask: Any, mk: int, dx: int, ok: int, scale: int, sk: int,
     nest: Any, kept: int, start: int, stop: int, width: int, outer: int, work: Any,
-    address: int, formula: Any, tag: Any, ptag: Any,
+    address: int, formula: Any, streams: bool, stream: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """Write dx of the rows `start` to `stop`: the last block first, as in the forward kernel."""
     last = nest.shape[0] - 1
@@ -252,12 +254,12 @@ def write_tile(
             if plain and fixed:
                 _write_rows(
                     x, i, p, dy, j, q, dx, o, r, rows, False, scale, s, 0, plus, width, address,
-                    tag, ptag,
+                    streams, stream, tag, ptag,
                 )  # fmt: skip
             elif plain and ss == 0:
                 _write_rows(
                     x, i, p, dy, j, q, dx, o, r, rows, True, scale, s, sr, plus, width, address,
-                    tag, ptag,
+                    streams, stream, tag, ptag,
                 )  # fmt: skip
             else:
                 rows = 1
