@@ -28,6 +28,7 @@ PACKAGE = ROOT / "src" / "normscope"
 IMPORTS = {
     "__init__": "*",
     "cli": "*",
+    "__main__": "cli",
     "version": "",
     "errors": "",
     # state

@@ -175,3 +175,9 @@ def _seconds(script: Path) -> float:
     begin = time.perf_counter()
     subprocess.run([script, "explain", "b [c]", "--shape", "2,3"], check=True, capture_output=True)
     return time.perf_counter() - begin
+
+
+def test_as_a_module() -> None:
+    command = [sys.executable, "-m", "normscope", "explain", "b [c]", "--shape", "2,3"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert found.stdout.startswith('"b [c]"')

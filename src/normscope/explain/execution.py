@@ -75,4 +75,6 @@ def execution(found: Plan, dtype: str) -> Iterator[str]:
         yield "Sets are measured and written one by one, while they are in cache where they fit."
     else:
         yield "All chunks are measured before the first is written: the array is read twice."
+    if found.streams:
+        yield "The output is too large for caches: it is written past them, which saves reading it."
     yield "No temporary array of the input's size is made; the items are shared by the threads."
