@@ -153,47 +153,58 @@ def _sums(
 
 
 @part
+def _write_run(
+    x: int, i: int, dy: int, j: int, mask: Any, m: int, dx: int, o: int, scale: int, s: int,
+    nest: Any, n: int, work: Any, g: int, formula: Any, tag: Any, ptag: Any,
+) -> None:  # fmt: skip
+    """Write dx of one run of set `g`."""
+    last = nest.shape[0] - 1
+    xs, js, ms, ss = nest[last, X], nest[last, RESIDUAL], nest[last, MASK], nest[last, SCALE]
+    os, plus = nest[last, OUT], formula[SHIFT]
+    rstd, move, curve, point = work[RSTD, g], work[MOVE, g], work[CURVE, g], work[POINT, g]
+    absolute = formula[MEASURE] == L1
+    plain = xs == 1 and js == 1 and os == 1 and not absolute
+    if plain and ss == 0:
+        slope(
+            x, i, 1, dy, j, 1, mask, m, ms, dx, o, 1, scale, s, 0, plus, n,
+            rstd, move, curve, point, False, tag, ptag,
+        )  # fmt: skip
+    elif plain and ss == 1:
+        slope(
+            x, i, 1, dy, j, 1, mask, m, ms, dx, o, 1, scale, s, 1, plus, n,
+            rstd, move, curve, point, False, tag, ptag,
+        )  # fmt: skip
+    else:
+        slope(
+            x, i, xs, dy, j, js, mask, m, ms, dx, o, os, scale, s, ss, plus, n,
+            rstd, move, curve, point, absolute, tag, ptag,
+        )  # fmt: skip
+
+
+@part
 def _apply(
     x: int, xk: int, dy: int, jk: int, mask: Any, mk: int, dx: int, ok: int, scale: int, sk: int,
-    nest: Any, kept: int, start: int, stop: int,
-    rstd: float, shift: float, k: float, p: float, formula: Any, streams: bool, stream: Any,
-    tag: Any, ptag: Any,
+    nest: Any, kept: int, start: int, stop: int, work: Any, g: int, formula: Any,
+    streams: bool, stream: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
-    """Write dx of the elements `start` to `stop` of a set: in pieces, if it is streamed."""
+    """Write dx of the elements `start` to `stop` of set `g`: in pieces, if it is streamed."""
     last = nest.shape[0] - 1
     inner = nest[last, SIZE]
-    xs, js, ms, ss = nest[last, X], nest[last, RESIDUAL], nest[last, MASK], nest[last, SCALE]
-    os = nest[last, OUT]
-    plus = formula[SHIFT]
-    absolute = formula[MEASURE] == L1
-    streams = streams and os == 1
+    streams = streams and nest[last, OUT] == 1
     most = PIECE if streams else inner
     run, e = place(start, inner)
     position = start
     while position < stop:
-        length = min(most, inner - e, stop - position)
+        n = min(most, inner - e, stop - position)
         xo, oo, jo, mo, so, _, _ = offsets(nest, kept, last, run)
-        i, j, m = xk + xo + e * xs, jk + jo + e * js, mk + mo + e * ms
-        o, s = ok + oo + e * os, sk + so + e * ss
-        target, t = room(stream, dx, o, length, streams, tag)
-        plain = xs == 1 and js == 1 and os == 1 and not absolute
-        if plain and ss == 0:
-            slope(
-                x, i, 1, dy, j, 1, mask, m, ms, target, t, 1, scale, s, 0, plus, length,
-                rstd, shift, k, p, False, tag, ptag,
-            )  # fmt: skip
-        elif plain and ss == 1:
-            slope(
-                x, i, 1, dy, j, 1, mask, m, ms, target, t, 1, scale, s, 1, plus, length,
-                rstd, shift, k, p, False, tag, ptag,
-            )  # fmt: skip
-        else:
-            slope(
-                x, i, xs, dy, j, js, mask, m, ms, target, t, os, scale, s, ss, plus, length,
-                rstd, shift, k, p, absolute, tag, ptag,
-            )  # fmt: skip
-        position += length
-        e += length
+        target, t = room(stream, dx, ok + oo + e * nest[last, OUT], n, streams, tag)
+        _write_run(
+            x, xk + xo + e * nest[last, X], dy, jk + jo + e * nest[last, RESIDUAL],
+            mask, mk + mo + e * nest[last, MASK], target, t,
+            scale, sk + so + e * nest[last, SCALE], nest, n, work, g, formula, tag, ptag,
+        )  # fmt: skip
+        position += n
+        e += n
         if e == inner:
             run += 1
             e = 0
@@ -215,6 +226,7 @@ def gradient(
     parameters = learned.shape[2]
     share = _share_parameters(nest, kept, mask, parameters)
     most = FOUR if share else 1
+    one_run = kept == nest.shape[0] - 1 and not streams  # written with as little around as can be
     places = np.empty((2, FOUR), np.int64)
     work = np.empty((ROWS, FOUR), np.float64)
     stream = opened()
@@ -237,11 +249,16 @@ def gradient(
                 if totals.shape[1] > 0:
                     totals[0, index] = work[PLAIN, g]
                     totals[1, index] = work[ALONG, g]
-                _apply(
-                    x, xk, dy, jk, mask, mk, dx, ok, scale, sk, nest, kept, 0, size,
-                    work[RSTD, g], work[MOVE, g], work[CURVE, g], work[POINT, g], formula,
-                    streams, stream, tag, ptag,
-                )  # fmt: skip
+                if one_run:
+                    _write_run(
+                        x, xk, dy, jk, mask, mk, dx, ok, scale, sk, nest, size, work, g,
+                        formula, tag, ptag,
+                    )  # fmt: skip
+                else:
+                    _apply(
+                        x, xk, dy, jk, mask, mk, dx, ok, scale, sk, nest, kept, 0, size, work, g,
+                        formula, streams, stream, tag, ptag,
+                    )  # fmt: skip
 
 
 @kernel
@@ -317,6 +334,5 @@ def apply(
         find_slopes(work.ctypes.data, FOUR, 1, formula)
         _apply(
             x, xk, dy, jk, mask, mk, dx, ok, scale, sk, nest, kept, start,
-            min(start + chunk, size), work[RSTD, 0], work[MOVE, 0], work[CURVE, 0], work[POINT, 0],
-            formula, streams, stream, tag, ptag,
+            min(start + chunk, size), work, 0, formula, streams, stream, tag, ptag,
         )  # fmt: skip
