@@ -138,24 +138,92 @@ def test_through_an_activation_against_torch(name: str, slope: float, wrong: flo
     np.testing.assert_allclose(found.x, tensor.grad.numpy(), rtol=1e-10, atol=1e-11)
 
 
-def test_in_place_and_any_number_of_threads() -> None:
+# Where the gradients of scale and bias come from: pattern, shape, axes of scale, axes of bias.
+SOURCES = {
+    "sums of sets": ("[b h] c", (3, 9000, 40), "c", "c"),
+    "sums of sets, folded": ("[b h] c", (3, 9000, 5), "c", "c"),
+    "items of many short sets": ("b h [c]", (150, 13, 100), "c", "c"),
+    "items of runs": ("b (g [c]) [h w]", (9, 8, 30, 31), "g c", "g c"),
+    "items of folded columns": ("b [h w] (g [c])", (9, 30, 31, 8), "g c", "g c"),
+    "items of rows of a tile": ("b [c] h w", (9, 37, 20, 33), "c", "c"),
+    "items of chunks": ("b [c h w]", (3, 8, 150, 96), "c", "c"),
+    "one sum for all items": ("b [c h w]", (7, 8, 90, 96), "c h w", "c h w"),
+    "items of parts of sets": ("b [c h w]", (7, 8, 90, 96), "h w", "w h"),
+    "passes of their own": ("b [c h w]", (5, 4, 150, 96), "h w", "w h"),
+    "a pass for the bias": ("b h [c]", (150, 13, 100), "c", "h c"),
+}
+
+
+def set_up(source: str, dtype: type = np.float32) -> tuple[NormSpec, np.ndarray, np.ndarray, dict]:
+    """Spec, x, dy and the other arguments of `gradients`."""
+    pattern, shape, scale, bias = SOURCES[source]
+    stated = spec(pattern, scale=scale, bias=bias, **({"g": 2} if "(g" in pattern else {}))
     rng = np.random.default_rng(1)
-    x, dy = rng.normal(size=(2, 3, 9000, 40)).astype(np.float32)
-    stated = spec("[b h] c", scale="c", bias="c")
+    x, dy = rng.normal(1, 2, (2, *shape)).astype(dtype)
+    layout = stated.layout(shape)
+    factor = rng.normal(1, 0.3, [layout.known_sizes[i] for i in layout.named(scale)])
+    _, stats = normalize(x, stated, return_stats=True)
+    return stated, x, dy, {"mean": stats.mean, "rstd": stats.rstd, "scale": factor}
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("source", SOURCES)
+def test_sums_over_parameters(source: str, order: str) -> None:
+    stated, x, dy, arguments = set_up(source)
+    layout = stated.layout(x.shape)
+    found = gradients(np.asarray(dy, order=order), np.asarray(x, order=order), stated, **arguments)
+    shape = [n if i in layout.kept else 1 for i, n in enumerate(layout.known_sizes)]
+    mean, rstd = arguments["mean"].reshape(shape), arguments["rstd"].reshape(shape)
+    dy = dy.reshape(layout.known_sizes).astype(np.float64)
+    for sums, terms, names in (
+        (found.scale, dy * (x.reshape(layout.known_sizes) - mean) * rstd, stated.scale),
+        (found.bias, dy, stated.bias),
+    ):
+        axes = layout.named(names)
+        wanted = terms.sum(tuple(i for i in range(terms.ndim) if i not in axes))
+        wanted = wanted.transpose([sorted(axes).index(i) for i in axes])
+        np.testing.assert_allclose(sums, wanted, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_in_place_and_any_number_of_threads(source: str) -> None:
+    stated, x, dy, arguments = set_up(source)
     found = []
-    for number in (1, 2, 5):
-        set_num_threads(number)
-        _, stats = normalize(x, stated, return_stats=True)
-        found.append(gradients(dy, x, stated, mean=stats.mean, rstd=stats.rstd))
-    set_num_threads(None)
+    try:
+        for number in (1, 2, 3, 8):
+            set_num_threads(number)
+            found.append(gradients(dy, x, stated, **arguments))
+    finally:
+        set_num_threads(None)
+    for own in (x, dy):
+        given = own.copy()
+        into = {"x": x, "dy": dy, "x" if own is x else "dy": given}
+        found.append(gradients(into["dy"], into["x"], stated, out=given, **arguments))
+        assert found[-1].x is given
     for other in found[1:]:
         for one, two in zip(found[0], other, strict=True):
             np.testing.assert_array_equal(one, two)
-    own = dy.copy()
-    again = gradients(own, x, stated, mean=stats.mean, rstd=stats.rstd, out=own)
-    assert again.x is own
-    np.testing.assert_array_equal(own, found[0].x)
-    np.testing.assert_allclose(again.scale, found[0].scale, rtol=1e-9)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_streamed_gradients_are_bit_for_bit_the_others(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stated, x, dy, arguments = set_up(source)
+    wanted = gradients(dy, x, stated, **arguments)
+    monkeypatch.setattr("normscope.backward.STREAM_BYTES", 0)
+    found = gradients(dy, x, stated, **arguments)
+    for one, two in zip(wanted, found, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_parameters_of_an_empty_array() -> None:
+    x, none = np.ones((0, 5)), np.ones(0)
+    found = gradients(x, x, spec("b [c]", scale="c", bias="b c"), mean=none, rstd=none)
+    assert found.x.shape == (0, 5)
+    np.testing.assert_array_equal(found.scale, np.zeros(5))
+    assert found.bias is not None
+    assert found.bias.shape == (0, 5)
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,10 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from normscope import buffers, threads
+from normscope.backward_plan import SUMS, Way, find_way, parameter_axes
 from normscope.errors import SpecError
-from normscope.forward import formula
 from normscope.layout import Layout
 from normscope.operands import (
+    SHORT,
     address,
     is_native,
     memory_order,
@@ -21,7 +24,7 @@ from normscope.operands import (
     readable,
     written_out,
 )
-from normscope.plan import STATS, Plan, Strides, atomic_strides, plan as find_plan
+from normscope.plan import STATS, STREAM_BYTES, Plan, Strides, atomic_strides, plan as find_plan
 from normscope.spec import Measure, NormSpec
 from normscope.validation import (
     check_array,
@@ -36,8 +39,8 @@ from normscope.validation import (
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
-SUMS, PLAIN, ALONG = 6, 4, 5
-"""Rows of the sums of a set, as in `normscope.kernels.slope`."""
+PLAIN = 4
+"""The first of the last two sums of a set, in the order of `normscope.kernels.slope`."""
 
 
 class Gradients(NamedTuple):
@@ -108,6 +111,8 @@ def gradients(
     check_out(out, x)
     if spec.measure is Measure.MAX:
         raise SpecError("the maximum has no gradient where two elements are equal; none is taken")
+    if scale is not None and spec.scale is None:
+        raise SpecError("scale= is given, but the spec has no scale")
     means = laid_along(layout, "mean", layout.kept, mean).astype(np.float64, copy=False).ravel()
     rstds = laid_along(layout, "rstd", layout.kept, rstd).astype(np.float64, copy=False).ravel()
     counted = None
@@ -121,171 +126,186 @@ def gradients(
     target = out
     if target is None or not is_native(target):
         target = buffers.empty(x.shape, dtype, memory_order(x))
-    in_place = out is not None and (address(target) in (address(x), address(dy)))
-    before = None
-    if in_place:  # the sums over parameters come first: afterwards x or dy is gone
-        before = _over_parameters(spec, layout, x, dy, means, rstds)
-    totals = _slopes(spec, layout, x, dy, counted, target, scale, means, rstds)
+    call = _Call(spec, layout, x, dy, counted, means, rstds)
+    learned = call.run(target, scale)
     if out is not None and target is not out:
         out[...] = target
-    learned = before or _over_parameters(spec, layout, x, dy, means, rstds, totals)
     return Gradients(target if out is None else out, *learned)
 
 
-def _slopes(
-    spec: NormSpec,
-    layout: Layout,
-    x: Array,
-    dy: Array,
-    mask: Array | None,
-    dx: Array,
-    scale: ArrayLike | None,
-    means: Floats,
-    rstds: Floats,
-) -> Floats:
-    """Write dx; the sums of each set, (6, sets)."""
-    from normscope.kernels import gradient_columns, gradient_rows
-    from normscope.kernels.memory import TAGS
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """The operands of one call, as kernels can read them; `means` and `rstds`: one per set."""
 
-    axes: tuple[int, ...] = ()
-    factor: Array = np.full(1, 1.0 - spec.scale_shift)
-    if scale is not None:
-        axes = layout.named(spec.scale or "")
-        if spec.scale is None:
-            raise SpecError("scale= is given, but the spec has no scale")
-        factor = laid_along(layout, "scale", axes, scale)
-    arrays = [atomic_strides(layout, a.strides, a.itemsize) for a in (x, dx, dy)]
-    masked = None if mask is None else atomic_strides(layout, mask.strides, mask.itemsize)
-    plan = find_plan(layout, [*arrays, masked], [axes, ()], x.itemsize)
-    if scale is not None and plan.parameters[0] != axes:
-        factor = written_out(layout, axes, factor, plan.parameters[0])
-    narrow = parameter_dtype(x.dtype, factor.size, factor if scale is not None else None)
-    factor = np.ascontiguousarray(factor, narrow)
-    totals = np.zeros((SUMS, plan.num_sets))
-    if not x.size:
-        return totals
-    numbers = formula(spec, x.dtype.name)
-    counter = np.zeros(1, np.int64)
-    tags = TAGS[x.dtype.name], TAGS[narrow.name]
-    start = (plan.nest, plan.kept, numbers, address(x), address(dy))
-    counted = None if mask is None else address(mask)
-    ends = (counted, address(dx), address(factor), means, rstds, totals, *tags)
-    rows = plan.mode == "rows"
-    columns = (plan.tile, plan.chunk, plan.outer, plan.inner)
-    if plan.whole:
-        if rows:
-            job = partial(gradient_rows.gradient, counter, plan.items, plan.per_item, *start, *ends)
-        else:
-            job = partial(
-                gradient_columns.gradient, counter, plan.items, plan.tile, *columns[2:],
-                *start, *ends,
-            )  # fmt: skip
-        threads.run(job, plan.items)
-        return totals
-    sums = (counted, address(factor), means)
-    parts = np.empty((plan.chunks, SUMS, plan.num_sets))
-    if rows:
-        job = partial(gradient_rows.measure, counter, plan.items, *start, *sums, parts, *tags)
-    else:
-        job = partial(
-            gradient_columns.measure, counter, plan.items, *columns, *start, *sums, parts, *tags
-        )
-    threads.run(job, plan.items)
-    np.add.reduce(parts, axis=0, out=totals)
-    counter[0] = 0
-    if rows:
-        job = partial(gradient_rows.apply, counter, plan.items, *start, *ends)
-    else:
-        job = partial(gradient_columns.apply, counter, plan.items, *columns, *start, *ends)
-    threads.run(job, plan.items)
-    return totals
+    spec: NormSpec
+    layout: Layout
+    x: Array
+    dy: Array
+    mask: Array | None
+    means: Floats
+    rstds: Floats
 
-
-def _over_parameters(
-    spec: NormSpec,
-    layout: Layout,
-    x: Array,
-    dy: Array,
-    means: Floats,
-    rstds: Floats,
-    totals: Floats | None = None,
-) -> tuple[Floats | None, Floats | None]:
-    """The gradients of scale and bias; from the sums of the sets where each has one parameter."""
-    found: list[Floats | None] = []
-    done: dict[tuple[int, ...], Floats] = {}
-    for which, names in ((1, spec.scale), (0, spec.bias)):
-        if names is None:
-            found.append(None)
-            continue
-        axes = layout.named(names)
-        in_order = tuple(sorted(axes))
-        if in_order not in done:
-            # with a scale that varies within a set, its sums are weighted
-            along_scale = set(layout.named(spec.scale)) if spec.scale else set()
-            constant = not (set(axes) | along_scale) & set(layout.shared)
-            if constant and totals is not None:
-                done[in_order] = _from_sets(layout, in_order, rstds, totals)
+    def run(self, dx: Array, scale: ArrayLike | None) -> list[Floats | None]:
+        """Write dx; the gradients of scale and bias."""
+        sizes = self.layout.known_sizes
+        if not self.x.size:
+            named = parameter_axes(self.spec, self.layout)
+            return [None if a is None else np.zeros([sizes[i] for i in a]) for a in named]
+        arrays = (self.x, dx, self.dy, self.mask)
+        strides = [None if a is None else a.strides for a in arrays]
+        way = find_way(self.spec, self.layout, scale is not None, self.x.dtype, *strides)
+        cases = list(zip(way.named, way.constant, way.fused, strict=True))
+        # What is taken in a pass of its own comes first: afterwards x or dy may be overwritten.
+        sums = {
+            axes: self._from_elements(axes)
+            for axes, constant, fused in cases
+            if axes is not None and not constant and not fused
+        }
+        totals, learned = self._slopes(way, dx, self._factor(way, scale))
+        for axes, constant, _ in cases:
+            if axes is None or axes in sums:
+                continue
+            if constant:
+                sums[axes] = self._from_sets(axes, totals)
             else:
-                done[in_order] = _from_elements(layout, in_order, x, dy, means, rstds)
-        sums = done[in_order][which]
-        sizes = [layout.known_sizes[i] for i in in_order]
-        found.append(sums.reshape(sizes).transpose([in_order.index(i) for i in axes]))
-    return found[0], found[1]
+                sums[axes] = self._in_order(axes, way.plan.parameters[1], _added(learned))
+        return [None if a is None else sums[a][n] for a, n in zip(way.named, (1, 0), strict=True)]
 
+    def _factor(self, way: Way, scale: ArrayLike | None) -> Array:
+        """What dy is multiplied by, contiguous, as the plan wants it in memory."""
+        if scale is None:
+            return np.full(1, 1.0 - self.spec.scale_shift)
+        axes = way.named[0] or ()
+        factor = laid_along(self.layout, "scale", axes, scale)
+        if way.plan.parameters[0] != axes:
+            factor = written_out(self.layout, axes, factor, way.plan.parameters[0])
+        narrow = parameter_dtype(self.x.dtype, factor.size, factor)
+        if factor.size > SHORT:
+            return np.ascontiguousarray(factor, narrow)
+        short = _zeros(factor.shape)
+        short[...] = factor
+        return short
 
-def _from_sets(layout: Layout, axes: tuple[int, ...], rstds: Floats, totals: Floats) -> Floats:
-    """(2, parameters): sum(dy) and sum(dy * (x - mean) * rstd), from those of each set."""
-    shape = [layout.known_sizes[i] for i in layout.kept]
-    others = tuple(n for n, i in enumerate(layout.kept) if i not in axes)
-    plain = totals[PLAIN].reshape(shape).sum(others)
-    along = (totals[ALONG] * rstds).reshape(shape).sum(others)
-    return np.stack([plain.ravel(), along.ravel()])
+    def _slopes(self, way: Way, dx: Array, factor: Array) -> tuple[Floats, Floats]:
+        """Write dx.
 
+        Returns:
+            sum(dy) and sum(dy * (x - mean)) of each set, (2, sets), if they are needed; and those
+            of the parameters with rstd, (blocks, 2, parameters), if they are taken along.
+        """
+        from normscope.kernels import gradient_columns, gradient_rows
+        from normscope.kernels.memory import TAGS
 
-def _from_elements(
-    layout: Layout, axes: tuple[int, ...], x: Array, dy: Array, means: Floats, rstds: Floats
-) -> Floats:
-    """The same, from the elements: a nest of its own, which keeps the axes of the parameter."""
-    from normscope.kernels import parameters
-    from normscope.kernels.memory import TAGS
+        plan, cut = way.plan, way.cut
+        rows = plan.mode == "rows"
+        kernels: Any = gradient_rows if rows else gradient_columns
+        tile = () if rows else (plan.tile,)
+        nest = (plan.nest, plan.kept) if rows else (plan.outer, plan.inner, plan.nest, plan.kept)
+        read = (*nest, way.numbers, address(self.x), address(self.dy))
+        mask = None if self.mask is None else address(self.mask)
+        # What is overwritten in place is in the caches already.
+        in_place = address(dx) in (address(self.x), address(self.dy))
+        streams = dx.nbytes > STREAM_BYTES and not in_place
+        scale = address(factor)
+        given = (self.means, self.rstds)
+        tags = TAGS[self.x.dtype.name], TAGS[factor.dtype.name]
+        learned = self._learned(way)
+        counter = np.zeros(1, np.int64)
+        cut_up = (counter, cut.items, cut.per_item, *tile)
+        if cut.whole:
+            totals = np.empty((2, plan.num_sets if way.from_sets else 0))
+            ends = (mask, address(dx), streams, scale, *given, totals, learned, *tags)
+            threads.run(partial(kernels.gradient, *cut_up, *read, *ends), cut.items)
+            return totals, learned
+        parts = np.empty((cut.chunks, SUMS, plan.num_sets))
+        sums = (mask, scale, *given, parts, learned)
+        threads.run(partial(kernels.measure, *cut_up, cut.chunk, *read, *sums, *tags), cut.items)
+        totals = np.asarray(np.add.reduce(parts, axis=0))
+        counter[0] = 0
+        written = (mask, address(dx), streams, scale, *given, totals)
+        job = partial(kernels.apply, counter, cut.units, *tile, cut.chunk, *read, *written, *tags)
+        threads.run(job, cut.units)
+        return totals[PLAIN:], learned
 
-    turned = replace(
-        layout,
-        axes=tuple(replace(a, shared=i not in axes) for i, a in enumerate(layout.axes)),
-    )
-    arrays: list[Strides | None] = [
-        atomic_strides(layout, a.strides, a.itemsize) for a in (x, x, dy)
-    ]
-    plan: Plan = find_plan(turned, [*arrays, None], [layout.kept, layout.kept], x.itemsize)
-    if plan.parameters[0] != layout.kept:
-        shape = [layout.known_sizes[i] for i in layout.kept]
-        means, rstds = (
-            np.ascontiguousarray(
-                written_out(layout, layout.kept, a.reshape(shape), plan.parameters[0])
-            )
-            for a in (means, rstds)
+    def _learned(self, way: Way) -> Floats:
+        """Memory for the sums of the parameters that are taken along."""
+        if way.cut.blocks == way.cut.items:
+            return _zeros((way.cut.blocks, 2, way.parameters))
+        shape = (way.cut.blocks, 2, way.parameters if way.cut.blocks else 0)
+        # If there is one for all items, each begins with clearing its part of it.
+        return buffers.empty(shape, np.dtype(np.float64), (0, 1, 2))
+
+    def _in_order(self, axes: Sequence[int], lying: Sequence[int], sums: Floats) -> Floats:
+        """Sums that lie along some axes: those along `axes`, in that order; over all others."""
+        sizes = self.layout.known_sizes
+        sums = sums.reshape(len(sums), *(sizes[i] for i in lying))
+        others = tuple(n for n, i in enumerate(lying, 1) if i not in axes)
+        left = [i for i in lying if i in axes]  # without axes of length 1, perhaps
+        order = [left.index(i) + 1 for i in axes if i in left]
+        ordered = (sums.sum(others) if others else sums).transpose(0, *order)
+        return ordered.reshape(len(sums), *(sizes[i] for i in axes))
+
+    def _from_sets(self, axes: tuple[int, ...], totals: Floats) -> Floats:
+        """(2, parameters): sum(dy) and sum(dy * (x - mean) * rstd), from those of each set."""
+        rows = (totals[:1], totals[1:] * self.rstds)
+        return np.concatenate([self._in_order(axes, self.layout.kept, row) for row in rows])
+
+    def _from_elements(self, axes: tuple[int, ...]) -> Floats:
+        """The same, from the elements: a nest of its own, which keeps the axes of the parameter."""
+        from normscope.kernels import parameters
+        from normscope.kernels.memory import TAGS
+
+        layout, x, dy, means, rstds = self.layout, self.x, self.dy, self.means, self.rstds
+        turned = replace(
+            layout,
+            axes=tuple(replace(a, shared=i not in axes) for i, a in enumerate(layout.axes)),
         )
-    if not x.size:
-        return np.zeros((2, plan.num_sets))
-    counter = np.zeros(1, np.int64)
-    ends = (plan.nest, plan.kept, address(x), address(dy), address(means), address(rstds))
-    tag = TAGS[x.dtype.name]
-    if plan.mode == "rows":
-        parts = np.empty((plan.chunks, 2, plan.num_sets))
-        items = plan.num_sets * plan.chunks
-        threads.run(partial(parameters.rows, counter, items, *ends, parts, tag), items)
-        return np.asarray(np.add.reduce(parts, axis=0))
-    items = plan.positions * plan.tiles * plan.chunks
-    parts = np.empty((plan.chunks, 2, plan.positions * plan.loops[-1].size))
-    job = partial(
-        parameters.columns, counter, items, plan.tile, plan.chunk, plan.outer, *ends, parts, tag
-    )
-    threads.run(job, items)
-    sums = parts[0] if plan.chunks == 1 else np.add.reduce(parts, axis=0)
-    if plan.kept == 0 and plan.outer * plan.inner == 1 and plan.loops[-1].strides[STATS] == 1:
-        return np.asarray(sums)  # in order already; with one parameter per element they are large
-    sets = plan.loops[-1].size // (plan.outer * plan.inner)
-    folded = sums.reshape(2, plan.positions, plan.outer, sets, plan.inner).sum((2, 4))
-    found = np.empty((2, plan.num_sets))
-    found[:, plan.set_order] = folded.reshape(2, -1)
-    return found
+        arrays: list[Strides | None] = [
+            atomic_strides(layout, a.strides, a.itemsize) for a in (x, x, dy)
+        ]
+        plan: Plan = find_plan(turned, [*arrays, None], [layout.kept, layout.kept], x.itemsize)
+        if plan.parameters[0] != layout.kept:
+            shape = [layout.known_sizes[i] for i in layout.kept]
+            means, rstds = (
+                np.ascontiguousarray(
+                    written_out(layout, layout.kept, a.reshape(shape), plan.parameters[0])
+                )
+                for a in (means, rstds)
+            )
+        lying = [i for i in range(len(layout.axes)) if i in axes]
+        counter = np.zeros(1, np.int64)
+        ends = (plan.nest, plan.kept, address(x), address(dy), address(means), address(rstds))
+        tag = TAGS[x.dtype.name]
+        if plan.mode == "rows":
+            parts = np.empty((plan.chunks, 2, plan.num_sets))
+            items = plan.num_sets * plan.chunks
+            threads.run(partial(parameters.rows, counter, items, *ends, parts, tag), items)
+            return self._in_order(axes, lying, np.add.reduce(parts, axis=0))
+        items = plan.positions * plan.tiles * plan.chunks
+        parts = np.empty((plan.chunks, 2, plan.positions * plan.loops[-1].size))
+        job = partial(
+            parameters.columns, counter, items, plan.tile, plan.chunk, plan.outer, *ends, parts, tag
+        )
+        threads.run(job, items)
+        sums = parts[0] if plan.chunks == 1 else np.add.reduce(parts, axis=0)
+        if plan.kept == 0 and plan.outer * plan.inner == 1 and plan.loops[-1].strides[STATS] == 1:
+            # in order already; with one parameter per element they are large
+            return self._in_order(axes, lying, sums)
+        sets = plan.loops[-1].size // (plan.outer * plan.inner)
+        folded = sums.reshape(2, plan.positions, plan.outer, sets, plan.inner).sum((2, 4))
+        found = np.empty((2, plan.num_sets))
+        found[:, plan.set_order] = folded.reshape(2, -1)
+        return self._in_order(axes, lying, found)
+
+
+def _zeros(shape: tuple[int, ...]) -> Floats:
+    """Zeros that begin where a cache line does: no vector of 512 bits lies in two of them."""
+    size = math.prod(shape)
+    memory = np.zeros(size + 8)
+    skipped = -(address(memory) // 8) % 8
+    return memory[skipped : skipped + size].reshape(shape)
+
+
+def _added(parts: Floats) -> Floats:
+    """The sum of the parts of a sum; of a single one there is no copy."""
+    return parts[0] if len(parts) == 1 else np.asarray(np.add.reduce(parts, axis=0))

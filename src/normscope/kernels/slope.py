@@ -19,6 +19,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from normscope.kernels.flags import part
 from normscope.kernels.formula import (
     CENTER,
@@ -31,33 +33,48 @@ from normscope.kernels.formula import (
     MEASURE,
     VARIANCE,
 )
+from normscope.kernels.memory import keep, load, recall
 
 A, B, C, COUNT, PLAIN, ALONG = range(6)
 """Rows of an array of sums; the last two are A and B without the factor scale + shift."""
 SUMS = 6
 
+MEAN, RSTD, MOVE, CURVE, POINT = range(6, 11)
+"""Further rows of scratch memory: what is given, and shift, k and p that dx needs."""
+ROWS = 11
+
+F64 = np.float64(0)
+
 
 @part
-def coefficients(
-    a: float, b: float, c: float, n: float, mean: float, rstd: float, formula: Any
-) -> Any:
-    """Shift, k and p: dx = g * rstd - shift - k * (x - p)."""
-    shift = 0.0
-    k = 0.0
-    p = 0.0
-    if n == 0.0:
-        return shift, k, p
-    if formula[CENTER] != 0.0:
-        shift = a * rstd / n
+def find_slopes(work: int, step: int, sets: int, formula: Any) -> None:
+    """Shift, k and p of sets: dx = g * rstd - shift - k * (x - p).
+
+    `work`: scratch memory whose rows begin `step` places apart, with one place for each set. The
+    loop is free of branches, so that the divisions of several sets are one instruction.
+    """
     measure = formula[MEASURE]
-    if measure == VARIANCE:
-        p = mean + c / n
-    d = 1.0 / rstd
-    w = d - formula[EPS_OUTSIDE]
-    if d > formula[FLOOR] and w > 0.0:
-        k = b * rstd * rstd / w
-        if measure == L1:
-            k *= math.sqrt(max(w * w - formula[EPS], 0.0))
-        elif measure != L2:
-            k /= max(n - formula[DDOF], 0.0)
-    return shift, k, p
+    center, outside, floor, ddof = (
+        formula[CENTER], formula[EPS_OUTSIDE], formula[FLOOR], formula[DDOF],
+    )  # fmt: skip
+    around_mean, unbiased = measure == VARIANCE, measure < L2
+    for c in range(sets):
+        n, rstd = load(work, COUNT * step + c, F64), load(work, RSTD * step + c, F64)
+        share = 1.0 / n
+        shift = load(work, A * step + c, F64) * rstd * share
+        point = load(work, MEAN * step + c, F64) + load(work, C * step + c, F64) * share
+        d = 1.0 / rstd
+        w = d - outside
+        free = n - ddof
+        free = free if free > 0.0 else 0.0
+        free = free if unbiased else 1.0
+        k = load(work, B * step + c, F64) * rstd * rstd / (w * free)
+        some = n > 0.0
+        keep(work, MOVE * step + c, shift if some and center != 0.0 else 0.0)
+        keep(work, CURVE * step + c, k if some and d > floor and w > 0.0 else 0.0)
+        keep(work, POINT * step + c, point if some and around_mean else 0.0)
+    if measure == L1:
+        for c in range(sets):
+            w = 1.0 / recall(work, RSTD * step + c) - outside
+            size = math.sqrt(max(w * w - formula[EPS], 0.0))
+            keep(work, CURVE * step + c, recall(work, CURVE * step + c) * size)
