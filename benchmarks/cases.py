@@ -42,19 +42,19 @@ class Case:
     def traffic(self, shape: tuple[int, ...], itemsize: int, cache: int) -> dict[str, int]:
         """What must be read beside a copy, in passes over the array, forward and backward.
 
-        A statistics set that does not fit into `cache` is read once more. Sets whose neighbouring
-        elements belong to other sets are read together with those.
+        A statistics set that does not fit into `cache`, with all inputs, is read once more. Sets
+        whose neighbouring elements belong to other sets are read together with those.
         """
         layout = self.spec().layout(shape)
         together = layout.set_size or 0
         if not layout.axes[-1].shared:
             inside = range(layout.shared[0], len(layout.axes))
             together *= math.prod(layout.known_sizes[i] for i in inside if i in layout.kept)
-        again = together * itemsize > cache
-        inputs = 2 if self.fused else 1
-        forward = inputs * (1 + again) - 1
-        backward = 2 * (1 + again) - 1  # x and dy
-        return {"forward": forward, "backward": backward}
+        found = {}
+        for way, inputs in (("forward", 2 if self.fused else 1), ("backward", 2)):  # x and dy
+            again = inputs * together * itemsize > cache
+            found[way] = inputs * (1 + again) - 1
+        return found
 
     def shape(self, nbytes: int, itemsize: int) -> tuple[int, ...]:
         """The sample, as often as fits into `nbytes`; smaller samples for small sizes."""

@@ -22,7 +22,7 @@ from normscope.kernels.gradient_tiles import (
     tile_sums,
     write_tile,
 )
-from normscope.kernels.memory import scratch, take
+from normscope.kernels.memory import scratch, take, use_widest_vectors
 from normscope.kernels.nest import (
     BIAS,
     MASK,
@@ -101,6 +101,7 @@ def gradient(
     `totals`: (2, sets) for sum(dy) and sum(dy * (x - m)); or of size 0.
     `learned`: (items, 2, parameters), the sums of those, for each item; of no parameters: none.
     """
+    use_widest_vectors()
     last = nest.shape[0] - 1
     tiles = loops(nest, 0, kept) * ((nest[last, SIZE] + tile - 1) // tile)
     rows = loops(nest, kept, last)
@@ -143,6 +144,7 @@ def measure(
 
     `learned`: (items, 2, parameters), the sums of those, for each item; of no parameters: none.
     """
+    use_widest_vectors()
     last = nest.shape[0] - 1
     rows = loops(nest, kept, last)
     chunks = parts.shape[0]
@@ -177,6 +179,7 @@ def apply(
     rstds: Any, totals: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """Dx, from the sums of all sets. An item is one chunk of rows of one tile; the last first."""
+    use_widest_vectors()
     last = nest.shape[0] - 1
     rows = loops(nest, kept, last)
     chunks = (rows + chunk - 1) // chunk

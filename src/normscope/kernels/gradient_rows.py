@@ -25,7 +25,7 @@ from normscope.kernels.gradient_runs import (
     slope,
     weighted_sums,
 )
-from normscope.kernels.memory import load, take
+from normscope.kernels.memory import load, take, use_widest_vectors
 from normscope.kernels.nest import (
     BIAS,
     MASK,
@@ -221,6 +221,7 @@ def gradient(
     `totals`: (2, sets) for sum(dy) and sum(dy * (x - m)); or of size 0.
     `learned`: (items, 2, parameters), the sums of those, for each item; of no parameters: none.
     """
+    use_widest_vectors()
     size = loops(nest, kept, nest.shape[0])
     num_sets = loops(nest, 0, kept)
     parameters = learned.shape[2]
@@ -273,6 +274,7 @@ def measure(
     (1, 2, parameters) to be filled, if an item is one chunk of all sets, whose parameters are the
     elements of that chunk.
     """
+    use_widest_vectors()
     size = loops(nest, kept, nest.shape[0])
     num_sets = loops(nest, 0, kept)
     units = num_sets * parts.shape[0]
@@ -315,6 +317,7 @@ def apply(
     totals: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """Dx, from the sums of all sets. An item is one unit; the last comes first, as it is cached."""
+    use_widest_vectors()
     size = loops(nest, kept, nest.shape[0])
     num_sets = loops(nest, 0, kept)
     work = np.empty((ROWS, FOUR), np.float64)

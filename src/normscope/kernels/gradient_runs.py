@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from normscope.kernels.flags import part, sums
-from normscope.kernels.memory import keep, load, load_flag, recall, store
+from normscope.kernels.memory import keep, load, load_flag, recall, store, use_widest_vectors
 from normscope.kernels.slope import COUNT, MEAN, RSTD, A, B, C
 
 FOUR = 4
@@ -28,6 +28,7 @@ def even_sums(
     x: int, i: int, xs: int, dy: int, j: int, js: int, n: int, mean: float, tag: Any
 ) -> Any:
     """sum(dy), sum(dy * (x - m)) and sum(x - m) of a run."""
+    use_widest_vectors()
     a, b, c = 0.0, 0.0, 0.0
     for e in range(n):
         d = load(x, i + e * xs, tag) - mean
@@ -44,6 +45,7 @@ def weighted_sums(
     shift: float, n: int, mean: float, tag: Any, ptag: Any,
 ) -> Any:  # fmt: skip
     """The same with g = dy * (scale + shift) in the place of dy."""
+    use_widest_vectors()
     a, b, c = 0.0, 0.0, 0.0
     for e in range(n):
         d = load(x, i + e * xs, tag) - mean
@@ -60,6 +62,7 @@ def add_along(
     learned: int, size: int, p: int, ps: int, tag: Any,
 ) -> None:  # fmt: skip
     """Add a run to the sums of the parameters that vary along it."""
+    use_widest_vectors()
     for e in range(n):
         d = load(x, i + e * xs, tag) - mean
         g = load(dy, j + e * js, tag)
@@ -84,6 +87,7 @@ def add_four_sets(
     The sums of the parameters fill more memory than a run: they are read and written once for all
     four. `work`: the scratch memory of the sets.
     """
+    use_widest_vectors()
     i0, i1, i2, i3 = xk[0], xk[1], xk[2], xk[3]
     j0, j1, j2, j3 = jk[0], jk[1], jk[2], jk[3]
     m0, m1, m2, m3 = work[MEAN, 0], work[MEAN, 1], work[MEAN, 2], work[MEAN, 3]
@@ -123,6 +127,7 @@ def counted(
     x: int, i: int, xs: int, mask: Any, k: int, ms: int, n: int, mean: float, tag: Any
 ) -> Any:
     """How many elements of a run count, and their sum(x - m)."""
+    use_widest_vectors()
     if mask is None:
         return float(n), 0.0
     count, c = 0.0, 0.0
@@ -140,6 +145,7 @@ def slope(
     rstd: float, shift: float, k: float, p: float, absolute: bool, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """Dx of a run."""
+    use_widest_vectors()
     added = plus * rstd
     for e in range(n):
         value = load(x, i + e * xs, tag)

@@ -14,7 +14,7 @@ from normscope.kernels.columns import BLOCK, F64, WIDEST
 from normscope.kernels.flags import part, sums
 from normscope.kernels.formula import L1, MEASURE, SHIFT
 from normscope.kernels.gradient_runs import add_to, terms
-from normscope.kernels.memory import load, load_flag, store
+from normscope.kernels.memory import load, load_flag, store, use_widest_vectors
 from normscope.kernels.nest import BIAS, MASK, OUT, RESIDUAL, SCALE, X, offsets, row_loop
 from normscope.kernels.slope import ALONG, COUNT, PLAIN, SUMS, A, B, C
 from normscope.kernels.stream import room
@@ -40,6 +40,7 @@ def _add_rows(
 
     They are sum(dy), sum(dy * (x - m)) and sum(x - m).
     """
+    use_widest_vectors()
     for first in range(0, rows, count):
         for c in range(width):
             mean = load(work, MEAN + c, F64)
@@ -62,6 +63,7 @@ def _add_even_rows(
     tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """Add rows, each with one scale, four at once, to the sums of columns and of parameters."""
+    use_widest_vectors()
     for row in range(0, rows - 3, 4):
         ir, jr = i + row * p, j + row * q
         f0 = load(scale, s + row * ps, ptag) + plus
@@ -99,6 +101,7 @@ def _add_row(
     scale: int, s: int, ss: int, plus: float, width: int, span: int, work: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """Add a row, with any strides and mask."""
+    use_widest_vectors()
     for c in range(width):
         d = load(x, i + c * xs, tag) - work[MEAN + c]
         g = load(dy, j + c * js, tag)
@@ -118,6 +121,7 @@ def _add_row_along(
     learned: int, size: int, p: int, ps: int, tag: Any,
 ) -> None:  # fmt: skip
     """Add a row to the sums of its parameters, with any strides."""
+    use_widest_vectors()
     for c in range(width):
         d = load(x, i + c * xs, tag) - work[MEAN + c]
         g = load(dy, j + c * js, tag)
@@ -141,6 +145,7 @@ def tile_sums(
     learned: int, size: int, pk: int, plus: float, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """The sums of the rows `start` to `stop`: of every column, and of the parameters if any."""
+    use_widest_vectors()
     last = nest.shape[0] - 1
     xs, js, ms = nest[last, X], nest[last, RESIDUAL], nest[last, MASK]
     ss, ps = nest[last, SCALE], nest[last, BIAS]
@@ -197,6 +202,7 @@ def _write_rows(
     streams: bool, stream: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """Write rows at distances p, q, r; each has a scale of its own if `even`, a literal."""
+    use_widest_vectors()
     for row in range(rows):
         factor = load(scale, s + row * sr, ptag) + plus if even else 1.0
         target, t = room(stream, dx, o + row * r, width, streams, tag)
@@ -214,6 +220,7 @@ def _write_any_row(
     absolute: bool, work: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """Write one row, for any strides, mask and measure."""
+    use_widest_vectors()
     for c in range(width):
         value = load(x, i + c * xs, tag)
         factor = load(scale, s + c % span * ss, ptag) + plus
@@ -233,6 +240,7 @@ def write_tile(
     address: int, formula: Any, streams: bool, stream: Any, tag: Any, ptag: Any,
 ) -> None:  # fmt: skip
     """Write dx of the rows `start` to `stop`: the last block first, as in the forward kernel."""
+    use_widest_vectors()
     last = nest.shape[0] - 1
     xs, js, ms, ss = nest[last, X], nest[last, RESIDUAL], nest[last, MASK], nest[last, SCALE]
     os = nest[last, OUT]

@@ -12,7 +12,7 @@ import numpy as np
 
 from normscope.kernels.columns import F64, WIDEST
 from normscope.kernels.flags import kernel, part, sums
-from normscope.kernels.memory import keep, load, recall, take
+from normscope.kernels.memory import keep, load, recall, take, use_widest_vectors
 from normscope.kernels.nest import BIAS, RESIDUAL, SCALE, SIZE, X, loops, offsets
 from normscope.kernels.rows import CHUNK
 
@@ -25,6 +25,7 @@ def _run(
     x: int, i: int, xs: int, dy: int, j: int, js: int, means: int, m: int, ms: int,
     rstds: int, r: int, rs: int, n: int, tag: Any,
 ) -> Any:  # fmt: skip
+    use_widest_vectors()
     total, along = 0.0, 0.0
     for e in range(n):
         g = load(dy, j + e * js, tag)
@@ -40,6 +41,7 @@ def rows(
     parts: Any, tag: Any,
 ) -> None:  # fmt: skip
     """An item is one chunk of one set; `parts`: (chunks, 2, sets), sum(dy) first."""
+    use_widest_vectors()
     last = nest.shape[0] - 1
     inner = nest[last, SIZE]
     xs, js, ms, rs = nest[last, X], nest[last, RESIDUAL], nest[last, SCALE], nest[last, BIAS]
@@ -80,6 +82,7 @@ def _add_row(
     x: int, i: int, xs: int, dy: int, j: int, js: int, means: int, m: int, ms: int,
     rstds: int, r: int, rs: int, width: int, span: int, work: int, tag: Any,
 ) -> None:  # fmt: skip
+    use_widest_vectors()
     for c in range(width):
         g = load(dy, j + c * js, tag)
         d = load(x, i + c * xs, tag) - load(means, m + c % span * ms, F64)
@@ -94,6 +97,7 @@ def _add_two_rows(
     rstds: int, r0: int, r1: int, width: int, work: int, tag: Any,
 ) -> None:  # fmt: skip
     """Two rows in which every column has its own mean and rstd."""
+    use_widest_vectors()
     for c in range(width):
         g0, g1 = load(dy, j0 + c, tag), load(dy, j1 + c, tag)
         d0 = (load(x, i0 + c, tag) - load(means, m0 + c, F64)) * load(rstds, r0 + c, F64)
@@ -106,6 +110,7 @@ def _add_two_rows(
 def _add_even_row(
     x: int, i: int, dy: int, j: int, mean: float, rstd: float, width: int, work: int, tag: Any
 ) -> None:  # fmt: skip
+    use_widest_vectors()
     for c in range(width):
         g = load(dy, j + c, tag)
         d = (load(x, i + c, tag) - mean) * rstd
@@ -119,6 +124,7 @@ def columns(
     x: int, dy: int, means: int, rstds: int, parts: Any, tag: Any,
 ) -> None:  # fmt: skip
     """An item is one chunk of rows of one tile; `parts`: (chunks, 2, positions * columns)."""
+    use_widest_vectors()
     last = nest.shape[0] - 1
     count = nest[last, SIZE]
     xs, js, ms, rs = nest[last, X], nest[last, RESIDUAL], nest[last, SCALE], nest[last, BIAS]

@@ -33,7 +33,7 @@ from normscope.kernels.formula import (
     MEASURE,
     VARIANCE,
 )
-from normscope.kernels.memory import keep, load, recall
+from normscope.kernels.memory import keep, load, recall, use_widest_vectors
 
 A, B, C, COUNT, PLAIN, ALONG = range(6)
 """Rows of an array of sums; the last two are A and B without the factor scale + shift."""
@@ -53,6 +53,7 @@ def find_slopes(work: int, step: int, sets: int, formula: Any) -> None:
     `work`: scratch memory whose rows begin `step` places apart, with one place for each set. The
     loop is free of branches, so that the divisions of several sets are one instruction.
     """
+    use_widest_vectors()
     measure = formula[MEASURE]
     center, outside, floor, ddof = (
         formula[CENTER], formula[EPS_OUTSIDE], formula[FLOOR], formula[DDOF],
