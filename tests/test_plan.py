@@ -84,7 +84,7 @@ def test_work_is_cut_by_size_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("channels", [*range(1, 64, 3), 799, 801, 863, 1601, 2000, 4096])
 @pytest.mark.parametrize("pattern", ["[b h] c", "b [h] c", "[b] c [h]", "b [h] (g [c])"])
 def test_no_tile_is_wider_than_scratch_memory(pattern: str, channels: int) -> None:
-    from normscope.kernels.columns import WIDEST as SCRATCH_WIDTH
+    from normscope.kernels.tile import WIDEST as SCRATCH_WIDTH
 
     shape = (
         (3, 700, channels) if pattern[-1] != "]" or "g" in pattern else (3, 700, channels % 60 + 1)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normscope import threads
-from normscope.plan import Plan
+from normscope.plan import WRITTEN, Plan
 from normscope.spec import Measure, NormSpec
 
 Floats = NDArray[np.float64]
@@ -160,9 +160,12 @@ def apply(plan: Plan, numbers: Floats, arrays: Operands, statistics: Floats) -> 
     if plan.mode == "rows":
         from normscope.kernels import rows
 
-        per_item = plan.per_item if plan.whole else 0
-        job = partial(rows.apply, counter, plan.items, per_item, *ends)
-        threads.run(job, plan.items)
+        per_item, step = plan.per_item, plan.set_size
+        if not plan.whole:
+            per_item, step = 1, WRITTEN
+        items = -(-plan.num_sets // per_item) * -(-plan.set_size // step)
+        job = partial(rows.apply, counter, items, per_item, step, *ends)
+        threads.run(job, items)
     else:
         from normscope.kernels import columns
 

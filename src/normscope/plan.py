@@ -32,6 +32,8 @@ FULL = (X, OUT, RESIDUAL, MASK)
 
 ROW_CHUNK = 65536
 """Elements of a set that are summed together (rows)."""
+WRITTEN = 16384
+"""Elements of a large set that are written together: their parameters stay in cache meanwhile."""
 SHORT_RUN = 64
 """Shared runs shorter than this are folded columns, if there is another shared loop."""
 NARROW = 32

@@ -8,11 +8,17 @@
     wide        the same for float64 input, in pairs
     many        means and divisors of many sets at once
     stream      write past the caches
+    runs        loops over one run of memory
     rows        the contiguous axis is shared: a statistics set is a few long runs
-    columns     the contiguous axis is kept: neighbouring elements belong to neighbouring sets
     straight    rows that are one run of memory each
+    columns     the contiguous axis is kept: neighbouring elements belong to neighbouring sets
+    tile        the scratch memory of columns
+    measure_*   the two halves of rows and of columns: statistics of sets,
+    write_*         and output
     merging     put the states of chunks together
-    gradient_*  the same two shapes for the backward pass, and for the sums of parameter gradients
+    slope       the derivative of a normalization, from sums over a set
+    gradient_*  the same two shapes for the backward pass
+    parameters  sums over elements for the gradients of parameters, where a pass of their own is needed
 
 Importing any of them imports Numba, so `normscope` does so only when a kernel is needed.
 """

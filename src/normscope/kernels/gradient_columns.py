@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from normscope.kernels.columns import WIDEST
 from normscope.kernels.flags import kernel, part
 from normscope.kernels.formula import SHIFT
 from normscope.kernels.gradient_tiles import (
@@ -38,6 +37,7 @@ from normscope.kernels.nest import (
 )
 from normscope.kernels.slope import SUMS, find_slopes
 from normscope.kernels.stream import close, opened
+from normscope.kernels.tile import WIDEST
 
 
 @part

@@ -10,14 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 from normscope.kernels import slope
-from normscope.kernels.columns import BLOCK, F64, WIDEST
 from normscope.kernels.flags import part, sums
 from normscope.kernels.formula import L1, MEASURE, SHIFT
 from normscope.kernels.gradient_runs import add_to, terms
-from normscope.kernels.memory import load, load_flag, store, use_widest_vectors
+from normscope.kernels.memory import F64, load, load_flag, store, use_widest_vectors
 from normscope.kernels.nest import BIAS, MASK, OUT, RESIDUAL, SCALE, X, offsets, row_loop
 from normscope.kernels.slope import ALONG, COUNT, PLAIN, SUMS, A, B, C
 from normscope.kernels.stream import room
+from normscope.kernels.tile import WIDEST
+from normscope.kernels.write_columns import BLOCK
 
 # Rows of the scratch memory: those of `normscope.kernels.slope`, and what dy is multiplied by.
 SUM_A, SUM_B, SUM_C, SUM_N = A * WIDEST, B * WIDEST, C * WIDEST, COUNT * WIDEST

@@ -34,6 +34,9 @@ TAGS = {
 }
 """The tag of each dtype, by its name."""
 
+F64 = TAGS["float64"]
+"""The tag of scratch memory."""
+
 _STORED = {
     types.float64: ir.DoubleType(),
     types.float32: ir.FloatType(),

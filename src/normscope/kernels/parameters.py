@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from normscope.kernels.columns import F64, WIDEST
 from normscope.kernels.flags import kernel, part, sums
-from normscope.kernels.memory import keep, load, recall, take, use_widest_vectors
+from normscope.kernels.measure_rows import CHUNK
+from normscope.kernels.memory import F64, keep, load, recall, take, use_widest_vectors
 from normscope.kernels.nest import BIAS, RESIDUAL, SCALE, SIZE, X, loops, offsets
-from normscope.kernels.rows import CHUNK
+from normscope.kernels.tile import WIDEST
 
 TOTAL, ALONG = 0, WIDEST
 SCRATCH = 2 * WIDEST

@@ -1,8 +1,4 @@
-"""Forward kernels for nests whose innermost loop is shared: a statistics set is a few long runs.
-
-A set is taken in *chunks* of a fixed number of elements, in the order of memory. Which thread takes
-which chunk makes no difference: chunks are merged in order.
-"""
+"""Forward kernels for nests whose innermost loop is shared: a statistics set is a few long runs."""
 
 from __future__ import annotations
 
@@ -11,413 +7,26 @@ from typing import Any
 import numpy as np
 
 from normscope.kernels import wide
-from normscope.kernels.flags import kernel, part
+from normscope.kernels.flags import kernel
 from normscope.kernels.formula import (
-    CENTER,
-    L1,
-    MAX,
-    MEASURE,
-    VARIANCE,
-    unit_of,
     variance_and_divisor,
 )
+from normscope.kernels.measure_rows import CHUNK, chunk_state, set_state
 from normscope.kernels.memory import (
     is_wide,
-    load,
-    load_flag,
     scratch,
-    store,
     take,
     use_widest_vectors,
 )
 from normscope.kernels.nest import (
-    BIAS,
-    MASK,
-    OUT,
-    RESIDUAL,
-    SCALE,
-    SIZE,
-    X,
     loops,
     offsets,
-    place,
 )
-from normscope.kernels.pairs import times
-from normscope.kernels.runs import (
-    absolute_sums,
-    activated,
-    masked_sums,
-    scaled,
-    scaled_along,
-    shifted_sums,
-    sum_and_max,
-    value,
-)
-from normscope.kernels.state import mean_and_root, merge
-from normscope.kernels.stream import PIECE, close, opened, room
-
-CHUNK = 65536
-"""Elements of a set whose sums are taken together."""
+from normscope.kernels.stream import close, opened
+from normscope.kernels.write_rows import write_part
 
 GROUP = 8
 """Short sets that are measured before the first of them is written: their divisions overlap."""
-
-
-@part
-def _run_sums(
-    x: int,
-    i: int,
-    residual: Any,
-    j: int,
-    mask: Any,
-    k: int,
-    nest: Any,
-    n: int,
-    unit: float,
-    pivot: float,
-    measure: float,
-    lanes: Any,
-    tag: Any,
-) -> Any:
-    """Count and sums of one run; sums of float64 input are added to `lanes` instead."""
-    last = nest.shape[0] - 1
-    xs = nest[last, X]
-    rs = nest[last, RESIDUAL]
-    if is_wide(tag) and measure < L1:
-        count = float(n)
-        if mask is not None:
-            count = wide.add_masked_run(
-                x, i, xs, residual, j, rs, mask, k, nest[last, MASK], n, unit, pivot, lanes, tag
-            )
-        elif xs == 1 and (residual is None or rs == 1):
-            wide.add_run(x, i, 1, residual, j, 1, n, unit, pivot, lanes, tag)
-        else:
-            wide.add_run(x, i, xs, residual, j, rs, n, unit, pivot, lanes, tag)
-        return count, 0.0, 0.0
-    if mask is not None:
-        return masked_sums(
-            x, i, xs, residual, j, rs, mask, k, nest[last, MASK], n, unit, pivot, measure, tag
-        )
-    if measure == MAX:
-        s, q = sum_and_max(x, i, xs, residual, j, rs, n, unit, tag)
-    elif measure == L1:
-        s, q = absolute_sums(x, i, xs, residual, j, rs, n, unit, tag)
-    elif xs == 1 and (residual is None or rs == 1):
-        s, q = shifted_sums(x, i, 1, residual, j, 1, n, unit, pivot, tag)
-    else:
-        s, q = shifted_sums(x, i, xs, residual, j, rs, n, unit, pivot, tag)
-    return float(n), s, q
-
-
-@part
-def _chunk_sums(
-    x: int,
-    xk: int,
-    residual: Any,
-    rk: int,
-    mask: Any,
-    mk: int,
-    nest: Any,
-    kept: int,
-    start: int,
-    stop: int,
-    unit: float,
-    pivot: float,
-    measure: float,
-    lanes: Any,
-    tag: Any,
-) -> Any:
-    """Count and sums of the elements `start` to `stop` of a set that begins at xk, rk, mk.
-
-    The last two are the rests of the sums, which only those of float64 input have.
-    """
-    last = nest.shape[0] - 1
-    inner = nest[last, SIZE]
-    run, e = place(start, inner)
-    position = start
-    n, s, q = 0.0, 0.0, 0.0
-    if is_wide(tag):
-        wide.clear(lanes)
-    while position < stop:
-        length = min(inner - e, stop - position)
-        xo, _, ro, mo, _, _, _ = offsets(nest, kept, last, run)
-        n1, s1, q1 = _run_sums(
-            x,
-            xk + xo + e * nest[last, X],
-            residual,
-            rk + ro + e * nest[last, RESIDUAL],
-            mask,
-            mk + mo + e * nest[last, MASK],
-            nest,
-            length,
-            unit,
-            pivot,
-            measure,
-            lanes,
-            tag,
-        )
-        n += n1
-        s += s1
-        if measure == MAX:
-            q = q1 if not q1 <= q else q
-        else:
-            q += q1
-        position += length
-        run += 1
-        e = 0
-    if is_wide(tag) and measure < L1:
-        s, s_rest, q, q_rest = wide.total(lanes)
-        return n, s, q, s_rest, q_rest
-    return n, s, q, 0.0, 0.0
-
-
-@part
-def _first(
-    x: int,
-    xk: int,
-    residual: Any,
-    rk: int,
-    mask: Any,
-    mk: int,
-    nest: Any,
-    kept: int,
-    start: int,
-    stop: int,
-    tag: Any,
-) -> Any:
-    """The first element that counts, 0 if none does."""
-    use_widest_vectors()
-    if mask is None and start == 0:
-        return value(x, xk, residual, rk, tag)
-    for position in range(start, stop):
-        xo, _, ro, mo, _, _, _ = offsets(nest, kept, nest.shape[0], position)
-        if mask is None or load_flag(mask, mk + mo):
-            return value(x, xk + xo, residual, rk + ro, tag)
-    return 0.0
-
-
-@part
-def _chunk_state(
-    x: int,
-    xk: int,
-    residual: Any,
-    rk: int,
-    mask: Any,
-    mk: int,
-    nest: Any,
-    kept: int,
-    start: int,
-    stop: int,
-    formula: Any,
-    lanes: Any,
-    tag: Any,
-) -> Any:
-    """Count, mean and root of one chunk, and the rests of mean and root."""
-    measure = formula[MEASURE]
-    unit, pivot = 1.0, 0.0
-    if measure == VARIANCE and not is_wide(tag):
-        pivot = _first(x, xk, residual, rk, mask, mk, nest, kept, start, stop, tag)
-    while True:
-        n, s, q, s_rest, q_rest = _chunk_sums(
-            x, xk, residual, rk, mask, mk, nest, kept, start, stop, unit, pivot, measure, lanes, tag
-        )
-        if not is_wide(tag):
-            mean, root = mean_and_root(n, s, q, pivot, measure)
-            return n, mean, root, 0.0, 0.0
-        better = wide.again(n, s, s_rest, q, q_rest, unit, pivot, measure)
-        if better == (unit, pivot):
-            mean, root, mean_rest, root_rest = wide.mean_and_root(
-                n, s, s_rest, q, q_rest, unit, pivot, measure
-            )
-            return n, mean, root, mean_rest, root_rest
-        unit, pivot = better
-
-
-@part
-def _set_state(
-    x: int,
-    xk: int,
-    residual: Any,
-    rk: int,
-    mask: Any,
-    mk: int,
-    nest: Any,
-    kept: int,
-    size: int,
-    formula: Any,
-    lanes: Any,
-    tag: Any,
-) -> Any:
-    """Count, mean and root of a whole set, and the rests of mean and root."""
-    n, mean, root, mean_rest, root_rest = 0.0, 0.0, 0.0, 0.0, 0.0
-    for start in range(0, size, CHUNK):
-        stop = min(start + CHUNK, size)
-        n1, mean1, root1, mean1_rest, root1_rest = _chunk_state(
-            x, xk, residual, rk, mask, mk, nest, kept, start, stop, formula, lanes, tag
-        )
-        if is_wide(tag):
-            n, mean, root, mean_rest, root_rest = wide.merge(
-                n, mean, root, mean_rest, root_rest, n1, mean1, root1, mean1_rest, root1_rest,
-                formula[MEASURE],
-            )  # fmt: skip
-        else:
-            n, mean, root = merge(n, mean, root, n1, mean1, root1, formula[MEASURE])
-    return n, mean, root, mean_rest, root_rest
-
-
-@part
-def write_run(
-    x: int,
-    i: int,
-    residual: Any,
-    j: int,
-    out: int,
-    o: int,
-    nest: Any,
-    n: int,
-    unit: float,
-    mean: float,
-    mean_rest: float,
-    rstd: float,
-    rstd_rest: float,
-    scale: int,
-    a: int,
-    bias: int,
-    b: int,
-    slope: Any,
-    tag: Any,
-    ptag: Any,
-) -> None:
-    """Write the output of one run."""
-    last = nest.shape[0] - 1
-    xs, os, rs = nest[last, X], nest[last, OUT], nest[last, RESIDUAL]
-    sa, sb = nest[last, SCALE], nest[last, BIAS]
-    unit_strides = xs == 1 and os == 1 and (residual is None or rs == 1)
-    if sa == 0 and sb == 0:
-        factor, factor_rest = rstd * load(scale, a, ptag), 0.0
-        if is_wide(tag):
-            factor, factor_rest = times(rstd, rstd_rest, load(scale, a, ptag), 0.0)
-        offset = load(bias, b, ptag)
-        if unit_strides:
-            scaled(
-                x, i, 1, residual, j, 1, out, o, 1, n, unit, mean, mean_rest, factor, factor_rest,
-                offset, slope, tag,
-            )  # fmt: skip
-        else:
-            scaled(
-                x, i, xs, residual, j, rs, out, o, os, n, unit, mean, mean_rest, factor,
-                factor_rest, offset, slope, tag,
-            )  # fmt: skip
-    elif unit_strides and sa == 1 and sb == 1:
-        scaled_along(
-            x, i, 1, residual, j, 1, out, o, 1, n, unit, mean, mean_rest, rstd, rstd_rest,
-            scale, a, 1, bias, b, 1, slope, tag, ptag,
-        )  # fmt: skip
-    elif unit_strides and sa == 1 and sb == 0:
-        scaled_along(
-            x, i, 1, residual, j, 1, out, o, 1, n, unit, mean, mean_rest, rstd, rstd_rest,
-            scale, a, 1, bias, b, 0, slope, tag, ptag,
-        )  # fmt: skip
-    else:
-        scaled_along(
-            x, i, xs, residual, j, rs, out, o, os, n, unit, mean, mean_rest, rstd, rstd_rest,
-            scale, a, sa, bias, b, sb, slope, tag, ptag,
-        )  # fmt: skip
-
-
-@part
-def apply_run(
-    x: int, i: int, residual: Any, j: int, out: int, o: int, nest: Any, n: int,
-    unit: float, mean: float, mean_rest: float, rstd: float, rstd_rest: float,
-    scale: int, a: int, bias: int, b: int,
-    slope: Any, streams: bool, stream: Any, tag: Any, ptag: Any,
-) -> None:  # fmt: skip
-    """Write the output of one run: in pieces, if it is streamed."""
-    last = nest.shape[0] - 1
-    streams = streams and nest[last, OUT] == 1
-    step = PIECE if streams else n
-    for e in range(0, n, step):
-        length = min(step, n - e)
-        target, t = room(stream, out, o + e * nest[last, OUT], length, streams, tag)
-        write_run(
-            x, i + e * nest[last, X], residual, j + e * nest[last, RESIDUAL], target, t, nest,
-            length, unit, mean, mean_rest, rstd, rstd_rest, scale, a + e * nest[last, SCALE],
-            bias, b + e * nest[last, BIAS], slope, tag, ptag,
-        )  # fmt: skip
-
-
-@part
-def _fill(
-    out: int, ok: int, nest: Any, kept: int, start: int, stop: int,
-    bias: int, bk: int, slope: Any, tag: Any, ptag: Any,
-) -> None:  # fmt: skip
-    """Write the bias: the output of a set of which no element counts."""
-    use_widest_vectors()
-    for position in range(start, stop):
-        _, oo, _, _, _, bo, _ = offsets(nest, kept, nest.shape[0], position)
-        store(out, ok + oo, activated(load(bias, bk + bo, ptag), slope), tag)
-
-
-@part
-def _apply(
-    x: int,
-    xk: int,
-    residual: Any,
-    rk: int,
-    out: int,
-    ok: int,
-    nest: Any,
-    kept: int,
-    start: int,
-    stop: int,
-    count: float,
-    mean: float,
-    mean_rest: float,
-    d: float,
-    d_rest: float,
-    formula: Any,
-    scale: int,
-    ak: int,
-    bias: int,
-    bk: int,
-    slope: Any,
-    streams: bool,
-    stream: Any,
-    tag: Any,
-    ptag: Any,
-) -> None:
-    """Write the output of the elements `start` to `stop` of a set."""
-    if formula[CENTER] == 0.0:
-        mean, mean_rest = 0.0, 0.0
-    unit = unit_of(d, mean)
-    mean *= unit
-    mean_rest *= unit
-    rstd, rstd_rest = 1.0 / (d * unit), 0.0
-    if is_wide(tag):
-        rstd, rstd_rest = wide.inverse(d * unit, d_rest * unit)
-    if count == 0.0:
-        _fill(out, ok, nest, kept, start, stop, bias, bk, slope, tag, ptag)
-        return
-    last = nest.shape[0] - 1
-    inner = nest[last, SIZE]
-    xs = nest[last, X]
-    run, e = place(start, inner)
-    position = start
-    while position < stop:
-        length = min(inner - e, stop - position)
-        xo, oo, ro, _, so, bo, _ = offsets(nest, kept, last, run)
-        xo += xk + e * xs
-        oo += ok + e * nest[last, OUT]
-        ro += rk + e * nest[last, RESIDUAL]
-        so += ak + e * nest[last, SCALE]
-        bo += bk + e * nest[last, BIAS]
-        apply_run(
-            x, xo, residual, ro, out, oo, nest, length, unit, mean, mean_rest,
-            rstd, rstd_rest, scale, so, bias, bo, slope, streams, stream, tag, ptag,
-        )  # fmt: skip
-        position += length
-        run += 1
-        e = 0
 
 
 @kernel
@@ -461,7 +70,7 @@ def normalize(
             count = min(group, stop - start)
             for g in range(count):
                 xk, _, rk, mk, _, _, index = offsets(nest, 0, kept, start + g)
-                n, mean, root, mean_rest, root_rest = _set_state(
+                n, mean, root, mean_rest, root_rest = set_state(
                     x, xk, residual, rk, mask, mk, nest, kept, size, formula, lanes, tag
                 )
                 if is_wide(tag):
@@ -480,7 +89,7 @@ def normalize(
                 # the last chunk first: of a set too large for the cache it is still there
                 for chunk in range((size + CHUNK - 1) // CHUNK - 1, -1, -1):
                     begin = chunk * CHUNK
-                    _apply(
+                    write_part(
                         x, xk, residual, rk, out, ok, nest, kept, begin, min(begin + CHUNK, size),
                         states[0, g], states[1, g], states[3, g], states[2, g], states[4, g],
                         formula,
@@ -517,7 +126,7 @@ def measure(
         chunk = item - k * chunks
         start = chunk * CHUNK
         xk, _, rk, mk, _, _, index = offsets(nest, 0, kept, k)
-        n, mean, root, mean_rest, root_rest = _chunk_state(
+        n, mean, root, mean_rest, root_rest = chunk_state(
             x, xk, residual, rk, mask, mk, nest, kept, start, min(start + CHUNK, size), formula,
             lanes, tag,
         )  # fmt: skip
@@ -534,6 +143,7 @@ def apply(
     counter: Any,
     items: int,
     per_item: int,
+    step: int,
     nest: Any,
     kept: int,
     formula: Any,
@@ -550,15 +160,13 @@ def apply(
 ) -> None:
     """Write the output, from statistics (4, sets), or (6, sets) with the rests of mean and D.
 
-    An item is `per_item` sets; if 0, one chunk. The same chunk of all sets comes first: parameters
-    that vary along it are then read once.
+    An item is `step` elements of `per_item` sets. The same elements of all sets come first:
+    parameters that vary along them are then read once.
     """
     use_widest_vectors()
     size = loops(nest, kept, nest.shape[0])
     num_sets = loops(nest, 0, kept)
-    step = size if per_item > 0 else CHUNK
-    sets = max(per_item, 1)
-    groups = (num_sets + sets - 1) // sets
+    groups = (num_sets + per_item - 1) // per_item
     rests = is_wide(tag) and statistics.shape[0] > 4
     stream = opened()
     while True:
@@ -567,10 +175,10 @@ def apply(
             close(stream, streams)
             return
         start = item // groups * step
-        first = item % groups * sets
-        for k in range(first, min(first + sets, num_sets)):
+        first = item % groups * per_item
+        for k in range(first, min(first + per_item, num_sets)):
             xk, ok, rk, _, ak, bk, index = offsets(nest, 0, kept, k)
-            _apply(
+            write_part(
                 x, xk, residual, rk, out, ok, nest, kept, start, min(start + step, size),
                 statistics[0, index],
                 statistics[1, index], statistics[4, index] if rests else 0.0,

@@ -12,11 +12,12 @@ from typing import Any
 from normscope.kernels.flags import kernel
 from normscope.kernels.formula import L2, MEASURE, VARIANCE, WIDE, variance_and_divisor
 from normscope.kernels.many import centres_and_rstds, means_and_roots
+from normscope.kernels.measure_rows import CHUNK
 from normscope.kernels.memory import keep, recall, scratch, take, use_widest_vectors
 from normscope.kernels.nest import OUT, RESIDUAL, SIZE, X, loops, offsets
-from normscope.kernels.rows import CHUNK, apply_run, write_run
 from normscope.kernels.runs import shifted_sums, value
 from normscope.kernels.stream import PIECE, close, opened, room
+from normscope.kernels.write_rows import apply_run, write_run
 
 GROUP = 8
 """Sets that are summed before the first of them is written: their divisions overlap."""
