@@ -18,7 +18,7 @@
     merging     put the states of chunks together
     slope       the derivative of a normalization, from sums over a set
     gradient_*  the same two shapes for the backward pass
-    parameters  sums over elements for the gradients of parameters, where a pass of their own is needed
+    parameters  gradients of parameters that need a pass of their own
 
 Importing any of them imports Numba, so `normscope` does so only when a kernel is needed.
 """
