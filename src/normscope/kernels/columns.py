@@ -10,31 +10,11 @@ from typing import Any
 
 from normscope.kernels import wide
 from normscope.kernels.flags import kernel
-from normscope.kernels.formula import (
-    L1,
-    MEASURE,
-    variance_and_divisor,
-)
+from normscope.kernels.formula import L1, MEASURE, variance_and_divisor
 from normscope.kernels.many import centres_and_rstds
 from normscope.kernels.measure_columns import chunk_states, clear, fold
-from normscope.kernels.memory import (
-    is_wide,
-    scratch,
-    take,
-    use_widest_vectors,
-)
-from normscope.kernels.nest import (
-    BIAS,
-    MASK,
-    OUT,
-    RESIDUAL,
-    SCALE,
-    SIZE,
-    STATS,
-    X,
-    loops,
-    offsets,
-)
+from normscope.kernels.memory import is_wide, scratch, take, use_widest_vectors
+from normscope.kernels.nest import BIAS, MASK, OUT, RESIDUAL, SCALE, SIZE, STATS, X, loops, offsets
 from normscope.kernels.stream import close, opened
 from normscope.kernels.tile import (
     CENTRE,

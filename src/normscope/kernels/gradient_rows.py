@@ -26,18 +26,7 @@ from normscope.kernels.gradient_runs import (
     weighted_sums,
 )
 from normscope.kernels.memory import load, take, use_widest_vectors
-from normscope.kernels.nest import (
-    BIAS,
-    MASK,
-    OUT,
-    RESIDUAL,
-    SCALE,
-    SIZE,
-    X,
-    loops,
-    offsets,
-    place,
-)
+from normscope.kernels.nest import BIAS, MASK, OUT, RESIDUAL, SCALE, SIZE, X, loops, offsets, place
 from normscope.kernels.slope import (
     ALONG,
     COUNT,

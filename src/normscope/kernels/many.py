@@ -12,16 +12,7 @@ import math
 from typing import Any
 
 from normscope.kernels.flags import exact
-from normscope.kernels.formula import (
-    CENTER,
-    DDOF,
-    EPS,
-    EPS_OUTSIDE,
-    FLOOR,
-    L2,
-    MEASURE,
-    VARIANCE,
-)
+from normscope.kernels.formula import CENTER, DDOF, EPS, EPS_OUTSIDE, FLOOR, L2, MEASURE, VARIANCE
 from normscope.kernels.memory import keep, recall, use_widest_vectors
 
 

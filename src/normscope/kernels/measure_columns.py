@@ -11,26 +11,10 @@ from typing import Any
 
 from normscope.kernels import wide
 from normscope.kernels.flags import part, sums
-from normscope.kernels.formula import (
-    L1,
-    MEASURE,
-    VARIANCE,
-)
+from normscope.kernels.formula import L1, MEASURE, VARIANCE
 from normscope.kernels.many import means_and_roots, merge_all
-from normscope.kernels.memory import (
-    is_wide,
-    keep,
-    load_flag,
-    recall,
-    use_widest_vectors,
-)
-from normscope.kernels.nest import (
-    MASK,
-    RESIDUAL,
-    X,
-    offsets,
-    row_loop,
-)
+from normscope.kernels.memory import is_wide, keep, load_flag, recall, use_widest_vectors
+from normscope.kernels.nest import MASK, RESIDUAL, X, offsets, row_loop
 from normscope.kernels.pairs import pair
 from normscope.kernels.runs import value
 from normscope.kernels.state import mean_and_root, merge

@@ -10,32 +10,10 @@ from typing import Any
 
 from normscope.kernels import wide
 from normscope.kernels.flags import part
-from normscope.kernels.formula import (
-    L1,
-    MAX,
-    MEASURE,
-    VARIANCE,
-)
-from normscope.kernels.memory import (
-    is_wide,
-    load_flag,
-    use_widest_vectors,
-)
-from normscope.kernels.nest import (
-    MASK,
-    RESIDUAL,
-    SIZE,
-    X,
-    offsets,
-    place,
-)
-from normscope.kernels.runs import (
-    absolute_sums,
-    masked_sums,
-    shifted_sums,
-    sum_and_max,
-    value,
-)
+from normscope.kernels.formula import L1, MAX, MEASURE, VARIANCE
+from normscope.kernels.memory import is_wide, load_flag, use_widest_vectors
+from normscope.kernels.nest import MASK, RESIDUAL, SIZE, X, offsets, place
+from normscope.kernels.runs import absolute_sums, masked_sums, shifted_sums, sum_and_max, value
 from normscope.kernels.state import mean_and_root, merge
 
 CHUNK = 65536

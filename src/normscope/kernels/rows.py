@@ -8,20 +8,10 @@ import numpy as np
 
 from normscope.kernels import wide
 from normscope.kernels.flags import kernel
-from normscope.kernels.formula import (
-    variance_and_divisor,
-)
+from normscope.kernels.formula import variance_and_divisor
 from normscope.kernels.measure_rows import CHUNK, chunk_state, set_state
-from normscope.kernels.memory import (
-    is_wide,
-    scratch,
-    take,
-    use_widest_vectors,
-)
-from normscope.kernels.nest import (
-    loops,
-    offsets,
-)
+from normscope.kernels.memory import is_wide, scratch, take, use_widest_vectors
+from normscope.kernels.nest import loops, offsets
 from normscope.kernels.stream import close, opened
 from normscope.kernels.write_rows import write_part
 

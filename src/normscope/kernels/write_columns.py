@@ -6,26 +6,9 @@ from typing import Any
 
 from normscope.kernels import wide
 from normscope.kernels.flags import part
-from normscope.kernels.formula import (
-    CENTER,
-    unit_of,
-)
-from normscope.kernels.memory import (
-    F64,
-    is_wide,
-    load,
-    store,
-    use_widest_vectors,
-)
-from normscope.kernels.nest import (
-    BIAS,
-    OUT,
-    RESIDUAL,
-    SCALE,
-    X,
-    offsets,
-    row_loop,
-)
+from normscope.kernels.formula import CENTER, unit_of
+from normscope.kernels.memory import F64, is_wide, load, store, use_widest_vectors
+from normscope.kernels.nest import BIAS, OUT, RESIDUAL, SCALE, X, offsets, row_loop
 from normscope.kernels.pairs import normalized, normalized_along, times
 from normscope.kernels.runs import activated, value
 from normscope.kernels.stream import room

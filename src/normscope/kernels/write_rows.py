@@ -6,32 +6,11 @@ from typing import Any
 
 from normscope.kernels import wide
 from normscope.kernels.flags import part
-from normscope.kernels.formula import (
-    CENTER,
-    unit_of,
-)
-from normscope.kernels.memory import (
-    is_wide,
-    load,
-    store,
-    use_widest_vectors,
-)
-from normscope.kernels.nest import (
-    BIAS,
-    OUT,
-    RESIDUAL,
-    SCALE,
-    SIZE,
-    X,
-    offsets,
-    place,
-)
+from normscope.kernels.formula import CENTER, unit_of
+from normscope.kernels.memory import is_wide, load, store, use_widest_vectors
+from normscope.kernels.nest import BIAS, OUT, RESIDUAL, SCALE, SIZE, X, offsets, place
 from normscope.kernels.pairs import times
-from normscope.kernels.runs import (
-    activated,
-    scaled,
-    scaled_along,
-)
+from normscope.kernels.runs import activated, scaled, scaled_along
 from normscope.kernels.stream import PIECE, room
 
 
