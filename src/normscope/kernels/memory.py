@@ -113,7 +113,10 @@ def rounded(typingctx: Any, value: Any, tag: Any) -> Any:
 
 @part
 def scratch(size: int) -> Any:
-    """float64 memory that begins with a cache line, for wide loads across two lines take longer."""
+    """float64 memory that begins with a cache line, for wide loads across two lines take longer.
+
+    It lives as long as the array is in use: Numba does not see that its address is.
+    """
     memory = np.empty(size + 7, np.float64)
     skip = -(memory.ctypes.data >> 3) & 7
     return memory[skip : skip + size]

@@ -13,7 +13,7 @@ from normscope.kernels.flags import kernel
 from normscope.kernels.formula import L2, MEASURE, VARIANCE, WIDE, variance_and_divisor
 from normscope.kernels.many import centres_and_rstds, means_and_roots
 from normscope.kernels.measure_rows import CHUNK
-from normscope.kernels.memory import keep, recall, scratch, take, use_widest_vectors
+from normscope.kernels.memory import scratch, take, use_widest_vectors
 from normscope.kernels.nest import OUT, RESIDUAL, SIZE, X, loops, offsets
 from normscope.kernels.runs import shifted_sums, value
 from normscope.kernels.stream import PIECE, close, opened, room
@@ -22,8 +22,9 @@ from normscope.kernels.write_rows import apply_run, write_run
 GROUP = 8
 """Sets that are summed before the first of them is written: their divisions overlap."""
 
-LINE = 8 * GROUP
-"""Bytes from one row of the scratch memory to the next."""
+# Rows of the scratch memory, each of one number per set.
+PIVOT, SUM, SQUARE, MEAN, ROOT, CENTRE, RSTD = range(0, 7 * GROUP, GROUP)
+SCRATCH = 7 * GROUP
 
 SHORT = 1024
 """Sets of up to so many elements stay in the first level of cache together."""
@@ -64,13 +65,9 @@ def normalize(
     n = float(size)
     measure = formula[MEASURE]
     group = GROUP if size <= SHORT else 1
-    work = scratch(7 * GROUP)
+    work = scratch(SCRATCH)
     work[:] = 1.0
-    pivots = work.ctypes.data
-    sums, squares, means, roots, centres, rstds = (
-        pivots + LINE, pivots + 2 * LINE, pivots + 3 * LINE,
-        pivots + 4 * LINE, pivots + 5 * LINE, pivots + 6 * LINE,
-    )  # fmt: skip
+    address = work.ctypes.data
     together = 1
     if kept == 1 and nest[0, OUT] == size:
         together = max(1, PIECE // size)
@@ -87,16 +84,20 @@ def normalize(
                 i, _, j, _, _, _, _ = offsets(nest, 0, kept, start + g)
                 pivot = value(x, i, residual, j, tag) if measure == VARIANCE else 0.0
                 s, q = shifted_sums(x, i, 1, residual, j, 1, size, 1.0, pivot, tag)
-                keep(pivots, g, pivot)
-                keep(sums, g, s)
-                keep(squares, g, q)
-            means_and_roots(GROUP, n, sums, squares, pivots, means, roots, measure)
-            centres_and_rstds(GROUP, n, means, roots, centres, rstds, formula)
+                work[PIVOT + g], work[SUM + g], work[SQUARE + g] = pivot, s, q
+            means_and_roots(
+                GROUP, n, address + 8 * SUM, address + 8 * SQUARE, address + 8 * PIVOT,
+                address + 8 * MEAN, address + 8 * ROOT, measure,
+            )  # fmt: skip
+            centres_and_rstds(
+                GROUP, n, address + 8 * MEAN, address + 8 * ROOT,
+                address + 8 * CENTRE, address + 8 * RSTD, formula,
+            )  # fmt: skip
             for g in range(count if statistics.shape[1] > 0 else 0):
                 _, _, _, _, _, _, index = offsets(nest, 0, kept, start + g)
-                v, d = variance_and_divisor(n, recall(roots, g), formula)
+                v, d = variance_and_divisor(n, work[ROOT + g], formula)
                 statistics[0, index] = n
-                statistics[1, index] = recall(means, g)
+                statistics[1, index] = work[MEAN + g]
                 statistics[2, index] = v
                 statistics[3, index] = d
             g = 0
@@ -110,14 +111,14 @@ def normalize(
                     i, o, j, _, a, b, _ = offsets(nest, 0, kept, start + h)
                     if size <= PIECE:
                         write_run(
-                            x, i, residual, j, target, t, nest, size, 1.0, recall(centres, h),
-                            0.0, recall(rstds, h), 0.0, scale, a, bias, b, slope, tag, ptag,
+                            x, i, residual, j, target, t, nest, size, 1.0, work[CENTRE + h],
+                            0.0, work[RSTD + h], 0.0, scale, a, bias, b, slope, tag, ptag,
                         )  # fmt: skip
                         t += size
                     else:
                         apply_run(
-                            x, i, residual, j, out, o, nest, size, 1.0, recall(centres, h), 0.0,
-                            recall(rstds, h), 0.0, scale, a, bias, b, slope, streams, stream,
+                            x, i, residual, j, out, o, nest, size, 1.0, work[CENTRE + h], 0.0,
+                            work[RSTD + h], 0.0, scale, a, bias, b, slope, streams, stream,
                             tag, ptag,
                         )  # fmt: skip
                 g += many
