@@ -84,8 +84,8 @@ def normalize(
         y = (x - m) / max(sqrt(v + eps) + eps_outside, floor) * scale + bias
 
     with m and v the mean and the measure of each statistics set; see `NormSpec`. Everything is
-    computed in float64 and rounded once, to x's dtype, in one or two passes over memory and
-    without a temporary array of x's size.
+    computed in float64, for float64 input in twice its precision, and rounded once, to x's dtype;
+    in one or two passes over memory and without a temporary array of x's size.
 
     Args:
         x: array of floats (float64, float32, float16 or bfloat16), of a shape that meets the

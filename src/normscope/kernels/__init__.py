@@ -1,6 +1,6 @@
 """Numba kernels: loops over memory addresses, sizes and strides, which know nothing of a spec.
 
-    memory      one element: load, store; every storage type computes in float64
+    memory      one element: load, store; all dtypes are float64 in between
     pairs       numbers of twice the precision of float64
     nest        the loop nest: sizes and strides of all arrays, and the offsets of an index
     formula     the numbers of the formula; the divisor that they give
