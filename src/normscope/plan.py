@@ -39,7 +39,7 @@ SHORT_RUN = 64
 NARROW = 32
 """Kept runs shorter than this take some of the shared loop around them as further columns."""
 WIDEST = 872
-"""No tile has more columns; see normscope.kernels.columns."""
+"""No tile has more columns; see normscope.kernels.tile."""
 USUAL = 800
 """Columns whose sums stay in the first level of cache beside the rows."""
 ITEM_BYTES = 1 << 18
