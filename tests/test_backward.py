@@ -233,3 +233,18 @@ def test_what_does_not_fit_is_refused() -> None:
         gradients(np.ones((3, 2), np.float32), x, "b [c]", **saved)
     with pytest.raises(SpecError, match="no scale"):
         gradients(x, x, spec("b [c]"), **saved, scale=np.ones(3))
+
+
+@pytest.mark.parametrize("what", ["scale", "mean", "rstd"])
+def test_what_lies_in_out_is_read_before(what: str) -> None:
+    rng = np.random.default_rng(0)
+    stated = spec("b [c]", scale="c", bias="c")
+    x, dy, out = (rng.normal(size=(6, 4096)) for _ in range(3))
+    scale = rng.normal(size=4096)
+    _, stats = normalize(x, stated, scale=scale, return_stats=True)
+    given = {"scale": scale, "mean": stats.mean, "rstd": stats.rstd}
+    expected = gradients(dy, x, stated, **given)
+    there = out[0, : given[what].size]
+    there[...] = given[what]
+    found = gradients(dy, x, stated, **{**given, what: there}, out=out)
+    np.testing.assert_array_equal(found.x, expected.x)

@@ -238,3 +238,67 @@ def test_a_subclass_comes_back_as_an_array() -> None:
 
     y = normalize(np.eye(3).view(Own), "b [c]")
     assert type(y) is np.ndarray
+
+
+@pytest.mark.parametrize("which", ["x", "residual"])
+def test_an_unaligned_array_leaves_nothing_for_an_aligned_one(which: str) -> None:
+    """The call is remembered by the form of its arrays; an unaligned one is read from a copy."""
+    rng = np.random.default_rng(0)
+    unaligned = np.zeros(6 * 40 * 4 + 1, np.uint8)[1:].view(np.float32).reshape(6, 40)[:, ::2]
+    aligned = rng.normal(size=(6, 40)).astype(np.float32)[:, ::2]
+    other = rng.normal(size=(6, 20)).astype(np.float32)
+    for array in (unaligned, aligned):
+        x, residual = (array, other) if which == "x" else (other, array)
+        y = normalize(x, "b [c]", residual=residual)
+        np.testing.assert_allclose(y, reference(x + residual, spec("b [c]")), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+@pytest.mark.parametrize("pattern", ["b [c]", "[b] c"])
+@pytest.mark.parametrize("measure", ["mean_square", "l2"])
+def test_infinity_without_a_mean_leaves_zeros(measure: str, pattern: str, dtype: type) -> None:
+    x = np.array([[1, 2, np.inf, 4]] * 4, dtype)
+    x = x if pattern == "b [c]" else np.ascontiguousarray(x.T)
+    stated = spec(pattern, measure=measure, center=False)
+    with np.errstate(invalid="ignore"):
+        expected = reference(x, stated)
+    np.testing.assert_array_equal(normalize(x, stated), expected)
+    np.testing.assert_array_equal(normalize(x, stated, mask=np.ones(x.shape, bool)), expected)
+
+
+@pytest.mark.parametrize(("pattern", "shape"), [("[b] c", (3, 0)), ("[b] c [d]", (2, 0, 3))])
+def test_no_sets_at_all(pattern: str, shape: tuple[int, ...]) -> None:
+    assert normalize(np.ones(shape), pattern).shape == shape
+
+
+def test_a_given_mean_counts_only_where_one_is_subtracted() -> None:
+    x = np.array([[1.0, 2.0, 3.0]])
+    for center in (True, False):
+        stated = spec("b [c]", measure="variance" if center else "mean_square", center=center)
+        expected = reference(x, stated, mean=[1.0], var=[1.0])
+        np.testing.assert_allclose(normalize(x, stated, mean=[1.0], var=[1.0]), expected)
+        assert expected[0, 0] == pytest.approx(0 if center else 1, abs=1e-4)
+
+
+def test_statistics_of_a_set_of_which_nothing_counts() -> None:
+    mask = np.array([[False] * 5, [True] * 5])
+    for dtype in (np.float32, np.float64):
+        _, stats = normalize(
+            np.ones((2, 5), dtype), spec("b [c]", ddof=1), mask=mask, return_stats=True
+        )
+        np.testing.assert_array_equal(stats.var, [0, 0])
+
+
+@pytest.mark.parametrize("arguments", [{"scale": [[1], [1, 2]]}, {"mask": [[True], []]}])
+def test_ragged_arguments_are_refused(arguments: dict) -> None:
+    with pytest.raises(DtypeError):
+        normalize(np.ones((2, 3)), "b [c]", **arguments)
+
+
+def test_a_mask_that_lies_in_out() -> None:
+    x = np.random.default_rng(0).normal(size=(64, 1024))
+    out = np.zeros_like(x)
+    mask = out.view(bool).reshape(-1)[: x.size].reshape(x.shape)
+    mask[:, ::2] = True
+    expected = normalize(x, "b [c]", mask=mask.copy())
+    np.testing.assert_array_equal(normalize(x, "b [c]", mask=mask, out=out), expected)

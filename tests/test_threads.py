@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -86,3 +87,62 @@ def test_a_number_that_makes_no_sense_is_refused(number: object) -> None:
 def test_the_default_is_the_cores_of_this_process() -> None:
     assert num_threads() >= 1
     assert threads._number is None
+
+
+def test_a_thread_that_cannot_be_started_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_pool", threads._Pool())
+    real = threading.Thread.start
+    names: list[str] = []
+
+    def start(self: threading.Thread) -> None:
+        names.append(self.name)
+        if len(names) == 2:
+            raise RuntimeError("can't start new thread")
+        real(self)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    set_num_threads(8)
+    seen: list[str] = []
+    run(counting(60, seen), 60)
+    assert len(seen) == 60
+    assert len(names) > 2
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="only Unix has timers that interrupt")
+def test_a_signal_does_not_leave_threads_behind() -> None:
+    """What they write into may be freed as soon as the call has ended, however it ended."""
+
+    class StopError(Exception):
+        pass
+
+    def stop(*_: object) -> None:
+        raise StopError
+
+    set_num_threads(2)
+    before = signal.signal(signal.SIGALRM, stop)
+    stopped = 0
+    try:
+        for _ in range(40):
+            running: list[int] = []
+            begun = threading.Event()
+
+            def job(running: list[int] = running, begun: threading.Event = begun) -> None:
+                if threading.current_thread() is threading.main_thread():
+                    begun.wait(1)
+                    return
+                running.append(1)
+                begun.set()
+                time.sleep(0.02)
+                running.pop()
+
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.005)
+                run(job, 2)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except StopError:
+                stopped += 1
+            assert not running
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert stopped > 0

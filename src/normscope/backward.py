@@ -113,12 +113,14 @@ def gradients(
         raise SpecError("the maximum has no gradient where two elements are equal; none is taken")
     if scale is not None and spec.scale is None:
         raise SpecError("scale= is given, but the spec has no scale")
-    means = laid_along(layout, "mean", layout.kept, mean).astype(np.float64, copy=False).ravel()
-    rstds = laid_along(layout, "rstd", layout.kept, rstd).astype(np.float64, copy=False).ravel()
+    means, rstds = (
+        _kept(laid_along(layout, name, layout.kept, values).astype(np.float64, copy=False), out)
+        for name, values in (("mean", mean), ("rstd", rstd))
+    )
     counted = None
     if mask is not None:
-        counted = check_mask(mask, x.shape, layout.pattern.text)
-        some = counted.reshape(layout.known_sizes).any(layout.shared).ravel()
+        counted = _kept(check_mask(mask, x.shape, layout.pattern.text), out)
+        some = counted.reshape(layout.known_sizes).any(layout.shared).reshape(rstds.shape)
         rstds = np.where(some, rstds, 0.0)  # the output of an empty set is the bias, whatever x is
 
     dtype = x.dtype.newbyteorder("=")
@@ -126,7 +128,7 @@ def gradients(
     target = out
     if target is None or not is_native(target):
         target = buffers.empty(x.shape, dtype, memory_order(x))
-    call = _Call(spec, layout, x, dy, counted, means, rstds)
+    call = _Call(spec, layout, x, dy, counted, means.ravel(), rstds.ravel())
     learned = call.run(target, scale)
     if out is not None and target is not out:
         out[...] = target
@@ -161,7 +163,7 @@ class _Call:
             for axes, constant, fused in cases
             if axes is not None and not constant and not fused
         }
-        totals, learned = self._slopes(way, dx, self._factor(way, scale))
+        totals, learned = self._slopes(way, dx, _kept(self._factor(way, scale), dx))
         for axes, constant, _ in cases:
             if axes is None or axes in sums:
                 continue
@@ -296,6 +298,11 @@ class _Call:
         found = np.empty((2, plan.num_sets))
         found[:, plan.set_order] = folded.reshape(2, -1)
         return self._in_order(axes, lying, found)
+
+
+def _kept(array: Array, out: Array | None) -> Array:
+    """The array, or a copy of one that `out` would overwrite."""
+    return array.copy() if out is not None and np.may_share_memory(array, out) else array
 
 
 def _zeros(shape: tuple[int, ...]) -> Floats:

@@ -177,6 +177,8 @@ class _Call:
         counted = None
         if mask is not None:
             counted = check_mask(mask, x.shape, self.layout.pattern.text)
+            if out is not None and np.may_share_memory(counted, out):
+                counted = counted.copy()
         if residual is not None:
             residual = readable(residual, None)
         arrays = forward.Operands(
@@ -256,7 +258,7 @@ def _call(
     if type(x) is np.ndarray and mask is None and all(kind in _PLAIN for _, kind, _ in fields):
         key = (
             id(pattern) if type(pattern) is NormSpec else pattern,
-            x.shape, x.strides, x.dtype,
+            _form(x),
             _form(scale), _form(bias), _form(residual), _form(out), fields,
         )  # fmt: skip
         known = _calls.get(key)
@@ -277,7 +279,7 @@ def _form(array: ArrayLike | None) -> Any:
     if array is None:
         return None
     if type(array) is np.ndarray:
-        return array.shape, array.strides, array.dtype
+        return array.shape, array.strides, array.dtype, array.flags.aligned
     return object()  # equal to nothing: looked at anew each time
 
 

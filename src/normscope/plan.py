@@ -126,7 +126,7 @@ class Plan:
     @property
     def tiles(self) -> int:
         """How many tiles a row has (columns)."""
-        return -(-self.loops[-1].size // self.tile)
+        return max(1, -(-self.loops[-1].size // self.tile))
 
     @property
     def set_order(self) -> NDArray[np.intp]:
@@ -271,7 +271,7 @@ def _innermost(loops: Sequence[Loop], parameters: Sequence[tuple[int, ...]]) -> 
         narrow = around is not None and adjacent and around.shared and last.size < NARROW
         if narrow and around is not None:
             varies = any(set(axes) & set(around.axes) for axes in parameters)
-            outer = 1 if varies else _largest_divisor(around.size, 512 // last.size)
+            outer = 1 if varies else _largest_divisor(around.size, 512 // max(1, last.size))
         return _Innermost("columns", last.axes, outer=outer)
     others_shared = any(loop.shared for loop in loops[:-1])
     if around is not None and adjacent and others_shared and last.size < SHORT_RUN:
@@ -379,7 +379,7 @@ def _most_chunks(plan: Plan, outer_sets: bool) -> int:
     are split: a sample alone has the chunks, and so the bits, that it has in a batch.
     """
     positions = max(1, (FEWEST_ITEMS - 1) // plan.tiles) if outer_sets else 1
-    fitting = SUMS_BYTES // (positions * plan.loops[-1].size * SUMS * 8)
+    fitting = SUMS_BYTES // (positions * max(1, plan.loops[-1].size) * SUMS * 8)
     enough = -(-FEWEST_ITEMS // (2 * plan.tiles))
     return min(MOST_CHUNKS, max(fitting, enough))
 
@@ -402,6 +402,7 @@ def _tile(plan: Plan, rows: int, columns: int, itemsize: int) -> int:
     """How many columns fit in cache for all rows, at least a few cache lines."""
     if plan.outer > 1:
         return columns
+    columns = max(1, columns)  # of an axis of length 0
     fitting = CACHE_BYTES // max(1, rows * itemsize)
     most = min(fitting, USUAL) if fitting >= 64 else USUAL
     tiles = -(-columns // most)

@@ -64,6 +64,7 @@ def reference(
     for number, members in enumerate(statistics_sets(layout)):
         values, known = x[members], x[members][counted[members]]
         m = _mean(known, spec) if mean is None else np.ravel(mean)[number]
+        m = m if spec.center else 0.0
         v = _squared_measure(known, spec) if var is None else np.ravel(var)[number]
         divisor = max(np.sqrt(v + spec.eps) + spec.eps_outside, spec.floor)
         measured = known.size > 0 or (mean is not None and var is not None)

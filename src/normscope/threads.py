@@ -17,32 +17,32 @@ Job = Callable[[], object]
 class _Share:
     """One thread's part in a job: it is started by a worker, or withdrawn before that."""
 
-    __slots__ = ("_claim", "_done", "error", "job")
+    __slots__ = ("_done", "_ended", "_taken", "error", "job")
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.error: BaseException | None = None
-        self._claim = threading.Lock()
+        self._taken: dict[str, str] = {}  # `setdefault` decides, once, who has the share
+        self._ended = False
         self._done = threading.Lock()
         self._done.acquire()
 
     def run(self) -> None:
         """Run the job, unless it was withdrawn."""
-        if not self._claim.acquire(blocking=False):
+        if self._taken.setdefault("by", "worker") != "worker":
             return
         try:
             self.job()
         except BaseException as error:
             self.error = error
         finally:
+            self._ended = True
             self._done.release()
 
     def finish(self) -> None:
-        """Withdraw the share if it has not begun, else wait for its end."""
-        if not self._claim.acquire(blocking=False):
+        """Withdraw the share if it has not begun, else wait for its end; may be called again."""
+        if self._taken.setdefault("by", "caller") == "worker" and not self._ended:
             self._done.acquire()
-            if self.error is not None:
-                raise self.error
 
 
 class _Pool:
@@ -57,10 +57,16 @@ class _Pool:
         if self.started < most:
             with self.lock:
                 if self.started < most:
-                    self.started += 1
-                    name = f"normscope-{self.started}"
-                    threading.Thread(target=self._work, name=name, daemon=True).start()
+                    self._start()
         self.shares.put(share)
+
+    def _start(self) -> None:
+        name = f"normscope-{self.started + 1}"
+        try:
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+        except RuntimeError:  # there are no more threads to be had: fewer do the same work
+            return
+        self.started += 1
 
     def _work(self) -> None:
         shares = self.shares
@@ -134,10 +140,30 @@ def run(job: Job, most: int) -> None:
         return
     shares = [_Share(job) for _ in range(helpers)]
     pool = _pool
-    for share in shares:
-        pool.submit(share, helpers)
     try:
+        for share in shares:
+            pool.submit(share, helpers)
         job()
     finally:
-        for share in shares:
-            share.finish()
+        _finish(shares)
+
+
+def _finish(shares: list[_Share]) -> None:
+    """Wait for all shares, even if a signal interrupts that: they write into memory of the caller.
+
+    Raises:
+        BaseException: what a signal handler raised meanwhile, or what a share raised.
+    """
+    interrupted: BaseException | None = None
+    number = 0
+    while number < len(shares):
+        try:
+            shares[number].finish()
+            number += 1
+        except BaseException as error:
+            interrupted = error
+    if interrupted is not None:
+        raise interrupted
+    for share in shares:
+        if share.error is not None:
+            raise share.error

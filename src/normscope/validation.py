@@ -172,7 +172,7 @@ def laid_along(layout: Layout, name: str, axes: tuple[int, ...], values: ArrayLi
         DtypeError: they are no numbers.
         ShapeError: there are more or fewer.
     """
-    array = np.asarray(values)
+    array = _as_array(name, values)
     if array.dtype.kind not in "fiub" and array.dtype.name not in FLOATS:
         raise DtypeError(f"{name} has dtype {array.dtype}, not numbers")
     shape = layout.place(axes).shape
@@ -188,6 +188,13 @@ def laid_along(layout: Layout, name: str, axes: tuple[int, ...], values: ArrayLi
     return array.reshape(shape)
 
 
+def _as_array(name: str, values: ArrayLike) -> Array:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise DtypeError(f"{name} is no array: {error}") from None
+
+
 def check_mask(mask: ArrayLike, shape: tuple[int, ...], pattern: str) -> NDArray[np.bool_]:
     """The mask, broadcast to the shape of x.
 
@@ -195,7 +202,7 @@ def check_mask(mask: ArrayLike, shape: tuple[int, ...], pattern: str) -> NDArray
         DtypeError: it holds no booleans.
         ShapeError: it does not broadcast.
     """
-    array = np.asarray(mask)
+    array = _as_array("mask", mask)
     if array.dtype != np.bool_:
         raise DtypeError(f"mask has dtype {array.dtype}; it is an array of booleans, True = counts")
     try:

@@ -30,7 +30,7 @@ def variance_and_divisor(n: float, root: float, formula: Any) -> Any:
     if formula[MEASURE] == L2:
         share = n
     elif formula[DDOF] != 0.0:
-        share = n / max(n - formula[DDOF], 0.0)
+        share = n / max(n - formula[DDOF], 0.0) if n > 0.0 else 1.0
     v = root * root * share
     eps = formula[EPS]
     d = math.sqrt(v + eps)

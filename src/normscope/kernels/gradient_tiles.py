@@ -13,7 +13,7 @@ from normscope.kernels import slope
 from normscope.kernels.flags import part, sums
 from normscope.kernels.formula import L1, MEASURE, SHIFT
 from normscope.kernels.gradient_runs import add_to, terms
-from normscope.kernels.memory import F64, load, load_flag, store, use_widest_vectors
+from normscope.kernels.memory import load, load_flag, recall, store, use_widest_vectors
 from normscope.kernels.nest import BIAS, MASK, OUT, RESIDUAL, SCALE, X, offsets, row_loop
 from normscope.kernels.slope import ALONG, COUNT, PLAIN, SUMS, A, B, C
 from normscope.kernels.stream import room
@@ -44,7 +44,7 @@ def _add_rows(
     use_widest_vectors()
     for first in range(0, rows, count):
         for c in range(width):
-            mean = load(work, MEAN + c, F64)
+            mean = recall(work, MEAN + c)
             plain, along, away = 0.0, 0.0, 0.0
             for row in range(first, first + count):
                 d = load(x, i + row * p + c, tag) - mean
@@ -74,7 +74,7 @@ def _add_even_rows(
         p0, p1, p2, p3 = 0.0, 0.0, 0.0, 0.0
         q0, q1, q2, q3 = 0.0, 0.0, 0.0, 0.0
         for c in range(width):
-            mean, rstd = load(work, MEAN + c, F64), load(work, RSTD + c, F64)
+            mean, rstd = recall(work, MEAN + c), recall(work, RSTD + c)
             g0, d0, t0 = terms(x, ir + c, dy, jr + c, mean, tag)
             g1, d1, t1 = terms(x, ir + p + c, dy, jr + q + c, mean, tag)
             g2, d2, t2 = terms(x, ir + 2 * p + c, dy, jr + 2 * q + c, mean, tag)
@@ -208,9 +208,9 @@ def _write_rows(
         factor = load(scale, s + row * sr, ptag) + plus if even else 1.0
         target, t = room(stream, dx, o + row * r, width, streams, tag)
         for c in range(width):
-            g = load(dy, j + row * q + c, tag) * (load(work, FACTOR + c, F64) * factor)
-            d = load(x, i + row * p + c, tag) - load(work, POINT + c, F64)
-            y = g - load(work, MOVE + c, F64) - load(work, CURVE + c, F64) * d
+            g = load(dy, j + row * q + c, tag) * (recall(work, FACTOR + c) * factor)
+            d = load(x, i + row * p + c, tag) - recall(work, POINT + c)
+            y = g - recall(work, MOVE + c) - recall(work, CURVE + c) * d
             store(target, t + c, y, tag)
 
 

@@ -23,11 +23,11 @@ def means_and_roots(
 ) -> None:  # fmt: skip
     """Mean and root of each set from its shifted sums."""
     use_widest_vectors()
-    around_mean = 1.0 if measure == VARIANCE else 0.0
     for k in range(sets):
         s = recall(sums, k)
         away = s / n
-        left = recall(squares, k) - around_mean * (s * away)
+        around_mean = s * away if measure == VARIANCE else 0.0  # not 0 * inf
+        left = recall(squares, k) - around_mean
         left = 0.0 if left < 0.0 else left
         keep(means, k, recall(pivots, k) + away)
         keep(roots, k, math.sqrt(left / n))
@@ -69,5 +69,5 @@ def centres_and_rstds(
         root = recall(roots, k)
         d = math.sqrt(root * root * share + eps) + outside
         d = floor if d < floor else d
-        keep(centres, k, recall(means, k) * center)
+        keep(centres, k, recall(means, k) if center != 0.0 else 0.0)
         keep(rstds, k, 1.0 / d)

@@ -13,6 +13,8 @@ the second rounding cannot be misled by the first.
 
 Loads promise not to see what stores write (LLVM's `noalias`): otherwise a loop whose output is its
 input would not be vectorized. So a loop may store only to elements that it does not load later.
+Scratch memory, which is written (`keep`) and read (`recall`) by one kernel, makes that promise only
+towards `store`.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ def load(typingctx: Any, address: Any, index: Any, tag: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         stored = builder.load(_pointer(builder, args[0], args[1], _STORED[tag]))
-        stored.set_metadata("alias.scope", _input_scope(builder))
+        stored.set_metadata("alias.scope", _scopes(builder, "input"))
         return _widen(builder, stored, tag)
 
     return types.float64(types.int64, types.int64, tag), codegen
@@ -73,7 +75,7 @@ def store(typingctx: Any, address: Any, index: Any, value: Any, tag: Any) -> Any
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         narrow = _narrow(builder, args[2], tag)
         stored = builder.store(narrow, _pointer(builder, args[0], args[1], _STORED[tag]))
-        stored.set_metadata("noalias", _input_scope(builder))
+        stored.set_metadata("noalias", _scopes(builder, "input", "scratch"))
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.float64, tag), codegen
@@ -84,7 +86,9 @@ def recall(typingctx: Any, address: Any, index: Any) -> Any:
     """Element `index` of float64 scratch memory, which the same loop may store to."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load(_pointer(builder, args[0], args[1], _DOUBLE))
+        kept = builder.load(_pointer(builder, args[0], args[1], _DOUBLE))
+        kept.set_metadata("alias.scope", _scopes(builder, "scratch"))
+        return kept
 
     return types.float64(types.int64, types.int64), codegen
 
@@ -95,7 +99,7 @@ def keep(typingctx: Any, address: Any, index: Any, value: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         stored = builder.store(args[2], _pointer(builder, args[0], args[1], _DOUBLE))
-        stored.set_metadata("noalias", _input_scope(builder))
+        stored.set_metadata("noalias", _scopes(builder, "input"))
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.float64), codegen
@@ -138,7 +142,7 @@ def load_flag(typingctx: Any, address: Any, index: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         stored = builder.load(_pointer(builder, args[0], args[1], ir.IntType(8)))
-        stored.set_metadata("alias.scope", _input_scope(builder))
+        stored.set_metadata("alias.scope", _scopes(builder, "input"))
         return stored
 
     return types.uint8(types.int64, types.int64), codegen
@@ -232,10 +236,11 @@ def _pointer(builder: Any, address: Any, index: Any, stored: Any) -> Any:
     return builder.gep(builder.inttoptr(address, stored.as_pointer()), [index])
 
 
-def _input_scope(builder: Any) -> Any:
+def _scopes(builder: Any, *names: str) -> Any:
+    """The kinds of memory that a load is from, or that a store is not to."""
     domain = builder.module.add_metadata(["normscope"])
-    scope = builder.module.add_metadata(["normscope inputs", domain])
-    return builder.module.add_metadata([scope])
+    scopes = [builder.module.add_metadata([f"normscope {name}", domain]) for name in names]
+    return builder.module.add_metadata(scopes)
 
 
 def _widen(builder: Any, stored: Any, tag: Any) -> Any:

@@ -33,7 +33,7 @@ from normscope.kernels.formula import (
     MEASURE,
     VARIANCE,
 )
-from normscope.kernels.memory import keep, load, recall, use_widest_vectors
+from normscope.kernels.memory import keep, recall, use_widest_vectors
 
 A, B, C, COUNT, PLAIN, ALONG = range(6)
 """Rows of an array of sums; the last two are A and B without the factor scale + shift."""
@@ -60,16 +60,16 @@ def find_slopes(work: int, step: int, sets: int, formula: Any) -> None:
     )  # fmt: skip
     around_mean, unbiased = measure == VARIANCE, measure < L2
     for c in range(sets):
-        n, rstd = load(work, COUNT * step + c, F64), load(work, RSTD * step + c, F64)
+        n, rstd = recall(work, COUNT * step + c), recall(work, RSTD * step + c)
         share = 1.0 / n
-        shift = load(work, A * step + c, F64) * rstd * share
-        point = load(work, MEAN * step + c, F64) + load(work, C * step + c, F64) * share
+        shift = recall(work, A * step + c) * rstd * share
+        point = recall(work, MEAN * step + c) + recall(work, C * step + c) * share
         d = 1.0 / rstd
         w = d - outside
         free = n - ddof
         free = free if free > 0.0 else 0.0
         free = free if unbiased else 1.0
-        k = load(work, B * step + c, F64) * rstd * rstd / (w * free)
+        k = recall(work, B * step + c) * rstd * rstd / (w * free)
         some = n > 0.0
         keep(work, MOVE * step + c, shift if some and center != 0.0 else 0.0)
         keep(work, CURVE * step + c, k if some and d > floor and w > 0.0 else 0.0)

@@ -236,7 +236,7 @@ def variance_and_divisor(n: float, root: float, root_rest: float, formula: Any) 
     share, share_rest = 1.0, 0.0
     if formula[MEASURE] == L2:
         share = n
-    elif formula[DDOF] != 0.0:
+    elif formula[DDOF] != 0.0 and n > 0.0:
         share, share_rest = over(n, 0.0, max(n - formula[DDOF], 0.0), 0.0)
     eps, unit = formula[EPS], _unit(root)
     if unit == SMALL or (unit == LARGE and eps < 1e-280):  # else it is nothing beside eps

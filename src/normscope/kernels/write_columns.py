@@ -7,7 +7,7 @@ from typing import Any
 from normscope.kernels import wide
 from normscope.kernels.flags import part
 from normscope.kernels.formula import CENTER, unit_of
-from normscope.kernels.memory import F64, is_wide, load, store, use_widest_vectors
+from normscope.kernels.memory import is_wide, load, recall, store, use_widest_vectors
 from normscope.kernels.nest import BIAS, OUT, RESIDUAL, SCALE, X, offsets, row_loop
 from normscope.kernels.pairs import normalized, normalized_along, times
 from normscope.kernels.runs import activated, value
@@ -57,8 +57,8 @@ def _write_rows(
         target, t = room(stream, out, o + row * r, width, streams, tag)
         for c in range(width):
             d = value(x, i + row * p + c, residual, j + row * q + c, tag)
-            d -= load(work, CENTRE + c, F64)
-            y = d * load(work, FACTOR + c, F64) + load(work, OFFSET + c, F64)
+            d -= recall(work, CENTRE + c)
+            y = d * recall(work, FACTOR + c) + recall(work, OFFSET + c)
             store(target, t + c, activated(y, slope), tag)
 
 
@@ -75,8 +75,8 @@ def _write_even_rows(
         target, t = room(stream, out, o + row * r, width, streams, tag)
         for c in range(width):
             d = value(x, i + row * p + c, residual, j + row * q + c, tag)
-            d -= load(work, CENTRE + c, F64)
-            y = d * (load(work, RSTD + c, F64) * factor) + offset
+            d -= recall(work, CENTRE + c)
+            y = d * (recall(work, RSTD + c) * factor) + offset
             store(target, t + c, activated(y, slope), tag)
 
 
@@ -100,13 +100,13 @@ def _write_wide(
 ) -> None:  # fmt: skip
     use_widest_vectors()
     for c in range(width):
-        offset = load(work, OFFSET + c, F64)
+        offset = recall(work, OFFSET + c)
         y = normalized(
-            value(x, i + c * xs, residual, j + c * rs, tag) * load(work, UNIT + c, F64),
-            load(work, CENTRE + c, F64), load(work, CENTRE_REST + c, F64),
-            load(work, FACTOR + c, F64), load(work, FACTOR_REST + c, F64), offset,
+            value(x, i + c * xs, residual, j + c * rs, tag) * recall(work, UNIT + c),
+            recall(work, CENTRE + c), recall(work, CENTRE_REST + c),
+            recall(work, FACTOR + c), recall(work, FACTOR_REST + c), offset,
         )  # fmt: skip
-        if load(work, SEEN + c, F64) == 0.0:
+        if recall(work, SEEN + c) == 0.0:
             y = offset
         store(out, o + c * os, activated(y, slope), tag)
 
@@ -137,11 +137,11 @@ def _write_even_wide(
     use_widest_vectors()
     for c in range(width):
         y = normalized_along(
-            value(x, i + c * xs, residual, j + c * rs, tag) * load(work, UNIT + c, F64),
-            load(work, CENTRE + c, F64), load(work, CENTRE_REST + c, F64),
-            load(work, RSTD + c, F64), load(work, RSTD_REST + c, F64), scale, offset,
+            value(x, i + c * xs, residual, j + c * rs, tag) * recall(work, UNIT + c),
+            recall(work, CENTRE + c), recall(work, CENTRE_REST + c),
+            recall(work, RSTD + c), recall(work, RSTD_REST + c), scale, offset,
         )  # fmt: skip
-        if load(work, SEEN + c, F64) == 0.0:
+        if recall(work, SEEN + c) == 0.0:
             y = offset
         store(out, o + c * os, activated(y, slope), tag)
 
