@@ -4,7 +4,17 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from normscope import DtypeError, NormSpec, ShapeError, SpecError, normalize, reference, spec
+from normscope import (
+    DtypeError,
+    NormSpec,
+    ShapeError,
+    SpecError,
+    fit,
+    gradients,
+    normalize,
+    reference,
+    spec,
+)
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(1, 2, (4, 6, 5, 3)).astype(np.float32)
@@ -268,7 +278,11 @@ def test_infinity_without_a_mean_leaves_zeros(measure: str, pattern: str, dtype:
 
 @pytest.mark.parametrize(("pattern", "shape"), [("[b] c", (3, 0)), ("[b] c [d]", (2, 0, 3))])
 def test_no_sets_at_all(pattern: str, shape: tuple[int, ...]) -> None:
-    assert normalize(np.ones(shape), pattern).shape == shape
+    x = np.ones(shape)
+    none = np.zeros(0)
+    assert normalize(x, pattern).shape == shape
+    assert gradients(x, x, pattern, mean=none, rstd=none).x.shape == shape
+    assert fit(pattern, [x]).count.size == 0
 
 
 def test_a_given_mean_counts_only_where_one_is_subtracted() -> None:

@@ -400,9 +400,9 @@ def _whole(items: int, chunks: int, total: int) -> bool:
 
 def _tile(plan: Plan, rows: int, columns: int, itemsize: int) -> int:
     """How many columns fit in cache for all rows, at least a few cache lines."""
+    columns = max(1, columns)  # of an axis of length 0
     if plan.outer > 1:
         return columns
-    columns = max(1, columns)  # of an axis of length 0
     fitting = CACHE_BYTES // max(1, rows * itemsize)
     most = min(fitting, USUAL) if fitting >= 64 else USUAL
     tiles = -(-columns // most)
