@@ -127,7 +127,7 @@ def total(lanes: Any) -> Any:
 
 
 @exact
-def _around_mean(n: float, s: float, s_rest: float, q: float, q_rest: float) -> Any:
+def around_mean(n: float, s: float, s_rest: float, q: float, q_rest: float) -> Any:
     """Q - s**2 / n."""
     mean, mean_rest = over(s, s_rest, n, 0.0)
     p, p_rest = times(s, s_rest, mean, mean_rest)
@@ -151,7 +151,7 @@ def again(
         if q < 1e-250:
             return LARGE, 0.0
     if measure == VARIANCE and pivot == 0.0:
-        left, _ = _around_mean(n, s, s_rest, q, q_rest)
+        left, _ = around_mean(n, s, s_rest, q, q_rest)
         if left < q * CANCELLED:
             return unit, s / n
     return unit, pivot
@@ -166,7 +166,7 @@ def mean_and_root(
     if n == 0.0:
         return 0.0, 0.0, 0.0, 0.0
     if measure == VARIANCE:
-        q, q_rest = _around_mean(n, s, s_rest, q, q_rest)
+        q, q_rest = around_mean(n, s, s_rest, q, q_rest)
     if measure < L1:
         q, q_rest = over(q, q_rest, n, 0.0)
         q, q_rest = square_root(q, q_rest)
@@ -231,30 +231,50 @@ def _square(n: float, a: float, rest: float) -> Any:
 
 
 @exact
-def variance_and_divisor(n: float, root: float, root_rest: float, formula: Any) -> Any:
-    """V, D and the rest of D; see `normscope.kernels.formula`."""
-    share, share_rest = 1.0, 0.0
+def share_of(n: float, formula: Any) -> Any:
+    """What root**2 is multiplied by."""
     if formula[MEASURE] == L2:
-        share = n
-    elif formula[DDOF] != 0.0:
-        share, share_rest = over(n, 0.0, max(n - formula[DDOF], 0.0), 0.0)
-    eps, unit = formula[EPS], _unit(root)
-    if unit == SMALL or (unit == LARGE and eps < 1e-280):  # else it is nothing beside eps
-        root, root_rest, eps = root * unit, root_rest * unit, eps * unit * unit
-    else:
-        unit = 1.0
+        return n, 0.0
+    if formula[DDOF] != 0.0:
+        return over(n, 0.0, max(n - formula[DDOF], 0.0), 0.0)
+    return 1.0, 0.0
+
+
+@exact
+def root_of_sum(root: float, root_rest: float, share: float, share_rest: float, eps: float) -> Any:
+    """V = share * root**2, and sqrt(v + eps) with its rest."""
     q, q_rest = _square(1.0, root, root_rest)
     if share != 1.0:
         q, q_rest = times(q, q_rest, share, share_rest)
     v = q
     q, q_rest = plus(q, q_rest, eps, 0.0)
     d, d_rest = square_root(q, q_rest)
+    return v, d, d_rest
+
+
+@exact
+def bounded(d: float, d_rest: float, outside: float, floor: float) -> Any:
+    """max(d + eps_outside, floor)."""
+    if outside != 0.0:
+        d, d_rest = plus(d, d_rest, outside, 0.0)
+    if d < floor:
+        return floor, 0.0
+    return d, d_rest
+
+
+@exact
+def variance_and_divisor(n: float, root: float, root_rest: float, formula: Any) -> Any:
+    """V, D and the rest of D; see `normscope.kernels.formula`."""
+    share, share_rest = share_of(n, formula)
+    eps, unit = formula[EPS], _unit(root)
+    if unit == SMALL or (unit == LARGE and eps < 1e-280):  # else it is nothing beside eps
+        root, root_rest, eps = root * unit, root_rest * unit, eps * unit * unit
+    else:
+        unit = 1.0
+    v, d, d_rest = root_of_sum(root, root_rest, share, share_rest, eps)
     if unit != 1.0:
         v, d, d_rest = v / unit / unit, d / unit, d_rest / unit
-    if formula[EPS_OUTSIDE] != 0.0:
-        d, d_rest = plus(d, d_rest, formula[EPS_OUTSIDE], 0.0)
-    if d < formula[FLOOR]:
-        return v, formula[FLOOR], 0.0
+    d, d_rest = bounded(d, d_rest, formula[EPS_OUTSIDE], formula[FLOOR])
     return v, d, d_rest
 
 
