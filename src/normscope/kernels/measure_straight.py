@@ -13,6 +13,7 @@ from normscope.kernels.formula import CENTER, EPS, EPS_OUTSIDE, FLOOR, MEASURE, 
 from normscope.kernels.measure_rows import chunk_state
 from normscope.kernels.memory import keep, recall, use_widest_vectors
 from normscope.kernels.nest import SIZE, offsets
+from normscope.kernels.pairs import over
 from normscope.kernels.runs import shifted_sums, value
 from normscope.kernels.write_rows import prepared
 
@@ -52,37 +53,36 @@ def measure_group(
 
 
 @exact
-def _means_and_roots(sets: int, n: float, rows: int, measure: float) -> Any:
+def _means_and_roots(n: float, rows: int, measure: float) -> Any:
     """Mean, root and their rests of each set of float64 input; how many sets are not ordinary."""
     use_widest_vectors()
     odd = 0
-    for g in range(sets):
+    for g in range(GROUP):
         s, s_rest = recall(rows, SUM + g), recall(rows, SUM_REST + g)
         q, q_rest = recall(rows, SQUARE + g), recall(rows, SQUARE_REST + g)
-        mean, root, mean_rest, root_rest = wide.mean_and_root(
-            n, s, s_rest, q, q_rest, 1.0, 0.0, measure
-        )
+        left, left_rest = q, q_rest
+        if measure == VARIANCE:
+            left, left_rest = wide.around_mean(n, s, s_rest, q, q_rest)
+        root, root_rest = wide.root_of_mean(n, left, left_rest)
+        mean, mean_rest = over(s, s_rest, n, 0.0)
         keep(rows, MEAN + g, mean)
         keep(rows, MEAN_REST + g, mean_rest)
         keep(rows, ROOT + g, root)
         keep(rows, ROOT_REST + g, root_rest)
-        left = q
-        if measure == VARIANCE:
-            left, _ = wide.around_mean(n, s, s_rest, q, q_rest)
         fine = (q <= 1e200) & (q >= 1e-250) & (left >= q * wide.CANCELLED)
         odd += 0 if fine & (root >= 1e-140) & (root <= 1e140) else 1
     return odd
 
 
 @exact
-def _divisors(sets: int, n: float, rows: int, formula: Any) -> Any:
+def _divisors(n: float, rows: int, formula: Any) -> Any:
     """What the output of each set of float64 input needs; how many sets are not ordinary."""
     use_widest_vectors()
     share, share_rest = wide.share_of(n, formula)
     eps, outside, floor = formula[EPS], formula[EPS_OUTSIDE], formula[FLOOR]
     center = formula[CENTER]
     odd = 0
-    for g in range(sets):
+    for g in range(GROUP):
         v, d, d_rest = wide.root_of_sum(
             recall(rows, ROOT + g), recall(rows, ROOT_REST + g), share, share_rest, eps
         )
@@ -117,7 +117,7 @@ def measure_wide_group(
         keep(rows, SUM_REST + g, s_rest)
         keep(rows, SQUARE + g, q)
         keep(rows, SQUARE_REST + g, q_rest)
-    odd = _means_and_roots(GROUP, n, rows, measure) + _divisors(GROUP, n, rows, formula)
+    odd = _means_and_roots(n, rows, measure) + _divisors(n, rows, formula)
     for g in range(count):
         keep(rows, UNIT + g, 1.0)
     for g in range(count if odd > 0 else 0):

@@ -132,9 +132,8 @@ def around_mean(n: float, s: float, s_rest: float, q: float, q_rest: float) -> A
     mean, mean_rest = over(s, s_rest, n, 0.0)
     p, p_rest = times(s, s_rest, mean, mean_rest)
     left, rest = plus(q, q_rest, -p, -p_rest)
-    if left < 0.0:
-        return 0.0, 0.0
-    return left, rest
+    negative = left < 0.0
+    return 0.0 if negative else left, 0.0 if negative else rest
 
 
 @part
@@ -168,13 +167,19 @@ def mean_and_root(
     if measure == VARIANCE:
         q, q_rest = around_mean(n, s, s_rest, q, q_rest)
     if measure < L1:
-        q, q_rest = over(q, q_rest, n, 0.0)
-        q, q_rest = square_root(q, q_rest)
+        q, q_rest = root_of_mean(n, q, q_rest)
     mean, rest = over(s, s_rest, n, 0.0)
     mean, rest = plus(mean, rest, pivot, 0.0)
     if unit != 1.0:
         return mean / unit, q / unit, rest / unit, q_rest / unit
     return mean, q, rest, q_rest
+
+
+@exact
+def root_of_mean(n: float, q: float, q_rest: float) -> Any:
+    """sqrt(q / n)."""
+    q, q_rest = over(q, q_rest, n, 0.0)
+    return square_root(q, q_rest)
 
 
 @part
