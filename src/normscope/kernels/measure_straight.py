@@ -13,7 +13,7 @@ from normscope.kernels.formula import CENTER, EPS, EPS_OUTSIDE, FLOOR, MEASURE, 
 from normscope.kernels.measure_rows import chunk_state
 from normscope.kernels.memory import keep, recall, use_widest_vectors
 from normscope.kernels.nest import SIZE, offsets
-from normscope.kernels.pairs import over
+from normscope.kernels.pairs import over, pair, plus
 from normscope.kernels.runs import shifted_sums, value
 from normscope.kernels.write_rows import prepared
 
@@ -65,6 +65,7 @@ def _means_and_roots(n: float, rows: int, measure: float) -> Any:
             left, left_rest = wide.around_mean(n, s, s_rest, q, q_rest)
         root, root_rest = wide.root_of_mean(n, left, left_rest)
         mean, mean_rest = over(s, s_rest, n, 0.0)
+        mean, mean_rest = plus(mean, mean_rest, 0.0, 0.0)  # the pivot: no zero is negative
         keep(rows, MEAN + g, mean)
         keep(rows, MEAN_REST + g, mean_rest)
         keep(rows, ROOT + g, root)
@@ -110,9 +111,14 @@ def measure_wide_group(
     rows = work.ctypes.data
     for g in range(count):
         i, _, j, _, _, _, _ = offsets(nest, 0, kept, start + g)
-        wide.clear(lanes)
-        wide.add_run(x, i, 1, residual, j, 1, size, 1.0, 0.0, lanes, tag)
-        s, s_rest, q, q_rest = wide.total(lanes)
+        own = lanes.ctypes.data + 8 * wide.SUMS * g
+        wide.clear(own)
+        wide.add_run(x, i, 1, residual, j, 1, size, 1.0, 0.0, own, tag)
+    wide.totals(lanes.ctypes.data, count)
+    for g in range(count):
+        first = wide.SUMS * g
+        s, s_rest = pair(lanes[first], lanes[first + wide.LANES])
+        q, q_rest = pair(lanes[first + 2 * wide.LANES], lanes[first + 3 * wide.LANES])
         keep(rows, SUM + g, s)
         keep(rows, SUM_REST + g, s_rest)
         keep(rows, SQUARE + g, q)

@@ -71,7 +71,7 @@ def normalize(
     group = GROUP if size <= SHORT else 1
     work = scratch(SCRATCH)
     work[:] = 1.0
-    lanes = scratch(wide.SUMS)
+    lanes = scratch(GROUP * wide.SUMS)
     together = 1
     if kept == 1 and nest[0, OUT] == size:
         together = max(1, PIECE // size)

@@ -59,44 +59,43 @@ def add(sums: int, place: int, step: int, d: float) -> None:
 
 
 @part
-def clear(lanes: Any) -> None:
+def clear(lanes: int) -> None:
     """Set all sums to 0."""
+    use_widest_vectors()
     for place in range(SUMS):
-        lanes[place] = 0.0
+        keep(lanes, place, 0.0)
 
 
 @part
 def add_run(
     x: int, i: int, xs: int, residual: Any, j: int, rs: int, n: int,
-    unit: float, pivot: float, lanes: Any, tag: Any,
+    unit: float, pivot: float, lanes: int, tag: Any,
 ) -> None:  # fmt: skip
     """Add a run to the sums."""
     use_widest_vectors()
-    address = lanes.ctypes.data
     for start in range(0, n - LANES + 1, LANES):
         for lane in range(LANES):  # of a length that is known, so it stays in registers
             e = start + lane
             d = value(x, i + e * xs, residual, j + e * rs, tag) * unit - pivot
-            add(address, lane, LANES, d)
+            add(lanes, lane, LANES, d)
     for lane in range(n % LANES):
         e = n - n % LANES + lane
         d = value(x, i + e * xs, residual, j + e * rs, tag) * unit - pivot
-        add(address, lane, LANES, d)
+        add(lanes, lane, LANES, d)
 
 
 @part
 def add_masked_run(
     x: int, i: int, xs: int, residual: Any, j: int, rs: int, mask: Any, k: int, ms: int, n: int,
-    unit: float, pivot: float, lanes: Any, tag: Any,
+    unit: float, pivot: float, lanes: int, tag: Any,
 ) -> Any:  # fmt: skip
     """Add the elements of a run that the mask counts; how many they are."""
     use_widest_vectors()
-    address = lanes.ctypes.data
     count = 0
     for e in range(n):
         if load_flag(mask, k + e * ms):
             d = value(x, i + e * xs, residual, j + e * rs, tag) * unit - pivot
-            add(address, count % LANES, LANES, d)
+            add(lanes, count % LANES, LANES, d)
             count += 1
     return float(count)
 
@@ -113,17 +112,34 @@ def _halve(lanes: int, first: int, half: int) -> None:
 
 
 @part
-def total(lanes: Any) -> Any:
+def total(lanes: int) -> Any:
     """S, its rest, q and its rest: the lanes together."""
-    address = lanes.ctypes.data
-    for first in range(0, SUMS, 2 * LANES):
-        _halve(address, first, 8)  # numbers that are known: no loop is left
-        _halve(address, first, 4)
-        _halve(address, first, 2)
-        _halve(address, first, 1)
-    s, s_rest = pair(lanes[0], lanes[LANES])
-    q, q_rest = pair(lanes[2 * LANES], lanes[3 * LANES])
+    totals(lanes, 1)
+    s, s_rest = pair(recall(lanes, 0), recall(lanes, LANES))
+    q, q_rest = pair(recall(lanes, 2 * LANES), recall(lanes, 3 * LANES))
     return s, s_rest, q, q_rest
+
+
+@part
+def totals(lanes: int, sets: int) -> None:
+    """Add the lanes of each set into its first lane; `SUMS` numbers of each lie together.
+
+    Each step waits for the one before: those of other sets are taken meanwhile.
+    """
+    for k in range(sets):
+        _halve_both(lanes + 8 * SUMS * k, 8)  # numbers that are known: no loop is left
+    for k in range(sets):
+        _halve_both(lanes + 8 * SUMS * k, 4)
+    for k in range(sets):
+        _halve_both(lanes + 8 * SUMS * k, 2)
+    for k in range(sets):
+        _halve_both(lanes + 8 * SUMS * k, 1)
+
+
+@part
+def _halve_both(lanes: int, half: int) -> None:
+    _halve(lanes, 0, half)
+    _halve(lanes, 2 * LANES, half)
 
 
 @exact
