@@ -13,7 +13,7 @@ from normscope.kernels.formula import CENTER, EPS, EPS_OUTSIDE, FLOOR, MEASURE, 
 from normscope.kernels.measure_rows import chunk_state
 from normscope.kernels.memory import keep, recall, use_widest_vectors
 from normscope.kernels.nest import SIZE, offsets
-from normscope.kernels.pairs import over, pair, plus
+from normscope.kernels.pairs import pair
 from normscope.kernels.runs import shifted_sums, value
 from normscope.kernels.write_rows import prepared
 
@@ -60,18 +60,14 @@ def _means_and_roots(n: float, rows: int, measure: float) -> Any:
     for g in range(GROUP):
         s, s_rest = recall(rows, SUM + g), recall(rows, SUM_REST + g)
         q, q_rest = recall(rows, SQUARE + g), recall(rows, SQUARE_REST + g)
-        left, left_rest = q, q_rest
-        if measure == VARIANCE:
-            left, left_rest = wide.around_mean(n, s, s_rest, q, q_rest)
-        root, root_rest = wide.root_of_mean(n, left, left_rest)
-        mean, mean_rest = over(s, s_rest, n, 0.0)
-        mean, mean_rest = plus(mean, mean_rest, 0.0, 0.0)  # the pivot: no zero is negative
+        mean, root, mean_rest, root_rest, valid = wide.ordinary_state(
+            n, s, s_rest, q, q_rest, measure
+        )
         keep(rows, MEAN + g, mean)
         keep(rows, MEAN_REST + g, mean_rest)
         keep(rows, ROOT + g, root)
         keep(rows, ROOT_REST + g, root_rest)
-        fine = (q <= 1e200) & (q >= 1e-250) & (left >= q * wide.CANCELLED)
-        odd += 0 if fine & (root >= 1e-140) & (root <= 1e140) else 1
+        odd += 0 if valid else 1
     return odd
 
 
@@ -84,11 +80,10 @@ def _divisors(n: float, rows: int, formula: Any) -> Any:
     center = formula[CENTER]
     odd = 0
     for g in range(GROUP):
-        v, d, d_rest = wide.root_of_sum(
-            recall(rows, ROOT + g), recall(rows, ROOT_REST + g), share, share_rest, eps
-        )
-        d, d_rest = wide.bounded(d, d_rest, outside, floor)
-        rstd, rstd_rest = wide.inverse(d, d_rest)
+        v, d, rstd, rstd_rest, valid = wide.ordinary_divisor(
+            recall(rows, ROOT + g), recall(rows, ROOT_REST + g), share, share_rest,
+            eps, outside, floor,
+        )  # fmt: skip
         mean, mean_rest = recall(rows, MEAN + g), recall(rows, MEAN_REST + g)
         keep(rows, V + g, v)
         keep(rows, D + g, d)
@@ -96,7 +91,7 @@ def _divisors(n: float, rows: int, formula: Any) -> Any:
         keep(rows, CENTRE_REST + g, mean_rest if center != 0.0 else 0.0)
         keep(rows, RSTD + g, rstd)
         keep(rows, RSTD_REST + g, rstd_rest)
-        odd += 0 if (d >= 1e-150) & (d <= 1e150) else 1
+        odd += 0 if valid else 1
     return odd
 
 

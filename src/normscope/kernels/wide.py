@@ -198,6 +198,24 @@ def root_of_mean(n: float, q: float, q_rest: float) -> Any:
     return square_root(q, q_rest)
 
 
+@exact
+def ordinary_state(
+    n: float, s: float, s_rest: float, q: float, q_rest: float, measure: float
+) -> Any:
+    """The state of a part with measure < L1, in code that vectorizes; whether it is valid.
+
+    It is not where sums have to be taken again, or where numbers come near the ends of the range.
+    """
+    left, left_rest = q, q_rest
+    if measure == VARIANCE:
+        left, left_rest = around_mean(n, s, s_rest, q, q_rest)
+    root, root_rest = root_of_mean(n, left, left_rest)
+    mean, mean_rest = over(s, s_rest, n, 0.0)
+    mean, mean_rest = plus(mean, mean_rest, 0.0, 0.0)  # the pivot: no zero is negative
+    valid = (q <= 1e200) & (q >= 1e-250) & (left >= q * CANCELLED)
+    return mean, root, mean_rest, root_rest, valid & (root >= 1e-140) & (root <= 1e140)
+
+
 @part
 def _unit(size: float) -> float:
     """A power of two, by which squares of numbers of this size neither overflow nor vanish."""
@@ -297,6 +315,18 @@ def variance_and_divisor(n: float, root: float, root_rest: float, formula: Any) 
         v, d, d_rest = v / unit / unit, d / unit, d_rest / unit
     d, d_rest = bounded(d, d_rest, formula[EPS_OUTSIDE], formula[FLOOR])
     return v, d, d_rest
+
+
+@exact
+def ordinary_divisor(
+    root: float, root_rest: float, share: float, share_rest: float,
+    eps: float, outside: float, floor: float,
+) -> Any:  # fmt: skip
+    """V, D, 1 / D and its rest, after an `ordinary_state`; whether they are valid."""
+    v, d, d_rest = root_of_sum(root, root_rest, share, share_rest, eps)
+    d, d_rest = bounded(d, d_rest, outside, floor)
+    rstd, rstd_rest = inverse(d, d_rest)
+    return v, d, rstd, rstd_rest, (d >= 1e-150) & (d <= 1e150)
 
 
 @exact
