@@ -10,7 +10,7 @@
     stream      write past the caches
     runs        loops over one run of memory
     rows        the contiguous axis is shared: a statistics set is a few long runs
-    straight    rows that are one run of memory each
+    straight    rows that are one run of memory each; short ones are measured in groups
     columns     the contiguous axis is kept: neighbouring elements belong to neighbouring sets
     tile        the scratch memory of columns
     measure_*   the two halves of rows and of columns: statistics of sets,

@@ -28,7 +28,7 @@ from normscope.kernels.tile import (
     SEEN,
     UNIT,
 )
-from normscope.kernels.write_columns import prepare, write_columns
+from normscope.kernels.write_columns import prepare, prepare_ordinary, write_columns
 
 
 @kernel
@@ -83,7 +83,10 @@ def normalize(
                 width, work[COUNT], address + 8 * MEAN, address + 8 * ROOT,
                 address + 8 * CENTRE, address + 8 * RSTD, formula,
             )  # fmt: skip
-        for c in range(0 if not simple or formula[MEASURE] >= L1 else width, width):
+        done = simple and formula[MEASURE] < L1
+        if is_wide(tag) and mask is None and statistics.shape[1] == 0 and formula[MEASURE] < L1:
+            done = prepare_ordinary(width, work[COUNT], address, formula)
+        for c in range(width if done else 0, width):
             n, mean = work[COUNT + c], work[MEAN + c]
             if is_wide(tag):
                 v, d, d_rest = wide.variance_and_divisor(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from normscope.kernels import wide
-from normscope.kernels.flags import part, sums
+from normscope.kernels.flags import exact, part, sums
 from normscope.kernels.formula import L1, MEASURE, VARIANCE
 from normscope.kernels.many import means_and_roots, merge_all
 from normscope.kernels.memory import is_wide, keep, load_flag, recall, use_widest_vectors
@@ -206,11 +206,16 @@ def chunk_states(
             _first_row(x, xk + i, residual, rk + j, width, address, tag)
         else:
             _find_pivots(x, xk, residual, rk, mask, mk, nest, kept, start, stop, width, work, tag)
+    untried = mask is None and measure < L1 and start == begin
     while True:
         _chunk_sums(
             x, xk, residual, rk, mask, mk, nest, kept, start, stop, width, work, address,
             measure, tag,
         )  # fmt: skip
+        if is_wide(tag) and untried:
+            untried = False
+            if _ordinary_states(width, float(stop - start), address, measure):
+                return
         if not is_wide(tag) or not _repivoted(width, work, measure):
             break
     if is_wide(tag):
@@ -260,6 +265,27 @@ def _wide_sums(work: Any, c: int) -> Any:
     s, s_rest = pair(work[SUM + c], work[SUM_REST + c])
     q, q_rest = pair(work[SQUARE + c], work[SQUARE_REST + c])
     return work[SEEN + c], s, s_rest, q, q_rest
+
+
+@exact
+def _ordinary_states(width: int, n: float, work: int, measure: float) -> Any:
+    """The state of every column after its first n rows of float64 input; whether all are valid."""
+    use_widest_vectors()
+    odd = 0
+    for c in range(width):
+        s, s_rest = pair(recall(work, SUM + c), recall(work, SUM_REST + c))
+        q, q_rest = pair(recall(work, SQUARE + c), recall(work, SQUARE_REST + c))
+        mean, root, mean_rest, root_rest, valid = wide.ordinary_state(
+            n, s, s_rest, q, q_rest, measure
+        )
+        keep(work, MEAN + c, mean)
+        keep(work, MEAN_REST + c, mean_rest)
+        keep(work, ROOT + c, root)
+        keep(work, ROOT_REST + c, root_rest)
+        odd += 0 if valid else 1
+    for c in range(width if odd == 0 else 0):  # else no column has a state, as before
+        keep(work, COUNT + c, n)
+    return odd == 0
 
 
 @part

@@ -42,14 +42,28 @@ def _run_sums(
     rs = nest[last, RESIDUAL]
     if is_wide(tag) and measure < L1:
         count = float(n)
+        address = lanes.ctypes.data
         if mask is not None:
             count = wide.add_masked_run(
-                x, i, xs, residual, j, rs, mask, k, nest[last, MASK], n, unit, pivot, lanes, tag
+                x,
+                i,
+                xs,
+                residual,
+                j,
+                rs,
+                mask,
+                k,
+                nest[last, MASK],
+                n,
+                unit,
+                pivot,
+                address,
+                tag,
             )
         elif xs == 1 and (residual is None or rs == 1):
-            wide.add_run(x, i, 1, residual, j, 1, n, unit, pivot, lanes, tag)
+            wide.add_run(x, i, 1, residual, j, 1, n, unit, pivot, address, tag)
         else:
-            wide.add_run(x, i, xs, residual, j, rs, n, unit, pivot, lanes, tag)
+            wide.add_run(x, i, xs, residual, j, rs, n, unit, pivot, address, tag)
         return count, 0.0, 0.0
     if mask is not None:
         return masked_sums(
@@ -94,7 +108,7 @@ def _chunk_sums(
     position = start
     n, s, q = 0.0, 0.0, 0.0
     if is_wide(tag):
-        wide.clear(lanes)
+        wide.clear(lanes.ctypes.data)
     while position < stop:
         length = min(inner - e, stop - position)
         xo, _, ro, mo, _, _, _ = offsets(nest, kept, last, run)
@@ -123,7 +137,7 @@ def _chunk_sums(
         run += 1
         e = 0
     if is_wide(tag) and measure < L1:
-        s, s_rest, q, q_rest = wide.total(lanes)
+        s, s_rest, q, q_rest = wide.total(lanes.ctypes.data)
         return n, s, q, s_rest, q_rest
     return n, s, q, 0.0, 0.0
 

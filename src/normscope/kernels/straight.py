@@ -9,22 +9,29 @@ from __future__ import annotations
 
 from typing import Any
 
+from normscope.kernels import wide
 from normscope.kernels.flags import kernel
-from normscope.kernels.formula import L2, MEASURE, VARIANCE, WIDE, variance_and_divisor
-from normscope.kernels.many import centres_and_rstds, means_and_roots
+from normscope.kernels.formula import L2, MEASURE, variance_and_divisor
 from normscope.kernels.measure_rows import CHUNK
-from normscope.kernels.memory import scratch, take, use_widest_vectors
+from normscope.kernels.measure_straight import (
+    CENTRE,
+    CENTRE_REST,
+    GROUP,
+    MEAN,
+    ROOT,
+    RSTD,
+    RSTD_REST,
+    SCRATCH,
+    UNIT,
+    D,
+    V,
+    measure_group,
+    measure_wide_group,
+)
+from normscope.kernels.memory import is_wide, scratch, take, use_widest_vectors
 from normscope.kernels.nest import OUT, RESIDUAL, SIZE, X, loops, offsets
-from normscope.kernels.runs import shifted_sums, value
 from normscope.kernels.stream import PIECE, close, opened, room
 from normscope.kernels.write_rows import apply_run, write_run
-
-GROUP = 8
-"""Sets that are summed before the first of them is written: their divisions overlap."""
-
-# Rows of the scratch memory, each of one number per set.
-PIVOT, SUM, SQUARE, MEAN, ROOT, CENTRE, RSTD = range(0, 7 * GROUP, GROUP)
-SCRATCH = 7 * GROUP
 
 SHORT = 1024
 """Sets of up to so many elements stay in the first level of cache together."""
@@ -33,8 +40,7 @@ SHORT = 1024
 def serves(nest: Any, kept: int, formula: Any, residual: int | None, mask: int | None) -> bool:
     """Whether this kernel may be used; called from Python.
 
-    Sums of float64 input have more parts than this kernel knows of, and long sets are summed in
-    chunks: the general kernel does both.
+    Long sets are summed in chunks, which the general kernel does.
     """
     last = nest[-1]
     return bool(
@@ -45,7 +51,6 @@ def serves(nest: Any, kept: int, formula: Any, residual: int | None, mask: int |
         and (residual is None or last[RESIDUAL] == 1)
         and mask is None
         and formula[MEASURE] <= L2
-        and formula[WIDE] == 0.0
     )
 
 
@@ -63,11 +68,10 @@ def normalize(
     num_sets = loops(nest, 0, kept)
     size = nest[kept, SIZE]
     n = float(size)
-    measure = formula[MEASURE]
     group = GROUP if size <= SHORT else 1
     work = scratch(SCRATCH)
     work[:] = 1.0
-    address = work.ctypes.data
+    lanes = scratch(GROUP * wide.SUMS)
     together = 1
     if kept == 1 and nest[0, OUT] == size:
         together = max(1, PIECE // size)
@@ -80,22 +84,17 @@ def normalize(
         stop = min(item * per_item + per_item, num_sets)
         for start in range(item * per_item, stop, group):
             count = min(group, stop - start)
-            for g in range(count):
-                i, _, j, _, _, _, _ = offsets(nest, 0, kept, start + g)
-                pivot = value(x, i, residual, j, tag) if measure == VARIANCE else 0.0
-                s, q = shifted_sums(x, i, 1, residual, j, 1, size, 1.0, pivot, tag)
-                work[PIVOT + g], work[SUM + g], work[SQUARE + g] = pivot, s, q
-            means_and_roots(
-                GROUP, n, address + 8 * SUM, address + 8 * SQUARE, address + 8 * PIVOT,
-                address + 8 * MEAN, address + 8 * ROOT, measure,
-            )  # fmt: skip
-            centres_and_rstds(
-                GROUP, n, address + 8 * MEAN, address + 8 * ROOT,
-                address + 8 * CENTRE, address + 8 * RSTD, formula,
-            )  # fmt: skip
+            if is_wide(tag):
+                measure_wide_group(
+                    x, residual, mask, nest, kept, start, count, formula, work, lanes, tag
+                )
+            else:
+                measure_group(x, residual, nest, kept, start, count, formula, work, tag)
             for g in range(count if statistics.shape[1] > 0 else 0):
                 _, _, _, _, _, _, index = offsets(nest, 0, kept, start + g)
-                v, d = variance_and_divisor(n, work[ROOT + g], formula)
+                v, d = work[V + g], work[D + g]
+                if not is_wide(tag):
+                    v, d = variance_and_divisor(n, work[ROOT + g], formula)
                 statistics[0, index] = n
                 statistics[1, index] = work[MEAN + g]
                 statistics[2, index] = v
@@ -109,16 +108,20 @@ def normalize(
                     target, t = room(stream, out, o, many * size, streams, tag)
                 for h in range(g, g + many):
                     i, o, j, _, a, b, _ = offsets(nest, 0, kept, start + h)
+                    centre, rstd = work[CENTRE + h], work[RSTD + h]
+                    unit, centre_rest, rstd_rest = 1.0, 0.0, 0.0
+                    if is_wide(tag):
+                        unit = work[UNIT + h]
+                        centre_rest, rstd_rest = work[CENTRE_REST + h], work[RSTD_REST + h]
                     if size <= PIECE:
                         write_run(
-                            x, i, residual, j, target, t, nest, size, 1.0, work[CENTRE + h],
-                            0.0, work[RSTD + h], 0.0, scale, a, bias, b, slope, tag, ptag,
+                            x, i, residual, j, target, t, nest, size, unit, centre, centre_rest,
+                            rstd, rstd_rest, scale, a, bias, b, slope, tag, ptag,
                         )  # fmt: skip
                         t += size
                     else:
                         apply_run(
-                            x, i, residual, j, out, o, nest, size, 1.0, work[CENTRE + h], 0.0,
-                            work[RSTD + h], 0.0, scale, a, bias, b, slope, streams, stream,
-                            tag, ptag,
+                            x, i, residual, j, out, o, nest, size, unit, centre, centre_rest,
+                            rstd, rstd_rest, scale, a, bias, b, slope, streams, stream, tag, ptag,
                         )  # fmt: skip
                 g += many

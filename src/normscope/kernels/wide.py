@@ -59,44 +59,43 @@ def add(sums: int, place: int, step: int, d: float) -> None:
 
 
 @part
-def clear(lanes: Any) -> None:
+def clear(lanes: int) -> None:
     """Set all sums to 0."""
+    use_widest_vectors()
     for place in range(SUMS):
-        lanes[place] = 0.0
+        keep(lanes, place, 0.0)
 
 
 @part
 def add_run(
     x: int, i: int, xs: int, residual: Any, j: int, rs: int, n: int,
-    unit: float, pivot: float, lanes: Any, tag: Any,
+    unit: float, pivot: float, lanes: int, tag: Any,
 ) -> None:  # fmt: skip
     """Add a run to the sums."""
     use_widest_vectors()
-    address = lanes.ctypes.data
     for start in range(0, n - LANES + 1, LANES):
         for lane in range(LANES):  # of a length that is known, so it stays in registers
             e = start + lane
             d = value(x, i + e * xs, residual, j + e * rs, tag) * unit - pivot
-            add(address, lane, LANES, d)
+            add(lanes, lane, LANES, d)
     for lane in range(n % LANES):
         e = n - n % LANES + lane
         d = value(x, i + e * xs, residual, j + e * rs, tag) * unit - pivot
-        add(address, lane, LANES, d)
+        add(lanes, lane, LANES, d)
 
 
 @part
 def add_masked_run(
     x: int, i: int, xs: int, residual: Any, j: int, rs: int, mask: Any, k: int, ms: int, n: int,
-    unit: float, pivot: float, lanes: Any, tag: Any,
+    unit: float, pivot: float, lanes: int, tag: Any,
 ) -> Any:  # fmt: skip
     """Add the elements of a run that the mask counts; how many they are."""
     use_widest_vectors()
-    address = lanes.ctypes.data
     count = 0
     for e in range(n):
         if load_flag(mask, k + e * ms):
             d = value(x, i + e * xs, residual, j + e * rs, tag) * unit - pivot
-            add(address, count % LANES, LANES, d)
+            add(lanes, count % LANES, LANES, d)
             count += 1
     return float(count)
 
@@ -113,28 +112,44 @@ def _halve(lanes: int, first: int, half: int) -> None:
 
 
 @part
-def total(lanes: Any) -> Any:
+def total(lanes: int) -> Any:
     """S, its rest, q and its rest: the lanes together."""
-    address = lanes.ctypes.data
-    for first in range(0, SUMS, 2 * LANES):
-        _halve(address, first, 8)  # numbers that are known: no loop is left
-        _halve(address, first, 4)
-        _halve(address, first, 2)
-        _halve(address, first, 1)
-    s, s_rest = pair(lanes[0], lanes[LANES])
-    q, q_rest = pair(lanes[2 * LANES], lanes[3 * LANES])
+    totals(lanes, 1)
+    s, s_rest = pair(recall(lanes, 0), recall(lanes, LANES))
+    q, q_rest = pair(recall(lanes, 2 * LANES), recall(lanes, 3 * LANES))
     return s, s_rest, q, q_rest
 
 
+@part
+def totals(lanes: int, sets: int) -> None:
+    """Add the lanes of each set into its first lane; `SUMS` numbers of each lie together.
+
+    Each step waits for the one before: those of other sets are taken meanwhile.
+    """
+    for k in range(sets):
+        _halve_both(lanes + 8 * SUMS * k, 8)  # numbers that are known: no loop is left
+    for k in range(sets):
+        _halve_both(lanes + 8 * SUMS * k, 4)
+    for k in range(sets):
+        _halve_both(lanes + 8 * SUMS * k, 2)
+    for k in range(sets):
+        _halve_both(lanes + 8 * SUMS * k, 1)
+
+
+@part
+def _halve_both(lanes: int, half: int) -> None:
+    _halve(lanes, 0, half)
+    _halve(lanes, 2 * LANES, half)
+
+
 @exact
-def _around_mean(n: float, s: float, s_rest: float, q: float, q_rest: float) -> Any:
+def around_mean(n: float, s: float, s_rest: float, q: float, q_rest: float) -> Any:
     """Q - s**2 / n."""
     mean, mean_rest = over(s, s_rest, n, 0.0)
     p, p_rest = times(s, s_rest, mean, mean_rest)
     left, rest = plus(q, q_rest, -p, -p_rest)
-    if left < 0.0:
-        return 0.0, 0.0
-    return left, rest
+    negative = left < 0.0
+    return 0.0 if negative else left, 0.0 if negative else rest
 
 
 @part
@@ -151,7 +166,7 @@ def again(
         if q < 1e-250:
             return LARGE, 0.0
     if measure == VARIANCE and pivot == 0.0:
-        left, _ = _around_mean(n, s, s_rest, q, q_rest)
+        left, _ = around_mean(n, s, s_rest, q, q_rest)
         if left < q * CANCELLED:
             return unit, s / n
     return unit, pivot
@@ -166,15 +181,39 @@ def mean_and_root(
     if n == 0.0:
         return 0.0, 0.0, 0.0, 0.0
     if measure == VARIANCE:
-        q, q_rest = _around_mean(n, s, s_rest, q, q_rest)
+        q, q_rest = around_mean(n, s, s_rest, q, q_rest)
     if measure < L1:
-        q, q_rest = over(q, q_rest, n, 0.0)
-        q, q_rest = square_root(q, q_rest)
+        q, q_rest = root_of_mean(n, q, q_rest)
     mean, rest = over(s, s_rest, n, 0.0)
     mean, rest = plus(mean, rest, pivot, 0.0)
     if unit != 1.0:
         return mean / unit, q / unit, rest / unit, q_rest / unit
     return mean, q, rest, q_rest
+
+
+@exact
+def root_of_mean(n: float, q: float, q_rest: float) -> Any:
+    """sqrt(q / n)."""
+    q, q_rest = over(q, q_rest, n, 0.0)
+    return square_root(q, q_rest)
+
+
+@exact
+def ordinary_state(
+    n: float, s: float, s_rest: float, q: float, q_rest: float, measure: float
+) -> Any:
+    """The state of a part with measure < L1, in code that vectorizes; whether it is valid.
+
+    It is not where sums have to be taken again, or where numbers come near the ends of the range.
+    """
+    left, left_rest = q, q_rest
+    if measure == VARIANCE:
+        left, left_rest = around_mean(n, s, s_rest, q, q_rest)
+    root, root_rest = root_of_mean(n, left, left_rest)
+    mean, mean_rest = over(s, s_rest, n, 0.0)
+    mean, mean_rest = plus(mean, mean_rest, 0.0, 0.0)  # the pivot: no zero is negative
+    valid = (q <= 1e200) & (q >= 1e-250) & (left >= q * CANCELLED)
+    return mean, root, mean_rest, root_rest, valid & (root >= 1e-140) & (root <= 1e140)
 
 
 @part
@@ -231,31 +270,63 @@ def _square(n: float, a: float, rest: float) -> Any:
 
 
 @exact
-def variance_and_divisor(n: float, root: float, root_rest: float, formula: Any) -> Any:
-    """V, D and the rest of D; see `normscope.kernels.formula`."""
-    share, share_rest = 1.0, 0.0
+def share_of(n: float, formula: Any) -> Any:
+    """What root**2 is multiplied by."""
     if formula[MEASURE] == L2:
-        share = n
-    elif formula[DDOF] != 0.0 and n > 0.0:
-        share, share_rest = over(n, 0.0, max(n - formula[DDOF], 0.0), 0.0)
-    eps, unit = formula[EPS], _unit(root)
-    if unit == SMALL or (unit == LARGE and eps < 1e-280):  # else it is nothing beside eps
-        root, root_rest, eps = root * unit, root_rest * unit, eps * unit * unit
-    else:
-        unit = 1.0
+        return n, 0.0
+    if formula[DDOF] != 0.0 and n > 0.0:
+        return over(n, 0.0, max(n - formula[DDOF], 0.0), 0.0)
+    return 1.0, 0.0
+
+
+@exact
+def root_of_sum(root: float, root_rest: float, share: float, share_rest: float, eps: float) -> Any:
+    """V = share * root**2, and sqrt(v + eps) with its rest."""
     q, q_rest = _square(1.0, root, root_rest)
     if share != 1.0:
         q, q_rest = times(q, q_rest, share, share_rest)
     v = q
     q, q_rest = plus(q, q_rest, eps, 0.0)
     d, d_rest = square_root(q, q_rest)
+    return v, d, d_rest
+
+
+@exact
+def bounded(d: float, d_rest: float, outside: float, floor: float) -> Any:
+    """max(d + eps_outside, floor)."""
+    if outside != 0.0:
+        d, d_rest = plus(d, d_rest, outside, 0.0)
+    if d < floor:
+        return floor, 0.0
+    return d, d_rest
+
+
+@exact
+def variance_and_divisor(n: float, root: float, root_rest: float, formula: Any) -> Any:
+    """V, D and the rest of D; see `normscope.kernels.formula`."""
+    share, share_rest = share_of(n, formula)
+    eps, unit = formula[EPS], _unit(root)
+    if unit == SMALL or (unit == LARGE and eps < 1e-280):  # else it is nothing beside eps
+        root, root_rest, eps = root * unit, root_rest * unit, eps * unit * unit
+    else:
+        unit = 1.0
+    v, d, d_rest = root_of_sum(root, root_rest, share, share_rest, eps)
     if unit != 1.0:
         v, d, d_rest = v / unit / unit, d / unit, d_rest / unit
-    if formula[EPS_OUTSIDE] != 0.0:
-        d, d_rest = plus(d, d_rest, formula[EPS_OUTSIDE], 0.0)
-    if d < formula[FLOOR]:
-        return v, formula[FLOOR], 0.0
+    d, d_rest = bounded(d, d_rest, formula[EPS_OUTSIDE], formula[FLOOR])
     return v, d, d_rest
+
+
+@exact
+def ordinary_divisor(
+    root: float, root_rest: float, share: float, share_rest: float,
+    eps: float, outside: float, floor: float,
+) -> Any:  # fmt: skip
+    """V, D, 1 / D and its rest, after an `ordinary_state`; whether they are valid."""
+    v, d, d_rest = root_of_sum(root, root_rest, share, share_rest, eps)
+    d, d_rest = bounded(d, d_rest, outside, floor)
+    rstd, rstd_rest = inverse(d, d_rest)
+    return v, d, rstd, rstd_rest, (d >= 1e-150) & (d <= 1e150)
 
 
 @exact

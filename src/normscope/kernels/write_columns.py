@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from normscope.kernels import wide
-from normscope.kernels.flags import part
-from normscope.kernels.formula import CENTER, unit_of
-from normscope.kernels.memory import is_wide, load, recall, store, use_widest_vectors
+from normscope.kernels.flags import exact, part
+from normscope.kernels.formula import CENTER, EPS, EPS_OUTSIDE, FLOOR, unit_of
+from normscope.kernels.memory import is_wide, keep, load, recall, store, use_widest_vectors
 from normscope.kernels.nest import BIAS, OUT, RESIDUAL, SCALE, X, offsets, row_loop
 from normscope.kernels.pairs import normalized, normalized_along, times
 from normscope.kernels.runs import activated, value
@@ -17,7 +17,11 @@ from normscope.kernels.tile import (
     CENTRE_REST,
     FACTOR,
     FACTOR_REST,
+    MEAN,
+    MEAN_REST,
     OFFSET,
+    ROOT,
+    ROOT_REST,
     RSTD,
     RSTD_REST,
     SEEN,
@@ -44,6 +48,33 @@ def prepare(
     if is_wide(tag):
         work[CENTRE_REST + c] = mean_rest * unit
         work[RSTD + c], work[RSTD_REST + c] = wide.inverse(d * unit, d_rest * unit)
+
+
+@exact
+def prepare_ordinary(width: int, n: float, work: int, formula: Any) -> Any:
+    """The same for all columns of float64 input, in a loop that vectorizes; whether all are valid.
+
+    They are not where numbers come near the ends of the range of float64.
+    """
+    use_widest_vectors()
+    share, share_rest = wide.share_of(n, formula)
+    eps, outside, floor = formula[EPS], formula[EPS_OUTSIDE], formula[FLOOR]
+    center = formula[CENTER]
+    odd = 0
+    for c in range(width):
+        mean, mean_rest = recall(work, MEAN + c), recall(work, MEAN_REST + c)
+        root = recall(work, ROOT + c)
+        _, _, rstd, rstd_rest, valid = wide.ordinary_divisor(
+            root, recall(work, ROOT_REST + c), share, share_rest, eps, outside, floor
+        )
+        keep(work, UNIT + c, 1.0)
+        keep(work, SEEN + c, n)
+        keep(work, CENTRE + c, mean if center != 0.0 else 0.0)
+        keep(work, CENTRE_REST + c, mean_rest if center != 0.0 else 0.0)
+        keep(work, RSTD + c, rstd)
+        keep(work, RSTD_REST + c, rstd_rest)
+        odd += 0 if valid & (root >= 1e-140) & (root <= 1e140) else 1
+    return odd == 0
 
 
 @part

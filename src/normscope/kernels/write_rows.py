@@ -108,6 +108,18 @@ def _fill(
 
 
 @part
+def prepared(mean: float, mean_rest: float, d: float, d_rest: float, formula: Any, tag: Any) -> Any:
+    """What the output of a set needs: its unit, and mean and 1 / D in that unit, with rests."""
+    if formula[CENTER] == 0.0:
+        mean, mean_rest = 0.0, 0.0
+    unit = unit_of(d, mean)
+    rstd, rstd_rest = 1.0 / (d * unit), 0.0
+    if is_wide(tag):
+        rstd, rstd_rest = wide.inverse(d * unit, d_rest * unit)
+    return unit, mean * unit, mean_rest * unit, rstd, rstd_rest
+
+
+@part
 def write_part(
     x: int,
     xk: int,
@@ -136,14 +148,7 @@ def write_part(
     ptag: Any,
 ) -> None:
     """Write the output of the elements `start` to `stop` of a set."""
-    if formula[CENTER] == 0.0:
-        mean, mean_rest = 0.0, 0.0
-    unit = unit_of(d, mean)
-    mean *= unit
-    mean_rest *= unit
-    rstd, rstd_rest = 1.0 / (d * unit), 0.0
-    if is_wide(tag):
-        rstd, rstd_rest = wide.inverse(d * unit, d_rest * unit)
+    unit, mean, mean_rest, rstd, rstd_rest = prepared(mean, mean_rest, d, d_rest, formula, tag)
     if count == 0.0:
         _fill(out, ok, nest, kept, start, stop, bias, bk, slope, tag, ptag)
         return

@@ -1,0 +1,138 @@
+"""Measure a group of statistics sets that are one run of memory each, divisions overlapping.
+
+The scratch memory has one row of `GROUP` numbers for each thing that is known of the sets.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from normscope.kernels import many, wide
+from normscope.kernels.flags import exact, part
+from normscope.kernels.formula import CENTER, EPS, EPS_OUTSIDE, FLOOR, MEASURE, VARIANCE
+from normscope.kernels.measure_rows import chunk_state
+from normscope.kernels.memory import keep, recall, use_widest_vectors
+from normscope.kernels.nest import SIZE, offsets
+from normscope.kernels.pairs import pair
+from normscope.kernels.runs import shifted_sums, value
+from normscope.kernels.write_rows import prepared
+
+GROUP = 8
+"""Sets that are summed before the first of them is written."""
+
+(
+    SUM, SUM_REST, SQUARE, SQUARE_REST, PIVOT, MEAN, MEAN_REST, ROOT, ROOT_REST,
+    V, D, CENTRE, CENTRE_REST, RSTD, RSTD_REST, UNIT,
+) = range(0, 16 * GROUP, GROUP)  # fmt: skip
+"""Where the rows begin. Only sets of float64 input have rests, and other units than 1."""
+
+SCRATCH = UNIT + GROUP
+
+
+@part
+def measure_group(
+    x: int, residual: Any, nest: Any, kept: int, start: int, count: int, formula: Any,
+    work: Any, tag: Any,
+) -> None:  # fmt: skip
+    """Measure the sets from `start` on, of any input but float64."""
+    size, measure = nest[kept, SIZE], formula[MEASURE]
+    n = float(size)
+    rows = work.ctypes.data
+    for g in range(count):
+        i, _, j, _, _, _, _ = offsets(nest, 0, kept, start + g)
+        pivot = value(x, i, residual, j, tag) if measure == VARIANCE else 0.0
+        s, q = shifted_sums(x, i, 1, residual, j, 1, size, 1.0, pivot, tag)
+        keep(rows, PIVOT + g, pivot)
+        keep(rows, SUM + g, s)
+        keep(rows, SQUARE + g, q)
+    means, roots = rows + 8 * MEAN, rows + 8 * ROOT
+    many.means_and_roots(
+        GROUP, n, rows + 8 * SUM, rows + 8 * SQUARE, rows + 8 * PIVOT, means, roots, measure
+    )
+    many.centres_and_rstds(GROUP, n, means, roots, rows + 8 * CENTRE, rows + 8 * RSTD, formula)
+
+
+@exact
+def _means_and_roots(n: float, rows: int, measure: float) -> Any:
+    """Mean, root and their rests of each set of float64 input; how many sets are not ordinary."""
+    use_widest_vectors()
+    odd = 0
+    for g in range(GROUP):
+        s, s_rest = recall(rows, SUM + g), recall(rows, SUM_REST + g)
+        q, q_rest = recall(rows, SQUARE + g), recall(rows, SQUARE_REST + g)
+        mean, root, mean_rest, root_rest, valid = wide.ordinary_state(
+            n, s, s_rest, q, q_rest, measure
+        )
+        keep(rows, MEAN + g, mean)
+        keep(rows, MEAN_REST + g, mean_rest)
+        keep(rows, ROOT + g, root)
+        keep(rows, ROOT_REST + g, root_rest)
+        odd += 0 if valid else 1
+    return odd
+
+
+@exact
+def _divisors(n: float, rows: int, formula: Any) -> Any:
+    """What the output of each set of float64 input needs; how many sets are not ordinary."""
+    use_widest_vectors()
+    share, share_rest = wide.share_of(n, formula)
+    eps, outside, floor = formula[EPS], formula[EPS_OUTSIDE], formula[FLOOR]
+    center = formula[CENTER]
+    odd = 0
+    for g in range(GROUP):
+        v, d, rstd, rstd_rest, valid = wide.ordinary_divisor(
+            recall(rows, ROOT + g), recall(rows, ROOT_REST + g), share, share_rest,
+            eps, outside, floor,
+        )  # fmt: skip
+        mean, mean_rest = recall(rows, MEAN + g), recall(rows, MEAN_REST + g)
+        keep(rows, V + g, v)
+        keep(rows, D + g, d)
+        keep(rows, CENTRE + g, mean if center != 0.0 else 0.0)
+        keep(rows, CENTRE_REST + g, mean_rest if center != 0.0 else 0.0)
+        keep(rows, RSTD + g, rstd)
+        keep(rows, RSTD_REST + g, rstd_rest)
+        odd += 0 if valid else 1
+    return odd
+
+
+@part
+def measure_wide_group(
+    x: int, residual: Any, mask: Any, nest: Any, kept: int, start: int, count: int, formula: Any,
+    work: Any, lanes: Any, tag: Any,
+) -> None:  # fmt: skip
+    """Measure the sets from `start` on, of float64 input."""
+    size, measure = nest[kept, SIZE], formula[MEASURE]
+    n = float(size)
+    rows = work.ctypes.data
+    for g in range(count):
+        i, _, j, _, _, _, _ = offsets(nest, 0, kept, start + g)
+        own = lanes.ctypes.data + 8 * wide.SUMS * g
+        wide.clear(own)
+        wide.add_run(x, i, 1, residual, j, 1, size, 1.0, 0.0, own, tag)
+    wide.totals(lanes.ctypes.data, count)
+    for g in range(count):
+        first = wide.SUMS * g
+        s, s_rest = pair(lanes[first], lanes[first + wide.LANES])
+        q, q_rest = pair(lanes[first + 2 * wide.LANES], lanes[first + 3 * wide.LANES])
+        keep(rows, SUM + g, s)
+        keep(rows, SUM_REST + g, s_rest)
+        keep(rows, SQUARE + g, q)
+        keep(rows, SQUARE_REST + g, q_rest)
+    odd = _means_and_roots(n, rows, measure) + _divisors(n, rows, formula)
+    for g in range(count):
+        keep(rows, UNIT + g, 1.0)
+    for g in range(count if odd > 0 else 0):
+        i, _, j, _, _, _, _ = offsets(nest, 0, kept, start + g)
+        n, mean, root, mean_rest, root_rest = chunk_state(
+            x, i, residual, j, mask, 0, nest, kept, 0, size, formula, lanes, tag
+        )
+        v, d, d_rest = wide.variance_and_divisor(n, root, root_rest, formula)
+        keep(rows, MEAN + g, mean)
+        keep(rows, V + g, v)
+        keep(rows, D + g, d)
+        unit, mean, mean_rest, rstd, rstd_rest = prepared(mean, mean_rest, d, d_rest, formula, tag)
+        keep(rows, UNIT + g, unit)
+        keep(rows, CENTRE + g, mean)
+        keep(rows, CENTRE_REST + g, mean_rest)
+        keep(rows, RSTD + g, rstd)
+        keep(rows, RSTD_REST + g, rstd_rest)
