@@ -241,6 +241,11 @@ FORMS = {
 }  # fmt: skip
 
 
+ROUNDED_ONCE = 0.5 + 2.0**-12
+"""Ulps. Sums that cancel by less than 2**-40 are not taken again. They are then off by about 2**-66,
+which is 2**-13 of an ulp of the result."""
+
+
 def errors(form: Form, sets: np.ndarray, p: int, *results: np.ndarray) -> list[float]:
     """The largest error of each result, in ulps."""
     numbers = form.arrange(np.arange(sets.size).reshape(sets.shape), p).ravel()
@@ -267,7 +272,7 @@ def test_float64_is_rounded_once(problem: tuple[str, np.ndarray, int]) -> None:
     name, sets, p = problem
     form = FORMS[name]
     (error,) = errors(form, sets, p, normalize(form.arrange(sets, p), form.spec(len(sets))))
-    assert error <= 0.5001
+    assert error <= ROUNDED_ONCE
 
 
 def torch_float64(x: np.ndarray, name: str, groups: int) -> np.ndarray:
@@ -351,7 +356,7 @@ def test_never_less_exact_in_float64(peer: Float64Peer) -> None:
             theirs = peer(x, name, groups)
         assert theirs.dtype == np.float64
         ours, other = errors(form, sets, p, normalize(x, form.spec(groups)), theirs)
-        assert ours <= max(other, 0.5001)
+        assert ours <= max(other, ROUNDED_ONCE)
 
     check()
 
