@@ -242,7 +242,7 @@ FORMS = {
 
 
 ROUNDED_ONCE = 0.5 + 2.0**-12
-"""Ulps. Sums that cancel by less than 2**-40 are not taken again. They are then off by about 2**-66,
+"""Ulps. Sums that cancel by less than 2**-40 are not taken again: they are off by about 2**-66,
 which is 2**-13 of an ulp of the result."""
 
 
