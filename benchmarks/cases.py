@@ -13,6 +13,7 @@ from typing import Any
 from normscope import NormSpec, spec
 
 FIRST, LAST = (128, 56, 56), (56, 56, 128)
+LINE = 64
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,12 @@ class Case:
         """What must be read beside a copy, in passes over the array, forward and backward.
 
         A statistics set that does not fit into `cache`, with all inputs, is read once more. Sets
-        whose neighbouring elements belong to other sets are read together with those.
+        of which a line of memory holds several are read together.
         """
         layout = self.spec().layout(shape)
         together = layout.set_size or 0
-        if not layout.axes[-1].shared:
+        run = math.prod(layout.known_sizes[max(layout.kept, default=-1) + 1 :])
+        if run * itemsize < LINE:
             inside = range(layout.shared[0], len(layout.axes))
             together *= math.prod(layout.known_sizes[i] for i in inside if i in layout.kept)
         found = {}
