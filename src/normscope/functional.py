@@ -95,7 +95,7 @@ def normalize(
             that order, or flat. With a bare pattern they run along the axis called `c` (and all
             parts of it where parentheses split it); other axes need a spec.
         mean, var: statistics from elsewhere, such as running ones, one per statistics set; both
-            or neither.
+            or neither. Without `center` the mean is not used.
         mask: booleans that broadcast to x. Only elements where it is True enter the statistics; a
             set without any is set to the bias.
         residual: array of x's shape and dtype that is added to x first; x + residual is rounded to

@@ -37,7 +37,8 @@ def reference(
         scale, bias: the learned parameters, shaped like the axes that the spec names, in that
             order, or flat; left out, they are neutral (factor 1, offset 0).
         mean, var: statistics from elsewhere, such as running ones, one per statistics set: in the
-            shape of the axes outside brackets, or flat. `var` is the v of the formula.
+            shape of the axes outside brackets, or flat. `var` is the v of the
+            formula; without `center` the mean is not used.
         mask: booleans that broadcast to x; only elements where it is True enter the statistics. A
             set without any has nothing to be measured against: its output is the bias.
 

@@ -105,7 +105,7 @@ def normalize(
             that order, or flat. With a bare pattern they run along the axis called `c` (and all
             parts of it where parentheses split it); other axes need a spec.
         mean, var: statistics from elsewhere, such as running ones, one per statistics set; both
-            or neither.
+            or neither. Without `center` the mean is not used.
         mask: booleans that broadcast to x. Only elements where it is True enter the statistics; a
             set without any is set to the bias, and its elements have no gradient.
         axis_name: the name of a mapped axis (of `shard_map`, `vmap` or `pmap`), or a tuple of
@@ -203,8 +203,9 @@ def _formula(
 
     if given.mean is not None and given.var is not None:
         mean, var = along(layout.kept, given.mean), along(layout.kept, given.var)
-        found = Statistics(mean, jnp.zeros_like(mean), var, 1 / divisor(spec, var))
-        centred = x - mean
+        elsewhere = Statistics(mean, jnp.zeros_like(mean), var, 1 / divisor(spec, var))
+        found = _subtracted(spec, elsewhere)
+        centred = x - found.pivot
     else:
         found = _subtracted(spec, measure(spec, sets, x, counted, counts))
         centred = (x - found.pivot) - found.rest
