@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from normscope import threads
+from normscope.kernels.arrays import Arrays
 from normscope.plan import WRITTEN, Plan
 from normscope.spec import Measure, NormSpec
 
@@ -48,21 +49,7 @@ def empty_statistics(plan: Plan, numbers: Floats) -> Floats:
     return np.empty((4 if plan.whole or not numbers[WIDE] else 6, plan.num_sets))
 
 
-class Operands(NamedTuple):
-    """The arrays of one call, as addresses; the arrays themselves are kept alive by the caller."""
-
-    x: int
-    out: int
-    residual: int | None
-    mask: int | None
-    scale: int
-    bias: int
-    slope: float | None
-    tag: Any
-    parameter_tag: Any
-
-
-def normalize(plan: Plan, numbers: Floats, arrays: Operands, statistics: Floats) -> None:
+def normalize(plan: Plan, numbers: Floats, arrays: Arrays, statistics: Floats) -> None:
     """Measure all sets and write the output.
 
     Args:
@@ -78,11 +65,7 @@ def normalize(plan: Plan, numbers: Floats, arrays: Operands, statistics: Floats)
         apply(plan, numbers, arrays, statistics)
         return
     counter = np.zeros(1, np.int64)
-    common = (
-        plan.nest, plan.kept, numbers, arrays.x, arrays.out, arrays.residual, arrays.mask,
-        arrays.scale, arrays.bias, arrays.slope, streams(plan, arrays), statistics,
-        arrays.tag, arrays.parameter_tag,
-    )  # fmt: skip
+    common = (plan.nest, plan.kept, numbers, arrays, streams(plan, arrays), statistics)
     if plan.mode == "rows":
         from normscope.kernels import rows, straight
 
@@ -95,19 +78,16 @@ def normalize(plan: Plan, numbers: Floats, arrays: Operands, statistics: Floats)
     else:
         from normscope.kernels import columns
 
-        job = partial(
-            columns.normalize, counter, plan.items, plan.tile, plan.chunk, plan.outer, plan.inner,
-            *common,
-        )  # fmt: skip
+        job = partial(columns.normalize, counter, plan.items, plan.tiling, *common)
     threads.run(job, plan.items)
 
 
-def streams(plan: Plan, arrays: Operands) -> bool:
+def streams(plan: Plan, arrays: Arrays) -> bool:
     """Whether to write past the caches; what is overwritten in place is in them already."""
     return plan.streams and arrays.out != arrays.x
 
 
-def measure(plan: Plan, numbers: Floats, arrays: Operands, statistics: Floats) -> None:
+def measure(plan: Plan, numbers: Floats, arrays: Arrays, statistics: Floats) -> None:
     """Measure all sets, chunk by chunk."""
     from normscope.kernels import merging
 
@@ -116,7 +96,7 @@ def measure(plan: Plan, numbers: Floats, arrays: Operands, statistics: Floats) -
 
 
 def measured_states(
-    plan: Plan, numbers: Floats, arrays: Operands
+    plan: Plan, numbers: Floats, arrays: Arrays
 ) -> tuple[Floats, NDArray[np.intp]]:
     """Count, mean and root of all sets, and the place in layout order of each.
 
@@ -126,18 +106,18 @@ def measured_states(
 
     known = 5 if numbers[WIDE] else 3
     counter = np.zeros(1, np.int64)
-    ends = (plan.nest, plan.kept, numbers, arrays.x, arrays.residual, arrays.mask)
+    ends = (plan.nest, plan.kept, numbers, arrays)
     if plan.mode == "rows":
         items = plan.num_sets * plan.chunks
         states = np.empty((plan.chunks, known, plan.num_sets))
-        job = partial(rows.measure, counter, items, *ends, states, arrays.tag)
+        job = partial(rows.measure, counter, items, *ends, states)
         threads.run(job, items)
         merged = np.empty((known, plan.num_sets))
         merging.merge_chunks(states, merged, numbers, arrays.mask is None)
         return merged, np.arange(plan.num_sets)
     items = plan.positions * plan.tiles * plan.chunks
     states = np.empty((plan.chunks, known, plan.positions * plan.loops[-1].size))
-    job = partial(columns.measure, counter, items, plan.tile, plan.chunk, *ends, states, arrays.tag)
+    job = partial(columns.measure, counter, items, plan.tiling, *ends, states)
     threads.run(job, items)
     merged = np.empty(states.shape[1:])
     merging.merge_chunks(states, merged, numbers, arrays.mask is None)
@@ -149,14 +129,10 @@ def measured_states(
     return merged, plan.set_order
 
 
-def apply(plan: Plan, numbers: Floats, arrays: Operands, statistics: Floats) -> None:
+def apply(plan: Plan, numbers: Floats, arrays: Arrays, statistics: Floats) -> None:
     """Write the output, from statistics that are known."""
     counter = np.zeros(1, np.int64)
-    ends = (
-        plan.nest, plan.kept, numbers, arrays.x, arrays.out, arrays.residual, arrays.scale,
-        arrays.bias, arrays.slope, streams(plan, arrays), statistics, arrays.tag,
-        arrays.parameter_tag,
-    )  # fmt: skip
+    ends = (plan.nest, plan.kept, numbers, arrays, streams(plan, arrays), statistics)
     if plan.mode == "rows":
         from normscope.kernels import rows
 
@@ -170,7 +146,5 @@ def apply(plan: Plan, numbers: Floats, arrays: Operands, statistics: Floats) -> 
         from normscope.kernels import columns
 
         items = plan.positions * plan.tiles * plan.chunks
-        job = partial(
-            columns.apply, counter, items, plan.tile, plan.chunk, plan.outer, plan.inner, *ends
-        )
+        job = partial(columns.apply, counter, items, plan.tiling, *ends)
         threads.run(job, items)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from normscope import buffers, forward
 from normscope.errors import SpecError
+from normscope.kernels.arrays import Arrays
 from normscope.layout import Layout
 from normscope.operands import (
     address,
@@ -181,7 +182,7 @@ class _Call:
                 counted = counted.copy()
         if residual is not None:
             residual = readable(residual, None)
-        arrays = forward.Operands(
+        arrays = Arrays(
             address(x),
             address(target),
             None if residual is None else address(residual),

@@ -21,6 +21,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from normscope.kernels.arrays import Tiling
 from normscope.layout import Layout
 
 Strides = tuple[int, ...]
@@ -122,6 +123,11 @@ class Plan:
     def positions(self) -> int:
         """How many positions the kept loops have."""
         return math.prod(loop.size for loop in self.loops[: self.kept])
+
+    @property
+    def tiling(self) -> Tiling:
+        """How columns are cut up, as kernels want it."""
+        return Tiling(self.tile, self.chunk, self.outer, self.inner)
 
     @property
     def tiles(self) -> int:

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from normscope.errors import DtypeError, ShapeError, SpecError
-from normscope.forward import Operands, formula, measured_states
+from normscope.forward import formula, measured_states
 from normscope.functional import normalize
+from normscope.kernels.arrays import Arrays
 from normscope.layout import Layout
 from normscope.operands import address, readable
 from normscope.plan import atomic_strides, plan as find_plan
@@ -145,7 +146,7 @@ def states_of(x: NDArray[Any], spec: NormSpec, mask: ArrayLike | None = None) ->
     found = np.zeros((5, plan.num_sets))
     if not x.size:
         return found
-    arrays = Operands(
+    arrays = Arrays(
         address(x), 0, None, None if counted is None else address(counted), 0, 0, None,
         TAGS[x.dtype.name], None,
     )  # fmt: skip

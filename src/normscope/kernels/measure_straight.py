@@ -8,14 +8,16 @@ from __future__ import annotations
 from typing import Any
 
 from normscope.kernels import many, wide
+from normscope.kernels.arrays import Arrays
 from normscope.kernels.flags import exact, part
 from normscope.kernels.formula import CENTER, EPS, EPS_OUTSIDE, FLOOR, MEASURE, VARIANCE
 from normscope.kernels.measure_rows import chunk_state
-from normscope.kernels.memory import keep, recall, use_widest_vectors
-from normscope.kernels.nest import SIZE, offsets
+from normscope.kernels.memory import is_wide, keep, recall, use_widest_vectors
+from normscope.kernels.nest import SIZE, neighbours, offsets
 from normscope.kernels.pairs import pair
 from normscope.kernels.runs import shifted_sums, value
-from normscope.kernels.write_rows import prepared
+from normscope.kernels.scaling import scaling_of
+from normscope.kernels.state import Scaling
 
 GROUP = 8
 """Sets that are summed before the first of them is written."""
@@ -31,17 +33,18 @@ SCRATCH = UNIT + GROUP
 
 @part
 def measure_group(
-    x: int, residual: Any, nest: Any, kept: int, start: int, count: int, formula: Any,
-    work: Any, tag: Any,
-) -> None:  # fmt: skip
+    arrays: Arrays, nest: Any, kept: int, start: int, count: int, formula: Any, work: Any
+) -> None:
     """Measure the sets from `start` on, of any input but float64."""
     size, measure = nest[kept, SIZE], formula[MEASURE]
     n = float(size)
     rows = work.ctypes.data
     for g in range(count):
-        i, _, j, _, _, _, _ = offsets(nest, 0, kept, start + g)
-        pivot = value(x, i, residual, j, tag) if measure == VARIANCE else 0.0
-        s, q = shifted_sums(x, i, 1, residual, j, 1, size, 1.0, pivot, tag)
+        at = offsets(nest, 0, kept, start + g)
+        pivot = 0.0
+        if measure == VARIANCE:
+            pivot = value(arrays.x, at.x, arrays.residual, at.residual, arrays.tag)
+        s, q = shifted_sums(arrays, at, neighbours(0, 0), size, 1.0, pivot)
         keep(rows, PIVOT + g, pivot)
         keep(rows, SUM + g, s)
         keep(rows, SQUARE + g, q)
@@ -97,18 +100,18 @@ def _divisors(n: float, rows: int, formula: Any) -> Any:
 
 @part
 def measure_wide_group(
-    x: int, residual: Any, mask: Any, nest: Any, kept: int, start: int, count: int, formula: Any,
-    work: Any, lanes: Any, tag: Any,
+    arrays: Arrays, nest: Any, kept: int, start: int, count: int, formula: Any, work: Any,
+    lanes: Any,
 ) -> None:  # fmt: skip
     """Measure the sets from `start` on, of float64 input."""
     size, measure = nest[kept, SIZE], formula[MEASURE]
     n = float(size)
     rows = work.ctypes.data
     for g in range(count):
-        i, _, j, _, _, _, _ = offsets(nest, 0, kept, start + g)
         own = lanes.ctypes.data + 8 * wide.SUMS * g
         wide.clear(own)
-        wide.add_run(x, i, 1, residual, j, 1, size, 1.0, 0.0, own, tag)
+        at = offsets(nest, 0, kept, start + g)
+        wide.add_run(arrays, at, neighbours(0, 0), size, 1.0, 0.0, own)
     wide.totals(lanes.ctypes.data, count)
     for g in range(count):
         first = wide.SUMS * g
@@ -122,17 +125,24 @@ def measure_wide_group(
     for g in range(count):
         keep(rows, UNIT + g, 1.0)
     for g in range(count if odd > 0 else 0):
-        i, _, j, _, _, _, _ = offsets(nest, 0, kept, start + g)
-        n, mean, root, mean_rest, root_rest = chunk_state(
-            x, i, residual, j, mask, 0, nest, kept, 0, size, formula, lanes, tag
-        )
-        v, d, d_rest = wide.variance_and_divisor(n, root, root_rest, formula)
-        keep(rows, MEAN + g, mean)
+        at = offsets(nest, 0, kept, start + g)
+        state = chunk_state(arrays, at, nest, kept, 0, size, formula, lanes)
+        v, d, d_rest = wide.variance_and_divisor(state, formula)
+        keep(rows, MEAN + g, state.mean)
         keep(rows, V + g, v)
         keep(rows, D + g, d)
-        unit, mean, mean_rest, rstd, rstd_rest = prepared(mean, mean_rest, d, d_rest, formula, tag)
-        keep(rows, UNIT + g, unit)
-        keep(rows, CENTRE + g, mean)
-        keep(rows, CENTRE_REST + g, mean_rest)
-        keep(rows, RSTD + g, rstd)
-        keep(rows, RSTD_REST + g, rstd_rest)
+        scaling = scaling_of(state.mean, state.mean_rest, d, d_rest, formula, arrays.tag)
+        keep(rows, UNIT + g, scaling.unit)
+        keep(rows, CENTRE + g, scaling.centre)
+        keep(rows, CENTRE_REST + g, scaling.centre_rest)
+        keep(rows, RSTD + g, scaling.factor)
+        keep(rows, RSTD_REST + g, scaling.factor_rest)
+
+
+@part
+def scaling_at(work: Any, g: int, tag: Any) -> Scaling:
+    """What the output of set `g` of the group needs."""
+    unit, centre_rest, rstd_rest = 1.0, 0.0, 0.0
+    if is_wide(tag):
+        unit, centre_rest, rstd_rest = work[UNIT + g], work[CENTRE_REST + g], work[RSTD_REST + g]
+    return Scaling(unit, work[CENTRE + g], centre_rest, work[RSTD + g], rstd_rest)

@@ -148,6 +148,14 @@ def load_flag(typingctx: Any, address: Any, index: Any) -> Any:
     return types.uint8(types.int64, types.int64), codegen
 
 
+@part
+def counts(mask: Any, index: int) -> Any:
+    """Whether the mask counts an element; without a mask all count."""
+    if mask is None:
+        return True
+    return load_flag(mask, index) != 0
+
+
 @intrinsic
 def distance(typingctx: Any, address: Any, index: Any, tag: Any) -> Any:
     """The address of element `index` of the array at `address`."""

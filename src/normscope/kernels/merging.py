@@ -11,27 +11,17 @@ from normscope.kernels import wide
 from normscope.kernels.flags import kernel, part
 from normscope.kernels.formula import L1, MEASURE, variance_and_divisor
 from normscope.kernels.many import merge_all
-from normscope.kernels.state import merge
+from normscope.kernels.state import merge, read_state, write_state, write_statistics
 
 
 @part
-def _merge_into(target: Any, i: int, state: Any, j: int, measure: float) -> None:
+def _merge_into(target: Any, i: int, states: Any, j: int, measure: float) -> None:
     """Merge the state of column j of an array into that of column i of the target."""
+    one, other = read_state(target, i), read_state(states, j)
     if target.shape[0] == 5:
-        merged = wide.merge(
-            target[0, i], target[1, i], target[2, i], target[3, i], target[4, i],
-            state[0, j], state[1, j], state[2, j], state[3, j], state[4, j], measure,
-        )  # fmt: skip
-        target[3, i] = merged[3]
-        target[4, i] = merged[4]
-        n, mean, root = merged[0], merged[1], merged[2]
+        write_state(target, i, wide.merge(one, other, measure))
     else:
-        n, mean, root = merge(
-            target[0, i], target[1, i], target[2, i], state[0, j], state[1, j], state[2, j], measure
-        )
-    target[0, i] = n
-    target[1, i] = mean
-    target[2, i] = root
+        write_state(target, i, merge(one, other, measure))
 
 
 @kernel
@@ -77,16 +67,11 @@ def divisors(states: Any, order: Any, statistics: Any, formula: Any) -> None:
     `order` is the place of each set in it.
     """
     for i in range(states.shape[1]):
-        at = order[i]
+        at, state = order[i], read_state(states, i)
         if states.shape[0] == 5:
-            v, d, d_rest = wide.variance_and_divisor(
-                states[0, i], states[2, i], states[4, i], formula
-            )
-            statistics[4, at] = states[3, i]
+            v, d, d_rest = wide.variance_and_divisor(state, formula)
+            statistics[4, at] = state.mean_rest
             statistics[5, at] = d_rest
         else:
-            v, d = variance_and_divisor(states[0, i], states[2, i], formula)
-        statistics[0, at] = states[0, i]
-        statistics[1, at] = states[1, i]
-        statistics[2, at] = v
-        statistics[3, at] = d
+            v, d = variance_and_divisor(state.count, state.root, formula)
+        write_statistics(statistics, at, state.count, state.mean, v, d)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from normscope.kernels.arrays import Place
 from normscope.kernels.flags import part
 
 SIZE, X, OUT, RESIDUAL, MASK, SCALE, BIAS, STATS = range(8)
@@ -17,7 +18,7 @@ WIDTH = 8
 
 
 @part
-def offsets(nest: Any, first: int, stop: int, index: int) -> Any:
+def offsets(nest: Any, first: int, stop: int, index: int) -> Place:
     """Where each array stands at position `index` of the loops `first` to `stop`."""
     x, out, residual, mask, scale, bias, stats = 0, 0, 0, 0, 0, 0, 0
     for row in range(stop - 1, first - 1, -1):
@@ -33,7 +34,35 @@ def offsets(nest: Any, first: int, stop: int, index: int) -> Any:
         scale += digit * nest[row, SCALE]
         bias += digit * nest[row, BIAS]
         stats += digit * nest[row, STATS]
-    return x, out, residual, mask, scale, bias, stats
+    return Place(x, out, residual, mask, scale, bias, stats)
+
+
+@part
+def strides(nest: Any, row: int) -> Place:
+    """The steps of all arrays along a loop."""
+    return Place(
+        nest[row, X], nest[row, OUT], nest[row, RESIDUAL], nest[row, MASK], nest[row, SCALE],
+        nest[row, BIAS], nest[row, STATS],
+    )  # fmt: skip
+
+
+@part
+def neighbours(scale: int, bias: int) -> Place:
+    """Steps of 1 along all arrays; those of the parameters are given.
+
+    A call with literals makes LLVM compile a loop in which they are constants: a vectorized one.
+    """
+    return Place(1, 1, 1, 1, scale, bias, 0)
+
+
+@part
+def moved(at: Place, step: Place, n: int) -> Place:
+    """`n` steps further."""
+    return Place(
+        at.x + n * step.x, at.out + n * step.out, at.residual + n * step.residual,
+        at.mask + n * step.mask, at.scale + n * step.scale, at.bias + n * step.bias,
+        at.stats + n * step.stats,
+    )  # fmt: skip
 
 
 @part
@@ -46,7 +75,7 @@ def loops(nest: Any, first: int, stop: int) -> Any:
 
 
 @part
-def place(position: int, inner: int) -> Any:
+def run_at(position: int, inner: int) -> Any:
     """The run, and the element of it, at `position` of runs of length `inner`."""
     if position == 0:
         return 0, 0
@@ -56,14 +85,11 @@ def place(position: int, inner: int) -> Any:
 
 @part
 def row_loop(nest: Any, kept: int, last: int) -> Any:
-    """The loop around the innermost one: length, strides of x, out, residual, scale and bias.
+    """The loop around the innermost one: its length and steps.
 
     A single pass where no loop is left there.
     """
     row = last - 1
     if row < kept:
-        return 1, 0, 0, 0, 0, 0
-    return (
-        nest[row, SIZE], nest[row, X], nest[row, OUT], nest[row, RESIDUAL], nest[row, SCALE],
-        nest[row, BIAS],
-    )  # fmt: skip
+        return 1, Place(0, 0, 0, 0, 0, 0, 0)
+    return nest[row, SIZE], strides(nest, row)

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 
 from normscope.kernels import wide
+from normscope.kernels.arrays import Arrays
 from normscope.kernels.flags import kernel
 from normscope.kernels.formula import variance_and_divisor
 from normscope.kernels.measure_rows import CHUNK, chunk_state, set_state
 from normscope.kernels.memory import is_wide, scratch, take, use_widest_vectors
 from normscope.kernels.nest import loops, offsets
+from normscope.kernels.scaling import given_scaling, scaling_of
+from normscope.kernels.state import read_state, write_state, write_statistics
 from normscope.kernels.stream import close, opened
 from normscope.kernels.write_rows import write_part
 
@@ -21,24 +24,9 @@ GROUP = 8
 
 @kernel
 def normalize(
-    counter: Any,
-    items: int,
-    per_item: int,
-    nest: Any,
-    kept: int,
-    formula: Any,
-    x: int,
-    out: int,
-    residual: Any,
-    mask: Any,
-    scale: int,
-    bias: int,
-    slope: Any,
-    streams: bool,
-    statistics: Any,
-    tag: Any,
-    ptag: Any,
-) -> None:
+    counter: Any, items: int, per_item: int, nest: Any, kept: int, formula: Any, arrays: Arrays,
+    streams: bool, statistics: Any,
+) -> None:  # fmt: skip
     """Measure whole statistics sets and write their output while they are in cache.
 
     An item is `per_item` sets. `statistics`: (4, sets) for count, mean, v and D; or of size 0.
@@ -47,58 +35,46 @@ def normalize(
     num_sets = loops(nest, 0, kept)
     size = loops(nest, kept, nest.shape[0])
     group = GROUP if size <= 256 else 1
-    states = np.empty((5, GROUP), np.float64)
+    states, divisors = np.empty((5, GROUP), np.float64), np.zeros((2, GROUP), np.float64)
     lanes = scratch(wide.SUMS)
-    stream = opened()
+    stream = opened(streams)
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
-            close(stream, streams)
+            close(stream)
             return
         first, stop = item * per_item, min(item * per_item + per_item, num_sets)
         for start in range(first, stop, group):
             count = min(group, stop - start)
             for g in range(count):
-                xk, _, rk, mk, _, _, index = offsets(nest, 0, kept, start + g)
-                n, mean, root, mean_rest, root_rest = set_state(
-                    x, xk, residual, rk, mask, mk, nest, kept, size, formula, lanes, tag
-                )
-                if is_wide(tag):
-                    v, d, d_rest = wide.variance_and_divisor(n, root, root_rest, formula)
-                    states[3, g], states[4, g] = mean_rest, d_rest
+                at = offsets(nest, 0, kept, start + g)
+                state = set_state(arrays, at, nest, kept, size, formula, lanes)
+                if is_wide(arrays.tag):
+                    v, divisors[0, g], divisors[1, g] = wide.variance_and_divisor(state, formula)
                 else:
-                    v, d = variance_and_divisor(n, root, formula)
-                states[0, g], states[1, g], states[2, g] = n, mean, d
-                if statistics.shape[1] > 0:
-                    statistics[0, index] = n
-                    statistics[1, index] = mean
-                    statistics[2, index] = v
-                    statistics[3, index] = d
+                    v, divisors[0, g] = variance_and_divisor(state.count, state.root, formula)
+                write_state(states, g, state)
+                write_statistics(
+                    statistics, at.stats, state.count, state.mean, v, divisors[0, g]
+                )
             for g in range(count):
-                xk, ok, rk, _, ak, bk, _ = offsets(nest, 0, kept, start + g)
+                at, state = offsets(nest, 0, kept, start + g), read_state(states, g)
+                scaling = scaling_of(
+                    state.mean, state.mean_rest, divisors[0, g], divisors[1, g], formula,
+                    arrays.tag,
+                )  # fmt: skip
                 # the last chunk first: of a set too large for the cache it is still there
                 for chunk in range((size + CHUNK - 1) // CHUNK - 1, -1, -1):
                     begin = chunk * CHUNK
                     write_part(
-                        x, xk, residual, rk, out, ok, nest, kept, begin, min(begin + CHUNK, size),
-                        states[0, g], states[1, g], states[3, g], states[2, g], states[4, g],
-                        formula,
-                        scale, ak, bias, bk, slope, streams, stream, tag, ptag,
+                        arrays, at, nest, kept, begin, min(begin + CHUNK, size),
+                        state.count, scaling, stream,
                     )  # fmt: skip
 
 
 @kernel
 def measure(
-    counter: Any,
-    items: int,
-    nest: Any,
-    kept: int,
-    formula: Any,
-    x: int,
-    residual: Any,
-    mask: Any,
-    states: Any,
-    tag: Any,
+    counter: Any, items: int, nest: Any, kept: int, formula: Any, arrays: Arrays, states: Any
 ) -> None:
     """Measure chunks. An item is one chunk; `states`: (chunks, 3, sets) for count, mean, root.
 
@@ -115,39 +91,18 @@ def measure(
         k = item // chunks
         chunk = item - k * chunks
         start = chunk * CHUNK
-        xk, _, rk, mk, _, _, index = offsets(nest, 0, kept, k)
-        n, mean, root, mean_rest, root_rest = chunk_state(
-            x, xk, residual, rk, mask, mk, nest, kept, start, min(start + CHUNK, size), formula,
-            lanes, tag,
-        )  # fmt: skip
-        states[chunk, 0, index] = n
-        states[chunk, 1, index] = mean
-        states[chunk, 2, index] = root
-        if is_wide(tag):
-            states[chunk, 3, index] = mean_rest
-            states[chunk, 4, index] = root_rest
+        at = offsets(nest, 0, kept, k)
+        state = chunk_state(
+            arrays, at, nest, kept, start, min(start + CHUNK, size), formula, lanes
+        )
+        write_state(states[chunk], at.stats, state)
 
 
 @kernel
 def apply(
-    counter: Any,
-    items: int,
-    per_item: int,
-    step: int,
-    nest: Any,
-    kept: int,
-    formula: Any,
-    x: int,
-    out: int,
-    residual: Any,
-    scale: int,
-    bias: int,
-    slope: Any,
-    streams: bool,
-    statistics: Any,
-    tag: Any,
-    ptag: Any,
-) -> None:
+    counter: Any, items: int, per_item: int, step: int, nest: Any, kept: int, formula: Any,
+    arrays: Arrays, streams: bool, statistics: Any,
+) -> None:  # fmt: skip
     """Write the output, from statistics (4, sets), or (6, sets) with the rests of mean and D.
 
     An item is `step` elements of `per_item` sets. The same elements of all sets come first:
@@ -157,21 +112,18 @@ def apply(
     size = loops(nest, kept, nest.shape[0])
     num_sets = loops(nest, 0, kept)
     groups = (num_sets + per_item - 1) // per_item
-    rests = is_wide(tag) and statistics.shape[0] > 4
-    stream = opened()
+    stream = opened(streams)
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
-            close(stream, streams)
+            close(stream)
             return
         start = item // groups * step
         first = item % groups * per_item
         for k in range(first, min(first + per_item, num_sets)):
-            xk, ok, rk, _, ak, bk, index = offsets(nest, 0, kept, k)
+            at = offsets(nest, 0, kept, k)
+            scaling = given_scaling(statistics, at.stats, formula, arrays.tag)
             write_part(
-                x, xk, residual, rk, out, ok, nest, kept, start, min(start + step, size),
-                statistics[0, index],
-                statistics[1, index], statistics[4, index] if rests else 0.0,
-                statistics[3, index], statistics[5, index] if rests else 0.0, formula,
-                scale, ak, bias, bk, slope, streams, stream, tag, ptag,
+                arrays, at, nest, kept, start, min(start + step, size),
+                statistics[0, at.stats], scaling, stream,
             )  # fmt: skip

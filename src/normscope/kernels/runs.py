@@ -1,6 +1,6 @@
 """Loops over one run: elements at equal distances, of one statistics set.
 
-Every loop comes once; `strided` names the distances, and a call with literal ones makes LLVM
+Every loop comes once. `step` holds the distances, and a call with those of `neighbours` makes LLVM
 compile a copy in which they are constants, which is the vectorized one.
 """
 
@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from normscope.kernels.arrays import Arrays, Place
 from normscope.kernels.flags import part, sums
-from normscope.kernels.memory import is_wide, load, load_flag, rounded, store, use_widest_vectors
+from normscope.kernels.formula import L1
+from normscope.kernels.memory import counts, is_wide, load, rounded, store, use_widest_vectors
 from normscope.kernels.pairs import normalized, normalized_along
+from normscope.kernels.state import Scaling
 
 
 @part
@@ -23,47 +26,57 @@ def value(x: int, i: int, residual: Any, j: int, tag: Any) -> Any:
     return rounded(load(x, i, tag) + load(residual, j, tag), tag)
 
 
+@part
+def element(arrays: Arrays, at: Place, step: Place, e: int) -> Any:
+    """The input, `e` steps away from a place."""
+    return value(
+        arrays.x, at.x + e * step.x, arrays.residual, at.residual + e * step.residual, arrays.tag
+    )
+
+
+@part
+def are_neighbours(arrays: Arrays, step: Place) -> Any:
+    """Whether the elements of the input lie side by side."""
+    return step.x == 1 and (arrays.residual is None or step.residual == 1)
+
+
 @sums
 def shifted_sums(
-    x: int, i: int, xs: int, residual: Any, j: int, rs: int, n: int, unit: float, p: float, tag: Any
+    arrays: Arrays, at: Place, step: Place, n: int, unit: float, pivot: float
 ) -> Any:
     """S = sum(x - p) and q = sum((x - p)**2)."""
     use_widest_vectors()
     s = 0.0
     q = 0.0
     for e in range(n):
-        d = value(x, i + e * xs, residual, j + e * rs, tag) * unit - p
+        d = element(arrays, at, step, e) * unit - pivot
         s += d
         q += d * d
     return s, q
 
 
 @sums
-def absolute_sums(
-    x: int, i: int, xs: int, residual: Any, j: int, rs: int, n: int, unit: float, tag: Any
-) -> Any:
+def absolute_sums(arrays: Arrays, at: Place, step: Place, n: int, unit: float) -> Any:
     """sum(x) and sum(|x|)."""
     use_widest_vectors()
     s = 0.0
     q = 0.0
     for e in range(n):
-        d = value(x, i + e * xs, residual, j + e * rs, tag) * unit
+        d = element(arrays, at, step, e) * unit
         s += d
         q += abs(d)
     return s, q
 
 
 @sums
-def sum_and_max(
-    x: int, i: int, xs: int, residual: Any, j: int, rs: int, n: int, unit: float, tag: Any
-) -> Any:
+def sum_and_max(arrays: Arrays, at: Place, step: Place, n: int, unit: float) -> Any:
     """sum(x) and max(|x|), which is NaN if an element is."""
     use_widest_vectors()
     s = 0.0
     q = 0.0
     bad = 0
     for e in range(n):
-        d = value(x, i + e * xs, residual, j + e * rs, tag) * unit
+        d = element(arrays, at, step, e) * unit
         s += d
         q = abs(d) if abs(d) > q else q
         bad += d != d
@@ -72,20 +85,7 @@ def sum_and_max(
 
 @part
 def masked_sums(
-    x: int,
-    i: int,
-    xs: int,
-    residual: Any,
-    j: int,
-    rs: int,
-    mask: Any,
-    k: int,
-    ms: int,
-    n: int,
-    unit: float,
-    p: float,
-    measure: float,
-    tag: Any,
+    arrays: Arrays, at: Place, step: Place, n: int, unit: float, pivot: float, measure: float
 ) -> Any:
     """Count and sums of the elements that the mask counts, for any measure."""
     use_widest_vectors()
@@ -93,13 +93,13 @@ def masked_sums(
     s = 0.0
     q = 0.0
     for e in range(n):
-        if load_flag(mask, k + e * ms):
-            d = value(x, i + e * xs, residual, j + e * rs, tag) * unit - p
+        if counts(arrays.mask, at.mask + e * step.mask):
+            d = element(arrays, at, step, e) * unit - pivot
             count += 1.0
             s += d
-            if measure < 3.0:
+            if measure < L1:
                 q += d * d
-            elif measure == 3.0:
+            elif measure == L1:
                 q += abs(d)
             elif not abs(d) <= q:
                 q = abs(d) if q == q else q
@@ -117,71 +117,47 @@ def activated(y: float, slope: Any) -> Any:
 
 @part
 def scaled(
-    x: int,
-    i: int,
-    xs: int,
-    residual: Any,
-    j: int,
-    rs: int,
-    out: int,
-    o: int,
-    os: int,
-    n: int,
-    unit: float,
-    mean: float,
-    mean_rest: float,
-    factor: float,
-    factor_rest: float,
-    offset: float,
-    slope: Any,
-    tag: Any,
+    arrays: Arrays, at: Place, step: Place, n: int, scaling: Scaling, offset: float
 ) -> None:
-    """Out = (x - mean) * factor + offset. Only float64 input has rests of mean and factor."""
+    """Out = (x - centre) * factor + offset."""
     use_widest_vectors()
     for e in range(n):
-        d = value(x, i + e * xs, residual, j + e * rs, tag) * unit
-        if is_wide(tag):
-            y = normalized(d, mean, mean_rest, factor, factor_rest, offset)
+        d = element(arrays, at, step, e) * scaling.unit
+        if is_wide(arrays.tag):
+            y = normalized(
+                d, scaling.centre, scaling.centre_rest, scaling.factor, scaling.factor_rest, offset
+            )
         else:
-            y = (d - mean) * factor + offset
-        store(out, o + e * os, activated(y, slope), tag)
+            y = (d - scaling.centre) * scaling.factor + offset
+        store(arrays.out, at.out + e * step.out, activated(y, arrays.slope), arrays.tag)
+
+
+@part
+def _or_load(known: Any, memory: int, i: int, tag: Any) -> Any:
+    """What is known, else an element of memory."""
+    if known is None:
+        return load(memory, i, tag)
+    return known
 
 
 @part
 def scaled_along(
-    x: int,
-    i: int,
-    xs: int,
-    residual: Any,
-    j: int,
-    rs: int,
-    out: int,
-    o: int,
-    os: int,
-    n: int,
-    unit: float,
-    mean: float,
-    mean_rest: float,
-    rstd: float,
-    rstd_rest: float,
-    scale: int,
-    a: int,
-    sa: int,
-    bias: int,
-    b: int,
-    sb: int,
-    slope: Any,
-    tag: Any,
-    parameter_tag: Any,
+    arrays: Arrays, at: Place, step: Place, n: int, scaling: Scaling, even_bias: Any
 ) -> None:
-    """Out = (x - mean) * rstd * scale + bias, with parameters that vary along the run."""
+    """Out = (x - centre) * factor * scale + bias, with parameters that vary along the run.
+
+    `even_bias`: the bias if it is one for all, else None.
+    """
     use_widest_vectors()
     for e in range(n):
-        d = value(x, i + e * xs, residual, j + e * rs, tag) * unit
-        factor = load(scale, a + e * sa, parameter_tag)
-        offset = load(bias, b + e * sb, parameter_tag)
-        if is_wide(tag):
-            y = normalized_along(d, mean, mean_rest, rstd, rstd_rest, factor, offset)
+        d = element(arrays, at, step, e) * scaling.unit
+        scale = load(arrays.scale, at.scale + e * step.scale, arrays.parameter_tag)
+        bias = _or_load(even_bias, arrays.bias, at.bias + e * step.bias, arrays.parameter_tag)
+        if is_wide(arrays.tag):
+            y = normalized_along(
+                d, scaling.centre, scaling.centre_rest, scaling.factor, scaling.factor_rest,
+                scale, bias,
+            )  # fmt: skip
         else:
-            y = (d - mean) * rstd * factor + offset
-        store(out, o + e * os, activated(y, slope), tag)
+            y = (d - scaling.centre) * scaling.factor * scale + bias
+        store(arrays.out, at.out + e * step.out, activated(y, arrays.slope), arrays.tag)

@@ -1,4 +1,4 @@
-"""What is known of a statistics set, or of a part of it: (count, mean, root).
+"""What is known of a statistics set, or of a part of it: count, mean and root.
 
 root is sqrt(sum((x - mean)**2) / n) for the variance, sqrt(sum(x**2) / n) for mean square and L2,
 sum(|x|) for L1, max(|x|) for the maximum: numbers that do not overflow where their squares would.
@@ -15,10 +15,43 @@ of Chan, Golub and LeVeque (1979). For float64 input all this is done in `normsc
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
-from normscope.kernels.flags import exact
+from normscope.kernels.flags import exact, part
 from normscope.kernels.formula import L1, MAX, VARIANCE
+
+
+class State(NamedTuple):
+    """Count, mean and root, with what float64 cannot hold of the last two.
+
+    Only float64 input has those rests.
+    """
+
+    count: float
+    mean: float
+    root: float
+    mean_rest: float
+    root_rest: float
+
+
+class Scaling(NamedTuple):
+    """What the elements of a set become: (x * unit - centre) * factor.
+
+    The rests are what float64 cannot hold of centre and factor; only float64 input has them, and
+    another unit than 1.
+    """
+
+    unit: float
+    centre: float
+    centre_rest: float
+    factor: float
+    factor_rest: float
+
+
+@part
+def nothing() -> State:
+    """The state of a part without elements."""
+    return State(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @exact
@@ -38,31 +71,54 @@ def mean_and_root(n: float, s: float, q: float, pivot: float, measure: float) ->
 
 
 @exact
-def merge(
-    n: float, mean: float, root: float, n2: float, mean2: float, root2: float, measure: float
-) -> Any:
+def merge(one: State, other: State, measure: float) -> State:
     """The state of two parts together."""
-    if n2 == 0.0:
-        return n, mean, root
-    if n == 0.0:
-        return n2, mean2, root2
-    total = n + n2
-    apart = mean2 - mean
-    mean += apart * (n2 / total)
+    if other.count == 0.0:
+        return one
+    if one.count == 0.0:
+        return other
+    root, root2 = one.root, other.root
+    total = one.count + other.count
+    apart = other.mean - one.mean
+    mean = one.mean + apart * (other.count / total)
     if measure == MAX:
         if not root2 <= root:
             root = root2 if root == root else root
     elif measure == L1:
         root += root2
     else:
-        one, two = n / total, n2 / total
-        weight = one * two if measure == VARIANCE else 0.0
+        share, share2 = one.count / total, other.count / total
+        weight = share * share2 if measure == VARIANCE else 0.0
         spread = weight * (apart * apart) if weight > 0.0 else 0.0
-        squares = one * (root * root) + two * (root2 * root2) + spread
+        squares = share * (root * root) + share2 * (root2 * root2) + spread
         if 1e-280 < squares < 1e280:
             root = math.sqrt(squares)
         else:
-            root = math.hypot(math.sqrt(one) * root, math.sqrt(two) * root2)
+            root = math.hypot(math.sqrt(share) * root, math.sqrt(share2) * root2)
             if weight > 0.0:
                 root = math.hypot(root, math.sqrt(weight) * apart)
-    return total, mean, root
+    return State(total, mean, root, 0.0, 0.0)
+
+
+@part
+def read_state(states: Any, i: int) -> State:
+    """Column `i` of an array of states, which has 5 rows, or 3 without rests."""
+    mean_rest, root_rest = 0.0, 0.0
+    if states.shape[0] == 5:
+        mean_rest, root_rest = states[3, i], states[4, i]
+    return State(states[0, i], states[1, i], states[2, i], mean_rest, root_rest)
+
+
+@part
+def write_state(states: Any, i: int, state: State) -> None:
+    """Set column `i` of an array of states."""
+    states[0, i], states[1, i], states[2, i] = state.count, state.mean, state.root
+    if states.shape[0] == 5:
+        states[3, i], states[4, i] = state.mean_rest, state.root_rest
+
+
+@part
+def write_statistics(statistics: Any, i: int, count: float, mean: float, v: float, d: float) -> None:
+    """Set column `i` of an array of statistics, if it has any."""
+    if statistics.shape[1] > 0:
+        statistics[0, i], statistics[1, i], statistics[2, i], statistics[3, i] = count, mean, v, d

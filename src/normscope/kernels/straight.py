@@ -10,28 +10,26 @@ from __future__ import annotations
 from typing import Any
 
 from normscope.kernels import wide
-from normscope.kernels.flags import kernel
+from normscope.kernels.arrays import Arrays
+from normscope.kernels.flags import kernel, part
 from normscope.kernels.formula import L2, MEASURE, variance_and_divisor
 from normscope.kernels.measure_rows import CHUNK
 from normscope.kernels.measure_straight import (
-    CENTRE,
-    CENTRE_REST,
     GROUP,
     MEAN,
     ROOT,
-    RSTD,
-    RSTD_REST,
     SCRATCH,
-    UNIT,
     D,
     V,
     measure_group,
     measure_wide_group,
+    scaling_at,
 )
 from normscope.kernels.memory import is_wide, scratch, take, use_widest_vectors
-from normscope.kernels.nest import OUT, RESIDUAL, SIZE, X, loops, offsets
-from normscope.kernels.stream import PIECE, close, opened, room
-from normscope.kernels.write_rows import apply_run, write_run
+from normscope.kernels.nest import OUT, RESIDUAL, SIZE, X, loops, offsets, strides
+from normscope.kernels.state import write_statistics
+from normscope.kernels.stream import PIECE, Stream, close, opened, room
+from normscope.kernels.write_rows import into, write_pieces, write_run
 
 SHORT = 1024
 """Sets of up to so many elements stay in the first level of cache together."""
@@ -54,11 +52,33 @@ def serves(nest: Any, kept: int, formula: Any, residual: int | None, mask: int |
     )
 
 
+@part
+def _write(
+    arrays: Arrays, nest: Any, kept: int, start: int, count: int, together: int, work: Any,
+    stream: Stream,
+) -> None:  # fmt: skip
+    """Write the sets of a group; `together` short ones that lie in a row get their room at once."""
+    size, step = nest[kept, SIZE], strides(nest, kept)
+    for first in range(0, count, together):
+        many = min(together, count - first)
+        target, t = arrays.out, 0
+        if size <= PIECE:
+            o = offsets(nest, 0, kept, start + first).out
+            target, t = room(stream, arrays.out, o, 1, many * size, arrays.tag)
+        for g in range(first, first + many):
+            at, scaling = offsets(nest, 0, kept, start + g), scaling_at(work, g, arrays.tag)
+            if size <= PIECE:
+                aimed, at = into(arrays, at, target, t)
+                write_run(aimed, at, step, size, scaling)
+                t += size
+            else:
+                write_pieces(arrays, at, step, size, scaling, stream)
+
+
 @kernel
 def normalize(
-    counter: Any, items: int, per_item: int, nest: Any, kept: int, formula: Any,
-    x: int, out: int, residual: Any, mask: Any, scale: int, bias: int, slope: Any, streams: bool,
-    statistics: Any, tag: Any, ptag: Any,
+    counter: Any, items: int, per_item: int, nest: Any, kept: int, formula: Any, arrays: Arrays,
+    streams: bool, statistics: Any,
 ) -> None:  # fmt: skip
     """Measure whole statistics sets and write their output while they are in cache.
 
@@ -75,53 +95,23 @@ def normalize(
     together = 1
     if kept == 1 and nest[0, OUT] == size:
         together = max(1, PIECE // size)
-    stream = opened()
+    stream = opened(streams)
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
-            close(stream, streams)
+            close(stream)
             return
         stop = min(item * per_item + per_item, num_sets)
         for start in range(item * per_item, stop, group):
             count = min(group, stop - start)
-            if is_wide(tag):
-                measure_wide_group(
-                    x, residual, mask, nest, kept, start, count, formula, work, lanes, tag
-                )
+            if is_wide(arrays.tag):
+                measure_wide_group(arrays, nest, kept, start, count, formula, work, lanes)
             else:
-                measure_group(x, residual, nest, kept, start, count, formula, work, tag)
+                measure_group(arrays, nest, kept, start, count, formula, work)
             for g in range(count if statistics.shape[1] > 0 else 0):
-                _, _, _, _, _, _, index = offsets(nest, 0, kept, start + g)
                 v, d = work[V + g], work[D + g]
-                if not is_wide(tag):
+                if not is_wide(arrays.tag):
                     v, d = variance_and_divisor(n, work[ROOT + g], formula)
-                statistics[0, index] = n
-                statistics[1, index] = work[MEAN + g]
-                statistics[2, index] = v
-                statistics[3, index] = d
-            g = 0
-            while g < count:
-                many = min(together, count - g)
-                _, o, _, _, _, _, _ = offsets(nest, 0, kept, start + g)
-                target, t = out, o
-                if size <= PIECE:
-                    target, t = room(stream, out, o, many * size, streams, tag)
-                for h in range(g, g + many):
-                    i, o, j, _, a, b, _ = offsets(nest, 0, kept, start + h)
-                    centre, rstd = work[CENTRE + h], work[RSTD + h]
-                    unit, centre_rest, rstd_rest = 1.0, 0.0, 0.0
-                    if is_wide(tag):
-                        unit = work[UNIT + h]
-                        centre_rest, rstd_rest = work[CENTRE_REST + h], work[RSTD_REST + h]
-                    if size <= PIECE:
-                        write_run(
-                            x, i, residual, j, target, t, nest, size, unit, centre, centre_rest,
-                            rstd, rstd_rest, scale, a, bias, b, slope, tag, ptag,
-                        )  # fmt: skip
-                        t += size
-                    else:
-                        apply_run(
-                            x, i, residual, j, out, o, nest, size, unit, centre, centre_rest,
-                            rstd, rstd_rest, scale, a, bias, b, slope, streams, stream, tag, ptag,
-                        )  # fmt: skip
-                g += many
+                at = offsets(nest, 0, kept, start + g)
+                write_statistics(statistics, at.stats, n, work[MEAN + g], v, d)
+            _write(arrays, nest, kept, start, count, together, work, stream)

@@ -8,14 +8,14 @@ place in its lines that they will have in memory, and leave it line by line.
 There are two such buffers. While one is filled the other waits: what was stored a moment ago cannot
 yet be read quickly in lines.
 
-A stream is one int64 array: for the buffer being filled and for the one that waits, where its first
-line belongs in memory, and the bytes from which and up to which it is filled; which one is being
-filled; then the buffers themselves.
+Its memory is one int64 array: for the buffer being filled and for the one that waits, where its
+first line belongs in memory, and the bytes from which and up to which it is filled; which one is
+being filled; then the buffers themselves.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,58 +32,69 @@ ENOUGH = 2048
 BUFFER = ENOUGH + LINE + 8 * WIDEST  # no row of a tile is longer, and no piece of a run
 
 
+class Stream(NamedTuple):
+    """Whether the output is streamed at all, and the memory for that."""
+
+    on: bool
+    memory: Any
+
+
 @part
-def opened() -> Any:
+def opened(on: bool) -> Stream:
     """A stream into which nothing was written."""
-    stream = scratch(8 + 2 * BUFFER // 8).view(np.int64)
-    stream[:8] = 0
-    return stream
+    memory = scratch(8 + 2 * BUFFER // 8).view(np.int64)
+    memory[:8] = 0
+    return Stream(on, memory)
 
 
 @part
-def room(stream: Any, out: int, o: int, n: int, streams: bool, tag: Any) -> Any:
-    """Where to store `n` neighbours of `out` from index `o` on: an address and an index."""
-    if not streams:
+def room(stream: Stream, out: int, o: int, step: int, n: int, tag: Any) -> Any:
+    """Where to store `n` elements of `out` from index `o` on: an address and an index.
+
+    Only neighbours, `step` 1 apart, are streamed.
+    """
+    if not (stream.on and step == 1):
         return out, o
+    memory = stream.memory
     address = distance(out, o, tag)
-    goes_on = address == stream[BASE] + stream[END]
-    if stream[END] >= ENOUGH or not goes_on:
-        _turn(stream, address, goes_on)
-    at = _buffer(stream, stream[SIDE]) + stream[END]
-    stream[END] += distance(0, n, tag)
+    goes_on = address == memory[BASE] + memory[END]
+    if memory[END] >= ENOUGH or not goes_on:
+        _turn(memory, address, goes_on)
+    at = _buffer(memory, memory[SIDE]) + memory[END]
+    memory[END] += distance(0, n, tag)
     return at, 0
 
 
 @part
-def close(stream: Any, streams: bool) -> None:
+def close(stream: Stream) -> None:
     """Write what is left, and wait until other threads will see it."""
-    if streams:
-        _turn(stream, 0, False)
-        _turn(stream, 0, False)
+    if stream.on:
+        _turn(stream.memory, 0, False)
+        _turn(stream.memory, 0, False)
         fence()
 
 
 @part
-def _buffer(stream: Any, side: int) -> Any:
-    return stream.ctypes.data + 64 + side * BUFFER
+def _buffer(memory: Any, side: int) -> Any:
+    return memory.ctypes.data + 64 + side * BUFFER
 
 
 @part
-def _turn(stream: Any, address: int, goes_on: bool) -> None:
+def _turn(memory: Any, address: int, goes_on: bool) -> None:
     """Write the buffer that waits, let the other one wait, and fill the first from `address`."""
-    side = stream[SIDE]
+    side = memory[SIDE]
     other = 1 - side
-    _write(_buffer(stream, other), stream[WAITING_BASE], stream[WAITING_BEGIN], stream[WAITING_END])
-    base, end = stream[BASE], stream[END]
-    stream[WAITING_BASE], stream[WAITING_BEGIN], stream[WAITING_END] = base, stream[BEGIN], end
-    stream[BASE] = address & -LINE
-    stream[BEGIN] = stream[END] = address & (LINE - 1)
+    _write(_buffer(memory, other), memory[WAITING_BASE], memory[WAITING_BEGIN], memory[WAITING_END])
+    base, end = memory[BASE], memory[END]
+    memory[WAITING_BASE], memory[WAITING_BEGIN], memory[WAITING_END] = base, memory[BEGIN], end
+    memory[BASE] = address & -LINE
+    memory[BEGIN] = memory[END] = address & (LINE - 1)
     if goes_on:  # the line that is not full yet goes along
         full = end & -LINE
-        copy_bytes(_buffer(stream, other), _buffer(stream, side) + full, end - full)
-        stream[WAITING_END] = full
-        stream[BEGIN] = 0
-    stream[SIDE] = other
+        copy_bytes(_buffer(memory, other), _buffer(memory, side) + full, end - full)
+        memory[WAITING_END] = full
+        memory[BEGIN] = 0
+    memory[SIDE] = other
 
 
 @part

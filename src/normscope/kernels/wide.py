@@ -4,8 +4,8 @@ Results in float64 are then rounded once, as those of narrower input are that is
 float64. What is known of a set, or of a part of it, is (count, mean, root, rest of the mean, rest
 of the root), with the root of `normscope.kernels.state`.
 
-The sums are s = sum(x) and q = sum(x**2). With n * root**2 = q - s**2 / n nearly half of their
-digits may cancel; where more do, all elements lie so close to each other that x - p is exact, with
+The sums are s = sum(x) and q = sum(x**2). With n * root**2 = q - s**2 / n some of their digits
+cancel; where more than 30 binary ones do, all elements lie so close to each other that x - p is exact, with
 the mean for p, and the sums are taken again of that.
 
 The sums of |x| and the maximum, which no framework offers, have no rest.
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from normscope.kernels.arrays import Arrays, Place
 from normscope.kernels.flags import exact, part
 from normscope.kernels.formula import (
     DDOF,
@@ -29,16 +30,17 @@ from normscope.kernels.formula import (
     SMALL,
     VARIANCE,
 )
-from normscope.kernels.memory import keep, load_flag, recall, use_widest_vectors
+from normscope.kernels.memory import counts, keep, recall, use_widest_vectors
 from normscope.kernels.pairs import over, pair, plus, square_root, times, two_product, two_sum
-from normscope.kernels.runs import value
+from normscope.kernels.runs import element
+from normscope.kernels.state import State
 
 LANES = 16
 """Sums of a run that are taken side by side; each is four numbers, at distances of LANES."""
 SUMS = 4 * LANES
 
-CANCELLED = 2.0**-40
-"""What of q may be left as n * root**2: 106 - 40 digits remain."""
+CANCELLED = 2.0**-30
+"""What of q may be left as n * root**2: of the 106 digits of a pair 76 remain."""
 
 
 @exact
@@ -68,33 +70,31 @@ def clear(lanes: int) -> None:
 
 @part
 def add_run(
-    x: int, i: int, xs: int, residual: Any, j: int, rs: int, n: int,
-    unit: float, pivot: float, lanes: int, tag: Any,
-) -> None:  # fmt: skip
+    arrays: Arrays, at: Place, step: Place, n: int, unit: float, pivot: float, lanes: int
+) -> None:
     """Add a run to the sums."""
     use_widest_vectors()
     for start in range(0, n - LANES + 1, LANES):
         for lane in range(LANES):  # of a length that is known, so it stays in registers
             e = start + lane
-            d = value(x, i + e * xs, residual, j + e * rs, tag) * unit - pivot
+            d = element(arrays, at, step, e) * unit - pivot
             add(lanes, lane, LANES, d)
     for lane in range(n % LANES):
         e = n - n % LANES + lane
-        d = value(x, i + e * xs, residual, j + e * rs, tag) * unit - pivot
+        d = element(arrays, at, step, e) * unit - pivot
         add(lanes, lane, LANES, d)
 
 
 @part
 def add_masked_run(
-    x: int, i: int, xs: int, residual: Any, j: int, rs: int, mask: Any, k: int, ms: int, n: int,
-    unit: float, pivot: float, lanes: int, tag: Any,
-) -> Any:  # fmt: skip
+    arrays: Arrays, at: Place, step: Place, n: int, unit: float, pivot: float, lanes: int
+) -> Any:
     """Add the elements of a run that the mask counts; how many they are."""
     use_widest_vectors()
     count = 0
     for e in range(n):
-        if load_flag(mask, k + e * ms):
-            d = value(x, i + e * xs, residual, j + e * rs, tag) * unit - pivot
+        if counts(arrays.mask, at.mask + e * step.mask):
+            d = element(arrays, at, step, e) * unit - pivot
             add(lanes, count % LANES, LANES, d)
             count += 1
     return float(count)
@@ -225,15 +225,14 @@ def _unit(size: float) -> float:
 
 
 @exact
-def merge(
-    n: float, mean: float, root: float, mean_rest: float, root_rest: float,
-    n2: float, mean2: float, root2: float, mean2_rest: float, root2_rest: float, measure: float,
-) -> Any:  # fmt: skip
+def merge(one: State, other: State, measure: float) -> State:
     """The state of two parts together."""
-    if n2 == 0.0:
-        return n, mean, root, mean_rest, root_rest
-    if n == 0.0:
-        return n2, mean2, root2, mean2_rest, root2_rest
+    if other.count == 0.0:
+        return one
+    if one.count == 0.0:
+        return other
+    n, mean, root, mean_rest, root_rest = one
+    n2, mean2, root2, mean2_rest, root2_rest = other
     both = n + n2
     apart, apart_rest = plus(mean2, mean2_rest, -mean, -mean_rest)
     share, share_rest = over(n2, 0.0, both, 0.0)
@@ -257,7 +256,7 @@ def merge(
         q, q_rest = over(q, q_rest, both, 0.0)
         q, q_rest = square_root(q, q_rest)
         root, root_rest = q / unit, q_rest / unit
-    return both, mean, root, mean_rest, root_rest
+    return State(both, mean, root, mean_rest, root_rest)
 
 
 @exact
@@ -302,9 +301,10 @@ def bounded(d: float, d_rest: float, outside: float, floor: float) -> Any:
 
 
 @exact
-def variance_and_divisor(n: float, root: float, root_rest: float, formula: Any) -> Any:
+def variance_and_divisor(state: State, formula: Any) -> Any:
     """V, D and the rest of D; see `normscope.kernels.formula`."""
-    share, share_rest = share_of(n, formula)
+    share, share_rest = share_of(state.count, formula)
+    root, root_rest = state.root, state.root_rest
     eps, unit = formula[EPS], _unit(root)
     if unit == SMALL or (unit == LARGE and eps < 1e-280):  # else it is nothing beside eps
         root, root_rest, eps = root * unit, root_rest * unit, eps * unit * unit

@@ -1,0 +1,34 @@
+"""What the output of a statistics set needs, from its mean and divisor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from normscope.kernels import wide
+from normscope.kernels.flags import part
+from normscope.kernels.formula import CENTER, unit_of
+from normscope.kernels.memory import is_wide
+from normscope.kernels.state import Scaling
+
+
+@part
+def scaling_of(
+    mean: float, mean_rest: float, d: float, d_rest: float, formula: Any, tag: Any
+) -> Scaling:
+    """That of a set with this mean and divisor D, and their rests."""
+    if formula[CENTER] == 0.0:
+        mean, mean_rest = 0.0, 0.0
+    unit = unit_of(d, mean)
+    rstd, rstd_rest = 1.0 / (d * unit), 0.0
+    if is_wide(tag):
+        rstd, rstd_rest = wide.inverse(d * unit, d_rest * unit)
+    return Scaling(unit, mean * unit, mean_rest * unit, rstd, rstd_rest)
+
+
+@part
+def given_scaling(statistics: Any, i: int, formula: Any, tag: Any) -> Scaling:
+    """That of column `i` of an array of statistics, which has 4 rows, or 6 with rests."""
+    mean_rest, d_rest = 0.0, 0.0
+    if is_wide(tag) and statistics.shape[0] > 4:
+        mean_rest, d_rest = statistics[4, i], statistics[5, i]
+    return scaling_of(statistics[1, i], mean_rest, statistics[3, i], d_rest, formula, tag)
