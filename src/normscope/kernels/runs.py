@@ -35,6 +35,13 @@ def element(arrays: Arrays, at: Place, step: Place, e: int) -> Any:
 
 
 @part
+def row_element(arrays: Arrays, at: Place, step: Place, row: int, c: int) -> Any:
+    """Neighbour `c` of the input that is `row` steps away from a place."""
+    i, j = at.x + row * step.x, at.residual + row * step.residual
+    return value(arrays.x, i + c, arrays.residual, j + c, arrays.tag)
+
+
+@part
 def are_neighbours(arrays: Arrays, step: Place) -> Any:
     """Whether the elements of the input lie side by side."""
     return step.x == 1 and (arrays.residual is None or step.residual == 1)

@@ -1,4 +1,13 @@
-"""The scratch memory of a tile of columns: one flat array of float64, and what its rows hold."""
+"""A tile: neighbouring columns, and scratch memory of one flat array with what is known of each."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from normscope.kernels.arrays import Place, Tiling
+from normscope.kernels.flags import part
+from normscope.kernels.memory import scratch
+from normscope.kernels.nest import SIZE, moved, offsets, strides
 
 WIDEST = 872
 """No tile has more columns; it is the distance of the rows of scratch memory.
@@ -14,3 +23,52 @@ CENTRE, RSTD, FACTOR, OFFSET = 10 * WIDEST, 11 * WIDEST, 12 * WIDEST, 13 * WIDES
 MEAN_REST, ROOT_REST = 14 * WIDEST, 15 * WIDEST
 CENTRE_REST, RSTD_REST, FACTOR_REST = 16 * WIDEST, 17 * WIDEST, 18 * WIDEST
 SCRATCH = 19 * WIDEST
+
+
+class Tile(NamedTuple):
+    """The columns that are treated.
+
+    Attributes:
+        work: the scratch memory.
+        address: where that begins.
+        at: where the first column begins in the first row.
+        width: how many columns there are.
+        outer, inner: how many of them belong to one set, lying apart and side by side.
+        first_set: the number of the statistics set of the first column.
+        set_step: from there to the number of its neighbour.
+    """
+
+    work: Any
+    address: int
+    at: Place
+    width: int
+    outer: int
+    inner: int
+    first_set: int
+    set_step: int
+
+
+@part
+def workplace() -> Any:
+    """Scratch memory for a tile."""
+    return scratch(SCRATCH)
+
+
+@part
+def tile_of(work: Any, nest: Any, kept: int, position: int, first: int, tiling: Tiling) -> Tile:
+    """The tile that begins with column `first` at a position of the kept loops."""
+    last = nest.shape[0] - 1
+    start, step = offsets(nest, 0, kept, position), strides(nest, last)
+    width = min(tiling.tile, nest[last, SIZE] - first)
+    first_set = start.stats + first // tiling.inner * step.stats
+    return Tile(
+        work, work.ctypes.data, moved(start, step, first), width, tiling.outer, tiling.inner,
+        first_set, step.stats,
+    )  # fmt: skip
+
+
+@part
+def set_of(tile: Tile, c: int) -> Any:
+    """The number of the statistics set of column `c`."""
+    sets = tile.width // (tile.outer * tile.inner)
+    return tile.first_set + c // tile.inner % sets * tile.set_step

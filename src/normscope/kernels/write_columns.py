@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from normscope.kernels import wide
+from normscope.kernels.arrays import Arrays, Place
 from normscope.kernels.flags import exact, part
-from normscope.kernels.formula import CENTER, EPS, EPS_OUTSIDE, FLOOR, unit_of
+from normscope.kernels.formula import CENTER, EPS, EPS_OUTSIDE, FLOOR
 from normscope.kernels.memory import is_wide, keep, load, recall, store, use_widest_vectors
-from normscope.kernels.nest import BIAS, OUT, RESIDUAL, SCALE, X, offsets, row_loop
+from normscope.kernels.nest import BIAS, SCALE, moved, neighbours, offsets, row_loop, strides
 from normscope.kernels.pairs import normalized, normalized_along, times
-from normscope.kernels.runs import activated, value
-from normscope.kernels.stream import room
+from normscope.kernels.runs import activated, are_neighbours, element, row_element
+from normscope.kernels.state import Scaling
+from normscope.kernels.stream import Stream, room
 from normscope.kernels.tile import (
     CENTRE,
     CENTRE_REST,
@@ -26,6 +28,7 @@ from normscope.kernels.tile import (
     RSTD_REST,
     SEEN,
     UNIT,
+    Tile,
 )
 
 BLOCK = 64
@@ -33,21 +36,12 @@ BLOCK = 64
 
 
 @part
-def prepare(
-    work: Any, c: int, n: float, mean: float, mean_rest: float, d: float, d_rest: float,
-    formula: Any, tag: Any,
-) -> None:  # fmt: skip
-    """What the output of column `c` needs."""
-    if formula[CENTER] == 0.0:
-        mean, mean_rest = 0.0, 0.0
-    unit = unit_of(d, mean)
-    work[UNIT + c] = unit
-    work[CENTRE + c] = mean * unit
-    work[RSTD + c] = 1.0 / (d * unit)
-    work[SEEN + c] = n
-    if is_wide(tag):
-        work[CENTRE_REST + c] = mean_rest * unit
-        work[RSTD + c], work[RSTD_REST + c] = wide.inverse(d * unit, d_rest * unit)
+def prepare(work: Any, c: int, count: float, scaling: Scaling) -> None:
+    """Note what the output of column `c` needs."""
+    work[SEEN + c] = count
+    work[UNIT + c] = scaling.unit
+    work[CENTRE + c], work[CENTRE_REST + c] = scaling.centre, scaling.centre_rest
+    work[RSTD + c], work[RSTD_REST + c] = scaling.factor, scaling.factor_rest
 
 
 @exact
@@ -79,148 +73,152 @@ def prepare_ordinary(width: int, n: float, work: int, formula: Any) -> Any:
 
 @part
 def _write_rows(
-    x: int, i: int, p: int, residual: Any, j: int, q: int, out: int, o: int, r: int, rows: int,
-    width: int, work: int, slope: Any, streams: bool, stream: Any, tag: Any,
-) -> None:  # fmt: skip
-    """Write rows at distances p, q, r; scale and bias vary with the column alone, units are 1."""
+    arrays: Arrays, at: Place, step: Place, rows: int, width: int, work: int, stream: Stream
+) -> None:
+    """Write rows a step apart; scale and bias vary with the column alone, units are 1."""
     use_widest_vectors()
     for row in range(rows):
-        target, t = room(stream, out, o + row * r, width, streams, tag)
+        target, t = room(stream, arrays.out, at.out + row * step.out, 1, width, arrays.tag)
         for c in range(width):
-            d = value(x, i + row * p + c, residual, j + row * q + c, tag)
-            d -= recall(work, CENTRE + c)
+            d = row_element(arrays, at, step, row, c) - recall(work, CENTRE + c)
             y = d * recall(work, FACTOR + c) + recall(work, OFFSET + c)
-            store(target, t + c, activated(y, slope), tag)
+            store(target, t + c, activated(y, arrays.slope), arrays.tag)
 
 
 @part
 def _write_even_rows(
-    x: int, i: int, p: int, residual: Any, j: int, q: int, out: int, o: int, r: int, rows: int,
-    width: int, work: int, scale: int, a: int, pa: int, bias: int, b: int, pb: int,
-    slope: Any, streams: bool, stream: Any, tag: Any, ptag: Any,
-) -> None:  # fmt: skip
+    arrays: Arrays, at: Place, step: Place, rows: int, width: int, work: int, stream: Stream
+) -> None:
     """The same for rows each of which has one scale and one bias."""
     use_widest_vectors()
     for row in range(rows):
-        factor, offset = load(scale, a + row * pa, ptag), load(bias, b + row * pb, ptag)
-        target, t = room(stream, out, o + row * r, width, streams, tag)
+        scale = load(arrays.scale, at.scale + row * step.scale, arrays.parameter_tag)
+        bias = load(arrays.bias, at.bias + row * step.bias, arrays.parameter_tag)
+        target, t = room(stream, arrays.out, at.out + row * step.out, 1, width, arrays.tag)
         for c in range(width):
-            d = value(x, i + row * p + c, residual, j + row * q + c, tag)
-            d -= recall(work, CENTRE + c)
-            y = d * (recall(work, RSTD + c) * factor) + offset
-            store(target, t + c, activated(y, slope), tag)
+            d = row_element(arrays, at, step, row, c) - recall(work, CENTRE + c)
+            y = d * (recall(work, RSTD + c) * scale) + bias
+            store(target, t + c, activated(y, arrays.slope), arrays.tag)
 
 
 @part
 def _write_wide_row(
-    x: int, i: int, xs: int, residual: Any, j: int, rs: int, out: int, o: int, os: int,
-    width: int, work: int, slope: Any, streams: bool, stream: Any, tag: Any,
-) -> None:  # fmt: skip
-    """Write one row of float64 input, from the factors and offsets of its columns."""
-    target, t = room(stream, out, o, width, streams and os == 1, tag)
-    if xs == 1 and os == 1 and (residual is None or rs == 1):
-        _write_wide(x, i, 1, residual, j, 1, target, t, 1, width, work, slope, tag)
+    arrays: Arrays, at: Place, step: Place, width: int, work: int, even: bool, stream: Stream
+) -> None:
+    """Write one row of float64 input: one with one scale and bias, or by factors and offsets."""
+    target, t = room(stream, arrays.out, at.out, step.out, width, arrays.tag)
+    side_by_side = are_neighbours(arrays, step) and step.out == 1
+    if even:
+        scale = load(arrays.scale, at.scale, arrays.parameter_tag)
+        bias = load(arrays.bias, at.bias, arrays.parameter_tag)
+        if side_by_side:
+            _write_even_wide(arrays, at, neighbours(0, 0), target, t, width, work, scale, bias)
+        else:
+            _write_even_wide(arrays, at, step, target, t, width, work, scale, bias)
+    elif side_by_side:
+        _write_wide(arrays, at, neighbours(0, 0), target, t, width, work)
     else:
-        _write_wide(x, i, xs, residual, j, rs, target, t, os, width, work, slope, tag)
+        _write_wide(arrays, at, step, target, t, width, work)
 
 
 @part
 def _write_wide(
-    x: int, i: int, xs: int, residual: Any, j: int, rs: int, out: int, o: int, os: int,
-    width: int, work: int, slope: Any, tag: Any,
-) -> None:  # fmt: skip
+    arrays: Arrays, at: Place, step: Place, target: int, t: int, width: int, work: int
+) -> None:
     use_widest_vectors()
     for c in range(width):
         offset = recall(work, OFFSET + c)
         y = normalized(
-            value(x, i + c * xs, residual, j + c * rs, tag) * recall(work, UNIT + c),
+            element(arrays, at, step, c) * recall(work, UNIT + c),
             recall(work, CENTRE + c), recall(work, CENTRE_REST + c),
             recall(work, FACTOR + c), recall(work, FACTOR_REST + c), offset,
         )  # fmt: skip
         if recall(work, SEEN + c) == 0.0:
             y = offset
-        store(out, o + c * os, activated(y, slope), tag)
-
-
-@part
-def _write_even_wide_row(
-    x: int, i: int, xs: int, residual: Any, j: int, rs: int, out: int, o: int, os: int,
-    width: int, work: int, scale: float, offset: float, slope: Any, streams: bool, stream: Any,
-    tag: Any,
-) -> None:  # fmt: skip
-    """The same for a row that has one scale and one bias."""
-    target, t = room(stream, out, o, width, streams and os == 1, tag)
-    if xs == 1 and os == 1 and (residual is None or rs == 1):
-        _write_even_wide(
-            x, i, 1, residual, j, 1, target, t, 1, width, work, scale, offset, slope, tag
-        )
-    else:
-        _write_even_wide(
-            x, i, xs, residual, j, rs, target, t, os, width, work, scale, offset, slope, tag
-        )
+        store(target, t + c * step.out, activated(y, arrays.slope), arrays.tag)
 
 
 @part
 def _write_even_wide(
-    x: int, i: int, xs: int, residual: Any, j: int, rs: int, out: int, o: int, os: int,
-    width: int, work: int, scale: float, offset: float, slope: Any, tag: Any,
+    arrays: Arrays, at: Place, step: Place, target: int, t: int, width: int, work: int,
+    scale: float, bias: float,
 ) -> None:  # fmt: skip
     use_widest_vectors()
     for c in range(width):
         y = normalized_along(
-            value(x, i + c * xs, residual, j + c * rs, tag) * recall(work, UNIT + c),
+            element(arrays, at, step, c) * recall(work, UNIT + c),
             recall(work, CENTRE + c), recall(work, CENTRE_REST + c),
-            recall(work, RSTD + c), recall(work, RSTD_REST + c), scale, offset,
+            recall(work, RSTD + c), recall(work, RSTD_REST + c), scale, bias,
         )  # fmt: skip
         if recall(work, SEEN + c) == 0.0:
-            y = offset
-        store(out, o + c * os, activated(y, slope), tag)
+            y = bias
+        store(target, t + c * step.out, activated(y, arrays.slope), arrays.tag)
 
 
 @part
-def _set_factors(
-    width: int, span: int, work: Any, scale: int, a: int, sa: int, bias: int, b: int, sb: int,
-    tag: Any, ptag: Any,
-) -> None:  # fmt: skip
-    """Factor and offset of every column, from the parameters that begin at a and b."""
+def _span(tile: Tile) -> Any:
+    """How many columns have parameters of their own; those folded from outside repeat them."""
+    return tile.width // tile.outer
+
+
+@part
+def _set_factors(arrays: Arrays, at: Place, step: Place, tile: Tile) -> None:
+    """Factor and offset of every column, from the parameters that begin at a place."""
     use_widest_vectors()
-    for c in range(width):
-        factor = load(scale, a + c % span * sa, ptag)
-        work[OFFSET + c] = load(bias, b + c % span * sb, ptag)
-        if is_wide(tag):
+    work, span = tile.work, _span(tile)
+    for c in range(tile.width):
+        scale = load(arrays.scale, at.scale + c % span * step.scale, arrays.parameter_tag)
+        bias = load(arrays.bias, at.bias + c % span * step.bias, arrays.parameter_tag)
+        work[OFFSET + c] = bias
+        if is_wide(arrays.tag):
             work[FACTOR + c], work[FACTOR_REST + c] = times(
-                work[RSTD + c], work[RSTD_REST + c], factor, 0.0
+                work[RSTD + c], work[RSTD_REST + c], scale, 0.0
             )
         else:
-            work[FACTOR + c] = work[RSTD + c] * factor
+            work[FACTOR + c] = work[RSTD + c] * scale
 
 
 @part
-def _write_row(
-    x: int, i: int, xs: int, residual: Any, j: int, rs: int, out: int, o: int, os: int,
-    width: int, span: int, work: Any, fixed: bool,
-    scale: int, a: int, sa: int, bias: int, b: int, sb: int, slope: Any, tag: Any, ptag: Any,
-) -> None:  # fmt: skip
+def _write_row(arrays: Arrays, at: Place, step: Place, tile: Tile, fixed: bool) -> None:
     """Write one row, for any strides and parameters, by the same operations."""
     use_widest_vectors()
-    for c in range(width):
+    work, span = tile.work, _span(tile)
+    for c in range(tile.width):
         factor = work[FACTOR + c]
         if not fixed:
-            factor = work[RSTD + c] * load(scale, a + c % span * sa, ptag)
-        d = value(x, i + c * xs, residual, j + c * rs, tag) * work[UNIT + c] - work[CENTRE + c]
-        y = load(bias, b + c % span * sb, ptag)
+            scale = load(arrays.scale, at.scale + c % span * step.scale, arrays.parameter_tag)
+            factor = work[RSTD + c] * scale
+        d = element(arrays, at, step, c) * work[UNIT + c] - work[CENTRE + c]
+        y = load(arrays.bias, at.bias + c % span * step.bias, arrays.parameter_tag)
         if work[SEEN + c] > 0.0:
             y = d * factor + y
-        store(out, o + c * os, activated(y, slope), tag)
+        store(arrays.out, at.out + c * step.out, activated(y, arrays.slope), arrays.tag)
+
+
+@part
+def _is_ordinary(tile: Tile) -> Any:
+    """Whether all columns have elements that count, and the unit 1."""
+    ordinary = True
+    for c in range(tile.width):
+        if tile.work[SEEN + c] == 0.0 or tile.work[UNIT + c] != 1.0:
+            ordinary = False
+    return ordinary
+
+
+@part
+def has_fixed_parameters(nest: Any, kept: int) -> Any:
+    """Whether the parameters are the same for all rows of a set."""
+    fixed = True
+    for row in range(kept, nest.shape[0] - 1):
+        if nest[row, SCALE] != 0 or nest[row, BIAS] != 0:
+            fixed = False
+    return fixed
 
 
 @part
 def write_columns(
-    x: int, xk: int, residual: Any, rk: int, out: int, ok: int, nest: Any, kept: int,
-    start: int, stop: int, width: int, outer: int, work: Any, address: int, formula: Any,
-    scale: int, ak: int, bias: int, bk: int, slope: Any, streams: bool, stream: Any,
-    tag: Any, ptag: Any,
-) -> None:  # fmt: skip
+    arrays: Arrays, tile: Tile, nest: Any, kept: int, start: int, stop: int, stream: Stream
+) -> None:
     """Write the output of the rows `start` to `stop`.
 
     The last block comes first, for it may still be in cache; within a block rows come in the order
@@ -228,55 +226,28 @@ def write_columns(
     side by side: fewer places are written to at a time.
     """
     last = nest.shape[0] - 1
-    xs, os, rs = nest[last, X], nest[last, OUT], nest[last, RESIDUAL]
-    sa, sb = nest[last, SCALE], nest[last, BIAS]
-    span = width // outer  # parameters are the same for all parts that are folded from outside
-    plain = xs == 1 and os == 1 and (residual is None or rs == 1)
-    for c in range(width):
-        if work[SEEN + c] == 0.0 or work[UNIT + c] != 1.0:
-            plain = False
-    fixed = True
-    for row in range(kept, last):
-        if nest[row, SCALE] != 0 or nest[row, BIAS] != 0:
-            fixed = False
+    step, width, work = strides(nest, last), tile.width, tile.address
+    plain = are_neighbours(arrays, step) and step.out == 1 and _is_ordinary(tile)
+    fixed = has_fixed_parameters(nest, kept)
     if fixed:
-        _set_factors(width, span, work, scale, ak, sa, bias, bk, sb, tag, ptag)
-    even = sa == 0 and sb == 0
-    inner, p, r, q, pa, pb = row_loop(nest, kept, last)
+        _set_factors(arrays, tile.at, step, tile)
+    even = step.scale == 0 and step.bias == 0
+    inner, next_row = row_loop(nest, kept, last)
     for begin in range(start + (stop - start - 1) // BLOCK * BLOCK, start - 1, -BLOCK):
         row, end = begin, min(begin + BLOCK, stop)
         while row < end:
-            i, o, j, _, a, b, _ = offsets(nest, kept, last, row)
-            i, o, j, a, b = xk + i, ok + o, rk + j, ak + a, bk + b
+            at = moved(tile.at, offsets(nest, kept, last, row), 1)
             rows = min(inner - row % inner, end - row)
-            if is_wide(tag):
+            if is_wide(arrays.tag):
                 rows = 1
-                if even and not fixed:
-                    _write_even_wide_row(
-                        x, i, xs, residual, j, rs, out, o, os, width, address,
-                        load(scale, a, ptag), load(bias, b, ptag), slope, streams, stream, tag,
-                    )  # fmt: skip
-                else:
-                    if not fixed:
-                        _set_factors(width, span, work, scale, a, sa, bias, b, sb, tag, ptag)
-                    _write_wide_row(
-                        x, i, xs, residual, j, rs, out, o, os, width, address,
-                        slope, streams, stream, tag,
-                    )  # fmt: skip
+                if not fixed and not even:
+                    _set_factors(arrays, at, step, tile)
+                _write_wide_row(arrays, at, step, width, work, even and not fixed, stream)
             elif plain and fixed:
-                _write_rows(
-                    x, i, p, residual, j, q, out, o, r, rows, width, address,
-                    slope, streams, stream, tag,
-                )  # fmt: skip
+                _write_rows(arrays, at, next_row, rows, width, work, stream)
             elif plain and even:
-                _write_even_rows(
-                    x, i, p, residual, j, q, out, o, r, rows, width, address,
-                    scale, a, pa, bias, b, pb, slope, streams, stream, tag, ptag,
-                )  # fmt: skip
+                _write_even_rows(arrays, at, next_row, rows, width, work, stream)
             else:
                 rows = 1
-                _write_row(
-                    x, i, xs, residual, j, rs, out, o, os, width, span, work,
-                    fixed, scale, a, sa, bias, b, sb, slope, tag, ptag,
-                )  # fmt: skip
+                _write_row(arrays, at, step, tile, fixed)
             row += rows
