@@ -140,9 +140,7 @@ def _chunk_sums(
 
 
 @part
-def _find_pivots(
-    arrays: Arrays, tile: Tile, nest: Any, kept: int, start: int, stop: int
-) -> None:
+def _find_pivots(arrays: Arrays, tile: Tile, nest: Any, kept: int, start: int, stop: int) -> None:
     """The first element of every column that counts."""
     use_widest_vectors()
     last = nest.shape[0] - 1
@@ -302,7 +300,7 @@ def state_of(work: Any, c: int) -> State:
 
 @part
 def _set_state(work: Any, c: int, state: State) -> None:
-    work[COUNT + c] = state.count
+    work[COUNT + c] = state.n
     work[MEAN + c] = state.mean
     work[ROOT + c] = state.root
     work[MEAN_REST + c] = state.mean_rest
