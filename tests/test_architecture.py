@@ -51,7 +51,7 @@ IMPORTS = {
     "memory": "",
     "validation": "pattern layout spec",
     "forward": "spec plan threads kernels.*",
-    "functional": "spec layout plan validation operands forward buffers kernels.arrays kernels.memory",
+    "functional": "spec layout plan validation operands forward buffers kernels.*",
     "backward": "spec layout plan validation operands backward_plan buffers threads kernels.*",
     "backward_plan": "spec layout plan forward",
     "streaming": "spec layout plan validation operands forward functional kernels.*",
