@@ -241,9 +241,8 @@ FORMS = {
 }  # fmt: skip
 
 
-ROUNDED_ONCE = 0.5 + 2.0**-12
-"""Ulps. Mean and divisor have about 2**-100 of relative error. An element next to the mean has more,
-by mean / |x - mean|, which among the few thousand of a problem stays below 2**35."""
+ROUNDED_ONCE = 0.5 + 2.0**-16
+"""Ulps: half of one, and what is left of the errors of sums."""
 
 
 def errors(form: Form, sets: np.ndarray, p: int, *results: np.ndarray) -> list[float]:
