@@ -11,15 +11,13 @@ from normscope.kernels.arrays import Arrays
 from normscope.kernels.flags import kernel
 from normscope.kernels.formula import variance_and_divisor
 from normscope.kernels.measure_rows import CHUNK, chunk_state, set_state
+from normscope.kernels.measure_straight import GROUP
 from normscope.kernels.memory import is_wide, scratch, take, use_widest_vectors
 from normscope.kernels.nest import loops, offsets
 from normscope.kernels.scaling import given_scaling, scaling_of
 from normscope.kernels.state import read_state, write_state, write_statistics
 from normscope.kernels.stream import close, opened
 from normscope.kernels.write_rows import write_part
-
-GROUP = 8
-"""Short sets that are measured before the first of them is written: their divisions overlap."""
 
 
 @kernel
