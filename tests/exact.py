@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import isqrt
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,13 @@ The mean of denormal numbers is off by up to half of the smallest of them, and t
 divided by sqrt(eps): with eps = 1e-5, by 158 smallest numbers, or 1e-4 ulp of 1e-301.
 """
 
+BESIDE = 2.0**-37
+"""Nor than that of this share of mean / D.
+
+A mean that is held with twice the digits of float64 is off by 2**-107 of itself; elements so near
+to it that this shows, by more than 2**-17 of an ulp, are few.
+"""
+
 
 def whole(x: np.ndarray) -> tuple[np.ndarray, int]:
     """Whole numbers k and an exponent with x = k * 2**low."""
@@ -33,10 +41,25 @@ def whole(x: np.ndarray) -> tuple[np.ndarray, int]:
     return np.array([int(m) << max(int(e) - low, 0) for m, e in pairs], object), low
 
 
-def normalized(x: np.ndarray, eps: float, center: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The exact result for the numbers of one statistics set, as a pair: nearest float64, rest."""
+class Exact(NamedTuple):
+    """The exact result for the numbers of one statistics set.
+
+    Attributes:
+        near: the nearest float64 numbers.
+        rest: what they lack.
+        least: no ulp counts as smaller than that of this number.
+    """
+
+    near: np.ndarray
+    rest: np.ndarray
+    least: float
+
+
+def normalized(x: np.ndarray, eps: float, center: bool) -> Exact:
+    """Normalize exactly."""
     k, low = whole(x)
-    d = k * len(k) - (sum(k) if center else 0)
+    mean = sum(k) if center else 0
+    d = k * len(k) - mean
     squared = Fraction(sum(d * d), len(k)) + Fraction(eps) * len(k) ** 2 / Fraction(4) ** low
     # y = d / sqrt(squared), with 2**shift / sqrt(squared) as a whole number of at least BITS
     shift = max(0, squared.numerator.bit_length() - squared.denominator.bit_length()) // 2 + BITS
@@ -46,12 +69,13 @@ def normalized(x: np.ndarray, eps: float, center: bool) -> tuple[np.ndarray, np.
     for a, y in zip(d, near, strict=True):
         numerator, denominator = float(y).as_integer_ratio()
         rests.append((a * factor * denominator - (numerator << shift)) / (denominator << shift))
-    return near, np.array(rests)
+    beside = min(abs(int(mean)) * factor >> shift, 10**300)  # mean / D
+    return Exact(near, np.array(rests), max(LEAST, BESIDE * beside))
 
 
-def ulps(y: np.ndarray, wanted: tuple[np.ndarray, np.ndarray]) -> float:
-    """The largest error of y in ulps of the exact result (see LEAST); infinite where y is NaN."""
-    near, rest = wanted
+def ulps(y: np.ndarray, wanted: Exact) -> float:
+    """The largest error of y in ulps of the exact result; infinite where y is NaN."""
     with np.errstate(all="ignore"):
-        error = np.abs((y - near) - rest) / np.spacing(np.maximum(np.abs(near), LEAST))
+        error = np.abs((y - wanted.near) - wanted.rest)
+        error /= np.spacing(np.maximum(np.abs(wanted.near), wanted.least))
     return float(np.where(np.isnan(error), np.inf, error).max())

@@ -235,6 +235,19 @@ def test_constant_input_gives_exactly_the_bias() -> None:
     )
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+@pytest.mark.parametrize(("pattern", "size"), [("b [c]", 5), ("[c] b", 5), ("b [c]", 2000)])
+def test_constants_over_a_divisor_whose_inverse_overflows(
+    pattern: str, size: int, dtype: type
+) -> None:
+    x = np.full((4, size), 3, dtype)
+    x = x.T if pattern == "[c] b" else x
+    stated = spec(pattern, eps=0.0, eps_outside=1e-310)
+    np.testing.assert_array_equal(normalize(x, stated), 0)
+    no_divisor = normalize(x, spec(pattern, eps=0.0))
+    np.testing.assert_array_equal(no_divisor, reference(x, spec(pattern, eps=0.0)))  # 0 / 0
+
+
 def test_a_set_without_any_counted_value_is_the_bias() -> None:
     mask = np.ones(X.shape, bool)
     mask[0, 1] = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,9 +94,7 @@ def measure(plan: Plan, numbers: Floats, arrays: Arrays, statistics: Floats) -> 
     merging.divisors(merged, order, statistics, numbers)
 
 
-def measured_states(
-    plan: Plan, numbers: Floats, arrays: Arrays
-) -> tuple[Floats, NDArray[np.intp]]:
+def measured_states(plan: Plan, numbers: Floats, arrays: Arrays) -> tuple[Floats, NDArray[np.intp]]:
     """Count, mean and root of all sets, and the place in layout order of each.
 
     For float64 input with the rests of mean and root: see `normscope.kernels.wide`.

@@ -1,5 +1,6 @@
 """Numba kernels: loops over memory addresses, sizes and strides, which know nothing of a spec.
 
+    arrays      what kernels are given: addresses, and places in arrays; this needs no Numba
     memory      one element: load, store; all dtypes are float64 in between
     pairs       numbers of twice the precision of float64
     nest        the loop nest: sizes and strides of all arrays, and the offsets of an index
@@ -7,12 +8,13 @@
     state       what is known of a statistics set: count, mean, root; how two parts of it merge
     wide        the same for float64 input, in pairs
     many        means and divisors of many sets at once
+    scaling     what the output of a set needs: centre and factor
     stream      write past the caches
     runs        loops over one run of memory
     rows        the contiguous axis is shared: a statistics set is a few long runs
     straight    rows that are one run of memory each; short ones are measured in groups
     columns     the contiguous axis is kept: neighbouring elements belong to neighbouring sets
-    tile        the scratch memory of columns
+    tile        some columns, and their scratch memory
     measure_*   the two halves of rows and of columns: statistics of sets,
     write_*         and output
     merging     put the states of chunks together
@@ -20,5 +22,5 @@
     gradient_*  the same two shapes for the backward pass
     parameters  gradients of parameters that need a pass of their own
 
-Importing any of them imports Numba, so `normscope` does so only when a kernel is needed.
+Importing any other imports Numba, so `normscope` does so only when a kernel is needed.
 """

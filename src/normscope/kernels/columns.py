@@ -61,10 +61,10 @@ def _prepare_each(arrays: Arrays, tile: Tile, formula: Any, statistics: Any) -> 
         if is_wide(arrays.tag):
             v, d, d_rest = wide.variance_and_divisor(state, formula)
         else:
-            v, d = variance_and_divisor(state.count, state.root, formula)
+            v, d = variance_and_divisor(state.n, state.root, formula)
         scaling = scaling_of(state.mean, state.mean_rest, d, d_rest, formula, arrays.tag)
-        prepare(tile.work, c, state.count, scaling)
-        write_statistics(statistics, set_of(tile, c), state.count, state.mean, v, d)
+        prepare(tile.work, c, state.n, scaling)
+        write_statistics(statistics, set_of(tile, c), state.n, state.mean, v, d)
 
 
 @kernel

@@ -13,36 +13,39 @@ of parts from many files, so they are recompiled when any file of this package c
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from numba import njit
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _FLAGS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 
-def kernel(function: Any) -> Any:
+def kernel(function: F) -> F:
     """A function that threads call; its machine code is kept on disk."""
-    compiled = njit(**_FLAGS, cache=True)(function)
+    compiled: Any = njit(**_FLAGS, cache=True)(function)
     # Numba has no public way to say on which other files a function depends.
     compiled._cache._cache_file._source_stamp = _sources()
-    return compiled
+    return cast(F, compiled)
 
 
-def part(function: Any) -> Any:
+def part(function: F) -> F:
     """A function that kernels call, compiled into them."""
-    return njit(**_FLAGS, forceinline=True, fastmath={"contract"})(function)
+    return cast(F, njit(**_FLAGS, forceinline=True, fastmath={"contract"})(function))
 
 
-def exact(function: Any) -> Any:
+def exact(function: F) -> F:
     """A `part` that rounds after every operation: the same bits anywhere, and known errors."""
-    return njit(**_FLAGS, forceinline=True)(function)
+    return cast(F, njit(**_FLAGS, forceinline=True)(function))
 
 
-def sums(function: Any) -> Any:
+def sums(function: F) -> F:
     """A `part` whose additions may be taken in another order."""
-    return njit(**_FLAGS, forceinline=True, fastmath={"contract", "reassoc"})(function)
+    return cast(F, njit(**_FLAGS, forceinline=True, fastmath={"contract", "reassoc"})(function))
 
 
 @cache

@@ -22,6 +22,9 @@ VARIANCE, MEAN_SQUARE, L2, L1, MAX = range(5)
 
 LARGE, SMALL = 2.0**900, 2.0**-600
 
+LEAST = 1e-300
+"""By less than this no input but float64 needs to be divided: the output overflows as well."""
+
 
 @exact
 def variance_and_divisor(n: float, root: float, formula: Any) -> Any:
@@ -40,6 +43,12 @@ def variance_and_divisor(n: float, root: float, formula: Any) -> Any:
     if d < formula[FLOOR]:
         d = formula[FLOOR]
     return v, d
+
+
+@part
+def inverse(d: float) -> float:
+    """1 / D, finite unless D is 0: what is 0 apart from its mean stays 0."""
+    return 1.0 / (LEAST if 0.0 < d < LEAST else d)
 
 
 @part

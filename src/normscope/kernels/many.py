@@ -12,7 +12,17 @@ import math
 from typing import Any
 
 from normscope.kernels.flags import exact
-from normscope.kernels.formula import CENTER, DDOF, EPS, EPS_OUTSIDE, FLOOR, L2, MEASURE, VARIANCE
+from normscope.kernels.formula import (
+    CENTER,
+    DDOF,
+    EPS,
+    EPS_OUTSIDE,
+    FLOOR,
+    L2,
+    MEASURE,
+    VARIANCE,
+    inverse,
+)
 from normscope.kernels.memory import keep, recall, use_widest_vectors
 
 
@@ -70,4 +80,4 @@ def centres_and_rstds(
         d = math.sqrt(root * root * share + eps) + outside
         d = floor if d < floor else d
         keep(centres, k, recall(means, k) if center != 0.0 else 0.0)
-        keep(rstds, k, 1.0 / d)
+        keep(rstds, k, inverse(d))

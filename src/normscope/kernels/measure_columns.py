@@ -43,21 +43,22 @@ from normscope.kernels.tile import (
 def _add_rows(arrays: Arrays, at: Place, step: Place, rows: int, width: int, work: int) -> None:
     """Add rows, each a step away from the one before, to the shifted sums of every column.
 
-    The sums are touched once for eight rows.
+    The sums are touched once for eight rows. Only float64 input, which is not added here, has
+    other units than 1.
     """
     use_widest_vectors()
     for row in range(0, rows - 7, 8):
         here = moved(at, step, row)
         for c in range(width):
-            unit, pivot = recall(work, UNIT + c), recall(work, PIVOT + c)
-            d0 = row_element(arrays, here, step, 0, c) * unit - pivot
-            d1 = row_element(arrays, here, step, 1, c) * unit - pivot
-            d2 = row_element(arrays, here, step, 2, c) * unit - pivot
-            d3 = row_element(arrays, here, step, 3, c) * unit - pivot
-            d4 = row_element(arrays, here, step, 4, c) * unit - pivot
-            d5 = row_element(arrays, here, step, 5, c) * unit - pivot
-            d6 = row_element(arrays, here, step, 6, c) * unit - pivot
-            d7 = row_element(arrays, here, step, 7, c) * unit - pivot
+            pivot = recall(work, PIVOT + c)
+            d0 = row_element(arrays, here, step, 0, c) - pivot
+            d1 = row_element(arrays, here, step, 1, c) - pivot
+            d2 = row_element(arrays, here, step, 2, c) - pivot
+            d3 = row_element(arrays, here, step, 3, c) - pivot
+            d4 = row_element(arrays, here, step, 4, c) - pivot
+            d5 = row_element(arrays, here, step, 5, c) - pivot
+            d6 = row_element(arrays, here, step, 6, c) - pivot
+            d7 = row_element(arrays, here, step, 7, c) - pivot
             added = ((d0 + d1) + (d2 + d3)) + ((d4 + d5) + (d6 + d7))
             squares = (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3)
             squares += (d4 * d4 + d5 * d5) + (d6 * d6 + d7 * d7)
@@ -65,8 +66,7 @@ def _add_rows(arrays: Arrays, at: Place, step: Place, rows: int, width: int, wor
             keep(work, SQUARE + c, recall(work, SQUARE + c) + squares)
     for row in range(rows & ~7, rows):
         for c in range(width):
-            d = row_element(arrays, at, step, row, c) * recall(work, UNIT + c)
-            d -= recall(work, PIVOT + c)
+            d = row_element(arrays, at, step, row, c) - recall(work, PIVOT + c)
             keep(work, SUM + c, recall(work, SUM + c) + d)
             keep(work, SQUARE + c, recall(work, SQUARE + c) + d * d)
 
@@ -140,9 +140,7 @@ def _chunk_sums(
 
 
 @part
-def _find_pivots(
-    arrays: Arrays, tile: Tile, nest: Any, kept: int, start: int, stop: int
-) -> None:
+def _find_pivots(arrays: Arrays, tile: Tile, nest: Any, kept: int, start: int, stop: int) -> None:
     """The first element of every column that counts."""
     use_widest_vectors()
     last = nest.shape[0] - 1
@@ -302,7 +300,7 @@ def state_of(work: Any, c: int) -> State:
 
 @part
 def _set_state(work: Any, c: int, state: State) -> None:
-    work[COUNT + c] = state.count
+    work[COUNT + c] = state.n
     work[MEAN + c] = state.mean
     work[ROOT + c] = state.root
     work[MEAN_REST + c] = state.mean_rest

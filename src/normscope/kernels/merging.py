@@ -73,5 +73,5 @@ def divisors(states: Any, order: Any, statistics: Any, formula: Any) -> None:
             statistics[4, at] = state.mean_rest
             statistics[5, at] = d_rest
         else:
-            v, d = variance_and_divisor(state.count, state.root, formula)
-        write_statistics(statistics, at, state.count, state.mean, v, d)
+            v, d = variance_and_divisor(state.n, state.root, formula)
+        write_statistics(statistics, at, state.n, state.mean, v, d)

@@ -11,15 +11,13 @@ from normscope.kernels.arrays import Arrays
 from normscope.kernels.flags import kernel
 from normscope.kernels.formula import variance_and_divisor
 from normscope.kernels.measure_rows import CHUNK, chunk_state, set_state
+from normscope.kernels.measure_straight import GROUP
 from normscope.kernels.memory import is_wide, scratch, take, use_widest_vectors
 from normscope.kernels.nest import loops, offsets
 from normscope.kernels.scaling import given_scaling, scaling_of
 from normscope.kernels.state import read_state, write_state, write_statistics
 from normscope.kernels.stream import close, opened
 from normscope.kernels.write_rows import write_part
-
-GROUP = 8
-"""Short sets that are measured before the first of them is written: their divisions overlap."""
 
 
 @kernel
@@ -52,11 +50,9 @@ def normalize(
                 if is_wide(arrays.tag):
                     v, divisors[0, g], divisors[1, g] = wide.variance_and_divisor(state, formula)
                 else:
-                    v, divisors[0, g] = variance_and_divisor(state.count, state.root, formula)
+                    v, divisors[0, g] = variance_and_divisor(state.n, state.root, formula)
                 write_state(states, g, state)
-                write_statistics(
-                    statistics, at.stats, state.count, state.mean, v, divisors[0, g]
-                )
+                write_statistics(statistics, at.stats, state.n, state.mean, v, divisors[0, g])
             for g in range(count):
                 at, state = offsets(nest, 0, kept, start + g), read_state(states, g)
                 scaling = scaling_of(
@@ -68,7 +64,7 @@ def normalize(
                     begin = chunk * CHUNK
                     write_part(
                         arrays, at, nest, kept, begin, min(begin + CHUNK, size),
-                        state.count, scaling, stream,
+                        state.n, scaling, stream,
                     )  # fmt: skip
 
 
@@ -92,9 +88,7 @@ def measure(
         chunk = item - k * chunks
         start = chunk * CHUNK
         at = offsets(nest, 0, kept, k)
-        state = chunk_state(
-            arrays, at, nest, kept, start, min(start + CHUNK, size), formula, lanes
-        )
+        state = chunk_state(arrays, at, nest, kept, start, min(start + CHUNK, size), formula, lanes)
         write_state(states[chunk], at.stats, state)
 
 

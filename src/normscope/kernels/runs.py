@@ -48,9 +48,7 @@ def are_neighbours(arrays: Arrays, step: Place) -> Any:
 
 
 @sums
-def shifted_sums(
-    arrays: Arrays, at: Place, step: Place, n: int, unit: float, pivot: float
-) -> Any:
+def shifted_sums(arrays: Arrays, at: Place, step: Place, n: int, unit: float, pivot: float) -> Any:
     """S = sum(x - p) and q = sum((x - p)**2)."""
     use_widest_vectors()
     s = 0.0
@@ -123,9 +121,7 @@ def activated(y: float, slope: Any) -> Any:
 
 
 @part
-def scaled(
-    arrays: Arrays, at: Place, step: Place, n: int, scaling: Scaling, offset: float
-) -> None:
+def scaled(arrays: Arrays, at: Place, step: Place, n: int, scaling: Scaling, offset: float) -> None:
     """Out = (x - centre) * factor + offset."""
     use_widest_vectors()
     for e in range(n):

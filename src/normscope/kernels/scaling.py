@@ -6,7 +6,7 @@ from typing import Any
 
 from normscope.kernels import wide
 from normscope.kernels.flags import part
-from normscope.kernels.formula import CENTER, unit_of
+from normscope.kernels.formula import CENTER, inverse, unit_of
 from normscope.kernels.memory import is_wide
 from normscope.kernels.state import Scaling
 
@@ -18,10 +18,10 @@ def scaling_of(
     """That of a set with this mean and divisor D, and their rests."""
     if formula[CENTER] == 0.0:
         mean, mean_rest = 0.0, 0.0
+    if not is_wide(tag):
+        return Scaling(1.0, mean, 0.0, inverse(d), 0.0)
     unit = unit_of(d, mean)
-    rstd, rstd_rest = 1.0 / (d * unit), 0.0
-    if is_wide(tag):
-        rstd, rstd_rest = wide.inverse(d * unit, d_rest * unit)
+    rstd, rstd_rest = wide.inverse(d * unit, d_rest * unit)
     return Scaling(unit, mean * unit, mean_rest * unit, rstd, rstd_rest)
 
 

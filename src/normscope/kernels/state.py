@@ -22,12 +22,12 @@ from normscope.kernels.formula import L1, MAX, VARIANCE
 
 
 class State(NamedTuple):
-    """Count, mean and root, with what float64 cannot hold of the last two.
+    """How many elements were counted, their mean and root, and what float64 cannot hold of these.
 
     Only float64 input has those rests.
     """
 
-    count: float
+    n: float
     mean: float
     root: float
     mean_rest: float
@@ -73,21 +73,21 @@ def mean_and_root(n: float, s: float, q: float, pivot: float, measure: float) ->
 @exact
 def merge(one: State, other: State, measure: float) -> State:
     """The state of two parts together."""
-    if other.count == 0.0:
+    if other.n == 0.0:
         return one
-    if one.count == 0.0:
+    if one.n == 0.0:
         return other
     root, root2 = one.root, other.root
-    total = one.count + other.count
+    total = one.n + other.n
     apart = other.mean - one.mean
-    mean = one.mean + apart * (other.count / total)
+    mean = one.mean + apart * (other.n / total)
     if measure == MAX:
         if not root2 <= root:
             root = root2 if root == root else root
     elif measure == L1:
         root += root2
     else:
-        share, share2 = one.count / total, other.count / total
+        share, share2 = one.n / total, other.n / total
         weight = share * share2 if measure == VARIANCE else 0.0
         spread = weight * (apart * apart) if weight > 0.0 else 0.0
         squares = share * (root * root) + share2 * (root2 * root2) + spread
@@ -112,13 +112,15 @@ def read_state(states: Any, i: int) -> State:
 @part
 def write_state(states: Any, i: int, state: State) -> None:
     """Set column `i` of an array of states."""
-    states[0, i], states[1, i], states[2, i] = state.count, state.mean, state.root
+    states[0, i], states[1, i], states[2, i] = state.n, state.mean, state.root
     if states.shape[0] == 5:
         states[3, i], states[4, i] = state.mean_rest, state.root_rest
 
 
 @part
-def write_statistics(statistics: Any, i: int, count: float, mean: float, v: float, d: float) -> None:
+def write_statistics(
+    statistics: Any, i: int, count: float, mean: float, v: float, d: float
+) -> None:
     """Set column `i` of an array of statistics, if it has any."""
     if statistics.shape[1] > 0:
         statistics[0, i], statistics[1, i], statistics[2, i], statistics[3, i] = count, mean, v, d

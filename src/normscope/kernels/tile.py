@@ -15,14 +15,14 @@ WIDEST = 872
 An odd number of cache lines: rows whole pages apart would compete for the same places in a cache.
 """
 
-# Rows of the scratch memory, which is one flat array of float64. Rests: see `wide`.
-COUNT, MEAN, ROOT = 0, WIDEST, 2 * WIDEST  # the state of each column
-PIVOT, UNIT, SEEN = 3 * WIDEST, 4 * WIDEST, 5 * WIDEST
-SUM, SUM_REST, SQUARE, SQUARE_REST = 6 * WIDEST, 7 * WIDEST, 8 * WIDEST, 9 * WIDEST
-CENTRE, RSTD, FACTOR, OFFSET = 10 * WIDEST, 11 * WIDEST, 12 * WIDEST, 13 * WIDEST
-MEAN_REST, ROOT_REST = 14 * WIDEST, 15 * WIDEST
-CENTRE_REST, RSTD_REST, FACTOR_REST = 16 * WIDEST, 17 * WIDEST, 18 * WIDEST
-SCRATCH = 19 * WIDEST
+(
+    COUNT, MEAN, MEAN_REST, ROOT, ROOT_REST, PIVOT, UNIT, SEEN, SUM, SUM_REST, SQUARE, SQUARE_REST,
+    CENTRE, CENTRE_REST, RSTD, RSTD_REST, FACTOR, FACTOR_REST, OFFSET,
+) = range(0, 19 * WIDEST, WIDEST)  # fmt: skip
+"""Where the rows of the scratch memory begin: the state of each column, the sums of a chunk of
+rows, and what the output needs. Rests: see `wide`."""
+
+SCRATCH = OFFSET + WIDEST
 
 
 class Tile(NamedTuple):

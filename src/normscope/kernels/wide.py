@@ -5,8 +5,8 @@ float64. What is known of a set, or of a part of it, is (count, mean, root, rest
 of the root), with the root of `normscope.kernels.state`.
 
 The sums are s = sum(x) and q = sum(x**2). With n * root**2 = q - s**2 / n some of their digits
-cancel; where more than 30 binary ones do, all elements lie so close to each other that x - p is exact, with
-the mean for p, and the sums are taken again of that.
+cancel; where more than 30 binary ones do, all elements lie so close to each other that x - p is
+exact, with the mean for p, and the sums are taken again of that.
 
 The sums of |x| and the maximum, which no framework offers, have no rest.
 """
@@ -227,9 +227,9 @@ def _unit(size: float) -> float:
 @exact
 def merge(one: State, other: State, measure: float) -> State:
     """The state of two parts together."""
-    if other.count == 0.0:
+    if other.n == 0.0:
         return one
-    if one.count == 0.0:
+    if one.n == 0.0:
         return other
     n, mean, root, mean_rest, root_rest = one
     n2, mean2, root2, mean2_rest, root2_rest = other
@@ -303,7 +303,7 @@ def bounded(d: float, d_rest: float, outside: float, floor: float) -> Any:
 @exact
 def variance_and_divisor(state: State, formula: Any) -> Any:
     """V, D and the rest of D; see `normscope.kernels.formula`."""
-    share, share_rest = share_of(state.count, formula)
+    share, share_rest = share_of(state.n, formula)
     root, root_rest = state.root, state.root_rest
     eps, unit = formula[EPS], _unit(root)
     if unit == SMALL or (unit == LARGE and eps < 1e-280):  # else it is nothing beside eps
