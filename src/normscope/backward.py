@@ -218,7 +218,7 @@ class _Call:
         parts = np.empty((cut.chunks, SUMS, plan.num_sets))
         found = SumArrays(parts, learned)
         pieces = cut.chunk if rows else plan.tiling
-        measured = (cut.items, cut.per_item, pieces, *nest, arrays, saved, found)
+        measured = (cut.items, cut.per_item, pieces, *nest, formula, arrays, saved, found)
         threads.run(partial(kernels.measure, counter, *measured), cut.items)
         totals = np.asarray(np.add.reduce(parts, axis=0))
         counter[0] = 0
@@ -236,7 +236,6 @@ class _Call:
             None if self.mask is None else address(self.mask),
             address(dx),
             address(factor),
-            float(self.spec.scale_shift),
             TAGS[self.x.dtype.name],
             TAGS[factor.dtype.name],
         )

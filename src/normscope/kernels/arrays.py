@@ -41,7 +41,7 @@ class BackwardArrays(NamedTuple):
         dy: the gradient with respect to its output.
         mask: one byte for each element, or None.
         dx: the gradient with respect to x, to be written.
-        scale, shift: dy is multiplied by scale + shift.
+        scale: what dy is multiplied by, less the shift of the formula.
         tag, parameter_tag: as in `Arrays`.
     """
 
@@ -50,7 +50,6 @@ class BackwardArrays(NamedTuple):
     mask: int | None
     dx: int
     scale: int
-    shift: float
     tag: Any
     parameter_tag: Any
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from normscope.kernels.arrays import BackwardArrays, Saved, SumArrays, Tiling
 from normscope.kernels.flags import kernel, part
-from normscope.kernels.formula import L1, MEASURE
 from normscope.kernels.gradient_runs import sums_of_item
 from normscope.kernels.gradient_tiles import (
     MEAN,
@@ -85,6 +84,7 @@ def gradient(
     `found`: of sets (2, sets) for sum(dy) and sum(dy * (x - m)), or of size 0.
     """
     use_widest_vectors()
+    totals, parameters = found
     _, tiles = _tiles_of(nest, kept, tiling)
     rows = loops(nest, kept, nest.shape[0] - 1)
     work, numbers = scratch(SCRATCH), np.empty(WIDEST, np.int64)
@@ -94,22 +94,22 @@ def gradient(
         if item >= items:
             close(stream)
             return
-        learned = sums_of_item(found.parameters, item)
+        learned = sums_of_item(parameters, item)
         for number in range(item * per_item, min(item * per_item + per_item, tiles)):
             tile = _tile(work, nest, kept, number, tiling)
             _find_sets(tile, saved, numbers)
-            take_sums(arrays, tile, nest, kept, 0, rows, learned)
+            take_sums(arrays, tile, nest, kept, 0, rows, formula, learned)
             _fold(tile)
-            for c in range(tile.width if found.sets.shape[1] > 0 else 0):
-                found.sets[0, numbers[c]] = work[SUM_PLAIN + c]
-                found.sets[1, numbers[c]] = work[SUM_ALONG + c]
+            for c in range(tile.width if totals.shape[1] > 0 else 0):
+                totals[0, numbers[c]] = work[SUM_PLAIN + c]
+                totals[1, numbers[c]] = work[SUM_ALONG + c]
             find_slopes(tile.address, WIDEST, tile.width, formula)
-            write_tile(arrays, tile, nest, kept, 0, rows, formula[MEASURE] == L1, stream)
+            write_tile(arrays, tile, nest, kept, 0, rows, formula, stream)
 
 
 @kernel
 def measure(
-    counter: Any, items: int, per_item: int, tiling: Tiling, nest: Any, kept: int,
+    counter: Any, items: int, per_item: int, tiling: Tiling, nest: Any, kept: int, formula: Any,
     arrays: BackwardArrays, saved: Saved, found: SumArrays,
 ) -> None:  # fmt: skip
     """The sums of chunks of rows. An item is `per_item` chunks.
@@ -118,25 +118,26 @@ def measure(
     """
     use_widest_vectors()
     rows = loops(nest, kept, nest.shape[0] - 1)
-    chunks = found.sets.shape[0]
+    parts, parameters = found
+    chunks = parts.shape[0]
     _, tiles = _tiles_of(nest, kept, tiling)
     work, numbers = scratch(SCRATCH), np.empty(WIDEST, np.int64)
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
             return
-        learned = sums_of_item(found.parameters, item)
+        learned = sums_of_item(parameters, item)
         for unit in range(item * per_item, min(item * per_item + per_item, tiles * chunks)):
             number, chunk = run_at(unit, chunks)
             start = chunk * tiling.chunk
             stop = min(start + tiling.chunk, rows)
             tile = _tile(work, nest, kept, number, tiling)
             _find_sets(tile, saved, numbers)
-            take_sums(arrays, tile, nest, kept, start, stop, learned)
+            take_sums(arrays, tile, nest, kept, start, stop, formula, learned)
             _fold(tile)
             for c in range(tile.width):
                 for row in range(SUMS):
-                    found.sets[chunk, row, numbers[c]] = work[row * WIDEST + c]
+                    parts[chunk, row, numbers[c]] = work[row * WIDEST + c]
 
 
 @kernel
@@ -164,4 +165,4 @@ def apply(
             for row in range(SUMS):
                 work[row * WIDEST + c] = totals[row, numbers[c]]
         find_slopes(tile.address, WIDEST, tile.width, formula)
-        write_tile(arrays, tile, nest, kept, start, stop, formula[MEASURE] == L1, stream)
+        write_tile(arrays, tile, nest, kept, start, stop, formula, stream)

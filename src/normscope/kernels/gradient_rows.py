@@ -15,7 +15,7 @@ import numpy as np
 
 from normscope.kernels.arrays import BackwardArrays, Place, Saved, SumArrays
 from normscope.kernels.flags import kernel, part
-from normscope.kernels.formula import L1, MEASURE
+from normscope.kernels.formula import L1, MEASURE, SHIFT
 from normscope.kernels.gradient_runs import (
     FOUR,
     ParameterSums,
@@ -66,13 +66,11 @@ class Sets(NamedTuple):
     Attributes:
         first, many: the number of the first, and how many they are.
         together: whether they are four that share their parameters.
-        work: scratch memory, (rows, four), a column for each: see `normscope.kernels.slope`.
     """
 
     first: int
     many: int
     together: bool
-    work: Any
 
 
 @part
@@ -88,11 +86,11 @@ def _share_parameters(arrays: BackwardArrays, nest: Any, kept: int, size: int) -
 
 @part
 def _add_run(
-    arrays: BackwardArrays, at: Place, step: Place, n: int, work: Any, g: int,
+    arrays: BackwardArrays, at: Place, step: Place, n: int, formula: Any, work: Any, g: int,
     learned: ParameterSums,
 ) -> None:  # fmt: skip
     """Add a run to the sums of set `g`, and to those of its parameters if there are any."""
-    mean, rstd = work[MEAN, g], work[RSTD, g]
+    mean, rstd, shift = work[MEAN, g], work[RSTD, g], formula[SHIFT]
     side_by_side = step.x == 1 and step.residual == 1
     if step.scale == 0:
         if side_by_side:
@@ -103,13 +101,13 @@ def _add_run(
         work[ALONG, g] += b
         if learned.size > 0 and step.bias == 0:
             add_to_parameter(learned, at.bias, a, b * rstd)
-        factor = factor_at(arrays, at.scale)
+        factor = factor_at(arrays, at.scale, shift)
         a *= factor
         b *= factor
     elif side_by_side and step.scale == 1:
-        a, b, c = weighted_sums(arrays, at, None, n, mean)
+        a, b, c = weighted_sums(arrays, at, None, n, mean, shift)
     else:
-        a, b, c = weighted_sums(arrays, at, step, n, mean)
+        a, b, c = weighted_sums(arrays, at, step, n, mean, shift)
     count = float(n)
     if arrays.mask is not None:
         count, c = counted(arrays, at, step, n, mean)
@@ -134,12 +132,15 @@ def _recall_set(saved: Saved, index: int, work: Any, g: int) -> None:
 @part
 def _take_sums(
     arrays: BackwardArrays, saved: Saved, sets: Sets, nest: Any, kept: int, start: int, stop: int,
-    learned: ParameterSums,
+    formula: Any, work: Any, learned: ParameterSums,
 ) -> None:  # fmt: skip
-    """The sums of the elements `start` to `stop` of sets, and of their parameters."""
+    """The sums of the elements `start` to `stop` of sets, and of their parameters.
+
+    `work`: scratch memory, (rows, four), a column for each set: see `normscope.kernels.slope`.
+    """
     last = nest.shape[0] - 1
     inner, step = nest[last, SIZE], strides(nest, last)
-    first, work = sets.first, sets.work
+    first = sets.first
     for g in range(sets.many):
         _recall_set(saved, offsets(nest, 0, kept, first + g).stats, work, g)
         for row in range(SUMS):
@@ -156,11 +157,11 @@ def _take_sums(
                 moved(offsets(nest, 0, kept, first + 2), further, 1),
                 moved(offsets(nest, 0, kept, first + 3), further, 1),
             )
-            add_four_sets(arrays, four, n, work, learned)
+            add_four_sets(arrays, four, n, formula[SHIFT], work, learned)
         else:
             for g in range(sets.many):
                 at = moved(offsets(nest, 0, kept, first + g), further, 1)
-                _add_run(arrays, at, step, n, work, g, learned)
+                _add_run(arrays, at, step, n, formula, work, g, learned)
         position += n
         run += 1
         e = 0
@@ -187,7 +188,7 @@ def _into(arrays: BackwardArrays, at: Place, target: int, t: int) -> Any:
     """The same arrays and place, but with another dx."""
     return (
         BackwardArrays(
-            arrays.x, arrays.dy, arrays.mask, target, arrays.scale, arrays.shift, arrays.tag,
+            arrays.x, arrays.dy, arrays.mask, target, arrays.scale, arrays.tag,
             arrays.parameter_tag,
         ),
         Place(at.x, t, at.residual, at.mask, at.scale, at.bias, at.stats),
@@ -240,7 +241,8 @@ def gradient(
     use_widest_vectors()
     size = loops(nest, kept, nest.shape[0])
     num_sets = loops(nest, 0, kept)
-    share = _share_parameters(arrays, nest, kept, found.parameters.shape[2])
+    totals, parameters = found
+    share = _share_parameters(arrays, nest, kept, parameters.shape[2])
     most = FOUR if share else 1
     one_run = kept == nest.shape[0] - 1 and not streams  # written with as little around as can be
     step, absolute = strides(nest, nest.shape[0] - 1), formula[MEASURE] == L1
@@ -252,17 +254,17 @@ def gradient(
             close(stream)
             return
         stop = min(item * per_item + per_item, num_sets)
-        learned = sums_of_item(found.parameters, item)
+        learned = sums_of_item(parameters, item)
         for first in range(item * per_item, stop, most):
             count = min(most, stop - first)
-            sets = Sets(first, count, share and count == FOUR, work)
-            _take_sums(arrays, saved, sets, nest, kept, 0, size, learned)
+            sets = Sets(first, count, share and count == FOUR)
+            _take_sums(arrays, saved, sets, nest, kept, 0, size, formula, work, learned)
             find_slopes(work.ctypes.data, FOUR, count, formula)
             for g in range(count):
-                at, slope = offsets(nest, 0, kept, first + g), slope_of(work, g)
-                if found.sets.shape[1] > 0:
-                    found.sets[0, at.stats] = work[PLAIN, g]
-                    found.sets[1, at.stats] = work[ALONG, g]
+                at, slope = offsets(nest, 0, kept, first + g), slope_of(work, g, formula[SHIFT])
+                if totals.shape[1] > 0:
+                    totals[0, at.stats] = work[PLAIN, g]
+                    totals[1, at.stats] = work[ALONG, g]
                 if one_run:
                     _write_run(arrays, at, step, size, slope, absolute)
                 else:
@@ -271,7 +273,7 @@ def gradient(
 
 @kernel
 def measure(
-    counter: Any, items: int, per_item: int, chunk: int, nest: Any, kept: int,
+    counter: Any, items: int, per_item: int, chunk: int, nest: Any, kept: int, formula: Any,
     arrays: BackwardArrays, saved: Saved, found: SumArrays,
 ) -> None:  # fmt: skip
     """The sums of chunks. An item is `per_item` units; `found`: of sets (chunks, 6, sets).
@@ -282,30 +284,30 @@ def measure(
     use_widest_vectors()
     size = loops(nest, kept, nest.shape[0])
     num_sets = loops(nest, 0, kept)
-    units = num_sets * found.sets.shape[0]
-    parameters = found.parameters.shape[2]
-    one_for_all = parameters > 0 and found.parameters.shape[0] < items
-    share = _share_parameters(arrays, nest, kept, parameters)
+    parts, parameters = found
+    units = num_sets * parts.shape[0]
+    one_for_all = parameters.shape[2] > 0 and parameters.shape[0] < items
+    share = _share_parameters(arrays, nest, kept, parameters.shape[2])
     work = np.empty((ROWS, FOUR), np.float64)
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
             return
-        learned = sums_of_item(found.parameters, 0 if one_for_all else item)
+        learned = sums_of_item(parameters, 0 if one_for_all else item)
         unit, end = item * per_item, min(item * per_item + per_item, units)
         while unit < end:
             part_number, first = run_at(unit, num_sets)
             start = part_number * chunk
             stop = min(start + chunk, size)
             if one_for_all and first == 0:
-                found.parameters[0, :, start:stop] = 0.0
+                parameters[0, :, start:stop] = 0.0
             count = min(FOUR, end - unit, num_sets - first) if share else 1
-            sets = Sets(first, count, share and count == FOUR, work)
-            _take_sums(arrays, saved, sets, nest, kept, start, stop, learned)
+            sets = Sets(first, count, share and count == FOUR)
+            _take_sums(arrays, saved, sets, nest, kept, start, stop, formula, work, learned)
             for g in range(count):
                 index = offsets(nest, 0, kept, first + g).stats
                 for row in range(SUMS):
-                    found.sets[part_number, row, index] = work[row, g]
+                    parts[part_number, row, index] = work[row, g]
             unit += count
 
 
@@ -334,5 +336,5 @@ def apply(
         for row in range(SUMS):
             work[row, 0] = totals[row, at.stats]
         find_slopes(work.ctypes.data, FOUR, 1, formula)
-        slope = slope_of(work, 0)
+        slope = slope_of(work, 0, formula[SHIFT])
         _write_part(arrays, at, nest, kept, start, stop, slope, absolute, stream)

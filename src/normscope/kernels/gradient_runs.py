@@ -49,16 +49,15 @@ def add_to_parameter(learned: ParameterSums, p: int, plain: float, along: float)
 
 
 @part
-def factor_at(arrays: BackwardArrays, s: int) -> Any:
-    """What dy is multiplied by."""
-    return load(arrays.scale, s, arrays.parameter_tag) + arrays.shift
+def factor_at(arrays: BackwardArrays, s: int, shift: float) -> Any:
+    """What dy is multiplied by: scale + shift."""
+    return load(arrays.scale, s, arrays.parameter_tag) + shift
 
 
 @part
 def elements(arrays: BackwardArrays, i: int, j: int, mean: float) -> Any:
     """Dy and x - m, at index `i` of x and `j` of dy."""
-    d = load(arrays.x, i, arrays.tag) - mean
-    return load(arrays.dy, j, arrays.tag), d
+    return load(arrays.dy, j, arrays.tag), load(arrays.x, i, arrays.tag) - mean
 
 
 @part
@@ -92,14 +91,14 @@ def even_sums(arrays: BackwardArrays, at: Place, step: Place | None, n: int, mea
 
 @sums
 def weighted_sums(
-    arrays: BackwardArrays, at: Place, step: Place | None, n: int, mean: float
+    arrays: BackwardArrays, at: Place, step: Place | None, n: int, mean: float, shift: float
 ) -> Any:
     """The same with g = dy * (scale + shift) in the place of dy."""
     use_widest_vectors()
     a, b, c = 0.0, 0.0, 0.0
     for e in range(n):
         g, d = elements_along(arrays, at, step, e, mean)
-        g *= factor_at(arrays, ahead(at, step, e).scale)
+        g *= factor_at(arrays, ahead(at, step, e).scale, shift)
         a += g
         b += g * d
         c += d
@@ -120,7 +119,7 @@ def add_along(
 
 @sums
 def add_four_sets(
-    arrays: BackwardArrays, four: Any, n: int, work: Any, learned: ParameterSums
+    arrays: BackwardArrays, four: Any, n: int, shift: float, work: Any, learned: ParameterSums
 ) -> None:
     """Add one run each of four sets, which begin at four places, to all sums.
 
@@ -135,7 +134,7 @@ def add_four_sets(
     b0, b1, b2, b3 = 0.0, 0.0, 0.0, 0.0
     c0, c1, c2, c3 = 0.0, 0.0, 0.0, 0.0
     for e in range(n):
-        factor = factor_at(arrays, at0.scale + e)
+        factor = factor_at(arrays, at0.scale + e, shift)
         g0, d0, t0 = terms(arrays, at0.x + e, at0.residual + e, m0)
         g1, d1, t1 = terms(arrays, at1.x + e, at1.residual + e, m1)
         g2, d2, t2 = terms(arrays, at2.x + e, at2.residual + e, m2)
@@ -185,7 +184,6 @@ def store_dx(
     `even_scale`: the scale if it is one for all, else None. `absolute`: whether |x| is measured.
     """
     use_widest_vectors()
-    added = arrays.shift * slope.rstd
     for e in range(n):
         here = ahead(at, step, e)
         value = load(arrays.x, here.x, arrays.tag)
@@ -193,7 +191,7 @@ def store_dx(
         if even_scale is None:
             scale = load(arrays.scale, here.scale, arrays.parameter_tag)
         dy = load(arrays.dy, here.residual, arrays.tag)
-        g = dy * (scale * slope.rstd + added)
+        g = dy * (scale * slope.rstd + slope.added)
         d = value - slope.point
         if absolute:
             d = 1.0 if value > 0.0 else (-1.0 if value < 0.0 else value)

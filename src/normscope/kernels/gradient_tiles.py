@@ -12,6 +12,7 @@ from typing import Any
 from normscope.kernels import slope
 from normscope.kernels.arrays import BackwardArrays, Place
 from normscope.kernels.flags import part, sums
+from normscope.kernels.formula import L1, MEASURE, SHIFT
 from normscope.kernels.gradient_runs import (
     ParameterSums,
     add_to,
@@ -74,16 +75,16 @@ def _add_rows(
 @sums
 def _add_even_rows(
     arrays: BackwardArrays, at: Place, step: Place, rows: int, width: int, work: int,
-    learned: ParameterSums,
+    shift: float, learned: ParameterSums,
 ) -> None:  # fmt: skip
     """Add rows, each with one scale, four at once, to the sums of columns and of parameters."""
     use_widest_vectors()
     for row in range(0, rows - 3, 4):
         here = moved(at, step, row)
-        f0 = factor_at(arrays, here.scale)
-        f1 = factor_at(arrays, here.scale + step.scale)
-        f2 = factor_at(arrays, here.scale + 2 * step.scale)
-        f3 = factor_at(arrays, here.scale + 3 * step.scale)
+        f0 = factor_at(arrays, here.scale, shift)
+        f1 = factor_at(arrays, here.scale + step.scale, shift)
+        f2 = factor_at(arrays, here.scale + 2 * step.scale, shift)
+        f3 = factor_at(arrays, here.scale + 3 * step.scale, shift)
         p0, p1, p2, p3 = 0.0, 0.0, 0.0, 0.0
         q0, q1, q2, q3 = 0.0, 0.0, 0.0, 0.0
         for c in range(width):
@@ -109,13 +110,13 @@ def _add_even_rows(
 
 
 @part
-def _add_row(arrays: BackwardArrays, at: Place, step: Place, tile: Tile) -> None:
+def _add_row(arrays: BackwardArrays, at: Place, step: Place, tile: Tile, shift: float) -> None:
     """Add a row, with any strides and mask."""
     use_widest_vectors()
     work, span = tile.work, tile.width // tile.outer
     for c in range(tile.width):
         g, d = elements_along(arrays, at, step, c, work[MEAN + c])
-        factor = factor_at(arrays, at.scale + c % span * step.scale)
+        factor = factor_at(arrays, at.scale + c % span * step.scale, shift)
         work[SUM_PLAIN + c] += g
         work[SUM_ALONG + c] += g * d
         work[SUM_A + c] += g * factor
@@ -139,12 +140,13 @@ def _add_row_along(
 
 @part
 def _weigh_sums(
-    arrays: BackwardArrays, at: Place, step: Place, tile: Tile, learned: ParameterSums
-) -> None:
+    arrays: BackwardArrays, at: Place, step: Place, tile: Tile, shift: float,
+    learned: ParameterSums,
+) -> None:  # fmt: skip
     """The sums with scale, and those of the parameters, where these are the same for all rows."""
     work, span = tile.work, tile.width // tile.outer
     for c in range(tile.width):
-        factor = factor_at(arrays, at.scale + c % span * step.scale)
+        factor = factor_at(arrays, at.scale + c % span * step.scale, shift)
         plain, along = work[SUM_PLAIN + c], work[SUM_ALONG + c]
         work[SUM_A + c] = plain * factor
         work[SUM_B + c] = along * factor
@@ -156,12 +158,13 @@ def _weigh_sums(
 @part
 def take_sums(
     arrays: BackwardArrays, tile: Tile, nest: Any, kept: int, start: int, stop: int,
-    learned: ParameterSums,
+    formula: Any, learned: ParameterSums,
 ) -> None:  # fmt: skip
     """The sums of the rows `start` to `stop`: of every column, and of the parameters if any."""
     use_widest_vectors()
     last = nest.shape[0] - 1
     step, width, address = strides(nest, last), tile.width, tile.address
+    shift = formula[SHIFT]
     for row in range(SUMS):
         for c in range(width):
             tile.work[row * WIDEST + c] = 0.0
@@ -181,9 +184,9 @@ def take_sums(
             _add_rows(arrays, at, next_row, 1, 1, width, address)
         elif plain and even and ahead >= FOUR:
             rows = ahead // FOUR * FOUR
-            _add_even_rows(arrays, at, next_row, rows, width, address, learned)
+            _add_even_rows(arrays, at, next_row, rows, width, address, shift, learned)
         else:
-            _add_row(arrays, at, step, tile)
+            _add_row(arrays, at, step, tile, shift)
             if learned.size > 0 and not fixed:
                 _add_row_along(arrays, at, step, tile, learned)
         row += rows
@@ -191,18 +194,18 @@ def take_sums(
         for c in range(width):
             tile.work[SUM_N + c] = float(stop - start)
     if fixed:
-        _weigh_sums(arrays, tile.at, step, tile, learned)
+        _weigh_sums(arrays, tile.at, step, tile, shift, learned)
 
 
 @part
 def _write_rows(
     arrays: BackwardArrays, at: Place, step: Place, rows: int, even: bool, width: int, work: int,
-    stream: Stream,
+    shift: float, stream: Stream,
 ) -> None:  # fmt: skip
     """Write rows a step apart; each has a scale of its own if `even`, a literal."""
     use_widest_vectors()
     for row in range(rows):
-        factor = factor_at(arrays, at.scale + row * step.scale) if even else 1.0
+        factor = factor_at(arrays, at.scale + row * step.scale, shift) if even else 1.0
         target, t = room(stream, arrays.dx, at.out + row * step.out, 1, width, arrays.tag)
         for c in range(width):
             point = recall(work, POINT + c)
@@ -214,14 +217,15 @@ def _write_rows(
 
 @part
 def _write_any_row(
-    arrays: BackwardArrays, at: Place, step: Place, tile: Tile, absolute: bool
+    arrays: BackwardArrays, at: Place, step: Place, tile: Tile, formula: Any
 ) -> None:
     """Write one row, for any strides, mask and measure."""
     use_widest_vectors()
+    shift, absolute = formula[SHIFT], formula[MEASURE] == L1
     work, span = tile.work, tile.width // tile.outer
     for c in range(tile.width):
         value = load(arrays.x, at.x + c * step.x, arrays.tag)
-        factor = factor_at(arrays, at.scale + c % span * step.scale)
+        factor = factor_at(arrays, at.scale + c % span * step.scale, shift)
         dy = load(arrays.dy, at.residual + c * step.residual, arrays.tag)
         y = dy * (factor * work[RSTD + c])
         d = value - work[POINT + c]
@@ -235,16 +239,17 @@ def _write_any_row(
 @part
 def write_tile(
     arrays: BackwardArrays, tile: Tile, nest: Any, kept: int, start: int, stop: int,
-    absolute: bool, stream: Stream,
+    formula: Any, stream: Stream,
 ) -> None:  # fmt: skip
     """Write dx of the rows `start` to `stop`: the last block first, as in the forward kernel."""
     use_widest_vectors()
     last = nest.shape[0] - 1
     step, width, work = strides(nest, last), tile.width, tile.work
+    shift, absolute = formula[SHIFT], formula[MEASURE] == L1
     fixed = has_fixed_parameters(nest, kept)
     span = width // tile.outer
     for c in range(width):
-        factor = factor_at(arrays, tile.at.scale + c % span * step.scale) if fixed else 1.0
+        factor = factor_at(arrays, tile.at.scale + c % span * step.scale, shift) if fixed else 1.0
         work[FACTOR + c] = factor * work[RSTD + c]
     plain = step.x == 1 and step.residual == 1 and step.out == 1 and not absolute
     plain = plain and arrays.mask is None
@@ -255,10 +260,10 @@ def write_tile(
             at = moved(tile.at, offsets(nest, kept, last, row), 1)
             rows = min(inner - row % inner, end - row)
             if plain and fixed:
-                _write_rows(arrays, at, next_row, rows, False, width, tile.address, stream)
+                _write_rows(arrays, at, next_row, rows, False, width, tile.address, shift, stream)
             elif plain and step.scale == 0:
-                _write_rows(arrays, at, next_row, rows, True, width, tile.address, stream)
+                _write_rows(arrays, at, next_row, rows, True, width, tile.address, shift, stream)
             else:
                 rows = 1
-                _write_any_row(arrays, at, step, tile, absolute)
+                _write_any_row(arrays, at, step, tile, formula)
             row += rows

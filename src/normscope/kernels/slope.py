@@ -43,18 +43,23 @@ ROWS = 11
 
 
 class Slope(NamedTuple):
-    """What dx of a statistics set needs: dx = g * rstd - move - curve * (x - point)."""
+    """What dx of a statistics set needs.
+
+    dx = dy * (scale * rstd + added) - move - curve * (x - point)
+    """
 
     rstd: float
+    added: float
     move: float
     curve: float
     point: float
 
 
 @part
-def slope_of(work: Any, g: int) -> Slope:
+def slope_of(work: Any, g: int, shift: float) -> Slope:
     """That of the set in column `g` of scratch memory."""
-    return Slope(work[RSTD, g], work[MOVE, g], work[CURVE, g], work[POINT, g])
+    rstd = work[RSTD, g]
+    return Slope(rstd, shift * rstd, work[MOVE, g], work[CURVE, g], work[POINT, g])
 
 
 @part
