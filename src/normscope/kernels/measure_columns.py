@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from normscope.kernels import wide
-from normscope.kernels.arrays import Arrays, Place
+from normscope.kernels.arrays import WIDEST, Arrays, Place
 from normscope.kernels.flags import exact, part, sums
 from normscope.kernels.formula import L1, MEASURE, VARIANCE
 from normscope.kernels.many import means_and_roots, merge_all
@@ -34,7 +34,6 @@ from normscope.kernels.tile import (
     SUM,
     SUM_REST,
     UNIT,
-    WIDEST,
     Tile,
 )
 

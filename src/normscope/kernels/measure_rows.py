@@ -1,6 +1,6 @@
 """Measure statistics sets that are a few long runs of memory.
 
-A set is taken in *chunks* of a fixed number of elements, in the order of memory. Which thread takes
+A set is taken in *chunks* of `CHUNK` elements, in the order of memory. Which thread takes
 which chunk makes no difference: chunks are merged in order.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from normscope.kernels import wide
-from normscope.kernels.arrays import Arrays, Place
+from normscope.kernels.arrays import CHUNK, Arrays, Place
 from normscope.kernels.flags import part
 from normscope.kernels.formula import L1, MAX, MEASURE, VARIANCE
 from normscope.kernels.memory import counts, is_wide, use_widest_vectors
@@ -23,9 +23,6 @@ from normscope.kernels.runs import (
     value,
 )
 from normscope.kernels.state import State, mean_and_root, merge, nothing
-
-CHUNK = 65536
-"""Elements of a set whose sums are taken together."""
 
 
 @part

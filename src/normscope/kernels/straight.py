@@ -10,10 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from normscope.kernels import wide
-from normscope.kernels.arrays import Arrays
+from normscope.kernels.arrays import CHUNK, Arrays
 from normscope.kernels.flags import kernel, part
 from normscope.kernels.formula import L2, MEASURE, variance_and_divisor
-from normscope.kernels.measure_rows import CHUNK
 from normscope.kernels.measure_straight import (
     GROUP,
     MEAN,
