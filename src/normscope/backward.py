@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from normscope import buffers, threads
 from normscope.backward_plan import SUMS, Way, find_way, parameter_axes
 from normscope.errors import SpecError
+from normscope.kernels.arrays import BackwardArrays, ParameterArrays, Saved, SumArrays
 from normscope.layout import Layout
 from normscope.loops import STATS, Strides, atomic_strides
 from normscope.operands import (
@@ -197,38 +198,49 @@ class _Call:
             of the parameters with rstd, (blocks, 2, parameters), if they are taken along.
         """
         from normscope.kernels import gradient_columns, gradient_rows
-        from normscope.kernels.memory import TAGS
 
         plan, cut = way.plan, way.cut
         rows = plan.mode == "rows"
         kernels: Any = gradient_rows if rows else gradient_columns
-        tile = () if rows else (plan.tile,)
-        nest = (plan.nest, plan.kept) if rows else (plan.outer, plan.inner, plan.nest, plan.kept)
-        read = (*nest, way.numbers, address(self.x), address(self.dy))
-        mask = None if self.mask is None else address(self.mask)
+        arrays = self._arrays(dx, factor)
         # What is overwritten in place is in the caches already.
-        in_place = address(dx) in (address(self.x), address(self.dy))
-        streams = dx.nbytes > STREAM_BYTES and not in_place
-        scale = address(factor)
-        given = (self.means, self.rstds)
-        tags = TAGS[self.x.dtype.name], TAGS[factor.dtype.name]
+        streams = dx.nbytes > STREAM_BYTES and arrays.dx not in (arrays.x, arrays.dy)
+        saved = Saved(self.means, self.rstds)
+        nest, formula = (plan.nest, plan.kept), way.numbers
         learned = self._learned(way)
         counter = np.zeros(1, np.int64)
-        cut_up = (counter, cut.items, cut.per_item, *tile)
         if cut.whole:
             totals = np.empty((2, plan.num_sets if way.from_sets else 0))
-            ends = (mask, address(dx), streams, scale, *given, totals, learned, *tags)
-            threads.run(partial(kernels.gradient, *cut_up, *read, *ends), cut.items)
+            found = SumArrays(totals, learned)
+            cut_up = (cut.items, cut.per_item) if rows else (cut.items, cut.per_item, plan.tiling)
+            ends = (*nest, formula, arrays, streams, saved, found)
+            threads.run(partial(kernels.gradient, counter, *cut_up, *ends), cut.items)
             return totals, learned
         parts = np.empty((cut.chunks, SUMS, plan.num_sets))
-        sums = (mask, scale, *given, parts, learned)
-        threads.run(partial(kernels.measure, *cut_up, cut.chunk, *read, *sums, *tags), cut.items)
+        found = SumArrays(parts, learned)
+        pieces = cut.chunk if rows else plan.tiling
+        measured = (cut.items, cut.per_item, pieces, *nest, arrays, saved, found)
+        threads.run(partial(kernels.measure, counter, *measured), cut.items)
         totals = np.asarray(np.add.reduce(parts, axis=0))
         counter[0] = 0
-        written = (mask, address(dx), streams, scale, *given, totals)
-        job = partial(kernels.apply, counter, cut.units, *tile, cut.chunk, *read, *written, *tags)
-        threads.run(job, cut.units)
+        applied = (cut.units, pieces, *nest, formula, arrays, streams, saved, totals)
+        threads.run(partial(kernels.apply, counter, *applied), cut.units)
         return totals[PLAIN:], learned
+
+    def _arrays(self, dx: Array, factor: Array) -> BackwardArrays:
+        """What kernels are given."""
+        from normscope.kernels.memory import TAGS
+
+        return BackwardArrays(
+            address(self.x),
+            address(self.dy),
+            None if self.mask is None else address(self.mask),
+            address(dx),
+            address(factor),
+            float(self.spec.scale_shift),
+            TAGS[self.x.dtype.name],
+            TAGS[factor.dtype.name],
+        )
 
     def _learned(self, way: Way) -> Floats:
         """Memory for the sums of the parameters that are taken along."""
@@ -277,18 +289,18 @@ class _Call:
             )
         lying = [i for i in range(len(layout.axes)) if i in axes]
         counter = np.zeros(1, np.int64)
-        ends = (plan.nest, plan.kept, address(x), address(dy), address(means), address(rstds))
-        tag = TAGS[x.dtype.name]
+        given = ParameterArrays(
+            address(x), address(dy), address(means), address(rstds), TAGS[x.dtype.name]
+        )
+        ends = (plan.nest, plan.kept, given)
         if plan.mode == "rows":
             parts = np.empty((plan.chunks, 2, plan.num_sets))
             items = plan.num_sets * plan.chunks
-            threads.run(partial(parameters.rows, counter, items, *ends, parts, tag), items)
+            threads.run(partial(parameters.rows, counter, items, *ends, parts), items)
             return self._in_order(axes, lying, np.add.reduce(parts, axis=0))
         items = plan.positions * plan.tiles * plan.chunks
         parts = np.empty((plan.chunks, 2, plan.positions * plan.loops[-1].size))
-        job = partial(
-            parameters.columns, counter, items, plan.tile, plan.chunk, plan.outer, *ends, parts, tag
-        )
+        job = partial(parameters.columns, counter, items, plan.tiling, *ends, parts)
         threads.run(job, items)
         sums = parts[0] if plan.chunks == 1 else np.add.reduce(parts, axis=0)
         if plan.kept == 0 and plan.outer * plan.inner == 1 and plan.loops[-1].strides[STATS] == 1:

@@ -41,7 +41,7 @@ class BackwardArrays(NamedTuple):
         dy: the gradient with respect to its output.
         mask: one byte for each element, or None.
         dx: the gradient with respect to x, to be written.
-        scale: what dy is multiplied by.
+        scale, shift: dy is multiplied by scale + shift.
         tag, parameter_tag: as in `Arrays`.
     """
 
@@ -50,8 +50,45 @@ class BackwardArrays(NamedTuple):
     mask: int | None
     dx: int
     scale: int
+    shift: float
     tag: Any
     parameter_tag: Any
+
+
+class Saved(NamedTuple):
+    """Arrays of what the forward call told of each statistics set."""
+
+    means: Any
+    rstds: Any
+
+
+class SumArrays(NamedTuple):
+    """Arrays in which a backward kernel leaves sums.
+
+    Attributes:
+        sets: sums of each statistics set, or of chunks of it.
+        parameters: (items, 2, parameters), sums for the gradients of bias and scale, which are
+            taken along. Each item has its own; of no parameters there are none.
+    """
+
+    sets: Any
+    parameters: Any
+
+
+class ParameterArrays(NamedTuple):
+    """The arrays of a call that takes the sums of parameters, and nothing else.
+
+    Attributes:
+        x, dy: as in `BackwardArrays`.
+        means, rstds: the statistics, float64, laid out as the loop nest says.
+        tag: as in `Arrays`.
+    """
+
+    x: int
+    dy: int
+    means: int
+    rstds: int
+    tag: Any
 
 
 class Place(NamedTuple):

@@ -10,42 +10,33 @@ from typing import Any
 
 import numpy as np
 
+from normscope.kernels.arrays import BackwardArrays, Saved, SumArrays, Tiling
 from normscope.kernels.flags import kernel, part
-from normscope.kernels.formula import SHIFT
+from normscope.kernels.formula import L1, MEASURE
+from normscope.kernels.gradient_runs import sums_of_item
 from normscope.kernels.gradient_tiles import (
     MEAN,
     RSTD,
     SCRATCH,
     SUM_ALONG,
     SUM_PLAIN,
-    tile_sums,
+    take_sums,
     write_tile,
 )
 from normscope.kernels.memory import scratch, take, use_widest_vectors
-from normscope.kernels.nest import (
-    BIAS,
-    MASK,
-    OUT,
-    RESIDUAL,
-    SCALE,
-    SIZE,
-    STATS,
-    X,
-    loops,
-    offsets,
-    place,
-)
+from normscope.kernels.nest import SIZE, loops, run_at
 from normscope.kernels.slope import SUMS, find_slopes
 from normscope.kernels.stream import close, opened
-from normscope.kernels.tile import WIDEST
+from normscope.kernels.tile import WIDEST, Tile, set_of, tile_of
 
 
 @part
-def _fold(width: int, outer: int, inner: int, work: Any) -> None:
+def _fold(tile: Tile) -> None:
     """Give all columns of a set the sums of the whole set."""
+    outer, inner, work = tile.outer, tile.inner, tile.work
     if outer * inner == 1:
         return
-    sets = width // (outer * inner)
+    sets = tile.width // (outer * inner)
     for row in range(SUMS):
         for g in range(sets):
             total = 0.0
@@ -58,148 +49,119 @@ def _fold(width: int, outer: int, inner: int, work: Any) -> None:
 
 
 @part
-def _tile(nest: Any, kept: int, number: int, tile: int) -> Any:
-    """First column and width of a tile, and where each array and the sets of its columns begin."""
-    last = nest.shape[0] - 1
-    columns = nest[last, SIZE]
-    position, n = place(number, (columns + tile - 1) // tile)
-    first = n * tile
-    xk, ok, jk, mk, sk, pk, index = offsets(nest, 0, kept, position)
-    return (
-        first, min(tile, columns - first),
-        xk + first * nest[last, X], ok + first * nest[last, OUT],
-        jk + first * nest[last, RESIDUAL], mk + first * nest[last, MASK],
-        sk + first * nest[last, SCALE], pk + first * nest[last, BIAS], index,
-    )  # fmt: skip
+def _tiles_of(nest: Any, kept: int, tiling: Tiling) -> Any:
+    """How many tiles there are: of a row, and of all positions of the kept loops."""
+    columns = nest[nest.shape[0] - 1, SIZE]
+    in_row = (columns + tiling.tile - 1) // tiling.tile
+    return in_row, loops(nest, 0, kept) * in_row
 
 
 @part
-def _find_sets(
-    at: Any, index: int, first: int, width: int, outer: int, inner: int, step: int,
-    means: Any, rstds: Any, work: Any,
-) -> None:  # fmt: skip
-    """The number of the set of each column, its mean and rstd."""
-    sets = width // (outer * inner)
-    for c in range(width):
-        if sets == width:
-            at[c] = index + (first + c) * step
-        else:
-            at[c] = index + (first // inner + (c // inner) % sets) * step
-    for c in range(width):
-        work[MEAN + c] = means[at[c]]
-        work[RSTD + c] = rstds[at[c]]
+def _tile(work: Any, nest: Any, kept: int, number: int, tiling: Tiling) -> Any:
+    """A tile by its number: those of one row come first."""
+    in_row, _ = _tiles_of(nest, kept, tiling)
+    position, n = run_at(number, in_row)
+    return tile_of(work, nest, kept, position, n * tiling.tile, tiling)
+
+
+@part
+def _find_sets(tile: Tile, saved: Saved, numbers: Any) -> None:
+    """The number of the set of each column, and its statistics."""
+    folded = tile.outer * tile.inner > 1
+    for c in range(tile.width):
+        numbers[c] = set_of(tile, c) if folded else tile.first_set + c * tile.set_step
+    for c in range(tile.width):
+        tile.work[MEAN + c] = saved.means[numbers[c]]
+        tile.work[RSTD + c] = saved.rstds[numbers[c]]
 
 
 @kernel
 def gradient(
-    counter: Any, items: int, per_item: int, tile: int, outer: int, inner: int, nest: Any,
-    kept: int, formula: Any, x: int, dy: int, mask: Any, dx: int, streams: bool,
-    scale: int, means: Any, rstds: Any, totals: Any, learned: Any, tag: Any, ptag: Any,
+    counter: Any, items: int, per_item: int, tiling: Tiling, nest: Any, kept: int, formula: Any,
+    arrays: BackwardArrays, streams: bool, saved: Saved, found: SumArrays,
 ) -> None:  # fmt: skip
     """Dx and the sums of whole sets. An item is `per_item` tiles.
 
-    `totals`: (2, sets) for sum(dy) and sum(dy * (x - m)); or of size 0.
-    `learned`: (items, 2, parameters), the sums of those, for each item; of no parameters: none.
+    `found`: of sets (2, sets) for sum(dy) and sum(dy * (x - m)), or of size 0.
     """
     use_widest_vectors()
-    last = nest.shape[0] - 1
-    tiles = loops(nest, 0, kept) * ((nest[last, SIZE] + tile - 1) // tile)
-    rows = loops(nest, kept, last)
-    parameters = learned.shape[2]
-    work, at = scratch(SCRATCH), np.empty(WIDEST, np.int64)
-    address = work.ctypes.data
-    stream = opened()
+    _, tiles = _tiles_of(nest, kept, tiling)
+    rows = loops(nest, kept, nest.shape[0] - 1)
+    work, numbers = scratch(SCRATCH), np.empty(WIDEST, np.int64)
+    stream = opened(streams)
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
-            close(stream, streams)
+            close(stream)
             return
-        own = learned[item].ctypes.data if parameters > 0 else 0
+        learned = sums_of_item(found.parameters, item)
         for number in range(item * per_item, min(item * per_item + per_item, tiles)):
-            first, width, xk, ok, jk, mk, sk, pk, index = _tile(nest, kept, number, tile)
-            _find_sets(at, index, first, width, outer, inner, nest[last, STATS], means, rstds, work)
-            tile_sums(
-                x, xk, dy, jk, mask, mk, scale, sk, nest, kept, 0, rows, width, outer, work,
-                address, own, parameters, pk, formula[SHIFT], tag, ptag,
-            )  # fmt: skip
-            _fold(width, outer, inner, work)
-            if totals.shape[1] > 0:
-                for c in range(width):
-                    totals[0, at[c]] = work[SUM_PLAIN + c]
-                    totals[1, at[c]] = work[SUM_ALONG + c]
-            find_slopes(address, WIDEST, width, formula)
-            write_tile(
-                x, xk, dy, jk, mask, mk, dx, ok, scale, sk, nest, kept, 0, rows, width, outer,
-                work, address, formula, streams, stream, tag, ptag,
-            )  # fmt: skip
+            tile = _tile(work, nest, kept, number, tiling)
+            _find_sets(tile, saved, numbers)
+            take_sums(arrays, tile, nest, kept, 0, rows, learned)
+            _fold(tile)
+            for c in range(tile.width if found.sets.shape[1] > 0 else 0):
+                found.sets[0, numbers[c]] = work[SUM_PLAIN + c]
+                found.sets[1, numbers[c]] = work[SUM_ALONG + c]
+            find_slopes(tile.address, WIDEST, tile.width, formula)
+            write_tile(arrays, tile, nest, kept, 0, rows, formula[MEASURE] == L1, stream)
 
 
 @kernel
 def measure(
-    counter: Any, items: int, per_item: int, tile: int, chunk: int, outer: int, inner: int,
-    nest: Any, kept: int, formula: Any, x: int, dy: int, mask: Any, scale: int, means: Any,
-    rstds: Any, parts: Any, learned: Any, tag: Any, ptag: Any,
+    counter: Any, items: int, per_item: int, tiling: Tiling, nest: Any, kept: int,
+    arrays: BackwardArrays, saved: Saved, found: SumArrays,
 ) -> None:  # fmt: skip
-    """The sums of chunks of rows. An item is `per_item` chunks; `parts`: (chunks, 6, sets).
+    """The sums of chunks of rows. An item is `per_item` chunks.
 
-    `learned`: (items, 2, parameters), the sums of those, for each item; of no parameters: none.
+    `found`: of sets (chunks, 6, sets).
     """
     use_widest_vectors()
-    last = nest.shape[0] - 1
-    rows = loops(nest, kept, last)
-    chunks = parts.shape[0]
-    units = loops(nest, 0, kept) * ((nest[last, SIZE] + tile - 1) // tile) * chunks
-    parameters = learned.shape[2]
-    work, at = scratch(SCRATCH), np.empty(WIDEST, np.int64)
-    address = work.ctypes.data
+    rows = loops(nest, kept, nest.shape[0] - 1)
+    chunks = found.sets.shape[0]
+    _, tiles = _tiles_of(nest, kept, tiling)
+    work, numbers = scratch(SCRATCH), np.empty(WIDEST, np.int64)
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
             return
-        own = learned[item].ctypes.data if parameters > 0 else 0
-        for unit in range(item * per_item, min(item * per_item + per_item, units)):
-            number, part_number = place(unit, chunks)
-            start = part_number * chunk
-            first, width, xk, _, jk, mk, sk, pk, index = _tile(nest, kept, number, tile)
-            _find_sets(at, index, first, width, outer, inner, nest[last, STATS], means, rstds, work)
-            tile_sums(
-                x, xk, dy, jk, mask, mk, scale, sk, nest, kept, start, min(start + chunk, rows),
-                width, outer, work, address, own, parameters, pk, formula[SHIFT], tag, ptag,
-            )  # fmt: skip
-            _fold(width, outer, inner, work)
-            for c in range(width):
+        learned = sums_of_item(found.parameters, item)
+        for unit in range(item * per_item, min(item * per_item + per_item, tiles * chunks)):
+            number, chunk = run_at(unit, chunks)
+            start = chunk * tiling.chunk
+            stop = min(start + tiling.chunk, rows)
+            tile = _tile(work, nest, kept, number, tiling)
+            _find_sets(tile, saved, numbers)
+            take_sums(arrays, tile, nest, kept, start, stop, learned)
+            _fold(tile)
+            for c in range(tile.width):
                 for row in range(SUMS):
-                    parts[part_number, row, at[c]] = work[row * WIDEST + c]
+                    found.sets[chunk, row, numbers[c]] = work[row * WIDEST + c]
 
 
 @kernel
 def apply(
-    counter: Any, items: int, tile: int, chunk: int, outer: int, inner: int, nest: Any, kept: int,
-    formula: Any, x: int, dy: int, mask: Any, dx: int, streams: bool, scale: int, means: Any,
-    rstds: Any, totals: Any, tag: Any, ptag: Any,
+    counter: Any, items: int, tiling: Tiling, nest: Any, kept: int, formula: Any,
+    arrays: BackwardArrays, streams: bool, saved: Saved, totals: Any,
 ) -> None:  # fmt: skip
     """Dx, from the sums of all sets. An item is one chunk of rows of one tile; the last first."""
     use_widest_vectors()
-    last = nest.shape[0] - 1
-    rows = loops(nest, kept, last)
-    chunks = (rows + chunk - 1) // chunk
-    work, at = scratch(SCRATCH), np.empty(WIDEST, np.int64)
-    address = work.ctypes.data
-    stream = opened()
+    rows = loops(nest, kept, nest.shape[0] - 1)
+    chunks = (rows + tiling.chunk - 1) // tiling.chunk
+    work, numbers = scratch(SCRATCH), np.empty(WIDEST, np.int64)
+    stream = opened(streams)
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
-            close(stream, streams)
+            close(stream)
             return
-        number, part_number = place(items - 1 - item, chunks)
-        start = part_number * chunk
-        first, width, xk, ok, jk, mk, sk, _, index = _tile(nest, kept, number, tile)
-        _find_sets(at, index, first, width, outer, inner, nest[last, STATS], means, rstds, work)
-        for c in range(width):
+        number, chunk = run_at(items - 1 - item, chunks)
+        start = chunk * tiling.chunk
+        stop = min(start + tiling.chunk, rows)
+        tile = _tile(work, nest, kept, number, tiling)
+        _find_sets(tile, saved, numbers)
+        for c in range(tile.width):
             for row in range(SUMS):
-                work[row * WIDEST + c] = totals[row, at[c]]
-        find_slopes(address, WIDEST, width, formula)
-        write_tile(
-            x, xk, dy, jk, mask, mk, dx, ok, scale, sk, nest, kept, start, min(start + chunk, rows),
-            width, outer, work, address, formula, streams, stream, tag, ptag,
-        )  # fmt: skip
+                work[row * WIDEST + c] = totals[row, numbers[c]]
+        find_slopes(tile.address, WIDEST, tile.width, formula)
+        write_tile(arrays, tile, nest, kept, start, stop, formula[MEASURE] == L1, stream)

@@ -17,9 +17,7 @@ leaves out has only the first term.
 from __future__ import annotations
 
 import math
-from typing import Any
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from normscope.kernels.flags import part
 from normscope.kernels.formula import (
@@ -40,15 +38,28 @@ A, B, C, COUNT, PLAIN, ALONG = range(6)
 SUMS = 6
 
 MEAN, RSTD, MOVE, CURVE, POINT = range(6, 11)
-"""Further rows of scratch memory: what is given, and shift, k and p that dx needs."""
+"""Further rows of scratch memory: what is given, and what dx needs beside rstd: see `Slope`."""
 ROWS = 11
 
-F64 = np.float64(0)
+
+class Slope(NamedTuple):
+    """What dx of a statistics set needs: dx = g * rstd - move - curve * (x - point)."""
+
+    rstd: float
+    move: float
+    curve: float
+    point: float
+
+
+@part
+def slope_of(work: Any, g: int) -> Slope:
+    """That of the set in column `g` of scratch memory."""
+    return Slope(work[RSTD, g], work[MOVE, g], work[CURVE, g], work[POINT, g])
 
 
 @part
 def find_slopes(work: int, step: int, sets: int, formula: Any) -> None:
-    """Shift, k and p of sets: dx = g * rstd - shift - k * (x - p).
+    """The slopes of sets.
 
     `work`: scratch memory whose rows begin `step` places apart, with one place for each set. The
     loop is free of branches, so that the divisions of several sets are one instruction.
@@ -62,7 +73,7 @@ def find_slopes(work: int, step: int, sets: int, formula: Any) -> None:
     for c in range(sets):
         n, rstd = recall(work, COUNT * step + c), recall(work, RSTD * step + c)
         share = 1.0 / n
-        shift = recall(work, A * step + c) * rstd * share
+        move = recall(work, A * step + c) * rstd * share
         point = recall(work, MEAN * step + c) + recall(work, C * step + c) * share
         d = 1.0 / rstd
         w = d - outside
@@ -71,7 +82,7 @@ def find_slopes(work: int, step: int, sets: int, formula: Any) -> None:
         free = free if unbiased else 1.0
         k = recall(work, B * step + c) * rstd * rstd / (w * free)
         some = n > 0.0
-        keep(work, MOVE * step + c, shift if some and center != 0.0 else 0.0)
+        keep(work, MOVE * step + c, move if some and center != 0.0 else 0.0)
         keep(work, CURVE * step + c, k if some and d > floor and w > 0.0 else 0.0)
         keep(work, POINT * step + c, point if some and around_mean else 0.0)
     if measure == L1:
