@@ -38,7 +38,6 @@ from normscope.kernels.nest import (
     X,
     loops,
     moved,
-    neighbours,
     offsets,
     run_at,
     strides,
@@ -97,7 +96,7 @@ def _add_run(
     side_by_side = step.x == 1 and step.residual == 1
     if step.scale == 0:
         if side_by_side:
-            a, b, c = even_sums(arrays, at, neighbours(0, 0), n, mean)
+            a, b, c = even_sums(arrays, at, None, n, mean)
         else:
             a, b, c = even_sums(arrays, at, step, n, mean)
         work[PLAIN, g] += a
@@ -108,7 +107,7 @@ def _add_run(
         a *= factor
         b *= factor
     elif side_by_side and step.scale == 1:
-        a, b, c = weighted_sums(arrays, at, neighbours(1, 1), n, mean)
+        a, b, c = weighted_sums(arrays, at, None, n, mean)
     else:
         a, b, c = weighted_sums(arrays, at, step, n, mean)
     count = float(n)
@@ -120,7 +119,7 @@ def _add_run(
     work[COUNT, g] += count
     if learned.size > 0 and step.bias != 0:
         if side_by_side and step.bias == 1:
-            add_along(arrays, at, neighbours(1, 1), n, mean, rstd, learned)
+            add_along(arrays, at, None, n, mean, rstd, learned)
         else:
             add_along(arrays, at, step, n, mean, rstd, learned)
 
@@ -173,12 +172,12 @@ def _write_run(
 ) -> None:
     """Write dx of one run."""
     plain = step.x == 1 and step.residual == 1 and step.out == 1 and not absolute
-    unit = Place(1, 1, 1, step.mask, 1, 1, 0)
+    plain = plain and (arrays.mask is None or step.mask == 1)
     if plain and step.scale == 0:
         scale = load(arrays.scale, at.scale, arrays.parameter_tag)
-        store_dx(arrays, at, unit, n, slope, scale, False)
+        store_dx(arrays, at, None, n, slope, scale, False)
     elif plain and step.scale == 1:
-        store_dx(arrays, at, unit, n, slope, None, False)
+        store_dx(arrays, at, None, n, slope, None, False)
     else:
         store_dx(arrays, at, step, n, slope, None, absolute)
 

@@ -1,8 +1,7 @@
 """Loops over one run for the backward pass: elements at equal distances, of one statistics set.
 
-As in `normscope.kernels.runs`, a call with literal steps makes LLVM compile a vectorized copy. In a
-`Place` dy takes the place of the residual, dx that of the output, and the sums for the gradients of
-scale and bias that of the bias.
+Where `step` is None all arrays go on by neighbours. In a `Place` dy takes the place of the
+residual, dx that of the output, and the sums for the gradients of scale and bias that of the bias.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 from normscope.kernels.arrays import BackwardArrays, Place
 from normscope.kernels.flags import part, sums
 from normscope.kernels.memory import counts, keep, load, recall, store, use_widest_vectors
+from normscope.kernels.nest import ahead
 from normscope.kernels.slope import COUNT, MEAN, RSTD, A, B, C, Slope
 
 FOUR = 4
@@ -62,9 +62,12 @@ def elements(arrays: BackwardArrays, i: int, j: int, mean: float) -> Any:
 
 
 @part
-def elements_along(arrays: BackwardArrays, at: Place, step: Place, e: int, mean: float) -> Any:
+def elements_along(
+    arrays: BackwardArrays, at: Place, step: Place | None, e: int, mean: float
+) -> Any:
     """The same, `e` steps away from a place."""
-    return elements(arrays, at.x + e * step.x, at.residual + e * step.residual, mean)
+    here = ahead(at, step, e)
+    return elements(arrays, here.x, here.residual, mean)
 
 
 @part
@@ -75,7 +78,7 @@ def terms(arrays: BackwardArrays, i: int, j: int, mean: float) -> Any:
 
 
 @sums
-def even_sums(arrays: BackwardArrays, at: Place, step: Place, n: int, mean: float) -> Any:
+def even_sums(arrays: BackwardArrays, at: Place, step: Place | None, n: int, mean: float) -> Any:
     """sum(dy), sum(dy * (x - m)) and sum(x - m) of a run."""
     use_widest_vectors()
     a, b, c = 0.0, 0.0, 0.0
@@ -88,13 +91,15 @@ def even_sums(arrays: BackwardArrays, at: Place, step: Place, n: int, mean: floa
 
 
 @sums
-def weighted_sums(arrays: BackwardArrays, at: Place, step: Place, n: int, mean: float) -> Any:
+def weighted_sums(
+    arrays: BackwardArrays, at: Place, step: Place | None, n: int, mean: float
+) -> Any:
     """The same with g = dy * (scale + shift) in the place of dy."""
     use_widest_vectors()
     a, b, c = 0.0, 0.0, 0.0
     for e in range(n):
         g, d = elements_along(arrays, at, step, e, mean)
-        g *= factor_at(arrays, at.scale + e * step.scale)
+        g *= factor_at(arrays, ahead(at, step, e).scale)
         a += g
         b += g * d
         c += d
@@ -103,14 +108,14 @@ def weighted_sums(arrays: BackwardArrays, at: Place, step: Place, n: int, mean: 
 
 @part
 def add_along(
-    arrays: BackwardArrays, at: Place, step: Place, n: int, mean: float, rstd: float,
+    arrays: BackwardArrays, at: Place, step: Place | None, n: int, mean: float, rstd: float,
     learned: ParameterSums,
 ) -> None:  # fmt: skip
     """Add a run to the sums of the parameters that vary along it."""
     use_widest_vectors()
     for e in range(n):
         g, d = elements_along(arrays, at, step, e, mean)
-        add_to_parameter(learned, at.bias + e * step.bias, g, g * d * rstd)
+        add_to_parameter(learned, ahead(at, step, e).bias, g, g * d * rstd)
 
 
 @sums
@@ -158,20 +163,21 @@ def add_four_sets(
 
 
 @part
-def counted(arrays: BackwardArrays, at: Place, step: Place, n: int, mean: float) -> Any:
+def counted(arrays: BackwardArrays, at: Place, step: Place | None, n: int, mean: float) -> Any:
     """How many elements of a run the mask counts, and their sum(x - m)."""
     use_widest_vectors()
     count, c = 0.0, 0.0
     for e in range(n):
-        if counts(arrays.mask, at.mask + e * step.mask):
+        here = ahead(at, step, e)
+        if counts(arrays.mask, here.mask):
             count += 1.0
-            c += load(arrays.x, at.x + e * step.x, arrays.tag) - mean
+            c += load(arrays.x, here.x, arrays.tag) - mean
     return count, c
 
 
 @part
 def store_dx(
-    arrays: BackwardArrays, at: Place, step: Place, n: int, slope: Slope, even_scale: Any,
+    arrays: BackwardArrays, at: Place, step: Place | None, n: int, slope: Slope, even_scale: Any,
     absolute: bool,
 ) -> None:  # fmt: skip
     """Dx of a run.
@@ -181,16 +187,17 @@ def store_dx(
     use_widest_vectors()
     added = arrays.shift * slope.rstd
     for e in range(n):
-        value = load(arrays.x, at.x + e * step.x, arrays.tag)
+        here = ahead(at, step, e)
+        value = load(arrays.x, here.x, arrays.tag)
         scale = even_scale
         if even_scale is None:
-            scale = load(arrays.scale, at.scale + e * step.scale, arrays.parameter_tag)
-        dy = load(arrays.dy, at.residual + e * step.residual, arrays.tag)
+            scale = load(arrays.scale, here.scale, arrays.parameter_tag)
+        dy = load(arrays.dy, here.residual, arrays.tag)
         g = dy * (scale * slope.rstd + added)
         d = value - slope.point
         if absolute:
             d = 1.0 if value > 0.0 else (-1.0 if value < 0.0 else value)
         y = g - slope.move - slope.curve * d
-        if not counts(arrays.mask, at.mask + e * step.mask):
+        if not counts(arrays.mask, here.mask):
             y = g
-        store(arrays.dx, at.out + e * step.out, y, arrays.tag)
+        store(arrays.dx, here.out, y, arrays.tag)

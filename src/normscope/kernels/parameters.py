@@ -12,7 +12,7 @@ from normscope.kernels.arrays import CHUNK, WIDEST, ParameterArrays, Place, Tili
 from normscope.kernels.flags import kernel, part, sums
 from normscope.kernels.gradient_runs import add_to
 from normscope.kernels.memory import F64, load, scratch, take, use_widest_vectors
-from normscope.kernels.nest import SIZE, loops, moved, neighbours, offsets, run_at, strides
+from normscope.kernels.nest import SIZE, ahead, loops, moved, offsets, run_at, strides
 from normscope.kernels.tile import Tile, tile_of
 
 TOTAL, ALONG = 0, WIDEST
@@ -21,22 +21,24 @@ SCRATCH = 2 * WIDEST
 
 @sums
 def _run(
-    arrays: ParameterArrays, at: Place, step: Place, n: int, even_mean: Any, even_rstd: Any
+    arrays: ParameterArrays, at: Place, step: Place | None, n: int, even_mean: Any, even_rstd: Any
 ) -> Any:
     """The two sums of a run.
 
-    `even_mean`, `even_rstd`: the statistics if they are the same for all elements, else None.
+    Where `step` is None, x and dy go on by neighbours. `even_mean`, `even_rstd`: the statistics if
+    they are the same for all elements, else None.
     """
     use_widest_vectors()
     total, along = 0.0, 0.0
     for e in range(n):
+        here = ahead(at, step, e)
         mean, rstd = even_mean, even_rstd
         if even_mean is None:
-            mean = load(arrays.means, at.scale + e * step.scale, F64)
+            mean = load(arrays.means, here.scale, F64)
         if even_rstd is None:
-            rstd = load(arrays.rstds, at.bias + e * step.bias, F64)
-        g = load(arrays.dy, at.residual + e * step.residual, arrays.tag)
-        d = load(arrays.x, at.x + e * step.x, arrays.tag) - mean
+            rstd = load(arrays.rstds, here.bias, F64)
+        g = load(arrays.dy, here.residual, arrays.tag)
+        d = load(arrays.x, here.x, arrays.tag) - mean
         total += g
         along += g * d * rstd
     return total, along
@@ -67,7 +69,7 @@ def rows(
             at = moved(moved(start, offsets(nest, kept, last, run), 1), step, e)
             if even:
                 mean, rstd = load(arrays.means, at.scale, F64), load(arrays.rstds, at.bias, F64)
-                t, a = _run(arrays, at, neighbours(0, 0), n, mean, rstd)
+                t, a = _run(arrays, at, None, n, mean, rstd)
             else:
                 t, a = _run(arrays, at, step, n, None, None)
             total += t
