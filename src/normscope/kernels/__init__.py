@@ -26,9 +26,9 @@ Importing any other imports Numba, so `normscope` does so only when a kernel is 
 
 How they are written:
 
-- A loop over elements stands once, in a `part` that takes tuples (`arrays`) and distances between
-  elements; it begins with `use_widest_vectors`. Called with the distances of `neighbours`, which
-  are constants, it becomes vector instructions; called with those of the nest it serves the rest.
+- A loop over elements stands once, in a `part` that takes tuples (`arrays`) and the distances
+  between elements; it begins with `use_widest_vectors`. With None for the distances, elements are
+  neighbours, and it becomes vector instructions; with those of the nest it serves the rest.
 - What differs by type costs nothing: the tag of a dtype, or None for an array that is not there. A
   branch on it need not compile for the other types if it tests an argument of the function, which
   Numba drops before it looks at types; a field of a tuple it does not drop.

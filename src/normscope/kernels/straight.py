@@ -26,9 +26,10 @@ from normscope.kernels.measure_straight import (
 )
 from normscope.kernels.memory import is_wide, scratch, take, use_widest_vectors
 from normscope.kernels.nest import OUT, RESIDUAL, SIZE, X, loops, offsets, strides
+from normscope.kernels.runs import into
 from normscope.kernels.state import write_statistics
 from normscope.kernels.stream import PIECE, Stream, close, opened, room
-from normscope.kernels.write_rows import into, write_pieces, write_run
+from normscope.kernels.write_rows import write_pieces, write_run
 
 SHORT = 1024
 """Sets of up to so many elements stay in the first level of cache together."""
