@@ -44,17 +44,19 @@ IMPORTS = {
     "reference": "spec layout",
     "kernels.*": "kernels.*",
     "kernels.arrays": "",
-    "plan": "layout kernels.arrays",
+    "loops": "layout",
+    "plan": "layout loops kernels.arrays",
     "operands": "layout",
     "threads": "",
     "buffers": "",
     "memory": "",
     "validation": "pattern layout spec",
     "forward": "spec plan threads kernels.*",
-    "functional": "spec layout plan validation operands forward buffers kernels.*",
-    "backward": "spec layout plan validation operands backward_plan buffers threads kernels.*",
-    "backward_plan": "spec layout plan forward",
-    "streaming": "spec layout plan validation operands forward functional kernels.*",
+    "functional": "spec layout loops plan validation operands forward buffers kernels.*",
+    "backward": "spec layout loops plan validation operands backward_plan buffers threads "
+    "kernels.*",
+    "backward_plan": "spec layout loops plan forward",
+    "streaming": "spec layout loops plan validation operands forward functional kernels.*",
     "running": "spec streaming",
     "warmup": "spec functional backward streaming",
     # layers of the frameworks; each package imports its own framework
@@ -78,7 +80,7 @@ IMPORTS = {
     # scope: whole models; a framework's file knows its framework
     "scope.*": "identify.* scope.*",
     # explain
-    "explain.*": "spec pattern shape layout plan validation axis_words presets.* declared.* "
+    "explain.*": "spec pattern shape layout loops plan validation axis_words presets.* declared.* "
     "native.* explain.*",
     # audit: rules see only the graph, only readers know where it came from
     "audit": "audit.*",

@@ -16,6 +16,7 @@ from normscope.backward_plan import SUMS, Way, find_way, parameter_axes
 from normscope.errors import SpecError
 from normscope.kernels.arrays import BackwardArrays, ParameterArrays, Saved, SumArrays
 from normscope.layout import Layout
+from normscope.loops import STATS, Strides, atomic_strides
 from normscope.operands import (
     SHORT,
     address,
@@ -25,7 +26,7 @@ from normscope.operands import (
     readable,
     written_out,
 )
-from normscope.plan import STATS, STREAM_BYTES, Plan, Strides, atomic_strides, plan as find_plan
+from normscope.plan import STREAM_BYTES, Plan, plan as find_plan
 from normscope.spec import Measure, NormSpec
 from normscope.validation import (
     check_array,

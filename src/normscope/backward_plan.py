@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from normscope.forward import formula
 from normscope.layout import Layout
-from normscope.plan import BIAS, Plan, Strides, atomic_strides, plan as find_plan
+from normscope.loops import BIAS, Strides, atomic_strides
+from normscope.plan import Plan, plan as find_plan
 from normscope.spec import NormSpec
 
 Axes = tuple[int, ...]

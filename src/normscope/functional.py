@@ -13,6 +13,7 @@ from normscope import buffers, forward
 from normscope.errors import SpecError
 from normscope.kernels.arrays import Arrays
 from normscope.layout import Layout
+from normscope.loops import atomic_strides
 from normscope.operands import (
     address,
     apart,
@@ -25,7 +26,7 @@ from normscope.operands import (
     readable_strides,
     written_out,
 )
-from normscope.plan import Plan, atomic_strides, plan as find_plan
+from normscope.plan import Plan, plan as find_plan
 from normscope.spec import NormSpec
 from normscope.validation import (
     check_array,

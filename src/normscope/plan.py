@@ -1,9 +1,8 @@
 """Spec + shape + strides -> `Plan`: one loop nest over the memory of all arrays, without a copy.
 
-Every array takes part by its strides along the atomic axes of the layout, 0 where it does not vary;
-so parameters, a mask, broadcast and transposed inputs are all the same case. Neighbouring axes
-of one role become one loop where the strides of all arrays allow it. Nothing limits the number of
-loops: a pattern with many alternations just has more of them.
+Neighbouring axes of one role become one loop where the strides of all arrays (`normscope.loops`)
+allow it. Nothing limits the number of loops: a pattern with many alternations just has more of
+them.
 
 The innermost loop is the one with the smallest stride. If it is shared, sets are *rows*; if it is
 kept, or so short that its neighbours should be treated with it, sets are *columns*.
@@ -21,26 +20,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from normscope.kernels.arrays import Tiling
+from normscope.kernels.arrays import CHUNK, Tiling
 from normscope.layout import Layout
+from normscope.loops import BIAS, FULL, SCALE, STATS, Loop, Strides, atoms_of, merged
 
-Strides = tuple[int, ...]
-
-# The arrays of a nest; normscope.kernels.nest has the same order.
-X, OUT, RESIDUAL, MASK, SCALE, BIAS, STATS = range(7)
-FULL = (X, OUT, RESIDUAL, MASK)
-"""The arrays of the full size; parameters can be written out to suit them."""
-
-ROW_CHUNK = 65536
-"""Elements of a set that are summed together (rows)."""
 WRITTEN = 16384
 """Elements of a large set that are written together: their parameters stay in cache meanwhile."""
 SHORT_RUN = 64
 """Shared runs shorter than this are folded columns, if there is another shared loop."""
 NARROW = 32
 """Kept runs shorter than this take some of the shared loop around them as further columns."""
-WIDEST = 872
-"""No tile has more columns; see normscope.kernels.tile."""
 USUAL = 800
 """Columns whose sums stay in the first level of cache beside the rows."""
 ITEM_BYTES = 1 << 18
@@ -60,24 +49,6 @@ SUMS = 6
 """The most numbers that are kept of one chunk and column: those of the backward pass."""
 EXPANDED = 1 << 16
 """A parameter is written out along further axes up to so many elements."""
-
-
-@dataclass(frozen=True)
-class Loop:
-    """One loop: its length, its role, the stride of each array, and the atomic axes it covers."""
-
-    size: int
-    shared: bool
-    strides: Strides
-    axes: tuple[int, ...] = ()
-
-    def joins(self, inner: Loop, arrays: Sequence[int]) -> bool:
-        """Whether this loop around `inner` steps through `arrays` as one loop would."""
-        return all(self.strides[a] == inner.strides[a] * inner.size for a in arrays)
-
-    def joined(self, inner: Loop) -> Loop:
-        """The one loop; `joins` holds for the arrays that matter."""
-        return Loop(self.size * inner.size, inner.shared, inner.strides, self.axes + inner.axes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +80,7 @@ class Plan:
     outer: int = 1
     inner: int = 1
     tile: int = 0
-    chunk: int = ROW_CHUNK
+    chunk: int = CHUNK
     chunks: int = 1
     whole: bool = True
     items: int = 1
@@ -156,25 +127,6 @@ class Plan:
         return f"{self.mode}: {nest}{folded}; {self.items} items, {how}"
 
 
-def atomic_strides(layout: Layout, strides: Sequence[int], itemsize: int) -> Strides:
-    """The strides, in elements, of an array of the layout's shape along its atomic axes."""
-    found = []
-    for axis, atom in enumerate(layout.axes):
-        inner = [a.size or 0 for a in layout.axes[axis + 1 :] if a.dim == atom.dim]
-        found.append(strides[atom.dim] // itemsize * math.prod(inner))
-    return tuple(found)
-
-
-def parameter_strides(layout: Layout, axes: Sequence[int]) -> Strides:
-    """The strides of a contiguous parameter along `axes`, in that order."""
-    strides = [0] * len(layout.axes)
-    step = 1
-    for axis in reversed(axes):
-        strides[axis] = step
-        step *= layout.known_sizes[axis]
-    return tuple(strides)
-
-
 def plan(
     layout: Layout,
     arrays: Sequence[Strides | None],
@@ -195,13 +147,14 @@ def plan(
 
     Example:
         >>> from normscope import spec
+        >>> from normscope.loops import atomic_strides
         >>> layout = spec("[b] c [h w]").layout((32, 128, 56, 56))
         >>> strides = atomic_strides(layout, (401408, 3136, 56, 1), 1)
         >>> print(plan(layout, [strides, strides, None, None], [(1,), (1,)], 4))
         rows: keep 128, share 32, share 3136; 128 items, sets whole
     """
-    atoms = _atoms(layout, arrays, parameters)
-    inner = _merge(atoms, (*FULL, STATS))
+    atoms = atoms_of(layout, arrays, parameters)
+    inner = merged(atoms, (*FULL, STATS))
     shape = _innermost(inner, parameters)
     expand = _to_expand(layout, shape, parameters)
     if expand:
@@ -210,7 +163,7 @@ def plan(
             tuple(a for a in order if a in axes or a in expand) if axes else ()
             for axes in parameters
         ]
-        atoms = _atoms(layout, arrays, parameters)
+        atoms = atoms_of(layout, arrays, parameters)
     found = _assemble(atoms, shape)
     kept_sizes = tuple(layout.known_sizes[i] for i in layout.kept)
     found = replace(
@@ -234,35 +187,8 @@ class _Innermost:
     inner: int = 1
 
 
-def _atoms(
-    layout: Layout, arrays: Sequence[Strides | None], parameters: Sequence[tuple[int, ...]]
-) -> list[Loop]:
-    """One loop per atomic axis, outermost in memory first; axes of length 1 are left out."""
-    none = (0,) * len(layout.axes)
-    full = [strides or none for strides in arrays]
-    learned = [parameter_strides(layout, axes) for axes in parameters]
-    stats = parameter_strides(layout, layout.kept)
-    loops = [
-        Loop(size, axis.shared, tuple(s[i] for s in (*full, *learned, stats)), (i,))
-        for i, (axis, size) in enumerate(zip(layout.axes, layout.known_sizes, strict=True))
-        if size != 1
-    ]
-    return sorted(loops, key=lambda loop: -abs(loop.strides[X] or loop.strides[OUT]))
-
-
 def _in_memory_order(atoms: Sequence[Loop]) -> list[int]:
     return [axis for loop in atoms for axis in loop.axes]
-
-
-def _merge(loops: Sequence[Loop], arrays: Sequence[int]) -> list[Loop]:
-    """Join neighbouring loops of one role where the strides of `arrays` allow it."""
-    merged: list[Loop] = []
-    for loop in loops:
-        if merged and merged[-1].shared == loop.shared and merged[-1].joins(loop, arrays):
-            merged[-1] = merged[-1].joined(loop)
-        else:
-            merged.append(loop)
-    return merged
 
 
 def _innermost(loops: Sequence[Loop], parameters: Sequence[tuple[int, ...]]) -> _Innermost:
@@ -315,7 +241,7 @@ def _assemble(atoms: Sequence[Loop], innermost: _Innermost) -> Plan:
     """Order the loops: kept, shared, innermost."""
     everything = range(7)
     if innermost.mode == "rows":
-        loops = _merge(atoms, everything) or [Loop(1, True, (0,) * 7)]
+        loops = merged(atoms, everything) or [Loop(1, True, (0,) * 7)]
         if not loops[-1].shared:  # only a single element per set
             loops.append(Loop(1, True, (0,) * 7))
         last = loops.pop()
@@ -323,7 +249,7 @@ def _assemble(atoms: Sequence[Loop], innermost: _Innermost) -> Plan:
         shared = [loop for loop in loops if loop.shared]
         return Plan("rows", (*kept, *shared, last), len(kept), 0, 0)
     covered = [loop for loop in atoms if set(loop.axes) <= set(innermost.axes)]
-    rest = _merge([loop for loop in atoms if loop not in covered], everything)
+    rest = merged([loop for loop in atoms if loop not in covered], everything)
     last = covered[0]
     for loop in covered[1:]:
         last = last.joined(loop)
@@ -358,7 +284,7 @@ def _cut(plan: Plan, itemsize: int, outer_sets: bool) -> Plan:
     if plan.mode == "rows":
         per_item = max(1, ITEM_BYTES // max(1, plan.set_size * itemsize))
         items = -(-plan.num_sets // per_item)
-        chunks = -(-plan.set_size // ROW_CHUNK)
+        chunks = -(-plan.set_size // CHUNK)
         whole = _whole(items, chunks, total) and not _large_parameters(plan, chunks)
         return replace(
             plan,
@@ -415,6 +341,3 @@ def _tile(plan: Plan, rows: int, columns: int, itemsize: int) -> int:
     tile = -(-columns // tiles)  # as even as possible: what a narrow last tile costs is not little
     step = plan.inner if plan.inner > 1 else 16
     return min(-(-tile // step) * step, columns)
-
-
-__all__ = ["Loop", "Plan", "atomic_strides", "parameter_strides", "plan"]

@@ -17,8 +17,9 @@ from normscope.forward import formula, measured_states
 from normscope.functional import normalize
 from normscope.kernels.arrays import Arrays
 from normscope.layout import Layout
+from normscope.loops import atomic_strides
 from normscope.operands import address, readable
-from normscope.plan import atomic_strides, plan as find_plan
+from normscope.plan import plan as find_plan
 from normscope.spec import Measure, NormSpec, spec as state
 from normscope.validation import check_array, check_mask
 

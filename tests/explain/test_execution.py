@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from normscope import DtypeError, ShapeError, explain, spec
-from normscope.plan import atomic_strides, plan
+from normscope.loops import atomic_strides
+from normscope.plan import plan
 
 NHWC = (8, 56, 56, 128)
 

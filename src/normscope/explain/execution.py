@@ -9,7 +9,8 @@ import numpy as np
 
 from normscope.errors import DtypeError
 from normscope.layout import Layout
-from normscope.plan import Plan, parameter_strides, plan
+from normscope.loops import parameter_strides
+from normscope.plan import Plan, plan
 from normscope.spec import NormSpec
 from normscope.validation import FLOATS
 

@@ -23,4 +23,16 @@
     parameters  gradients of parameters that need a pass of their own
 
 Importing any other imports Numba, so `normscope` does so only when a kernel is needed.
+
+How they are written:
+
+- A loop over elements stands once, in a `part` that takes tuples (`arrays`) and the distances
+  between elements; it begins with `use_widest_vectors`. With None for the distances, elements are
+  neighbours, and it becomes vector instructions; with those of the nest it serves the rest.
+- What differs by type costs nothing: the tag of a dtype, or None for an array that is not there. A
+  branch on it need not compile for the other types if it tests an argument of the function, which
+  Numba drops before it looks at types; a field of a tuple it does not drop.
+- A parameter that is one for all is given as its value, not as a distance of 0: with those LLVM did
+  not vectorize.
+- Bits do not depend on the number of threads: work is cut by size, and pieces are merged in order.
 """

@@ -106,6 +106,16 @@ class Place(NamedTuple):
     stats: int
 
 
+CHUNK = 65536
+"""Elements of a set, lying in rows, whose sums are taken together."""
+
+WIDEST = 872
+"""No tile has more columns; it is the distance of the rows of its scratch memory.
+
+An odd number of cache lines: rows whole pages apart would compete for the same places in a cache.
+"""
+
+
 class Tiling(NamedTuple):
     """How columns are cut up: see `normscope.plan.Plan`.
 

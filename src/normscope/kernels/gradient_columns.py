@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from normscope.kernels.arrays import BackwardArrays, Saved, SumArrays, Tiling
+from normscope.kernels.arrays import WIDEST, BackwardArrays, Saved, SumArrays, Tiling
 from normscope.kernels.flags import kernel, part
 from normscope.kernels.gradient_runs import sums_of_item
 from normscope.kernels.gradient_tiles import (
@@ -26,7 +26,7 @@ from normscope.kernels.memory import scratch, take, use_widest_vectors
 from normscope.kernels.nest import SIZE, loops, run_at
 from normscope.kernels.slope import SUMS, find_slopes
 from normscope.kernels.stream import close, opened
-from normscope.kernels.tile import WIDEST, Tile, set_of, tile_of
+from normscope.kernels.tile import Tile, set_of, tile_of
 
 
 @part

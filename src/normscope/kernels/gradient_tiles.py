@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from normscope.kernels import slope
-from normscope.kernels.arrays import BackwardArrays, Place
+from normscope.kernels.arrays import WIDEST, BackwardArrays, Place
 from normscope.kernels.flags import part, sums
 from normscope.kernels.formula import L1, MEASURE, SHIFT
 from normscope.kernels.gradient_runs import (
@@ -25,7 +25,7 @@ from normscope.kernels.memory import counts, load, recall, store, use_widest_vec
 from normscope.kernels.nest import moved, offsets, row_loop, strides
 from normscope.kernels.slope import ALONG, COUNT, PLAIN, SUMS, A, B, C
 from normscope.kernels.stream import Stream, room
-from normscope.kernels.tile import WIDEST, Tile
+from normscope.kernels.tile import Tile
 from normscope.kernels.write_columns import BLOCK, has_fixed_parameters
 
 # Rows of the scratch memory: those of `normscope.kernels.slope`, and what dy is multiplied by.

@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from normscope.kernels import wide
-from normscope.kernels.arrays import Arrays, Place
+from normscope.kernels.arrays import WIDEST, Arrays, Place
 from normscope.kernels.flags import exact, part, sums
 from normscope.kernels.formula import L1, MEASURE, VARIANCE
 from normscope.kernels.many import means_and_roots, merge_all
 from normscope.kernels.memory import counts, is_wide, keep, recall, use_widest_vectors
-from normscope.kernels.nest import moved, neighbours, offsets, row_loop, strides
+from normscope.kernels.nest import ahead, moved, offsets, row_loop, strides
 from normscope.kernels.pairs import pair
 from normscope.kernels.runs import are_neighbours, element, row_element
 from normscope.kernels.state import State, mean_and_root, merge, nothing
@@ -34,7 +34,6 @@ from normscope.kernels.tile import (
     SUM,
     SUM_REST,
     UNIT,
-    WIDEST,
     Tile,
 )
 
@@ -92,11 +91,11 @@ def _add_row(arrays: Arrays, at: Place, step: Place, tile: Tile, measure: float)
 
 
 @part
-def _add_wide_row(arrays: Arrays, at: Place, step: Place, width: int, work: int) -> None:
+def _add_wide_row(arrays: Arrays, at: Place, step: Place | None, width: int, work: int) -> None:
     """Add one row of float64 input to the sums of every column."""
     use_widest_vectors()
     for c in range(width):
-        if counts(arrays.mask, at.mask + c * step.mask):
+        if counts(arrays.mask, ahead(at, step, c).mask):
             d = element(arrays, at, step, c) * recall(work, UNIT + c)
             wide.add(work, SUM + c, WIDEST, d - recall(work, PIVOT + c))
             if arrays.mask is not None:
@@ -125,7 +124,7 @@ def _chunk_sums(
         at = moved(tile.at, offsets(nest, kept, last, row), 1)
         rows = 1
         if plain and paired:
-            _add_wide_row(arrays, at, neighbours(0, 0), width, tile.address)
+            _add_wide_row(arrays, at, None, width, tile.address)
         elif paired:
             _add_wide_row(arrays, at, step, width, tile.address)
         elif plain:
@@ -165,7 +164,7 @@ def _first_row(arrays: Arrays, at: Place, width: int, work: int) -> None:
     """The pivot of every column where all elements count."""
     use_widest_vectors()
     for c in range(width):
-        keep(work, PIVOT + c, element(arrays, at, neighbours(0, 0), c))
+        keep(work, PIVOT + c, element(arrays, at, None, c))
 
 
 @part

@@ -1,6 +1,6 @@
 """Measure statistics sets that are a few long runs of memory.
 
-A set is taken in *chunks* of a fixed number of elements, in the order of memory. Which thread takes
+A set is taken in *chunks* of `CHUNK` elements, in the order of memory. Which thread takes
 which chunk makes no difference: chunks are merged in order.
 """
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from normscope.kernels import wide
-from normscope.kernels.arrays import Arrays, Place
+from normscope.kernels.arrays import CHUNK, Arrays, Place
 from normscope.kernels.flags import part
 from normscope.kernels.formula import L1, MAX, MEASURE, VARIANCE
 from normscope.kernels.memory import counts, is_wide, use_widest_vectors
-from normscope.kernels.nest import SIZE, moved, neighbours, offsets, run_at, strides
+from normscope.kernels.nest import SIZE, moved, offsets, run_at, strides
 from normscope.kernels.runs import (
     absolute_sums,
     are_neighbours,
@@ -24,9 +24,6 @@ from normscope.kernels.runs import (
 )
 from normscope.kernels.state import State, mean_and_root, merge, nothing
 
-CHUNK = 65536
-"""Elements of a set whose sums are taken together."""
-
 
 @part
 def _add_wide_run(
@@ -36,7 +33,7 @@ def _add_wide_run(
     if arrays.mask is not None:
         return wide.add_masked_run(arrays, at, step, n, unit, pivot, lanes)
     if are_neighbours(arrays, step):
-        wide.add_run(arrays, at, neighbours(0, 0), n, unit, pivot, lanes)
+        wide.add_run(arrays, at, None, n, unit, pivot, lanes)
     else:
         wide.add_run(arrays, at, step, n, unit, pivot, lanes)
     return float(n)
@@ -54,7 +51,7 @@ def _run_sums(
     elif measure == L1:
         s, q = absolute_sums(arrays, at, step, n, unit)
     elif are_neighbours(arrays, step):
-        s, q = shifted_sums(arrays, at, neighbours(0, 0), n, unit, pivot)
+        s, q = shifted_sums(arrays, at, None, n, unit, pivot)
     else:
         s, q = shifted_sums(arrays, at, step, n, unit, pivot)
     return float(n), s, q

@@ -13,7 +13,7 @@ from normscope.kernels.flags import exact, part
 from normscope.kernels.formula import CENTER, EPS, EPS_OUTSIDE, FLOOR, MEASURE, VARIANCE
 from normscope.kernels.measure_rows import chunk_state
 from normscope.kernels.memory import is_wide, keep, recall, use_widest_vectors
-from normscope.kernels.nest import SIZE, neighbours, offsets
+from normscope.kernels.nest import SIZE, offsets
 from normscope.kernels.pairs import pair
 from normscope.kernels.runs import shifted_sums, value
 from normscope.kernels.scaling import scaling_of
@@ -44,7 +44,7 @@ def measure_group(
         pivot = 0.0
         if measure == VARIANCE:
             pivot = value(arrays.x, at.x, arrays.residual, at.residual, arrays.tag)
-        s, q = shifted_sums(arrays, at, neighbours(0, 0), size, 1.0, pivot)
+        s, q = shifted_sums(arrays, at, None, size, 1.0, pivot)
         keep(rows, PIVOT + g, pivot)
         keep(rows, SUM + g, s)
         keep(rows, SQUARE + g, q)
@@ -111,7 +111,7 @@ def measure_wide_group(
         own = lanes.ctypes.data + 8 * wide.SUMS * g
         wide.clear(own)
         at = offsets(nest, 0, kept, start + g)
-        wide.add_run(arrays, at, neighbours(0, 0), size, 1.0, 0.0, own)
+        wide.add_run(arrays, at, None, size, 1.0, 0.0, own)
     wide.totals(lanes.ctypes.data, count)
     for g in range(count):
         first = wide.SUMS * g

@@ -47,15 +47,6 @@ def strides(nest: Any, row: int) -> Place:
 
 
 @part
-def neighbours(scale: int, bias: int) -> Place:
-    """Steps of 1 along all arrays; those of the parameters are given.
-
-    A call with literals makes LLVM compile a loop in which they are constants: a vectorized one.
-    """
-    return Place(1, 1, 1, 1, scale, bias, 0)
-
-
-@part
 def moved(at: Place, step: Place, n: int) -> Place:
     """`n` steps further."""
     return Place(
@@ -67,14 +58,14 @@ def moved(at: Place, step: Place, n: int) -> Place:
 
 @part
 def ahead(at: Place, step: Place | None, n: int) -> Place:
-    """The same, but without `step` all arrays go on by neighbours.
+    """`n` steps further; without `step` all arrays go on by neighbours.
 
     A loop in which the type says so is vectorized at once, without a second copy for other steps.
     """
     if step is None:
         return Place(
             at.x + n, at.out + n, at.residual + n, at.mask + n, at.scale + n, at.bias + n, at.stats
-        )
+        )  # fmt: skip
     return moved(at, step, n)
 
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from normscope.kernels.arrays import ParameterArrays, Place, Tiling
+from normscope.kernels.arrays import CHUNK, WIDEST, ParameterArrays, Place, Tiling
 from normscope.kernels.flags import kernel, part, sums
 from normscope.kernels.gradient_runs import add_to
-from normscope.kernels.measure_rows import CHUNK
 from normscope.kernels.memory import F64, load, scratch, take, use_widest_vectors
 from normscope.kernels.nest import SIZE, ahead, loops, moved, offsets, run_at, strides
-from normscope.kernels.tile import WIDEST, Tile, tile_of
+from normscope.kernels.tile import Tile, tile_of
 
 TOTAL, ALONG = 0, WIDEST
 SCRATCH = 2 * WIDEST

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from normscope.kernels import wide
-from normscope.kernels.arrays import Arrays
+from normscope.kernels.arrays import CHUNK, Arrays
 from normscope.kernels.flags import kernel
 from normscope.kernels.formula import variance_and_divisor
-from normscope.kernels.measure_rows import CHUNK, chunk_state, set_state
+from normscope.kernels.measure_rows import chunk_state, set_state
 from normscope.kernels.measure_straight import GROUP
 from normscope.kernels.memory import is_wide, scratch, take, use_widest_vectors
 from normscope.kernels.nest import loops, offsets

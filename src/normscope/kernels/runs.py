@@ -1,7 +1,7 @@
 """Loops over one run: elements at equal distances, of one statistics set.
 
-Every loop comes once. `step` holds the distances, and a call with those of `neighbours` makes LLVM
-compile a copy in which they are constants, which is the vectorized one.
+Every loop comes once. `step` holds the distances; where it is None all arrays go on by neighbours,
+and the loop is vectorized.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from normscope.kernels.arrays import Arrays, Place
 from normscope.kernels.flags import part, sums
 from normscope.kernels.formula import L1
 from normscope.kernels.memory import counts, is_wide, load, rounded, store, use_widest_vectors
+from normscope.kernels.nest import ahead
 from normscope.kernels.pairs import normalized, normalized_along
 from normscope.kernels.state import Scaling
 
@@ -27,11 +28,10 @@ def value(x: int, i: int, residual: Any, j: int, tag: Any) -> Any:
 
 
 @part
-def element(arrays: Arrays, at: Place, step: Place, e: int) -> Any:
+def element(arrays: Arrays, at: Place, step: Place | None, e: int) -> Any:
     """The input, `e` steps away from a place."""
-    return value(
-        arrays.x, at.x + e * step.x, arrays.residual, at.residual + e * step.residual, arrays.tag
-    )
+    here = ahead(at, step, e)
+    return value(arrays.x, here.x, arrays.residual, here.residual, arrays.tag)
 
 
 @part
@@ -47,8 +47,22 @@ def are_neighbours(arrays: Arrays, step: Place) -> Any:
     return step.x == 1 and (arrays.residual is None or step.residual == 1)
 
 
+@part
+def into(arrays: Arrays, at: Place, target: int, t: int) -> Any:
+    """The same arrays and place, but with another output."""
+    return (
+        Arrays(
+            arrays.x, target, arrays.residual, arrays.mask, arrays.scale, arrays.bias,
+            arrays.slope, arrays.tag, arrays.parameter_tag,
+        ),
+        Place(at.x, t, at.residual, at.mask, at.scale, at.bias, at.stats),
+    )  # fmt: skip
+
+
 @sums
-def shifted_sums(arrays: Arrays, at: Place, step: Place, n: int, unit: float, pivot: float) -> Any:
+def shifted_sums(
+    arrays: Arrays, at: Place, step: Place | None, n: int, unit: float, pivot: float
+) -> Any:
     """S = sum(x - p) and q = sum((x - p)**2)."""
     use_widest_vectors()
     s = 0.0
@@ -61,7 +75,7 @@ def shifted_sums(arrays: Arrays, at: Place, step: Place, n: int, unit: float, pi
 
 
 @sums
-def absolute_sums(arrays: Arrays, at: Place, step: Place, n: int, unit: float) -> Any:
+def absolute_sums(arrays: Arrays, at: Place, step: Place | None, n: int, unit: float) -> Any:
     """sum(x) and sum(|x|)."""
     use_widest_vectors()
     s = 0.0
@@ -74,7 +88,7 @@ def absolute_sums(arrays: Arrays, at: Place, step: Place, n: int, unit: float) -
 
 
 @sums
-def sum_and_max(arrays: Arrays, at: Place, step: Place, n: int, unit: float) -> Any:
+def sum_and_max(arrays: Arrays, at: Place, step: Place | None, n: int, unit: float) -> Any:
     """sum(x) and max(|x|), which is NaN if an element is."""
     use_widest_vectors()
     s = 0.0
@@ -90,7 +104,7 @@ def sum_and_max(arrays: Arrays, at: Place, step: Place, n: int, unit: float) -> 
 
 @part
 def masked_sums(
-    arrays: Arrays, at: Place, step: Place, n: int, unit: float, pivot: float, measure: float
+    arrays: Arrays, at: Place, step: Place | None, n: int, unit: float, pivot: float, measure: float
 ) -> Any:
     """Count and sums of the elements that the mask counts, for any measure."""
     use_widest_vectors()
@@ -98,7 +112,7 @@ def masked_sums(
     s = 0.0
     q = 0.0
     for e in range(n):
-        if counts(arrays.mask, at.mask + e * step.mask):
+        if counts(arrays.mask, ahead(at, step, e).mask):
             d = element(arrays, at, step, e) * unit - pivot
             count += 1.0
             s += d
@@ -121,7 +135,9 @@ def activated(y: float, slope: Any) -> Any:
 
 
 @part
-def scaled(arrays: Arrays, at: Place, step: Place, n: int, scaling: Scaling, offset: float) -> None:
+def scaled(
+    arrays: Arrays, at: Place, step: Place | None, n: int, scaling: Scaling, offset: float
+) -> None:
     """Out = (x - centre) * factor + offset."""
     use_widest_vectors()
     for e in range(n):
@@ -132,7 +148,7 @@ def scaled(arrays: Arrays, at: Place, step: Place, n: int, scaling: Scaling, off
             )
         else:
             y = (d - scaling.centre) * scaling.factor + offset
-        store(arrays.out, at.out + e * step.out, activated(y, arrays.slope), arrays.tag)
+        store(arrays.out, ahead(at, step, e).out, activated(y, arrays.slope), arrays.tag)
 
 
 @part
@@ -145,7 +161,7 @@ def _or_load(known: Any, memory: int, i: int, tag: Any) -> Any:
 
 @part
 def scaled_along(
-    arrays: Arrays, at: Place, step: Place, n: int, scaling: Scaling, even_bias: Any
+    arrays: Arrays, at: Place, step: Place | None, n: int, scaling: Scaling, even_bias: Any
 ) -> None:
     """Out = (x - centre) * factor * scale + bias, with parameters that vary along the run.
 
@@ -154,8 +170,8 @@ def scaled_along(
     use_widest_vectors()
     for e in range(n):
         d = element(arrays, at, step, e) * scaling.unit
-        scale = load(arrays.scale, at.scale + e * step.scale, arrays.parameter_tag)
-        bias = _or_load(even_bias, arrays.bias, at.bias + e * step.bias, arrays.parameter_tag)
+        scale = load(arrays.scale, ahead(at, step, e).scale, arrays.parameter_tag)
+        bias = _or_load(even_bias, arrays.bias, ahead(at, step, e).bias, arrays.parameter_tag)
         if is_wide(arrays.tag):
             y = normalized_along(
                 d, scaling.centre, scaling.centre_rest, scaling.factor, scaling.factor_rest,
@@ -163,4 +179,4 @@ def scaled_along(
             )  # fmt: skip
         else:
             y = (d - scaling.centre) * scaling.factor * scale + bias
-        store(arrays.out, at.out + e * step.out, activated(y, arrays.slope), arrays.tag)
+        store(arrays.out, ahead(at, step, e).out, activated(y, arrays.slope), arrays.tag)

@@ -10,10 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from normscope.kernels import wide
-from normscope.kernels.arrays import Arrays
+from normscope.kernels.arrays import CHUNK, Arrays, Place
 from normscope.kernels.flags import kernel, part
 from normscope.kernels.formula import L2, MEASURE, variance_and_divisor
-from normscope.kernels.measure_rows import CHUNK
 from normscope.kernels.measure_straight import (
     GROUP,
     MEAN,
@@ -26,10 +25,11 @@ from normscope.kernels.measure_straight import (
     scaling_at,
 )
 from normscope.kernels.memory import is_wide, scratch, take, use_widest_vectors
-from normscope.kernels.nest import OUT, RESIDUAL, SIZE, X, loops, offsets, strides
+from normscope.kernels.nest import BIAS, OUT, RESIDUAL, SCALE, SIZE, X, loops, offsets
+from normscope.kernels.runs import into
 from normscope.kernels.state import write_statistics
 from normscope.kernels.stream import PIECE, Stream, close, opened, room
-from normscope.kernels.write_rows import into, write_pieces, write_run
+from normscope.kernels.write_rows import write_pieces, write_run
 
 SHORT = 1024
 """Sets of up to so many elements stay in the first level of cache together."""
@@ -58,7 +58,8 @@ def _write(
     stream: Stream,
 ) -> None:  # fmt: skip
     """Write the sets of a group; `together` short ones that lie in a row get their room at once."""
-    size, step = nest[kept, SIZE], strides(nest, kept)
+    size = nest[kept, SIZE]
+    step = Place(1, 1, 1, 0, nest[kept, SCALE], nest[kept, BIAS], 0)  # see `serves`
     for first in range(0, count, together):
         many = min(together, count - first)
         target, t = arrays.out, 0

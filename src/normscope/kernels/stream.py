@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from normscope.kernels.arrays import WIDEST
 from normscope.kernels.flags import part
 from normscope.kernels.memory import copy_bytes, distance, fence, scratch, stream_line
-from normscope.kernels.tile import WIDEST
 
 PIECE = 512
 """The most elements of a run that are written at a time."""

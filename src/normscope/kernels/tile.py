@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from normscope.kernels.arrays import Place, Tiling
+from normscope.kernels.arrays import WIDEST, Place, Tiling
 from normscope.kernels.flags import part
 from normscope.kernels.memory import scratch
 from normscope.kernels.nest import SIZE, moved, offsets, strides
-
-WIDEST = 872
-"""No tile has more columns; it is the distance of the rows of scratch memory.
-
-An odd number of cache lines: rows whole pages apart would compete for the same places in a cache.
-"""
 
 (
     COUNT, MEAN, MEAN_REST, ROOT, ROOT_REST, PIVOT, UNIT, SEEN, SUM, SUM_REST, SQUARE, SQUARE_REST,

@@ -31,6 +31,7 @@ from normscope.kernels.formula import (
     VARIANCE,
 )
 from normscope.kernels.memory import counts, keep, recall, use_widest_vectors
+from normscope.kernels.nest import ahead
 from normscope.kernels.pairs import over, pair, plus, square_root, times, two_product, two_sum
 from normscope.kernels.runs import element
 from normscope.kernels.state import State
@@ -70,7 +71,7 @@ def clear(lanes: int) -> None:
 
 @part
 def add_run(
-    arrays: Arrays, at: Place, step: Place, n: int, unit: float, pivot: float, lanes: int
+    arrays: Arrays, at: Place, step: Place | None, n: int, unit: float, pivot: float, lanes: int
 ) -> None:
     """Add a run to the sums."""
     use_widest_vectors()
@@ -87,13 +88,13 @@ def add_run(
 
 @part
 def add_masked_run(
-    arrays: Arrays, at: Place, step: Place, n: int, unit: float, pivot: float, lanes: int
+    arrays: Arrays, at: Place, step: Place | None, n: int, unit: float, pivot: float, lanes: int
 ) -> Any:
     """Add the elements of a run that the mask counts; how many they are."""
     use_widest_vectors()
     count = 0
     for e in range(n):
-        if counts(arrays.mask, at.mask + e * step.mask):
+        if counts(arrays.mask, ahead(at, step, e).mask):
             d = element(arrays, at, step, e) * unit - pivot
             add(lanes, count % LANES, LANES, d)
             count += 1

@@ -9,9 +9,9 @@ from normscope.kernels.arrays import Arrays, Place
 from normscope.kernels.flags import exact, part
 from normscope.kernels.formula import CENTER, EPS, EPS_OUTSIDE, FLOOR
 from normscope.kernels.memory import is_wide, keep, load, recall, store, use_widest_vectors
-from normscope.kernels.nest import BIAS, SCALE, moved, neighbours, offsets, row_loop, strides
+from normscope.kernels.nest import BIAS, SCALE, ahead, moved, offsets, row_loop, strides
 from normscope.kernels.pairs import normalized, normalized_along, times
-from normscope.kernels.runs import activated, are_neighbours, element, row_element
+from normscope.kernels.runs import activated, are_neighbours, element, into, row_element
 from normscope.kernels.state import Scaling
 from normscope.kernels.stream import Stream, room
 from normscope.kernels.tile import (
@@ -107,24 +107,23 @@ def _write_wide_row(
 ) -> None:
     """Write one row of float64 input: one with one scale and bias, or by factors and offsets."""
     target, t = room(stream, arrays.out, at.out, step.out, width, arrays.tag)
+    aimed, here = into(arrays, at, target, t)
     side_by_side = are_neighbours(arrays, step) and step.out == 1
     if even:
         scale = load(arrays.scale, at.scale, arrays.parameter_tag)
         bias = load(arrays.bias, at.bias, arrays.parameter_tag)
         if side_by_side:
-            _write_even_wide(arrays, at, neighbours(0, 0), target, t, width, work, scale, bias)
+            _write_even_wide(aimed, here, None, width, work, scale, bias)
         else:
-            _write_even_wide(arrays, at, step, target, t, width, work, scale, bias)
+            _write_even_wide(aimed, here, step, width, work, scale, bias)
     elif side_by_side:
-        _write_wide(arrays, at, neighbours(0, 0), target, t, width, work)
+        _write_wide(aimed, here, None, width, work)
     else:
-        _write_wide(arrays, at, step, target, t, width, work)
+        _write_wide(aimed, here, step, width, work)
 
 
 @part
-def _write_wide(
-    arrays: Arrays, at: Place, step: Place, target: int, t: int, width: int, work: int
-) -> None:
+def _write_wide(arrays: Arrays, at: Place, step: Place | None, width: int, work: int) -> None:
     use_widest_vectors()
     for c in range(width):
         offset = recall(work, OFFSET + c)
@@ -135,14 +134,13 @@ def _write_wide(
         )  # fmt: skip
         if recall(work, SEEN + c) == 0.0:
             y = offset
-        store(target, t + c * step.out, activated(y, arrays.slope), arrays.tag)
+        store(arrays.out, ahead(at, step, c).out, activated(y, arrays.slope), arrays.tag)
 
 
 @part
 def _write_even_wide(
-    arrays: Arrays, at: Place, step: Place, target: int, t: int, width: int, work: int,
-    scale: float, bias: float,
-) -> None:  # fmt: skip
+    arrays: Arrays, at: Place, step: Place | None, width: int, work: int, scale: float, bias: float
+) -> None:
     use_widest_vectors()
     for c in range(width):
         y = normalized_along(
@@ -152,7 +150,7 @@ def _write_even_wide(
         )  # fmt: skip
         if recall(work, SEEN + c) == 0.0:
             y = bias
-        store(target, t + c * step.out, activated(y, arrays.slope), arrays.tag)
+        store(arrays.out, ahead(at, step, c).out, activated(y, arrays.slope), arrays.tag)
 
 
 @part

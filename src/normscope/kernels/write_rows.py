@@ -7,9 +7,9 @@ from typing import Any
 from normscope.kernels.arrays import Arrays, Place
 from normscope.kernels.flags import part
 from normscope.kernels.memory import is_wide, load, store, use_widest_vectors
-from normscope.kernels.nest import SIZE, moved, neighbours, offsets, run_at, strides
+from normscope.kernels.nest import SIZE, moved, offsets, run_at, strides
 from normscope.kernels.pairs import times
-from normscope.kernels.runs import activated, are_neighbours, scaled, scaled_along
+from normscope.kernels.runs import activated, are_neighbours, into, scaled, scaled_along
 from normscope.kernels.state import Scaling
 from normscope.kernels.stream import PIECE, Stream, room
 
@@ -23,14 +23,14 @@ def write_run(arrays: Arrays, at: Place, step: Place, n: int, scaling: Scaling) 
         bias = load(arrays.bias, at.bias, arrays.parameter_tag)
         scaling = _times(scaling, scale, arrays.tag)
         if side_by_side:
-            scaled(arrays, at, neighbours(0, 0), n, scaling, bias)
+            scaled(arrays, at, None, n, scaling, bias)
         else:
             scaled(arrays, at, step, n, scaling, bias)
     elif side_by_side and step.scale == 1 and step.bias == 1:
-        scaled_along(arrays, at, neighbours(1, 1), n, scaling, None)
+        scaled_along(arrays, at, None, n, scaling, None)
     elif side_by_side and step.scale == 1 and step.bias == 0:
         bias = load(arrays.bias, at.bias, arrays.parameter_tag)
-        scaled_along(arrays, at, neighbours(1, 0), n, scaling, bias)
+        scaled_along(arrays, at, None, n, scaling, bias)
     else:
         scaled_along(arrays, at, step, n, scaling, None)
 
@@ -42,18 +42,6 @@ def _times(scaling: Scaling, scale: float, tag: Any) -> Scaling:
     if is_wide(tag):
         factor, rest = times(scaling.factor, scaling.factor_rest, scale, 0.0)
     return Scaling(scaling.unit, scaling.centre, scaling.centre_rest, factor, rest)
-
-
-@part
-def into(arrays: Arrays, at: Place, target: int, t: int) -> Any:
-    """The same arrays and place, but with another output."""
-    return (
-        Arrays(
-            arrays.x, target, arrays.residual, arrays.mask, arrays.scale, arrays.bias,
-            arrays.slope, arrays.tag, arrays.parameter_tag,
-        ),
-        Place(at.x, t, at.residual, at.mask, at.scale, at.bias, at.stats),
-    )  # fmt: skip
 
 
 @part
