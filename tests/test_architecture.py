@@ -57,7 +57,7 @@ IMPORTS = {
     "kernels.*",
     "backward_plan": "spec layout loops plan forward",
     "streaming": "spec layout loops plan validation operands forward functional kernels.*",
-    "running": "spec streaming",
+    "running": "spec streaming validation",
     "warmup": "spec functional backward streaming",
     # layers of the frameworks; each package imports its own framework
     "layers": "",

@@ -329,3 +329,94 @@ def test_a_mask_that_lies_in_out() -> None:
     mask[:, ::2] = True
     expected = normalize(x, "b [c]", mask=mask.copy())
     np.testing.assert_array_equal(normalize(x, "b [c]", mask=mask, out=out), expected)
+
+
+@pytest.mark.parametrize("pattern", ["b [c]", "[b] c"])
+def test_a_mask_between_the_numbers_of_out(pattern: str) -> None:
+    """Both in one record: they share no byte, but their bounds overlap."""
+    rng = np.random.default_rng(0)
+    record = np.zeros((3, 5), np.dtype([("value", "f4"), ("ok", "?")], align=True))
+    record["value"], record["ok"] = rng.normal(size=(3, 5)), rng.random((3, 5)) < 0.6
+    wanted = normalize(record["value"].copy(), pattern, mask=record["ok"].copy())
+    got = normalize(record["value"], pattern, mask=record["ok"], out=record["value"])
+    np.testing.assert_array_equal(got, wanted)
+
+
+def test_a_broadcast_mask_beside_out() -> None:
+    memory = np.random.default_rng(0).normal(size=(4, 8))
+    x, mask = memory[:, :7], memory[:, 7:].view(bool)[:, :1]
+    mask[:] = [[True], [True], [False], [True]]
+    wanted = normalize(x.copy(), "[b] c", mask=mask.copy())
+    np.testing.assert_array_equal(normalize(x, "[b] c", mask=mask, out=x), wanted)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    ("pattern", "length", "others"), [("c [b]", 70, 9), ("[b] c", 70, 9), ("c [b]", 200_000, 1)]
+)
+def test_infinity_gives_the_same_statistics_by_every_way(
+    pattern: str, length: int, others: int, dtype: type
+) -> None:
+    x = np.random.default_rng(0).normal(size=(others, length)).astype(dtype)
+    x[others // 2, length // 2] = np.inf
+    laid = x if pattern == "c [b]" else np.ascontiguousarray(x.T)
+    y, stats = normalize(laid, pattern, return_stats=True)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_allclose(stats.mean, x.mean(1, dtype=np.float64), rtol=1e-6, atol=1e-8)
+        np.testing.assert_array_equal(np.isnan(stats.var), np.isnan(x.var(1)))
+        wanted = reference(laid, spec(pattern))
+    np.testing.assert_array_equal(np.isnan(y), np.isnan(wanted))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("pattern", ["b [c]", "[c] b"])
+@pytest.mark.parametrize("ddof", [2, 3])
+def test_no_more_counted_values_than_ddof_give_nan(ddof: int, pattern: str, dtype: type) -> None:
+    x = np.random.default_rng(0).normal(size=(3, 6)).astype(dtype)
+    mask = np.zeros(x.shape, bool)
+    mask[:2, :2] = True
+    if pattern == "[c] b":
+        x, mask = x.T, mask.T
+    stated = spec(pattern, ddof=ddof)
+    y, stats = normalize(x, stated, mask=mask, return_stats=True)
+    assert np.isnan(stats.var[:2]).all()
+    np.testing.assert_array_equal(y, reference(x, stated, mask=mask))
+
+
+@pytest.mark.parametrize("pattern", [["b", "[c]"], None, 3])
+def test_what_is_no_pattern_is_refused(pattern: object) -> None:
+    with pytest.raises(SpecError, match="or a NormSpec, not"):
+        normalize(np.ones((2, 3)), pattern)  # type: ignore[call-overload]
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    x = np.array([[1.0, 2, 3]])
+    np.testing.assert_array_equal(
+        normalize(x, "b [c]", negative_slope=np.float32(0.5)),
+        normalize(x, "b [c]", negative_slope=0.5),
+    )
+    with pytest.raises(SpecError, match="a finite number"):
+        normalize(x, "b [c]", negative_slope=10**400)
+
+
+@pytest.mark.parametrize("name", ["residual", "scale", "mask", "out"])
+def test_masked_arrays_are_refused_everywhere(name: str) -> None:
+    x = np.ones((2, 3))
+    masked = np.ma.masked_array(np.ones(3 if name == "scale" else (2, 3)), False)
+    masked = masked.astype(bool) if name == "mask" else masked
+    with pytest.raises(DtypeError, match=f"{name} is a masked array"):
+        normalize(x, spec("b [c]", scale="c"), **{name: masked})
+
+
+def test_an_out_whose_elements_are_one_is_refused() -> None:
+    x = np.ones((4, 3))
+    out = np.lib.stride_tricks.as_strided(np.ones(3), (4, 3), (0, 8))
+    with pytest.raises(SpecError, match="stride of 0"):
+        normalize(x, "b [c]", out=out)
+
+
+def test_given_statistics_are_returned_for_an_empty_array_too() -> None:
+    x, ones = np.zeros((3, 0)), np.ones(3)
+    _, stats = normalize(x, "b [c]", mean=ones, var=ones, return_stats=True)
+    np.testing.assert_array_equal(stats.mean, ones)
+    np.testing.assert_array_equal(stats.var, ones)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -59,9 +60,9 @@ def set_buffer_limit(limit: int) -> None:
         >>> set_buffer_limit(DEFAULT_LIMIT)
     """
     global _limit
-    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
+    if not isinstance(limit, Integral) or isinstance(limit, bool) or limit < 0:
         raise ValueError(f"the limit is a number of bytes, 0 or more, not {limit!r}")
-    _limit = limit
+    _limit = int(limit)
     _shrink(limit)
 
 

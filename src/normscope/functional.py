@@ -99,7 +99,7 @@ def normalize(
         mean, var: statistics from elsewhere, such as running ones, one per statistics set; both
             or neither. Without `center` the mean is not used.
         mask: booleans that broadcast to x. Only elements where it is True enter the statistics; a
-            set without any is set to the bias.
+            set without any is set to the bias; one with some, but no more than ddof, to NaN.
         residual: array of x's shape and dtype that is added to x first; x + residual is rounded to
             x's dtype, so the result is exactly that of `normalize(x + residual, ...)`.
         negative_slope: apply a LeakyReLU of this slope to y, before it is rounded; 0 is ReLU.
@@ -127,6 +127,8 @@ def normalize(
     if isinstance(out, np.ndarray):  # the call is made for the strides of what is really read
         x = apart(x, out) if isinstance(x, np.ndarray) else x
         residual = apart(residual, out) if isinstance(residual, np.ndarray) else residual
+        if isinstance(mask, np.ndarray) and np.may_share_memory(mask, out):
+            mask = mask.copy()
     call = _call(x, pattern, scale, bias, mask, residual, out, fields_and_sizes)
     given = None if mean is None or var is None else _given(call, mean, var)
     if given is None and call.plan.set_size <= call.spec.ddof:
@@ -179,8 +181,6 @@ class _Call:
         counted = None
         if mask is not None:
             counted = check_mask(mask, x.shape, self.layout.pattern.text)
-            if out is not None and np.may_share_memory(counted, out):
-                counted = counted.copy()
         if residual is not None:
             residual = readable(residual, None)
         arrays = Arrays(
@@ -225,7 +225,7 @@ class _Call:
         return array.copy() if out is not None and np.may_share_memory(array, out) else array
 
     def _stats(self, statistics: Floats | None) -> Stats:
-        if statistics is None or not self.size:
+        if statistics is None:
             statistics = np.zeros((4, self.plan.num_sets))
         shape = self.plan.stats_shape
         mean = statistics[forward.MEAN]
@@ -257,7 +257,8 @@ def _call(
     """The prepared call; for arrays and a spec seen before, a look-up."""
     key = None
     fields = tuple((name, type(value), value) for name, value in fields_and_sizes.items())
-    if type(x) is np.ndarray and mask is None and all(kind in _PLAIN for _, kind, _ in fields):
+    stated_once = isinstance(pattern, NormSpec | str) and all(k in _PLAIN for _, k, _ in fields)
+    if type(x) is np.ndarray and mask is None and stated_once:
         key = (
             id(pattern) if type(pattern) is NormSpec else pattern,
             _form(x),

@@ -40,7 +40,8 @@ def reference(
             shape of the axes outside brackets, or flat. `var` is the v of the
             formula; without `center` the mean is not used.
         mask: booleans that broadcast to x; only elements where it is True enter the statistics. A
-            set without any has nothing to be measured against: its output is the bias.
+            set without any has nothing to be measured against: its output is the bias. Of one with
+            some, but no more than ddof, it is NaN.
 
     Returns:
         float64 array of x's shape.
@@ -157,15 +158,21 @@ def _squared_measure(values: Floats, spec: NormSpec) -> float:
         return 0.0
     match spec.measure:
         case Measure.VARIANCE:
-            return _sum_of_squares(values - np.mean(values)) / (values.size - spec.ddof)
+            return _mean_square(values - np.mean(values), spec.ddof)
         case Measure.MEAN_SQUARE:
-            return _sum_of_squares(values) / (values.size - spec.ddof)
+            return _mean_square(values, spec.ddof)
         case Measure.L2:
             return _sum_of_squares(values)
         case Measure.L1:
             return float(np.sum(np.abs(values))) ** 2
         case Measure.MAX:
             return float(np.max(np.abs(values))) ** 2
+
+
+def _mean_square(values: Floats, ddof: int) -> float:
+    """NaN if there are too few values for that ddof."""
+    free = values.size - ddof
+    return _sum_of_squares(values) / free if free > 0 else np.nan
 
 
 def _sum_of_squares(values: Floats) -> float:

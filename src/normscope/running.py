@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from normscope.errors import SpecError
 from normscope.spec import Measure, NormSpec
 from normscope.streaming import states_of
+from normscope.validation import check_array, check_set_size, laid_along, stated
 
 Floats = NDArray[np.float64]
 
@@ -31,7 +32,8 @@ def updated(
         x: the batch, as for `normalize`.
         spec: a spec with `running`.
         running_mean, running_var: the values before the step, one per statistics set.
-        mask: only elements where it is True enter.
+        mask: only elements where it is True enter; sets with no more of them than the `ddof` of
+            `running` keep their statistics.
 
     Returns:
         mean and variance after the step, in the shapes that came, in float64. With
@@ -39,6 +41,9 @@ def updated(
 
     Raises:
         SpecError: the spec has no running statistics.
+        ShapeError: x does not meet the pattern, a set holds too few values, or the statistics have
+            another shape than the axes outside brackets.
+        DtypeError: x is not an array of real floats.
 
     Example:
         >>> from normscope import Running, spec
@@ -46,21 +51,24 @@ def updated(
         >>> updated(np.array([[0.0], [2.0]]), batch, [0.0], [1.0])
         (array([0.1]), array([1.]))
     """
-    running = spec.running
+    running = stated(spec, {}, False, False).running
     if running is None:
         raise SpecError(f"{spec} has no running statistics: give it running=Running(decay=0.9)")
     measured = replace(spec, center=True, measure=Measure.VARIANCE, ddof=running.ddof, running=None)
+    check_array("x", x)
+    layout = measured.layout(x.shape)
+    check_set_size(measured, layout)
     count, mean, root = states_of(x, measured, mask)[:3]
-    variance = root * root * (count / np.maximum(count - running.ddof, 0))
+    enough = count > running.ddof
+    variance = root * root * (count / np.where(enough, count - running.ddof, 1))
     if running.plus_eps:
         variance = variance + spec.eps
-    return (
-        _mix(running.decay, running_mean, mean),
-        _mix(running.decay, running_var, variance),
-    )
-
-
-def _mix(decay: float, old: ArrayLike, batch: Floats) -> Floats:
-    old = np.asarray(old, np.float64)
-    mixed: Floats = decay * old + (1 - decay) * batch.reshape(old.shape)
-    return mixed
+    decay, both = running.decay, []
+    for name, old, batch in (
+        ("running_mean", running_mean, mean), ("running_var", running_var, variance),
+    ):  # fmt: skip
+        before = laid_along(layout, name, layout.kept, old).astype(np.float64)
+        mixed = decay * before + (1 - decay) * batch.reshape(before.shape)
+        after = np.where(enough.reshape(before.shape), mixed, before)
+        both.append(after.reshape(np.shape(old)))
+    return both[0], both[1]

@@ -20,8 +20,8 @@ from normscope.layout import Layout
 from normscope.loops import atomic_strides
 from normscope.operands import address, readable
 from normscope.plan import plan as find_plan
-from normscope.spec import Measure, NormSpec, spec as state
-from normscope.validation import check_array, check_mask
+from normscope.spec import Measure, NormSpec
+from normscope.validation import check_array, check_mask, stated
 
 Floats = NDArray[np.float64]
 
@@ -94,7 +94,8 @@ def fit(
 
     Raises:
         PatternError, SpecError: the normalization is not stated correctly.
-        ShapeError: a batch does not meet the pattern, or has other sets than the first one.
+        ShapeError: a batch does not meet the pattern, or has other sets than the first one; or a
+            set has too few values in all of them.
         DtypeError: a batch is not an array of real floats.
 
     Example:
@@ -104,26 +105,32 @@ def fit(
         >>> found.normalize(np.array([[2.0]]))
         array([[0.]])
     """
-    stated = state(spec, **fields_and_sizes) if isinstance(spec, str) else spec
-    if not isinstance(spec, str) and fields_and_sizes:
-        raise SpecError("a NormSpec says everything already; change it with dataclasses.replace")
+    measured = stated(spec, fields_and_sizes, False, False)
     total: Floats | None = None
     shape: tuple[int, ...] = ()
     with _bar(progress) as advance:
-        for part, sizes in _parts(stated, batches):
+        for part, sizes in _parts(measured, batches):
             if total is not None and sizes != shape:
                 raise ShapeError(
                     f"this batch has {sizes} statistics sets, the first one has {shape}",
-                    stated.pattern,
+                    measured.pattern,
                     sizes,
                     "batches may differ along shared axes only",
                 )
-            total, shape = (part if total is None else merged(stated, total, part)), sizes
+            total, shape = (part if total is None else merged(measured, total, part)), sizes
             advance()
     if total is None:
         raise SpecError("there are no batches, so there is nothing to measure")
     count, mean, root = (row.reshape(shape) for row in total[:3])
-    return Fit(stated, mean, _measured(stated, count, root), count)
+    least = count.min(initial=np.inf)
+    if least <= max(measured.ddof, 0):
+        raise ShapeError(
+            f"a statistics set has {least:.0f} value(s) in all batches together, and with "
+            f"ddof={measured.ddof} it needs at least {measured.ddof + 1}",
+            measured.pattern,
+            shape,
+        )
+    return Fit(measured, mean, _measured(measured, count, root), count)
 
 
 def states_of(x: NDArray[Any], spec: NormSpec, mask: ArrayLike | None = None) -> Floats:
@@ -184,7 +191,7 @@ def _parts(spec: NormSpec, batches: Any) -> Iterator[tuple[Floats, tuple[int, ..
     if isinstance(batches, str | bytes) or not isinstance(batches, Iterable):
         raise DtypeError(f"batches is an array or an iterable of arrays, not {batches!r}")
     for batch in [batches] if isinstance(batches, np.ndarray) else batches:
-        check_array("a batch", batch)
+        check_array("batch", batch)
         layout = spec.layout(batch.shape)
         for piece in _pieces(layout, batch):
             yield states_of(piece, spec), _kept_sizes(layout)

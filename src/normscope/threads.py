@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from numbers import Integral
 from queue import SimpleQueue
 
 Job = Callable[[], object]
@@ -118,10 +119,10 @@ def set_num_threads(number: int | None) -> None:
     """
     global _number
     if number is not None and (
-        not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= 1024
+        not isinstance(number, Integral) or isinstance(number, bool) or not 1 <= number <= 1024
     ):
         raise ValueError(f"the number of threads is an integer from 1 to 1024, not {number!r}")
-    _number = number
+    _number = None if number is None else int(number)
 
 
 def run(job: Job, most: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,10 @@ def stated(
     Raises:
         PatternError, SpecError: the normalization is not stated correctly.
     """
+    if not isinstance(pattern, NormSpec | str):
+        raise SpecError(
+            f'the normalization is a pattern such as "b [c]", or a NormSpec, not {pattern!r}'
+        )
     if not isinstance(pattern, NormSpec):
         names = {"scale": scaled, "bias": biased}
         along = channel_axes(pattern) if scaled or biased else ""
@@ -61,13 +66,10 @@ def check_array(name: str, x: object) -> None:
     Raises:
         DtypeError: it is not.
     """
-    if isinstance(x, np.ma.MaskedArray):
-        raise DtypeError(f"{name} is a masked array: give {name}.data, and mask=~{name}.mask")
+    _refuse_masked(name, x)
     if not isinstance(x, np.ndarray):
         kind = f"{type(x).__module__}.{type(x).__qualname__}".removeprefix("builtins.")
-        raise DtypeError(
-            f"{name} is a {kind}; normalize takes NumPy arrays: np.asarray(..., float)"
-        )
+        raise DtypeError(f"{name} is a {kind}, not a NumPy array: give np.asarray(..., float)")
     if x.dtype.name in FLOATS:
         return
     advice = {
@@ -80,12 +82,19 @@ def check_array(name: str, x: object) -> None:
     raise DtypeError(f"{name} has dtype {x.dtype}, not one of {', '.join(FLOATS)}; {advice}")
 
 
+def _refuse_masked(name: str, array: object) -> None:
+    if isinstance(array, np.ma.MaskedArray):
+        advice = f"mask=~{name}.mask" if name == "x" else "what does not count as mask="
+        raise DtypeError(f"{name} is a masked array: give {name}.data, and {advice}")
+
+
 def check_like(name: str, array: object, x: Array) -> None:
     """An array of x's shape and dtype, for the output, a residual or a gradient.
 
     Raises:
         SpecError: it is not.
     """
+    _refuse_masked(name, array)
     if not isinstance(array, np.ndarray) or array.shape != x.shape or array.dtype != x.dtype:
         shown = (
             f"{array.dtype} of shape {array.shape}"
@@ -106,6 +115,13 @@ def check_out(out: object, x: Array, name: str = "out") -> None:
     check_like(name, out, x)
     if isinstance(out, np.ndarray) and not out.flags.writeable:
         raise SpecError(f"{name} is read-only")
+    if isinstance(out, np.ndarray) and any(
+        stride == 0 and size > 1 for stride, size in zip(out.strides, out.shape, strict=True)
+    ):
+        raise SpecError(
+            f"{name} has a stride of 0, so several results would be one number: give "
+            f"an array of its own memory, such as np.empty_like(x)"
+        )
 
 
 def check_set_size(spec: NormSpec, layout: Layout) -> None:
@@ -139,12 +155,17 @@ def check_slope(slope: object) -> float | None:
     """
     if slope is None:
         return None
-    if isinstance(slope, bool) or not isinstance(slope, int | float) or not math.isfinite(slope):
-        raise SpecError(
-            f"negative_slope is a finite number (0 for ReLU, 0.1 for LeakyReLU(0.1)) or None, "
-            f"not {slope!r}"
-        )
-    return float(slope)
+    if isinstance(slope, Real) and not isinstance(slope, bool):
+        try:
+            number = float(slope)
+        except OverflowError:
+            number = math.inf
+        if math.isfinite(number):
+            return number
+    raise SpecError(
+        f"negative_slope is a finite number (0 for ReLU, 0.1 for LeakyReLU(0.1)) or None, "
+        f"not {slope!r}"
+    )
 
 
 def parameter_axes(layout: Layout, field: str, names: str | None) -> tuple[int, ...]:
@@ -189,6 +210,7 @@ def laid_along(layout: Layout, name: str, axes: tuple[int, ...], values: ArrayLi
 
 
 def _as_array(name: str, values: ArrayLike) -> Array:
+    _refuse_masked(name, values)
     try:
         return np.asarray(values)
     except ValueError as error:

@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from normscope.kernels.flags import exact, part
 
 MEASURE, CENTER, DDOF, EPS, EPS_OUTSIDE, FLOOR, SHIFT, WIDE = range(8)
@@ -33,7 +35,7 @@ def variance_and_divisor(n: float, root: float, formula: Any) -> Any:
     if formula[MEASURE] == L2:
         share = n
     elif formula[DDOF] != 0.0:
-        share = n / max(n - formula[DDOF], 0.0) if n > 0.0 else 1.0
+        share = n / (n - formula[DDOF]) if n > formula[DDOF] else (np.nan if n > 0.0 else 1.0)
     v = root * root * share
     eps = formula[EPS]
     d = math.sqrt(v + eps)

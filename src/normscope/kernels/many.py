@@ -24,6 +24,7 @@ from normscope.kernels.formula import (
     inverse,
 )
 from normscope.kernels.memory import keep, recall, use_widest_vectors
+from normscope.kernels.state import merged_mean
 
 
 @exact
@@ -57,7 +58,7 @@ def merge_all(
         apart = recall(means2, k) - mean
         spread = weight * (apart * apart) if weight > 0.0 else 0.0
         squares = one * (root * root) + two * (root2 * root2) + spread
-        keep(means, k, mean + apart * two)
+        keep(means, k, merged_mean(mean, recall(means2, k), two))
         keep(roots, k, math.sqrt(squares))
 
 

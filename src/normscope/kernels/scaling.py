@@ -6,7 +6,7 @@ from typing import Any
 
 from normscope.kernels import wide
 from normscope.kernels.flags import part
-from normscope.kernels.formula import CENTER, inverse, unit_of
+from normscope.kernels.formula import CENTER, LEAST, inverse, unit_of
 from normscope.kernels.memory import is_wide
 from normscope.kernels.state import Scaling
 
@@ -21,6 +21,8 @@ def scaling_of(
     if not is_wide(tag):
         return Scaling(1.0, mean, 0.0, inverse(d), 0.0)
     unit = unit_of(d, mean)
+    if unit == 1.0 and 0.0 < d < LEAST:
+        d, d_rest = LEAST, 0.0
     rstd, rstd_rest = wide.inverse(d * unit, d_rest * unit)
     return Scaling(unit, mean * unit, mean_rest * unit, rstd, rstd_rest)
 

@@ -71,6 +71,13 @@ def mean_and_root(n: float, s: float, q: float, pivot: float, measure: float) ->
 
 
 @exact
+def merged_mean(mean: float, other: float, share: float) -> float:
+    """The mean of two parts, the other of which has this share; infinite if one of them is."""
+    apart = other - mean
+    return mean + apart * share if apart - apart == 0.0 else mean + other
+
+
+@exact
 def merge(one: State, other: State, measure: float) -> State:
     """The state of two parts together."""
     if other.n == 0.0:
@@ -80,7 +87,7 @@ def merge(one: State, other: State, measure: float) -> State:
     root, root2 = one.root, other.root
     total = one.n + other.n
     apart = other.mean - one.mean
-    mean = one.mean + apart * (other.n / total)
+    mean = merged_mean(one.mean, other.mean, other.n / total)
     if measure == MAX:
         if not root2 <= root:
             root = root2 if root == root else root
@@ -91,7 +98,7 @@ def merge(one: State, other: State, measure: float) -> State:
         weight = share * share2 if measure == VARIANCE else 0.0
         spread = weight * (apart * apart) if weight > 0.0 else 0.0
         squares = share * (root * root) + share2 * (root2 * root2) + spread
-        if 1e-280 < squares < 1e280:
+        if not (squares <= 1e-280 or squares >= 1e280):  # NaN is to stay
             root = math.sqrt(squares)
         else:
             root = math.hypot(math.sqrt(share) * root, math.sqrt(share2) * root2)

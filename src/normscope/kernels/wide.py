@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from normscope.kernels.arrays import Arrays, Place
 from normscope.kernels.flags import exact, part
 from normscope.kernels.formula import (
@@ -238,7 +240,10 @@ def merge(one: State, other: State, measure: float) -> State:
     apart, apart_rest = plus(mean2, mean2_rest, -mean, -mean_rest)
     share, share_rest = over(n2, 0.0, both, 0.0)
     step, step_rest = times(apart, apart_rest, share, share_rest)
-    mean, mean_rest = plus(mean, mean_rest, step, step_rest)
+    if apart - apart == 0.0:
+        mean, mean_rest = plus(mean, mean_rest, step, step_rest)
+    else:
+        mean, mean_rest = mean + mean2, 0.0
     if measure == MAX:
         if not root2 <= root:
             root = root2 if root == root else root
@@ -275,7 +280,9 @@ def share_of(n: float, formula: Any) -> Any:
     if formula[MEASURE] == L2:
         return n, 0.0
     if formula[DDOF] != 0.0 and n > 0.0:
-        return over(n, 0.0, max(n - formula[DDOF], 0.0), 0.0)
+        if n <= formula[DDOF]:
+            return np.nan, 0.0
+        return over(n, 0.0, n - formula[DDOF], 0.0)
     return 1.0, 0.0
 
 
