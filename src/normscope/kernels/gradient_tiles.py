@@ -175,15 +175,15 @@ def take_sums(
     row = start
     while row < stop:
         at = moved(tile.at, offsets(nest, kept, last, row), 1)
-        ahead = min(inner - row % inner, stop - row)
+        left = min(inner - row % inner, stop - row)
         rows = 1
-        if plain and fixed and ahead >= EIGHT:
-            rows = ahead // EIGHT * EIGHT
+        if plain and fixed and left >= EIGHT:
+            rows = left // EIGHT * EIGHT
             _add_rows(arrays, at, next_row, rows, EIGHT, width, address)
         elif plain and fixed:
             _add_rows(arrays, at, next_row, 1, 1, width, address)
-        elif plain and even and ahead >= FOUR:
-            rows = ahead // FOUR * FOUR
+        elif plain and even and left >= FOUR:
+            rows = left // FOUR * FOUR
             _add_even_rows(arrays, at, next_row, rows, width, address, shift, learned)
         else:
             _add_row(arrays, at, step, tile, shift)
