@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
-from normscope import cli
+from normscope import ShapeError, __version__, cli, normalize
 
 ROOT = Path(__file__).parents[1]
 SEED = ROOT / "examples" / "seed_network_full_th.json"
@@ -156,6 +158,111 @@ def test_what_cannot_be_used_is_one_message_and_status_2(run, arguments: list[st
     assert out == ""
     assert err.startswith("normscope: ")
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["explain", "b [c]", "--shape", "2,x"], "--shape '2,x': 'x' is not the length of an axis"),
+        (
+            ["explain", "b [c]", "--shape", "99999999999999999999,3"],
+            "'99999999999999999999' is too large for the length of an axis; write a length from 0",
+        ),
+        (["explain", "b [c]", "--shape", f"{2**48 + 1},3"], "is too large for"),
+        (["explain", "b [c]", "--shape", "2,3", "--dtype", "int8"], "x.astype(np.float32)"),
+        (["identify", "math:sqrt", "--shape", "2,3", "--axes", "b"], "shape = (2, 3)\n  write one"),
+        (["identify", "math:sqrt", "--shape", "2,3", "--axes", "b b"], "shape = (2, 3)"),
+        (["audit", str(ROOT)], "a folder, not a regular file; give the path of an HDF5 model file"),
+        (["audit", str(ROOT / "pyproject.toml")], "neither an HDF5 model file, as model.save()"),
+    ],
+)
+def test_what_came_and_what_to_write_instead(run, arguments: list[str], said: str) -> None:  # type: ignore[no-untyped-def]
+    status, _, err = run(*arguments)
+    assert status == 2
+    assert said in err
+    assert "None" not in err
+
+
+@pytest.mark.parametrize(("pattern", "shape"), [("b [c]", (2, 0)), ("b [c h]", (2, 3, 0))])
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_empty_statistics_sets_are_refused_as_normalize_does(  # type: ignore[no-untyped-def]
+    run, pattern: str, shape: tuple[int, ...], form: str
+) -> None:
+    text = ",".join(map(str, shape))
+    status, out, err = run("explain", pattern, "--shape", text, "--format", form)
+    with pytest.raises(ShapeError) as refused:
+        normalize(np.zeros(shape, np.float32), pattern)
+    assert (status, out, err) == (2, "", f"normscope: {refused.value}\n")
+
+
+@pytest.mark.parametrize("shape", ["0,8", "any,8", "2,any", "any,any"])
+def test_an_empty_or_open_axis_that_is_kept_is_explained(run, shape: str) -> None:  # type: ignore[no-untyped-def]
+    assert run("explain", "b [c]", "--shape", shape)[0] == 0
+
+
+@pytest.mark.parametrize("shape", ["any,0", "any,any,0"])
+def test_sets_that_are_empty_at_any_length_are_refused(run, shape: str) -> None:  # type: ignore[no-untyped-def]
+    status, _, err = run("explain", "b [...]", "--shape", shape)
+    assert status == 2
+    assert "holds no value here" in err
+
+
+def test_version(run) -> None:  # type: ignore[no-untyped-def]
+    assert run("--version") == (0, f"normscope {__version__}\n", "")
+    assert "--version" in run("--help")[1]
+
+
+FULL = Path("/dev/full")  # every write to it fails, as on a disk without space
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["explain", "b [c]", "--shape", "2,3"],
+        ["explain", "b [c h w]", "--shape", "8,32,7,7", "--format", "html"],
+        ["audit", str(SEED)],
+        ["rules"],
+        ["--version"],
+    ],
+)
+def test_an_output_that_is_full_is_one_message(arguments: list[str], unbuffered: str) -> None:
+    with FULL.open("w") as full:
+        done = _subprocess(arguments, full, unbuffered)
+    problem = "standard output cannot be written: No space left on device"
+    assert (done.returncode, done.stderr) == (2, f"normscope: {problem}\n")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="the system has no /dev/full")
+def test_the_help_too() -> None:
+    with FULL.open("w") as full:
+        done = _subprocess(["explain", "--help"], full)
+    assert done.returncode == 2
+    assert done.stderr == "normscope: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("arguments", [["rules"], ["--help"], ["audit", str(SEED)]])
+def test_a_closed_pipe_is_quiet(arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        assert _subprocess(arguments, writer).stderr == ""
+    finally:
+        os.close(writer)
+
+
+def _subprocess(  # type: ignore[no-untyped-def]
+    arguments: list[str], stdout, unbuffered: str = ""
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "normscope", *arguments],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+    )
 
 
 @pytest.mark.parametrize("command", ["explain", "audit", "rules"])

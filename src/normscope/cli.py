@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from normscope.errors import NormscopeError, ShapeError, SpecError
+from normscope.shape import MAX_LENGTH
+from normscope.version import __version__
 
 CLEAN, FINDINGS, UNUSABLE = 0, 1, 2
 
@@ -25,6 +28,24 @@ app = typer.Typer(
     help="What exactly is normalized here? Explains any normalization, and audits model files.",
     epilog="Exit status: 0 clean, 1 there are findings, 2 the input could not be read or used.",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        _print(f"normscope {__version__}")
+        raise typer.Exit(CLEAN)
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """What can be asked of the command as a whole."""
 
 
 class ExplainFormat(StrEnum):
@@ -322,7 +343,7 @@ def warmup() -> None:
         for done, (name, call) in enumerate(calls):
             progress(name, done, len(calls))
             call()
-    print(f"{len(calls)} kernels are compiled and kept on disk")
+    _print(f"{len(calls)} kernels are compiled and kept on disk")
 
 
 @app.command(
@@ -343,21 +364,22 @@ def rules(
     from normscope.audit import all_rules, find_rule
 
     if code is not None:
-        print(find_rule(code).documentation)
+        _print(find_rule(code).documentation)
         return
-    for rule in all_rules():
-        print(f"{rule.code}  {rule.severity:7}  {rule.name:33} {rule.summary}")
+    lines = [
+        f"{rule.code}  {rule.severity:7}  {rule.name:33} {rule.summary}" for rule in all_rules()
+    ]
+    _print("\n".join(lines))
 
 
 def main() -> None:
-    """Run the command line; an error of the input is one message and status 2."""
+    """Run the command line; an error of the input or the output is one message and status 2."""
     try:
-        app()
-    except NormscopeError as error:
+        app()  # ends quietly where the reader of a pipe, such as `head`, has seen enough
+    except (NormscopeError, OSError) as error:
         print(f"normscope: {error}", file=sys.stderr)
-        sys.exit(UNUSABLE)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        sys.stderr.close()
+        if isinstance(error, OSError):  # typer could not print the help
+            _discard_output()
         sys.exit(UNUSABLE)
 
 
@@ -373,13 +395,13 @@ def _shape(text: str) -> tuple[int | None, ...]:
 def _length(word: str, text: str) -> int | None:
     if word.lower() in ("any", "none", "?", "b", "n"):
         return None
-    if word.isascii() and word.isdigit() and len(word) < 20:
+    digits = word.isascii() and word.isdigit()
+    if digits and len(word) < 20 and int(word) <= MAX_LENGTH:
         return int(word)
-    raise ShapeError(
-        f"{word[:40]!r} is not the length of an axis",
-        None,
-        (text[:60],),
-        'write --shape 8,128,56,56, or "any" where the length varies',
+    problem = "is too large for" if digits else "is not"
+    raise SpecError(
+        f"--shape {text[:60]!r}: {word[:40]!r} {problem} the length of an axis; write a length "
+        f'from 0 to {MAX_LENGTH}, as in --shape 8,128,56,56, or "any" where it varies'
     )
 
 
@@ -406,9 +428,26 @@ def _show(rich_text: Any, plain_text: Any, subject: Any, output: Path | None) ->
 
 def _write(text: str, output: Path | None) -> None:
     if output is None:
-        print(text)
+        _print(text)
         return
     try:
         output.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise SpecError(f"{output} cannot be written: {error.strerror}") from None
+
+
+def _print(text: str) -> None:
+    """Print at once, so that what cannot be written is known before the exit status is."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # typer ends quietly
+        raise
+    except OSError as error:
+        _discard_output()
+        raise SpecError(f"standard output cannot be written: {error.strerror}") from None
+
+
+def _discard_output() -> None:
+    """Else Python writes what is left once more as it ends, and fails again."""
+    with suppress(OSError):
+        sys.stdout.close()

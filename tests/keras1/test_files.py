@@ -216,6 +216,17 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
             read_arrays(path, "d")
 
 
+def test_it_is_said_what_a_model_file_is(tmp_path: Path) -> None:
+    wanted = r"an HDF5 model file, as model.save\(\) .*JSON, as model.to_json\(\) writes it"
+    with pytest.raises(ModelFileError, match=f"a folder, not a regular file; give .*{wanted}"):
+        read_model_file(tmp_path)
+    for data in (b"", b"not a model", bytes(range(256)), b" " * (MAX_TEXT_BYTES + 1)):
+        path = tmp_path / "m.h5"
+        path.write_bytes(data)
+        with pytest.raises(ModelFileError, match=r"neither an HDF5 model file, .*no HDF5"):
+            read_model_file(path)
+
+
 # -------------------------------------------------------------------------------- damaged JSON
 
 TEXTS = {

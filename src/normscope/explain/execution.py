@@ -32,7 +32,10 @@ def dtype_name(dtype: Any) -> str:
         except TypeError:
             name = repr(dtype)
     if name not in FLOATS:
-        raise DtypeError(f"normalize takes arrays of {', '.join(FLOATS)}, not of {name}")
+        raise DtypeError(
+            f"normalize takes arrays of {', '.join(FLOATS)}, not of {name}; write one of these, "
+            "and convert other arrays before the call: x.astype(np.float32)"
+        )
     return str(name)
 
 

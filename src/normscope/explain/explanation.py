@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,7 @@ from normscope.native.layer import NativeLayer
 from normscope.plan import Plan
 from normscope.shape import Size
 from normscope.spec import NormSpec, spec
+from normscope.validation import check_set_size
 
 
 @dataclass(frozen=True)
@@ -161,8 +162,8 @@ def explain(
 
     Raises:
         PatternError, SpecError: the normalization is not stated correctly.
-        ShapeError: the shape does not meet the pattern, or has an axis of any length although a
-            dtype is given.
+        ShapeError: the shape does not meet the pattern, its statistics sets hold too few values, or
+            it has an axis of any length although a dtype is given.
         DtypeError: `normalize` takes no arrays of that dtype.
 
     Example:
@@ -177,6 +178,7 @@ def explain(
     declaration = _declaration(layer, axes, fields_and_sizes)
     stated = declaration.train
     layout = stated.layout(shape)
+    _check_sets(stated, layout)
     labels = axis_labels(layout)
     facts = gather(stated, layout, labels)
     if dtype is None:
@@ -195,3 +197,9 @@ def _declaration(layer: object, axes: str | None, fields_and_sizes: dict[str, An
         names = ", ".join(fields_and_sizes)
         raise SpecError(f"{names}: fields and sizes go with a pattern; a layer has its own")
     return declare(layer, axes=axes)
+
+
+def _check_sets(stated: NormSpec, layout: Layout) -> None:
+    """As `normalize` does it, where an axis of any length is taken as long enough."""
+    axes = (replace(a, size=stated.ddof + 1) if a.size is None else a for a in layout.axes)
+    check_set_size(stated, replace(layout, axes=tuple(axes)))

@@ -64,7 +64,7 @@ def identify(
         "b t [c]", eps=0, eps_outside=1e-06
     """
     lengths = _lengths(shape)
-    names = axis_names(len(lengths), axes)
+    names = axis_names(lengths, axes)
     wanted = None if dtype is None else np.dtype(dtype)
     try:
         adapter = adapt(layer, lengths, others=tuple(others), inputs=inputs, dtype=wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,25 +60,29 @@ class Structure:
         return self.from_sets(sets).reshape(self.layout.known_sizes)
 
 
-def axis_names(rank: int, axes: str | None) -> tuple[str, ...]:
-    """The names that were given, or neutral ones.
+def axis_names(shape: Sequence[int], axes: str | None) -> tuple[str, ...]:
+    """The names that were given for the axes of an input, or neutral ones.
 
-    >>> axis_names(3, None)
+    >>> axis_names((8, 4, 32), None)
     ('b', 'd1', 'd2')
 
     Raises:
         ShapeError: another number of names than axes.
     """
+    rank = len(shape)
     if axes is None:
         return tuple(["b", *(f"d{i}" for i in range(1, rank))][:rank])
     names = tuple(axes.split())
     if len(names) != rank:
         raise ShapeError(
-            f'axes="{axes}" names {len(names)} axes, the shape has {rank}', axes, (None,) * rank
+            f'axes="{axes}" names {len(names)} axes, the shape has {rank}',
+            axes,
+            shape,
+            'write one name for each, such as "b c h w" for four',
         )
     if len(set(names)) < rank or not all(n.isidentifier() and n.isascii() for n in names):
         raise ShapeError(
-            f'axes="{axes}" is a list of different names, such as "b c h w"', axes, (None,) * rank
+            f'axes="{axes}" is a list of different names, such as "b c h w"', axes, shape
         )
     return names
 

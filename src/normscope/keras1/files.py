@@ -29,6 +29,10 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGIC = b"PK\x03\x04"
 MAX_JSON_DEPTH = 100
 
+HDF5_FILE = "an HDF5 model file, as model.save() of Keras 1 writes it"
+JSON_FILE = "JSON, as model.to_json() writes it"
+NEITHER = f"neither {HDF5_FILE} (it has no HDF5 signature), nor {JSON_FILE}"
+
 
 @dataclass(frozen=True)
 class ModelFile:
@@ -103,8 +107,12 @@ def weights_entry(model: ModelFile, layer_path: str) -> str | None:
 
 def _read_start(path: str) -> bytes:
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise ModelFileError(path, "not a regular file")
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "a device, a pipe or a socket"
+            raise ModelFileError(
+                path, f"{kind}, not a regular file; give the path of {HDF5_FILE}, or of {JSON_FILE}"
+            )
         with open(path, "rb") as stream:
             return stream.read(len(HDF5_MAGIC))
     except ModelFileError:
@@ -116,28 +124,28 @@ def _read_start(path: str) -> bytes:
 def _read_json(path: str) -> ModelFile:
     size = os.stat(path).st_size
     if size > MAX_TEXT_BYTES:
-        raise ModelFileError(
-            path, f"neither HDF5 nor a JSON text of at most {MAX_TEXT_BYTES} bytes: it has {size}"
-        )
-    architecture = decode_architecture(path, Path(path).read_bytes(), "the file")
+        raise ModelFileError(path, f"{NEITHER}, of at most {MAX_TEXT_BYTES} bytes: it has {size}")
+    architecture = decode_architecture(path, Path(path).read_bytes(), "the file", NEITHER)
     release = checked_release(path, architecture.get("keras_version"))
     return ModelFile(path, architecture, release, None, {})
 
 
-def decode_architecture(path: str, text: bytes | str, what: str) -> dict[str, object]:
+def decode_architecture(
+    path: str, text: bytes | str, what: str, if_not: str = "not valid JSON"
+) -> dict[str, object]:
     """The JSON of a model, bounded in depth; `path` and `what` name it in the messages.
+
+    `if_not` says what it is not if it is no JSON.
 
     Raises:
         ModelFileError: it is no JSON, nested too deep, or not of a model.
     """
     try:
         value = json.loads(text if isinstance(text, str) else text.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise ModelFileError(path, f"{what} is neither HDF5 nor JSON: {error}") from error
     except RecursionError as error:
         raise ModelFileError(path, f"{what} is nested too deep") from error
-    except ValueError as error:  # also an integer of more digits than Python takes
-        raise ModelFileError(path, f"{what} is not valid JSON: {error}") from error
+    except ValueError as error:  # also no text, or an integer of more digits than Python takes
+        raise ModelFileError(path, f"{what} is {if_not}: {error}") from error
     _check_depth(path, value, what)
     if not isinstance(value, dict) or not {"class_name", "config"} <= value.keys():
         raise ModelFileError(

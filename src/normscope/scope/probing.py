@@ -79,7 +79,7 @@ def _names(given: Inputs, axes: str | Mapping[str, str] | None) -> list[tuple[st
                 f"axes names the input {unknown[0]!r}, but the inputs are {', '.join(given.names)}"
             )
         return [
-            axis_names(array.ndim, axes.get(name))
+            axis_names(array.shape, axes.get(name))
             for name, array in zip(given.names, given.arrays, strict=True)
         ]
     if axes is not None and len(given.names) > 1:
@@ -87,7 +87,7 @@ def _names(given: Inputs, axes: str | Mapping[str, str] | None) -> list[tuple[st
             f"axes={axes!r} does not say for which of the inputs {', '.join(given.names)}; write a "
             f"dict, such as {{{given.names[0]!r}: {axes!r}}}"
         )
-    return [axis_names(array.ndim, axes) for array in given.arrays]
+    return [axis_names(array.shape, axes) for array in given.arrays]
 
 
 def _evidence(
