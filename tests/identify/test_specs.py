@@ -100,3 +100,14 @@ def test_the_comparison_notices(broken: str) -> None:
         "scale": replace(spec, scale=None),
     }[broken]
     assert len(list(differences(spec, other, (3, 4)))) == 1
+
+
+@pytest.mark.parametrize("eps", [0.0, 1e-12, 1e-8])
+@pytest.mark.parametrize("bias", ["", None])
+def test_l2_over_36_elements_is_no_hard_sigmoid(bias: str | None, eps: float) -> None:
+    """It is a sixth of a division by the root mean square, as a hard sigmoid of that is."""
+    spec = NormSpec("[b c] d [w]", center=False, measure="l2", eps=eps, bias=bias)
+    case = Case(spec, (3, 3, 2, 4))
+    found = identify(TorchLayer(case, torch.float32), case.shape, case.axes)
+    assert found.kind is Kind.NORMALIZATION, found
+    assert not list(differences(spec, found.train, case.shape)), found

@@ -108,7 +108,7 @@ def _as_hard_sigmoid(probe: Probe, first: FirstFit, roles: Roles) -> FirstFit | 
         return None
     if bare is None:
         _, y = probe.ask(first.x[0])
-        if not (np.min(y) >= 0 and np.max(y) <= 1):
+        if not (np.min(y) >= 0 and np.max(y) <= 1) or _exceeds_one(probe):
             return None
         bare = straight(y)
     elif bare.name != "clip to [0, 1]":
@@ -117,6 +117,14 @@ def _as_hard_sigmoid(probe: Probe, first: FirstFit, roles: Roles) -> FirstFit | 
     stretched = Affine(6 * affine.scale, 6 * affine.bias - 3, affine.residual)
     activation = name_hard_sigmoid(bare)
     return FirstFit(replace(first.fit, affine=stretched), Extras(activation), first.x)
+
+
+def _exceeds_one(probe: Probe) -> bool:
+    """Whether outliers are not cut off at 1; L2 of 36 elements is a sixth of a mean square too."""
+    outliers = np.zeros((probe.structure.num_sets, probe.structure.set_size))
+    outliers[:, 0] = 1e3
+    _, y = probe.ask(outliers)
+    return bool(np.max(y) > 1 + 1e-3)
 
 
 def _finish(probe: Probe, first: FirstFit, roles: Roles) -> Solved | Unsolved:
