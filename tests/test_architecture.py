@@ -29,6 +29,7 @@ IMPORTS = {
     "__init__": "*",
     "cli": "*",
     "__main__": "cli",
+    "output": "",
     "version": "",
     "errors": "",
     # state

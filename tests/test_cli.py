@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from normscope import ShapeError, __version__, cli, normalize
+from normscope import ShapeError, __version__, cli, explain, normalize, spec
 
 ROOT = Path(__file__).parents[1]
 SEED = ROOT / "examples" / "seed_network_full_th.json"
@@ -240,6 +240,21 @@ def test_the_help_too() -> None:
         done = _subprocess(["explain", "--help"], full)
     assert done.returncode == 2
     assert done.stderr == "normscope: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("arguments", [["rules"], ["explain", "b [c]", "--shape", "2,3"]])
+def test_an_output_that_is_closed_is_one_message(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "normscope", *arguments]
+    done = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", *command], capture_output=True, text=True, check=False
+    )
+    wanted = "normscope: standard output is closed: open it, or name a file with --output\n"
+    assert (done.returncode, done.stderr) == (2, wanted)
+
+
+def test_explain_refuses_sets_too_small_for_ddof() -> None:
+    with pytest.raises(ShapeError, match="ddof=1 divides by 0"):
+        explain(spec("b [c]", ddof=1), shape=(3, 1))
 
 
 @pytest.mark.parametrize("arguments", [["rules"], ["--help"], ["audit", str(SEED)]])

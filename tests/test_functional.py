@@ -322,6 +322,22 @@ def test_ragged_arguments_are_refused(arguments: dict) -> None:
         normalize(np.ones((2, 3)), "b [c]", **arguments)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("pattern", ["[b] c [h]", "[b h] c", "b [c h]"])
+@pytest.mark.parametrize("measure", ["l1", "max"])
+def test_nan_is_measured_wherever_it_stands(
+    measure: str, pattern: str, place: int, dtype: type
+) -> None:
+    x = np.random.default_rng(0).normal(size=(3, 2, 70)).astype(dtype)
+    x[place, 1, 5] = np.nan
+    x = x.swapaxes(1, 2) if pattern == "[b h] c" else x
+    stated = spec(pattern, measure=measure, center=False)
+    for mask in (None, np.ones(x.shape, bool)):
+        y = normalize(np.ascontiguousarray(x), stated, mask=mask)
+        np.testing.assert_array_equal(np.isnan(y), np.isnan(reference(x, stated)))
+
+
 def test_a_mask_that_lies_in_out() -> None:
     x = np.random.default_rng(0).normal(size=(64, 1024))
     out = np.zeros_like(x)

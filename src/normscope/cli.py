@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
-from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from normscope.errors import NormscopeError, ShapeError, SpecError
+from normscope.output import as_json, discard_output, print_text, show, write
 from normscope.shape import MAX_LENGTH
 from normscope.version import __version__
 
@@ -32,7 +31,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        _print(f"normscope {__version__}")
+        print_text(f"normscope {__version__}")
         raise typer.Exit(CLEAN)
 
 
@@ -141,15 +140,15 @@ def explain(
         case ExplainFormat.TEXT:
             from normscope.explain.text import plain_text, rich_text
 
-            _show(rich_text, plain_text, explanation, output)
+            show(rich_text, plain_text, explanation, output)
         case ExplainFormat.JSON:
-            _write(_json(explanation.to_dict()), output)
+            write(as_json(explanation.to_dict()), output)
         case ExplainFormat.SVG:
-            _write(explanation.svg, output)
+            write(explanation.svg, output)
         case ExplainFormat.HTML:
-            _write(explanation.to_html(), output)
+            write(explanation.to_html(), output)
         case ExplainFormat.LATEX:
-            _write(explanation.formula, output)
+            write(explanation.formula, output)
 
 
 @app.command(
@@ -185,7 +184,7 @@ def identify(
     if len(known) < len(sizes):
         raise ShapeError("a layer is called with an input of known size", None, sizes)
     found = identify_layer(layer_from_expression(layer), known, axes=axes)
-    _write(_json(found.to_dict()) if output_format is TextOrJson.JSON else str(found), output)
+    write(as_json(found.to_dict()) if output_format is TextOrJson.JSON else str(found), output)
     raise typer.Exit(CLEAN if found.kind == "normalization" else FINDINGS)
 
 
@@ -232,7 +231,7 @@ def scope(
 
     given = inputs_from_text([*(shape or []), *(inputs or [])])
     found = scope_model(layer_from_expression(model), given, axes=axes_from_text(axes or []))
-    _write(_json(found.to_dict()) if output_format is TextOrJson.JSON else str(found), output)
+    write(as_json(found.to_dict()) if output_format is TextOrJson.JSON else str(found), output)
     raise typer.Exit(CLEAN if found.samples_independent["inference"] else FINDINGS)
 
 
@@ -270,13 +269,13 @@ def audit(
         case AuditFormat.TEXT:
             from normscope.audit.reports.text import plain_text, rich_text
 
-            _show(rich_text, plain_text, report, output)
+            show(rich_text, plain_text, report, output)
         case AuditFormat.JSON:
-            _write(_json(report.to_dict()), output)
+            write(as_json(report.to_dict()), output)
         case AuditFormat.HTML:
-            _write(report.to_html(), output)
+            write(report.to_html(), output)
         case AuditFormat.SARIF:
-            _write(_json(report.to_sarif()), output)
+            write(as_json(report.to_sarif()), output)
     raise typer.Exit(FINDINGS if report.findings else CLEAN)
 
 
@@ -328,7 +327,7 @@ def convert(
             dim_ordering=dim_ordering,
             progress=progress,
         )
-    _write(str(report), output)
+    write(str(report), output)
     raise typer.Exit(FINDINGS if report.differs else CLEAN)
 
 
@@ -343,7 +342,7 @@ def warmup() -> None:
         for done, (name, call) in enumerate(calls):
             progress(name, done, len(calls))
             call()
-    _print(f"{len(calls)} kernels are compiled and kept on disk")
+    print_text(f"{len(calls)} kernels are compiled and kept on disk")
 
 
 @app.command(
@@ -364,12 +363,12 @@ def rules(
     from normscope.audit import all_rules, find_rule
 
     if code is not None:
-        _print(find_rule(code).documentation)
+        print_text(find_rule(code).documentation)
         return
     lines = [
         f"{rule.code}  {rule.severity:7}  {rule.name:33} {rule.summary}" for rule in all_rules()
     ]
-    _print("\n".join(lines))
+    print_text("\n".join(lines))
 
 
 def main() -> None:
@@ -379,7 +378,7 @@ def main() -> None:
     except (NormscopeError, OSError) as error:
         print(f"normscope: {error}", file=sys.stderr)
         if isinstance(error, OSError):  # typer could not print the help
-            _discard_output()
+            discard_output()
         sys.exit(UNUSABLE)
 
 
@@ -410,44 +409,3 @@ def _size(text: str) -> tuple[str, int]:
     if not equals or not value.isdigit() or len(value) > 18:
         raise SpecError(f"--size {text[:60]!r}: write an axis and its size, as in --size g=4")
     return name.strip(), int(value)
-
-
-def _json(value: dict[str, Any]) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-
-
-def _show(rich_text: Any, plain_text: Any, subject: Any, output: Path | None) -> None:
-    """In colour on a terminal, plain in a file or a pipe."""
-    if output is not None or not sys.stdout.isatty():
-        _write(plain_text(subject), output)
-        return
-    from rich.console import Console
-
-    Console(highlight=False).print(rich_text(subject), soft_wrap=True)
-
-
-def _write(text: str, output: Path | None) -> None:
-    if output is None:
-        _print(text)
-        return
-    try:
-        output.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise SpecError(f"{output} cannot be written: {error.strerror}") from None
-
-
-def _print(text: str) -> None:
-    """Print at once, so that what cannot be written is known before the exit status is."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:  # typer ends quietly
-        raise
-    except OSError as error:
-        _discard_output()
-        raise SpecError(f"standard output cannot be written: {error.strerror}") from None
-
-
-def _discard_output() -> None:
-    """Else Python writes what is left once more as it ends, and fails again."""
-    with suppress(OSError):
-        sys.stdout.close()

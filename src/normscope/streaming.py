@@ -123,7 +123,7 @@ def fit(
         raise SpecError("there are no batches, so there is nothing to measure")
     count, mean, root = (row.reshape(shape) for row in total[:3])
     least = count.min(initial=np.inf)
-    if least <= max(measured.ddof, 0):
+    if least <= measured.ddof:
         raise ShapeError(
             f"a statistics set has {least:.0f} value(s) in all batches together, and with "
             f"ddof={measured.ddof} it needs at least {measured.ddof + 1}",

@@ -18,7 +18,7 @@ from normscope.kernels.memory import counts, is_wide, keep, recall, use_widest_v
 from normscope.kernels.nest import ahead, moved, offsets, row_loop, strides
 from normscope.kernels.pairs import pair
 from normscope.kernels.runs import are_neighbours, element, row_element
-from normscope.kernels.state import State, mean_and_root, merge, nothing
+from normscope.kernels.state import State, larger, mean_and_root, merge, nothing
 from normscope.kernels.tile import (
     CENTRE,
     COUNT,
@@ -85,9 +85,8 @@ def _add_row(arrays: Arrays, at: Place, step: Place, tile: Tile, measure: float)
             work[SQUARE + c] += d * d
         elif measure == L1:
             work[SQUARE + c] += abs(d)
-        elif not abs(d) <= work[SQUARE + c]:
-            kept = work[SQUARE + c]
-            work[SQUARE + c] = abs(d) if kept == kept else kept
+        else:
+            work[SQUARE + c] = larger(work[SQUARE + c], abs(d))
 
 
 @part

@@ -22,7 +22,7 @@ from normscope.kernels.runs import (
     sum_and_max,
     value,
 )
-from normscope.kernels.state import State, mean_and_root, merge, nothing
+from normscope.kernels.state import State, larger, mean_and_root, merge, nothing
 
 
 @part
@@ -84,7 +84,7 @@ def _chunk_sums(
             n += n1
             s += s1
             if measure == MAX:
-                q = q1 if not q1 <= q else q
+                q = larger(q, q1)
             else:
                 q += q1
         position += length

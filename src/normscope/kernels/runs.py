@@ -16,7 +16,7 @@ from normscope.kernels.formula import L1
 from normscope.kernels.memory import counts, is_wide, load, rounded, store, use_widest_vectors
 from normscope.kernels.nest import ahead
 from normscope.kernels.pairs import normalized, normalized_along
-from normscope.kernels.state import Scaling
+from normscope.kernels.state import Scaling, larger
 
 
 @part
@@ -120,8 +120,8 @@ def masked_sums(
                 q += d * d
             elif measure == L1:
                 q += abs(d)
-            elif not abs(d) <= q:
-                q = abs(d) if q == q else q
+            else:
+                q = larger(q, abs(d))
     return count, s, q
 
 

@@ -70,6 +70,12 @@ def mean_and_root(n: float, s: float, q: float, pivot: float, measure: float) ->
     return pivot + away, root
 
 
+@part
+def larger(a: float, b: float) -> float:
+    """The larger of two numbers; NaN if one is."""
+    return a if a != a or b <= a else b
+
+
 @exact
 def merged_mean(mean: float, other: float, share: float) -> float:
     """The mean of two parts, the other of which has this share; infinite if one of them is."""
@@ -89,8 +95,7 @@ def merge(one: State, other: State, measure: float) -> State:
     apart = other.mean - one.mean
     mean = merged_mean(one.mean, other.mean, other.n / total)
     if measure == MAX:
-        if not root2 <= root:
-            root = root2 if root == root else root
+        root = larger(root, root2)
     elif measure == L1:
         root += root2
     else:

@@ -36,7 +36,7 @@ from normscope.kernels.memory import counts, keep, recall, use_widest_vectors
 from normscope.kernels.nest import ahead
 from normscope.kernels.pairs import over, pair, plus, square_root, times, two_product, two_sum
 from normscope.kernels.runs import element
-from normscope.kernels.state import State
+from normscope.kernels.state import State, larger
 
 LANES = 16
 """Sums of a run that are taken side by side; each is four numbers, at distances of LANES."""
@@ -245,8 +245,7 @@ def merge(one: State, other: State, measure: float) -> State:
     else:
         mean, mean_rest = mean + mean2, 0.0
     if measure == MAX:
-        if not root2 <= root:
-            root = root2 if root == root else root
+        root = larger(root, root2)
     elif measure == L1:
         root, root_rest = plus(root, root_rest, root2, root2_rest)
     else:
