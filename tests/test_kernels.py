@@ -314,6 +314,25 @@ def test_16_bit_results_are_rounded_once() -> None:
             np.testing.assert_array_equal(found, wanted)
 
 
+def test_exact_parts_round_every_operation_inside_any_other_part() -> None:
+    """Numba compiles what states no flags of its own with those of its first caller."""
+    import numba
+
+    from normscope.kernels.flags import exact, part
+
+    @exact
+    def rounded_twice(a: float, b: float, c: float) -> float:
+        return a * b + c
+
+    @part
+    def rounded_once(a: float, b: float, c: float) -> float:
+        return rounded_twice(a, b, c)
+
+    run = numba.njit(lambda a, b, c: rounded_once(a, b, c))
+    a = 1.0 + 2.0**-30
+    assert run(a, a, -(1.0 + 2.0**-29)) == 0.0  # in one instruction it is 2**-60
+
+
 def _nearest(value: float, dtype: type) -> float:
     """The nearest number of a 16-bit dtype, ties to even, by looking at all of them."""
     if not np.isfinite(value):

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from normscope.kernels import wide
 from normscope.kernels.arrays import Arrays, Tiling
 from normscope.kernels.flags import kernel, part
-from normscope.kernels.formula import L1, MEASURE, variance_and_divisor
+from normscope.kernels.formula import L1, MEASURE
 from normscope.kernels.many import centres_and_rstds
 from normscope.kernels.measure_columns import chunk_states, clear, fold, state_of
-from normscope.kernels.memory import is_wide, take, use_widest_vectors
+from normscope.kernels.memory import pairs_for, take, use_widest_vectors
 from normscope.kernels.nest import SIZE, loops, run_at
-from normscope.kernels.scaling import given_scaling, scaling_of
+from normscope.kernels.scaling import divisor_of, given_scaling, scaling_of
 from normscope.kernels.state import write_state, write_statistics
 from normscope.kernels.stream import close, opened
 from normscope.kernels.tile import (
@@ -36,12 +35,12 @@ from normscope.kernels.write_columns import prepare, prepare_ordinary, write_col
 
 
 @part
-def _prepare_all(arrays: Arrays, tile: Tile, formula: Any) -> Any:
+def _prepare_all(arrays: Arrays, tile: Tile, formula: Any, pairs: Any) -> Any:
     """Note what the output of all columns needs, in loops that vectorize; False: they cannot."""
     work, width, address = tile.work, tile.width, tile.address
     if arrays.mask is not None or formula[MEASURE] >= L1:
         return False
-    if is_wide(arrays.tag):
+    if pairs is not None:
         return prepare_ordinary(width, work[COUNT], address, formula)
     for c in range(width):
         work[UNIT + c] = 1.0
@@ -54,15 +53,12 @@ def _prepare_all(arrays: Arrays, tile: Tile, formula: Any) -> Any:
 
 
 @part
-def _prepare_each(arrays: Arrays, tile: Tile, formula: Any, statistics: Any) -> None:
+def _prepare_each(tile: Tile, formula: Any, statistics: Any, pairs: Any) -> None:
     """The same, column by column; and the statistics, if they are wanted."""
     for c in range(tile.width):
-        state, d_rest = state_of(tile.work, c), 0.0
-        if is_wide(arrays.tag):
-            v, d, d_rest = wide.variance_and_divisor(state, formula)
-        else:
-            v, d = variance_and_divisor(state.n, state.root, formula)
-        scaling = scaling_of(state.mean, state.mean_rest, d, d_rest, formula, arrays.tag)
+        state = state_of(tile.work, c)
+        v, d, d_rest = divisor_of(state, formula, pairs)
+        scaling = scaling_of(state.mean, state.mean_rest, d, d_rest, formula, pairs)
         prepare(tile.work, c, state.n, scaling)
         write_statistics(statistics, set_of(tile, c), state.n, state.mean, v, d)
 
@@ -79,7 +75,7 @@ def normalize(
     use_widest_vectors()
     positions = loops(nest, 0, kept)
     rows = loops(nest, kept, nest.shape[0] - 1)
-    work = workplace()
+    work, pairs = workplace(), pairs_for(arrays.tag)
     stream = opened(streams)
     while True:
         item = take(counter.ctypes.data)
@@ -92,11 +88,11 @@ def normalize(
         clear(tile)
         for start in range(0, rows, tiling.chunk):
             stop = min(start + tiling.chunk, rows)
-            chunk_states(arrays, tile, nest, kept, 0, start, stop, formula)
-        fold(tile, formula[MEASURE], arrays.tag)
-        if statistics.shape[1] > 0 or not _prepare_all(arrays, tile, formula):
-            _prepare_each(arrays, tile, formula, statistics)
-        write_columns(arrays, tile, nest, kept, 0, rows, stream)
+            chunk_states(arrays, tile, nest, kept, 0, start, stop, formula, pairs)
+        fold(tile, formula[MEASURE], pairs)
+        if statistics.shape[1] > 0 or not _prepare_all(arrays, tile, formula, pairs):
+            _prepare_each(tile, formula, statistics, pairs)
+        write_columns(arrays, tile, nest, kept, 0, rows, stream, pairs)
 
 
 @part
@@ -121,7 +117,7 @@ def measure(
     use_widest_vectors()
     last = nest.shape[0] - 1
     rows = loops(nest, kept, last)
-    work = workplace()
+    work, pairs = workplace(), pairs_for(arrays.tag)
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
@@ -131,7 +127,7 @@ def measure(
         clear(tile)
         start = chunk * tiling.chunk
         stop = min(start + tiling.chunk, rows)
-        chunk_states(arrays, tile, nest, kept, start, start, stop, formula)
+        chunk_states(arrays, tile, nest, kept, start, start, stop, formula, pairs)
         for c in range(tile.width):
             write_state(states[chunk], position * nest[last, SIZE] + first + c, state_of(work, c))
 
@@ -148,7 +144,7 @@ def apply(
     use_widest_vectors()
     rows = loops(nest, kept, nest.shape[0] - 1)
     chunks = (rows + tiling.chunk - 1) // tiling.chunk
-    work = workplace()
+    work, pairs = workplace(), pairs_for(arrays.tag)
     stream = opened(streams)
     while True:
         item = take(counter.ctypes.data)
@@ -159,8 +155,8 @@ def apply(
         tile = tile_of(work, nest, kept, position, first, tiling)
         for c in range(tile.width):
             i = set_of(tile, c)
-            scaling = given_scaling(statistics, i, formula, arrays.tag)
+            scaling = given_scaling(statistics, i, formula, pairs)
             prepare(work, c, statistics[0, i], scaling)
         start = chunk * tiling.chunk
         stop = min(start + tiling.chunk, rows)
-        write_columns(arrays, tile, nest, kept, start, stop, stream)
+        write_columns(arrays, tile, nest, kept, start, stop, stream, pairs)

@@ -14,7 +14,7 @@ from normscope.kernels.arrays import WIDEST, Arrays, Place
 from normscope.kernels.flags import exact, part, sums
 from normscope.kernels.formula import L1, MEASURE, VARIANCE
 from normscope.kernels.many import means_and_roots, merge_all
-from normscope.kernels.memory import counts, is_wide, keep, recall, use_widest_vectors
+from normscope.kernels.memory import counts, keep, recall, use_widest_vectors
 from normscope.kernels.nest import ahead, moved, offsets, row_loop, strides
 from normscope.kernels.pairs import pair
 from normscope.kernels.runs import are_neighbours, element, row_element
@@ -103,8 +103,9 @@ def _add_wide_row(arrays: Arrays, at: Place, step: Place | None, width: int, wor
 
 @part
 def _chunk_sums(
-    arrays: Arrays, tile: Tile, nest: Any, kept: int, start: int, stop: int, measure: float
-) -> None:
+    arrays: Arrays, tile: Tile, nest: Any, kept: int, start: int, stop: int, measure: float,
+    pairs: Any,
+) -> None:  # fmt: skip
     """The sums of the rows `start` to `stop` of every column."""
     last = nest.shape[0] - 1
     step, work, width = strides(nest, last), tile.work, tile.width
@@ -112,27 +113,27 @@ def _chunk_sums(
         work[SUM + c] = 0.0
         work[SQUARE + c] = 0.0
         work[SEEN + c] = 0.0
-        if is_wide(arrays.tag):
+        if pairs is not None:
             work[SUM_REST + c] = 0.0
             work[SQUARE_REST + c] = 0.0
-    paired = is_wide(arrays.tag) and measure < L1
     plain = arrays.mask is None and measure < L1 and are_neighbours(arrays, step)
     inner, next_row = row_loop(nest, kept, last)
     row = start
     while row < stop:
         at = moved(tile.at, offsets(nest, kept, last, row), 1)
         rows = 1
-        if plain and paired:
-            _add_wide_row(arrays, at, None, width, tile.address)
-        elif paired:
-            _add_wide_row(arrays, at, step, width, tile.address)
+        if pairs is not None and measure < L1:
+            if plain:
+                _add_wide_row(arrays, at, None, width, tile.address)
+            else:
+                _add_wide_row(arrays, at, step, width, tile.address)
         elif plain:
             rows = min(inner - row % inner, stop - row)
             _add_rows(arrays, at, next_row, rows, width, tile.address)
         else:
             _add_row(arrays, at, step, tile, measure)
         row += rows
-    if plain or (paired and arrays.mask is None):
+    if plain or (pairs is not None and measure < L1 and arrays.mask is None):
         for c in range(width):
             work[SEEN + c] = float(stop - start)
 
@@ -176,7 +177,7 @@ def clear(tile: Tile) -> None:
 @part
 def chunk_states(
     arrays: Arrays, tile: Tile, nest: Any, kept: int, begin: int, start: int, stop: int,
-    formula: Any,
+    formula: Any, pairs: Any,
 ) -> None:  # fmt: skip
     """Merge the rows `start` to `stop` into the state of every column, which begins at `begin`."""
     measure, last = formula[MEASURE], nest.shape[0] - 1
@@ -184,7 +185,7 @@ def chunk_states(
     for c in range(width):
         work[UNIT + c] = 1.0
         work[PIVOT + c] = 0.0
-    if measure == VARIANCE and not is_wide(arrays.tag):
+    if measure == VARIANCE and pairs is None:
         if arrays.mask is None and are_neighbours(arrays, strides(nest, last)):
             at = moved(tile.at, offsets(nest, kept, last, start), 1)
             _first_row(arrays, at, width, tile.address)
@@ -192,14 +193,16 @@ def chunk_states(
             _find_pivots(arrays, tile, nest, kept, start, stop)
     untried = arrays.mask is None and measure < L1 and start == begin
     while True:
-        _chunk_sums(arrays, tile, nest, kept, start, stop, measure)
-        if is_wide(arrays.tag) and untried:
+        _chunk_sums(arrays, tile, nest, kept, start, stop, measure, pairs)
+        if pairs is None:
+            break
+        if untried:
             untried = False
             if _ordinary_states(width, float(stop - start), tile.address, measure):
                 return
-        if not is_wide(arrays.tag) or not _repivoted(tile, measure):
+        if not _repivoted(tile, measure):
             break
-    if is_wide(arrays.tag):
+    if pairs is not None:
         _merge_wide_sums(tile, measure)
     elif arrays.mask is None and measure < L1:
         _merge_all(tile, float(start - begin), float(stop - start), measure)
@@ -306,7 +309,7 @@ def _set_state(work: Any, c: int, state: State) -> None:
 
 
 @part
-def fold(tile: Tile, measure: float, tag: Any) -> None:
+def fold(tile: Tile, measure: float, pairs: Any) -> None:
     """Give all columns of a set the state of the whole set."""
     work, outer, inner = tile.work, tile.outer, tile.inner
     if outer * inner == 1:
@@ -317,10 +320,10 @@ def fold(tile: Tile, measure: float, tag: Any) -> None:
         for f in range(outer):
             for e in range(inner):
                 column = state_of(work, (f * sets + g) * inner + e)
-                if is_wide(tag):
-                    state = wide.merge(state, column, measure)
-                else:
+                if pairs is None:
                     state = merge(state, column, measure)
+                else:
+                    state = wide.merge(state, column, measure)
         for f in range(outer):
             for e in range(inner):
                 _set_state(work, (f * sets + g) * inner + e, state)

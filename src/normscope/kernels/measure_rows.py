@@ -12,7 +12,7 @@ from normscope.kernels import wide
 from normscope.kernels.arrays import CHUNK, Arrays, Place
 from normscope.kernels.flags import part
 from normscope.kernels.formula import L1, MAX, MEASURE, VARIANCE
-from normscope.kernels.memory import counts, is_wide, use_widest_vectors
+from normscope.kernels.memory import counts, use_widest_vectors
 from normscope.kernels.nest import SIZE, moved, offsets, run_at, strides
 from normscope.kernels.runs import (
     absolute_sums,
@@ -72,12 +72,12 @@ def _chunk_sums(
     run, e = run_at(start, inner)
     position = start
     n, s, q = 0.0, 0.0, 0.0
-    if is_wide(arrays.tag):
+    if lanes is not None:
         wide.clear(lanes.ctypes.data)
     while position < stop:
         length = min(inner - e, stop - position)
         here = moved(moved(at, offsets(nest, kept, last, run), 1), step, e)
-        if is_wide(arrays.tag) and measure < L1:
+        if lanes is not None and measure < L1:
             n += _add_wide_run(arrays, here, step, length, unit, pivot, lanes.ctypes.data)
         else:
             n1, s1, q1 = _run_sums(arrays, here, step, length, unit, pivot, measure)
@@ -90,7 +90,7 @@ def _chunk_sums(
         position += length
         run += 1
         e = 0
-    if is_wide(arrays.tag) and measure < L1:
+    if lanes is not None and measure < L1:
         s, s_rest, q, q_rest = wide.total(lanes.ctypes.data)
         return n, s, q, s_rest, q_rest
     return n, s, q, 0.0, 0.0
@@ -117,13 +117,13 @@ def chunk_state(
     """The state of the elements `start` to `stop` of a set that begins at `at`."""
     measure = formula[MEASURE]
     unit, pivot = 1.0, 0.0
-    if measure == VARIANCE and not is_wide(arrays.tag):
+    if measure == VARIANCE and lanes is None:
         pivot = _first(arrays, at, nest, kept, start, stop)
     while True:
         n, s, q, s_rest, q_rest = _chunk_sums(
             arrays, at, nest, kept, start, stop, unit, pivot, measure, lanes
         )
-        if not is_wide(arrays.tag):
+        if lanes is None:
             mean, root = mean_and_root(n, s, q, pivot, measure)
             return State(n, mean, root, 0.0, 0.0)
         better = wide.again(n, s, s_rest, q, q_rest, unit, pivot, measure)
@@ -144,8 +144,8 @@ def set_state(
     for start in range(0, size, CHUNK):
         stop = min(start + CHUNK, size)
         chunk = chunk_state(arrays, at, nest, kept, start, stop, formula, lanes)
-        if is_wide(arrays.tag):
-            state = wide.merge(state, chunk, formula[MEASURE])
-        else:
+        if lanes is None:
             state = merge(state, chunk, formula[MEASURE])
+        else:
+            state = wide.merge(state, chunk, formula[MEASURE])
     return state

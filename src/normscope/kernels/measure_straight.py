@@ -32,7 +32,7 @@ SCRATCH = UNIT + GROUP
 
 
 @part
-def measure_group(
+def _measure_ordinary_group(
     arrays: Arrays, nest: Any, kept: int, start: int, count: int, formula: Any, work: Any
 ) -> None:
     """Measure the sets from `start` on, of any input but float64."""
@@ -99,11 +99,11 @@ def _divisors(n: float, rows: int, formula: Any) -> Any:
 
 
 @part
-def measure_wide_group(
+def _measure_wide_group(
     arrays: Arrays, nest: Any, kept: int, start: int, count: int, formula: Any, work: Any,
     lanes: Any,
 ) -> None:  # fmt: skip
-    """Measure the sets from `start` on, of float64 input."""
+    """The same for float64 input."""
     size, measure = nest[kept, SIZE], formula[MEASURE]
     n = float(size)
     rows = work.ctypes.data
@@ -131,12 +131,24 @@ def measure_wide_group(
         keep(rows, MEAN + g, state.mean)
         keep(rows, V + g, v)
         keep(rows, D + g, d)
-        scaling = scaling_of(state.mean, state.mean_rest, d, d_rest, formula, arrays.tag)
+        scaling = scaling_of(state.mean, state.mean_rest, d, d_rest, formula, True)
         keep(rows, UNIT + g, scaling.unit)
         keep(rows, CENTRE + g, scaling.centre)
         keep(rows, CENTRE_REST + g, scaling.centre_rest)
         keep(rows, RSTD + g, scaling.factor)
         keep(rows, RSTD_REST + g, scaling.factor_rest)
+
+
+@part
+def measure_group(
+    arrays: Arrays, nest: Any, kept: int, start: int, count: int, formula: Any, work: Any,
+    lanes: Any,
+) -> None:  # fmt: skip
+    """Measure `count` sets from `start` on. `lanes`: see `normscope.kernels.wide.lanes_for`."""
+    if lanes is None:
+        _measure_ordinary_group(arrays, nest, kept, start, count, formula, work)
+    else:
+        _measure_wide_group(arrays, nest, kept, start, count, formula, work, lanes)
 
 
 @part

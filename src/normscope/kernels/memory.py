@@ -128,12 +128,26 @@ def scratch(size: int) -> Any:
 
 @intrinsic
 def is_wide(typingctx: Any, tag: Any) -> Any:
-    """Whether elements are float64 themselves: a constant, so that only one branch is compiled."""
+    """Whether elements are float64 themselves: a constant, so that one branch alone remains."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return ir.Constant(ir.IntType(1), int(tag == types.float64))
 
     return types.boolean(tag), codegen
+
+
+@intrinsic
+def pairs_for(typingctx: Any, tag: Any) -> Any:
+    """True if elements are float64 themselves, which are computed in pairs; else None.
+
+    A branch that tests an argument for None is dropped before its types are looked at. So what
+    only float64 needs, most of the code, is not compiled for any other input.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return ir.Constant(ir.IntType(1), 1) if tag == types.float64 else context.get_dummy_value()
+
+    return (types.boolean if tag == types.float64 else types.none)(tag), codegen
 
 
 @intrinsic

@@ -9,12 +9,11 @@ import numpy as np
 from normscope.kernels import wide
 from normscope.kernels.arrays import CHUNK, Arrays
 from normscope.kernels.flags import kernel
-from normscope.kernels.formula import variance_and_divisor
 from normscope.kernels.measure_rows import chunk_state, set_state
 from normscope.kernels.measure_straight import GROUP
-from normscope.kernels.memory import is_wide, scratch, take, use_widest_vectors
+from normscope.kernels.memory import pairs_for, take, use_widest_vectors
 from normscope.kernels.nest import loops, offsets
-from normscope.kernels.scaling import given_scaling, scaling_of
+from normscope.kernels.scaling import divisor_of, given_scaling, scaling_of
 from normscope.kernels.state import read_state, write_state, write_statistics
 from normscope.kernels.stream import close, opened
 from normscope.kernels.write_rows import write_part
@@ -33,8 +32,9 @@ def normalize(
     num_sets = loops(nest, 0, kept)
     size = loops(nest, kept, nest.shape[0])
     group = GROUP if size <= 256 else 1
-    states, divisors = np.empty((5, GROUP), np.float64), np.zeros((2, GROUP), np.float64)
-    lanes = scratch(wide.SUMS)
+    states, divisors = np.empty((5, GROUP), np.float64), np.empty((2, GROUP), np.float64)
+    pairs = pairs_for(arrays.tag)
+    lanes = wide.lanes_for(1, pairs)
     stream = opened(streams)
     while True:
         item = take(counter.ctypes.data)
@@ -47,17 +47,14 @@ def normalize(
             for g in range(count):
                 at = offsets(nest, 0, kept, start + g)
                 state = set_state(arrays, at, nest, kept, size, formula, lanes)
-                if is_wide(arrays.tag):
-                    v, divisors[0, g], divisors[1, g] = wide.variance_and_divisor(state, formula)
-                else:
-                    v, divisors[0, g] = variance_and_divisor(state.n, state.root, formula)
+                v, divisors[0, g], divisors[1, g] = divisor_of(state, formula, pairs)
                 write_state(states, g, state)
                 write_statistics(statistics, at.stats, state.n, state.mean, v, divisors[0, g])
             for g in range(count):
                 at, state = offsets(nest, 0, kept, start + g), read_state(states, g)
                 scaling = scaling_of(
                     state.mean, state.mean_rest, divisors[0, g], divisors[1, g], formula,
-                    arrays.tag,
+                    pairs,
                 )  # fmt: skip
                 # the last chunk first: of a set too large for the cache it is still there
                 for chunk in range((size + CHUNK - 1) // CHUNK - 1, -1, -1):
@@ -77,7 +74,7 @@ def measure(
     With the rests of mean and root, for float64 input, it is (chunks, 5, sets).
     """
     use_widest_vectors()
-    lanes = scratch(wide.SUMS)
+    lanes = wide.lanes_for(1, pairs_for(arrays.tag))
     size = loops(nest, kept, nest.shape[0])
     chunks = states.shape[0]
     while True:
@@ -116,7 +113,7 @@ def apply(
         first = item % groups * per_item
         for k in range(first, min(first + per_item, num_sets)):
             at = offsets(nest, 0, kept, k)
-            scaling = given_scaling(statistics, at.stats, formula, arrays.tag)
+            scaling = given_scaling(statistics, at.stats, formula, pairs_for(arrays.tag))
             write_part(
                 arrays, at, nest, kept, start, min(start + step, size),
                 statistics[0, at.stats], scaling, stream,

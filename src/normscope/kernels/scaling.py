@@ -1,4 +1,7 @@
-"""What the output of a statistics set needs, from its mean and divisor."""
+"""What the output of a statistics set needs, from its mean and divisor.
+
+`pairs`: see `normscope.kernels.memory.pairs_for`.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,27 @@ from typing import Any
 
 from normscope.kernels import wide
 from normscope.kernels.flags import part
-from normscope.kernels.formula import CENTER, LEAST, inverse, unit_of
-from normscope.kernels.memory import is_wide
-from normscope.kernels.state import Scaling
+from normscope.kernels.formula import CENTER, LEAST, inverse, unit_of, variance_and_divisor
+from normscope.kernels.state import Scaling, State
+
+
+@part
+def divisor_of(state: State, formula: Any, pairs: Any) -> Any:
+    """V, D and the rest of D, of a set with this state."""
+    if pairs is None:
+        v, d = variance_and_divisor(state.n, state.root, formula)
+        return v, d, 0.0
+    return wide.variance_and_divisor(state, formula)
 
 
 @part
 def scaling_of(
-    mean: float, mean_rest: float, d: float, d_rest: float, formula: Any, tag: Any
+    mean: float, mean_rest: float, d: float, d_rest: float, formula: Any, pairs: Any
 ) -> Scaling:
     """That of a set with this mean and divisor D, and their rests."""
     if formula[CENTER] == 0.0:
         mean, mean_rest = 0.0, 0.0
-    if not is_wide(tag):
+    if pairs is None:
         return Scaling(1.0, mean, 0.0, inverse(d), 0.0)
     unit = unit_of(d, mean)
     if unit == 1.0 and 0.0 < d < LEAST:
@@ -28,9 +39,9 @@ def scaling_of(
 
 
 @part
-def given_scaling(statistics: Any, i: int, formula: Any, tag: Any) -> Scaling:
+def given_scaling(statistics: Any, i: int, formula: Any, pairs: Any) -> Scaling:
     """That of column `i` of an array of statistics, which has 4 rows, or 6 with rests."""
     mean_rest, d_rest = 0.0, 0.0
-    if is_wide(tag) and statistics.shape[0] > 4:
+    if pairs is not None and statistics.shape[0] > 4:
         mean_rest, d_rest = statistics[4, i], statistics[5, i]
-    return scaling_of(statistics[1, i], mean_rest, statistics[3, i], d_rest, formula, tag)
+    return scaling_of(statistics[1, i], mean_rest, statistics[3, i], d_rest, formula, pairs)

@@ -21,10 +21,9 @@ from normscope.kernels.measure_straight import (
     D,
     V,
     measure_group,
-    measure_wide_group,
     scaling_at,
 )
-from normscope.kernels.memory import is_wide, scratch, take, use_widest_vectors
+from normscope.kernels.memory import is_wide, pairs_for, scratch, take, use_widest_vectors
 from normscope.kernels.nest import BIAS, OUT, RESIDUAL, SCALE, SIZE, X, loops, offsets
 from normscope.kernels.runs import into
 from normscope.kernels.state import write_statistics
@@ -92,7 +91,7 @@ def normalize(
     group = GROUP if size <= SHORT else 1
     work = scratch(SCRATCH)
     work[:] = 1.0
-    lanes = scratch(GROUP * wide.SUMS)
+    lanes = wide.lanes_for(GROUP, pairs_for(arrays.tag))
     together = 1
     if kept == 1 and nest[0, OUT] == size:
         together = max(1, PIECE // size)
@@ -105,10 +104,7 @@ def normalize(
         stop = min(item * per_item + per_item, num_sets)
         for start in range(item * per_item, stop, group):
             count = min(group, stop - start)
-            if is_wide(arrays.tag):
-                measure_wide_group(arrays, nest, kept, start, count, formula, work, lanes)
-            else:
-                measure_group(arrays, nest, kept, start, count, formula, work)
+            measure_group(arrays, nest, kept, start, count, formula, work, lanes)
             for g in range(count if statistics.shape[1] > 0 else 0):
                 v, d = work[V + g], work[D + g]
                 if not is_wide(arrays.tag):

@@ -32,7 +32,7 @@ from normscope.kernels.formula import (
     SMALL,
     VARIANCE,
 )
-from normscope.kernels.memory import counts, keep, recall, use_widest_vectors
+from normscope.kernels.memory import counts, keep, recall, scratch, use_widest_vectors
 from normscope.kernels.nest import ahead
 from normscope.kernels.pairs import over, pair, plus, square_root, times, two_product, two_sum
 from normscope.kernels.runs import element
@@ -61,6 +61,14 @@ def add(sums: int, place: int, step: int, d: float) -> None:
     keep(sums, place + step, s_rest + lost)
     keep(sums, place + 2 * step, q)
     keep(sums, place + 3 * step, q_rest + (lost_too + cut))
+
+
+@part
+def lanes_for(sets: int, pairs: Any) -> Any:
+    """Scratch memory for the lanes of some sets of float64 input; None for any other input."""
+    if pairs is None:
+        return None
+    return scratch(sets * SUMS)
 
 
 @part

@@ -215,8 +215,9 @@ def has_fixed_parameters(nest: Any, kept: int) -> Any:
 
 @part
 def write_columns(
-    arrays: Arrays, tile: Tile, nest: Any, kept: int, start: int, stop: int, stream: Stream
-) -> None:
+    arrays: Arrays, tile: Tile, nest: Any, kept: int, start: int, stop: int, stream: Stream,
+    pairs: Any,
+) -> None:  # fmt: skip
     """Write the output of the rows `start` to `stop`.
 
     The last block comes first, for it may still be in cache; within a block rows come in the order
@@ -236,7 +237,7 @@ def write_columns(
         while row < end:
             at = moved(tile.at, offsets(nest, kept, last, row), 1)
             rows = min(inner - row % inner, end - row)
-            if is_wide(arrays.tag):
+            if pairs is not None:
                 rows = 1
                 if not fixed and not even:
                     _set_factors(arrays, at, step, tile)
