@@ -59,7 +59,7 @@ IMPORTS = {
     "backward_plan": "spec layout loops plan forward",
     "streaming": "spec layout loops plan validation operands forward functional kernels.*",
     "running": "spec streaming validation",
-    "warmup": "spec functional backward streaming",
+    "warmup": "spec plan operands functional backward streaming progress",
     # layers of the frameworks; each package imports its own framework
     "layers": "",
     "layers.keras.*": "spec shape layout values presets.* layers.keras.*",

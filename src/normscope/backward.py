@@ -116,7 +116,8 @@ def gradients(
     if scale is not None and spec.scale is None:
         raise SpecError("scale= is given, but the spec has no scale")
     means, rstds = (
-        _kept(laid_along(layout, name, layout.kept, values).astype(np.float64, copy=False), out)
+        # to Numba a read-only array is of another type, for which it would compile anew
+        _kept(np.require(laid_along(layout, name, layout.kept, values), np.float64, "W"), out)
         for name, values in (("mean", mean), ("rstd", rstd))
     )
     counted = None

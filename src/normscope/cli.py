@@ -332,17 +332,21 @@ def convert(
 
 
 @app.command()
-def warmup() -> None:
-    """Compile every kernel once, so that no later call has to wait for it."""
+def warmup(
+    dtypes: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[DTYPE]...", help="Of the arrays: float32, float64, float16, bfloat16; or all."
+        ),
+    ] = None,
+) -> None:
+    """Compile every kernel now, so that no later call has to wait for it: minutes, once."""
     from normscope.progress import progress_bar
-    from normscope.warmup import steps
+    from normscope.warmup import DTYPES, warmup
 
-    calls = list(steps())
     with progress_bar() as progress:
-        for done, (name, call) in enumerate(calls):
-            progress(name, done, len(calls))
-            call()
-    print_text(f"{len(calls)} kernels are compiled and kept on disk")
+        calls = warmup(dtypes or DTYPES, progress)
+    print_text(f"{calls} kinds of calls are compiled and kept")
 
 
 @app.command(

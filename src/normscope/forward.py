@@ -103,7 +103,9 @@ def measured_states(plan: Plan, numbers: Floats, arrays: Arrays) -> tuple[Floats
 
     known = 5 if numbers[WIDE] else 3
     counter = np.zeros(1, np.int64)
-    ends = (plan.nest, plan.kept, numbers, arrays)
+    # what is not read here is left out, so that no other kernel is compiled for it
+    read = arrays._replace(out=0, scale=0, bias=0, slope=None, parameter_tag=None)
+    ends = (plan.nest, plan.kept, numbers, read)
     if plan.mode == "rows":
         items = plan.num_sets * plan.chunks
         states = np.empty((plan.chunks, known, plan.num_sets))
@@ -129,7 +131,9 @@ def measured_states(plan: Plan, numbers: Floats, arrays: Arrays) -> tuple[Floats
 def apply(plan: Plan, numbers: Floats, arrays: Arrays, statistics: Floats) -> None:
     """Write the output, from statistics that are known."""
     counter = np.zeros(1, np.int64)
-    ends = (plan.nest, plan.kept, numbers, arrays, streams(plan, arrays), statistics)
+    # the statistics say which sets are empty: the mask is not read
+    unmasked = arrays._replace(mask=None)
+    ends = (plan.nest, plan.kept, numbers, unmasked, streams(plan, arrays), statistics)
     if plan.mode == "rows":
         from normscope.kernels import rows
 
