@@ -31,7 +31,8 @@ How they are written:
   neighbours, and it becomes vector instructions; with those of the nest it serves the rest.
 - What differs by type costs nothing: the tag of a dtype, or None for an array that is not there. A
   branch on it need not compile for the other types if it tests an argument of the function, which
-  Numba drops before it looks at types; a field of a tuple it does not drop.
+  Numba drops before it looks at types; a field of a tuple it does not drop. What only float64 input
+  needs, much of the code, hangs on such an argument: `pairs`, or `lanes`.
 - A parameter that is one for all is given as its value, not as a distance of 0: with those LLVM did
   not vectorize.
 - Bits do not depend on the number of threads: work is cut by size, and pieces are merged in order.
