@@ -19,14 +19,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from normscope.kernels.arrays import WIDEST
+from normscope.kernels.arrays import LINE, WIDEST
 from normscope.kernels.flags import part
 from normscope.kernels.memory import copy_bytes, distance, fence, scratch, stream_line
 
 PIECE = 512
 """The most elements of a run that are written at a time."""
 BASE, BEGIN, END, WAITING_BASE, WAITING_BEGIN, WAITING_END, SIDE = range(7)
-LINE = 64
 ENOUGH = 2048
 """Bytes in a buffer after which it is the turn of the other: few, to stay in the nearest cache."""
 BUFFER = ENOUGH + LINE + 8 * WIDEST  # no row of a tile is longer, and no piece of a run
