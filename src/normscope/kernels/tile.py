@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from normscope.kernels.arrays import LINE, WIDEST, Place, Tiling
+from normscope.kernels.arrays import WIDEST, Place, Tiling
 from normscope.kernels.flags import part
-from normscope.kernels.memory import distance, scratch
+from normscope.kernels.memory import past_line, scratch
 from normscope.kernels.nest import OUT, SIZE, moved, offsets, strides
 
 (
@@ -56,8 +56,7 @@ def lead_of(out: int, tag: Any, nest: Any, kept: int, position: int, tiling: Til
     """
     if nest[nest.shape[0] - 1, OUT] != 1 or tiling.outer * tiling.inner > 1:
         return 0
-    address = distance(out, offsets(nest, 0, kept, position).out, tag)
-    return address % LINE // distance(0, 1, tag)
+    return past_line(out, offsets(nest, 0, kept, position).out, tag)
 
 
 @part

@@ -6,7 +6,7 @@ from typing import Any
 
 from normscope.kernels.arrays import Arrays, Place
 from normscope.kernels.flags import part
-from normscope.kernels.memory import is_wide, load, store, use_widest_vectors
+from normscope.kernels.memory import is_wide, load, past_line, store, use_widest_vectors
 from normscope.kernels.nest import SIZE, moved, offsets, run_at, strides
 from normscope.kernels.pairs import times
 from normscope.kernels.runs import activated, are_neighbours, into, scaled, scaled_along
@@ -48,14 +48,18 @@ def _times(scaling: Scaling, scale: float, tag: Any) -> Scaling:
 def write_pieces(
     arrays: Arrays, at: Place, step: Place, n: int, scaling: Scaling, stream: Stream
 ) -> None:
-    """Write the output of one run: in pieces, if it is streamed."""
-    most = PIECE if stream.on and step.out == 1 else n
-    for e in range(0, n, most):
-        length = min(most, n - e)
+    """Write the output of one run: in pieces, if it is streamed; all but the first begin a line."""
+    streamed = stream.on and step.out == 1
+    most, e = PIECE if streamed else n, 0
+    length = most - past_line(arrays.out, at.out, arrays.tag) if streamed else n
+    while e < n:
+        length = min(length, n - e)
         here = moved(at, step, e)
         target, t = room(stream, arrays.out, here.out, step.out, length, arrays.tag)
         aimed, here = into(arrays, here, target, t)
         write_run(aimed, here, step, length, scaling)
+        e += length
+        length = most
 
 
 @part
