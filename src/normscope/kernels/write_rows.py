@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from normscope.kernels.arrays import LINE, Arrays, Place
+from normscope.kernels.arrays import Arrays, Place
 from normscope.kernels.flags import part
-from normscope.kernels.memory import (
-    distance,
-    is_wide,
-    load,
-    past_line,
-    store,
-    use_widest_vectors,
-)
+from normscope.kernels.memory import is_wide, load, store, use_widest_vectors
 from normscope.kernels.nest import SIZE, moved, offsets, run_at, strides
 from normscope.kernels.pairs import times
 from normscope.kernels.runs import activated, are_neighbours, into, scaled, scaled_along
 from normscope.kernels.state import Scaling
-from normscope.kernels.stream import PIECE, Stream, room
-
-LONG = 1024
-"""Elements of a run for which a few single ones at its beginning are worth while."""
+from normscope.kernels.stream import Stream, pieces, room
 
 
 @part
@@ -58,16 +48,8 @@ def _times(scaling: Scaling, scale: float, tag: Any) -> Scaling:
 def write_pieces(
     arrays: Arrays, at: Place, step: Place, n: int, scaling: Scaling, stream: Stream
 ) -> None:
-    """Write the output of one run, in pieces that begin where lines of it do, save the first.
-
-    So no vector is stored into two lines. A run that is not streamed has two pieces at the most.
-    """
-    most, first = n, n
-    past = past_line(arrays.out, at.out, arrays.tag)
-    if stream.on and step.out == 1:
-        most, first = PIECE, PIECE - past
-    elif step.out == 1 and past > 0 and n >= LONG:
-        first = LINE // distance(0, 1, arrays.tag) - past
+    """Write the output of one run."""
+    first, most = pieces(stream, arrays.out, at.out, step.out, n, arrays.tag)
     e = 0
     while e < n:
         length = min(first if e == 0 else most, n - e)
