@@ -167,6 +167,24 @@ def test_bitwise_the_same_past_the_caches(name: str, dtype: type, first: int) ->
     assert (around[first + x.size :] == 7).all()
 
 
+@pytest.mark.parametrize("name", LARGE)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bitwise_the_same_wherever_in_a_line_x_and_out_begin(name: str, dtype: type) -> None:
+    """Columns are cut into tiles where lines of the output begin; statistics show every bit."""
+    x, stated, learned = problem(name, dtype)
+    usual, stats = normalize(x, stated, **learned, return_stats=True)
+    for first in range(0, 40, 3):
+        read, written_to = (
+            np.zeros(x.size + 40, dtype)[n : n + x.size] for n in (first // 2, first)
+        )
+        moved, out = read.reshape(x.shape), written_to.reshape(x.shape)
+        moved[...] = x
+        _, found = normalize(moved, stated, **learned, out=out, return_stats=True)
+        assert out.tobytes() == usual.tobytes()
+        for one, other in zip(found, stats, strict=True):
+            assert one.tobytes() == other.tobytes()
+
+
 def test_only_large_outputs_are_streamed_and_none_in_place() -> None:
     streamed = []
 

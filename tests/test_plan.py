@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from normscope import spec
-from normscope.kernels.arrays import WIDEST
+from normscope.kernels.arrays import LINE, WIDEST
 from normscope.loops import atomic_strides
 from normscope.plan import Plan, plan
 from strategies import cases
@@ -90,7 +90,8 @@ def test_no_tile_is_wider_than_scratch_memory(pattern: str, channels: int) -> No
         (3, 700, channels) if pattern[-1] != "]" or "g" in pattern else (3, 700, channels % 60 + 1)
     )
     found = planned(pattern, shape, **({"g": 1} if "g" in pattern else {}))
-    assert found.tile <= WIDEST
+    lead = LINE // 4 - 1 if found.outer * found.inner == 1 else 0
+    assert found.tile + lead <= WIDEST
 
 
 @given(st.data())

@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from normscope.kernels.arrays import CHUNK, Tiling
+from normscope.kernels.arrays import CHUNK, LINE, Tiling
 from normscope.layout import Layout
 from normscope.loops import BIAS, FULL, SCALE, STATS, Loop, Strides, atoms_of, merged
 
@@ -339,5 +339,5 @@ def _tile(plan: Plan, rows: int, columns: int, itemsize: int) -> int:
     most = min(fitting, USUAL) if fitting >= 64 else USUAL
     tiles = -(-columns // most)
     tile = -(-columns // tiles)  # as even as possible: what a narrow last tile costs is not little
-    step = plan.inner if plan.inner > 1 else 16
+    step = plan.inner if plan.inner > 1 else max(16, LINE // itemsize)
     return min(-(-tile // step) * step, columns)

@@ -109,6 +109,9 @@ class Place(NamedTuple):
 CHUNK = 65536
 """Elements of a set, lying in rows, whose sums are taken together."""
 
+LINE = 64
+"""Bytes of a cache line."""
+
 WIDEST = 872
 """No tile has more columns; it is the distance of the rows of its scratch memory.
 

@@ -27,6 +27,7 @@ from normscope.kernels.tile import (
     SEEN,
     UNIT,
     Tile,
+    lead_of,
     set_of,
     tile_of,
     workplace,
@@ -84,7 +85,8 @@ def normalize(
             return
         # neighbouring tiles share cache lines: they are not written at once
         number, position = run_at(item, positions)
-        tile = tile_of(work, nest, kept, position, number * tiling.tile, tiling)
+        lead = lead_of(arrays.out, arrays.tag, nest, kept, position, tiling)
+        tile = tile_of(work, nest, kept, position, number, tiling, lead)
         clear(tile)
         for start in range(0, rows, tiling.chunk):
             stop = min(start + tiling.chunk, rows)
@@ -97,11 +99,11 @@ def normalize(
 
 @part
 def _chunk_of(item: int, nest: Any, kept: int, tiling: Tiling, chunks: int) -> Any:
-    """Position of the kept loops, first column and chunk of an item that is a chunk of a tile."""
+    """Position of the kept loops, tile and chunk of an item that is a chunk of a tile."""
     columns = nest[nest.shape[0] - 1, SIZE]
     number, chunk = run_at(item, chunks)
     position, n = run_at(number, (columns + tiling.tile - 1) // tiling.tile)
-    return position, n * tiling.tile, chunk
+    return position, n, chunk
 
 
 @kernel
@@ -122,14 +124,15 @@ def measure(
         item = take(counter.ctypes.data)
         if item >= items:
             return
-        position, first, chunk = _chunk_of(item, nest, kept, tiling, states.shape[0])
-        tile = tile_of(work, nest, kept, position, first, tiling)
+        position, number, chunk = _chunk_of(item, nest, kept, tiling, states.shape[0])
+        tile = tile_of(work, nest, kept, position, number, tiling, 0)
         clear(tile)
         start = chunk * tiling.chunk
         stop = min(start + tiling.chunk, rows)
         chunk_states(arrays, tile, nest, kept, start, start, stop, formula, pairs)
+        first = position * nest[last, SIZE] + number * tiling.tile
         for c in range(tile.width):
-            write_state(states[chunk], position * nest[last, SIZE] + first + c, state_of(work, c))
+            write_state(states[chunk], first + c, state_of(work, c))
 
 
 @kernel
@@ -151,8 +154,9 @@ def apply(
         if item >= items:
             close(stream)
             return
-        position, first, chunk = _chunk_of(item, nest, kept, tiling, chunks)
-        tile = tile_of(work, nest, kept, position, first, tiling)
+        position, number, chunk = _chunk_of(item, nest, kept, tiling, chunks)
+        lead = lead_of(arrays.out, arrays.tag, nest, kept, position, tiling)
+        tile = tile_of(work, nest, kept, position, number, tiling, lead)
         for c in range(tile.width):
             i = set_of(tile, c)
             scaling = given_scaling(statistics, i, formula, pairs)

@@ -60,7 +60,7 @@ def _tile(work: Any, nest: Any, kept: int, number: int, tiling: Tiling) -> Any:
     """A tile by its number: those of one row come first."""
     in_row, _ = _tiles_of(nest, kept, tiling)
     position, n = run_at(number, in_row)
-    return tile_of(work, nest, kept, position, n * tiling.tile, tiling)
+    return tile_of(work, nest, kept, position, n, tiling, 0)  # sums of parameters run along a tile
 
 
 @part

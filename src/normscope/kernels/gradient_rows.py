@@ -57,7 +57,7 @@ from normscope.kernels.slope import (
     find_slopes,
     slope_of,
 )
-from normscope.kernels.stream import PIECE, Stream, close, opened, room
+from normscope.kernels.stream import Stream, close, opened, pieces, room
 
 
 class Sets(NamedTuple):
@@ -200,14 +200,16 @@ def _write_pieces(
     arrays: BackwardArrays, at: Place, step: Place, n: int, slope: Slope, absolute: bool,
     stream: Stream,
 ) -> None:  # fmt: skip
-    """Write dx of one run: in pieces, if it is streamed."""
-    most = PIECE if stream.on and step.out == 1 else n
-    for e in range(0, n, most):
-        length = min(most, n - e)
+    """Write dx of one run."""
+    first, most = pieces(stream, arrays.dx, at.out, step.out, n, arrays.tag)
+    e = 0
+    while e < n:
+        length = min(first if e == 0 else most, n - e)
         here = moved(at, step, e)
         target, t = room(stream, arrays.dx, here.out, step.out, length, arrays.tag)
         aimed, here = _into(arrays, here, target, t)
         _write_run(aimed, here, step, length, slope, absolute)
+        e += length
 
 
 @part

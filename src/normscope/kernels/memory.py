@@ -26,6 +26,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from llvmlite.binding import get_host_cpu_features  # type: ignore[import-untyped]
 from numba import extending, types
 
+from normscope.kernels.arrays import LINE
 from normscope.kernels.flags import part
 
 TAGS = {
@@ -179,6 +180,12 @@ def distance(typingctx: Any, address: Any, index: Any, tag: Any) -> Any:
         return builder.ptrtoint(pointer, ir.IntType(64))
 
     return types.int64(types.int64, types.int64, tag), codegen
+
+
+@part
+def past_line(address: int, index: int, tag: Any) -> Any:
+    """How many elements lie between the beginning of a cache line and element `index` in it."""
+    return distance(address, index, tag) % LINE // distance(0, 1, tag)
 
 
 @intrinsic

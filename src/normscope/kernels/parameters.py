@@ -169,7 +169,7 @@ def columns(
         number, chunk = run_at(item, parts.shape[0])
         position, n = run_at(number, tiles)
         first = n * tiling.tile
-        tile = tile_of(work, nest, kept, position, first, tiling)
+        tile = tile_of(work, nest, kept, position, n, tiling, 0)
         work[:] = 0.0
         start = chunk * tiling.chunk
         _add_tile(arrays, tile, nest, kept, start, min(start + tiling.chunk, size))

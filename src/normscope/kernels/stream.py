@@ -19,14 +19,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from normscope.kernels.arrays import WIDEST
+from normscope.kernels.arrays import LINE, WIDEST
 from normscope.kernels.flags import part
-from normscope.kernels.memory import copy_bytes, distance, fence, scratch, stream_line
+from normscope.kernels.memory import copy_bytes, distance, fence, past_line, scratch, stream_line
 
 PIECE = 512
-"""The most elements of a run that are written at a time."""
+"""The most elements of a run that are streamed at a time."""
+LONG = 1024
+"""Elements of a run for which a few single ones at its beginning are worth while."""
 BASE, BEGIN, END, WAITING_BASE, WAITING_BEGIN, WAITING_END, SIDE = range(7)
-LINE = 64
 ENOUGH = 2048
 """Bytes in a buffer after which it is the turn of the other: few, to stay in the nearest cache."""
 BUFFER = ENOUGH + LINE + 8 * WIDEST  # no row of a tile is longer, and no piece of a run
@@ -45,6 +46,21 @@ def opened(on: bool) -> Stream:
     memory = scratch(8 + 2 * BUFFER // 8).view(np.int64)
     memory[:8] = 0
     return Stream(on, memory)
+
+
+@part
+def pieces(stream: Stream, out: int, o: int, step: int, n: int, tag: Any) -> Any:
+    """Into what pieces to cut a run of `n` elements of `out` from index `o` on: the first, others.
+
+    The others begin where lines of memory do, so that no vector is stored into two of them. A run
+    that is not streamed has two pieces at the most.
+    """
+    past = past_line(out, o, tag)
+    if stream.on and step == 1:
+        return PIECE - past, PIECE
+    if step == 1 and past > 0 and n >= LONG:
+        return LINE // distance(0, 1, tag) - past, n
+    return n, n
 
 
 @part

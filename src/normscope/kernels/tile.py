@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from normscope.kernels.arrays import WIDEST, Place, Tiling
 from normscope.kernels.flags import part
-from normscope.kernels.memory import scratch
-from normscope.kernels.nest import SIZE, moved, offsets, strides
+from normscope.kernels.memory import past_line, scratch
+from normscope.kernels.nest import OUT, SIZE, moved, offsets, strides
 
 (
     COUNT, MEAN, MEAN_REST, ROOT, ROOT_REST, PIVOT, UNIT, SEEN, SUM, SUM_REST, SQUARE, SQUARE_REST,
@@ -49,15 +49,30 @@ def workplace() -> Any:
 
 
 @part
-def tile_of(work: Any, nest: Any, kept: int, position: int, first: int, tiling: Tiling) -> Tile:
-    """The tile that begins with column `first` at a position of the kept loops."""
+def lead_of(out: int, tag: Any, nest: Any, kept: int, position: int, tiling: Tiling) -> Any:
+    """By how many columns tiles must begin earlier, so that each begins a cache line of the output.
+
+    Where they share a line it is written twice, each time in part, for which it has to be read.
+    """
+    if nest[nest.shape[0] - 1, OUT] != 1 or tiling.outer * tiling.inner > 1:
+        return 0
+    return past_line(out, offsets(nest, 0, kept, position).out, tag)
+
+
+@part
+def tile_of(
+    work: Any, nest: Any, kept: int, position: int, number: int, tiling: Tiling, lead: int
+) -> Tile:
+    """A tile, by its number in the row at a position of the kept loops; `lead`: see `lead_of`."""
     last = nest.shape[0] - 1
-    start, step = offsets(nest, 0, kept, position), strides(nest, last)
-    width = min(tiling.tile, nest[last, SIZE] - first)
+    start, step, columns = offsets(nest, 0, kept, position), strides(nest, last), nest[last, SIZE]
+    first = max(number * tiling.tile - lead, 0)
+    stop = number * tiling.tile + tiling.tile
+    stop = columns if stop >= columns else stop - lead
     first_set = start.stats + first // tiling.inner * step.stats
     return Tile(
-        work, work.ctypes.data, moved(start, step, first), width, tiling.outer, tiling.inner,
-        first_set, step.stats,
+        work, work.ctypes.data, moved(start, step, first), stop - first, tiling.outer,
+        tiling.inner, first_set, step.stats,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from normscope.kernels.nest import SIZE, moved, offsets, run_at, strides
 from normscope.kernels.pairs import times
 from normscope.kernels.runs import activated, are_neighbours, into, scaled, scaled_along
 from normscope.kernels.state import Scaling
-from normscope.kernels.stream import PIECE, Stream, room
+from normscope.kernels.stream import Stream, pieces, room
 
 
 @part
@@ -48,14 +48,16 @@ def _times(scaling: Scaling, scale: float, tag: Any) -> Scaling:
 def write_pieces(
     arrays: Arrays, at: Place, step: Place, n: int, scaling: Scaling, stream: Stream
 ) -> None:
-    """Write the output of one run: in pieces, if it is streamed."""
-    most = PIECE if stream.on and step.out == 1 else n
-    for e in range(0, n, most):
-        length = min(most, n - e)
+    """Write the output of one run."""
+    first, most = pieces(stream, arrays.out, at.out, step.out, n, arrays.tag)
+    e = 0
+    while e < n:
+        length = min(first if e == 0 else most, n - e)
         here = moved(at, step, e)
         target, t = room(stream, arrays.out, here.out, step.out, length, arrays.tag)
         aimed, here = into(arrays, here, target, t)
         write_run(aimed, here, step, length, scaling)
+        e += length
 
 
 @part
