@@ -150,6 +150,7 @@ def test_rules_are_listed_and_explained(run) -> None:  # type: ignore[no-untyped
         ["explain", "b [c]", "--shape", "2,3", "--dtype", "int8"],
         ["explain", "b [c]", "--shape", "any,3", "--dtype", "float32"],
         ["explain", "torch.LayerNorm(3)", "--shape", "2,3", "--size", "c=3"],
+        ["warmup", "int8"],
     ],
 )
 def test_what_cannot_be_used_is_one_message_and_status_2(run, arguments: list[str]) -> None:  # type: ignore[no-untyped-def]

@@ -28,9 +28,9 @@ from normscope.spec import spec
 from normscope.streaming import states_of
 
 DTYPES = ("float32", "float64", "float16", "bfloat16")
-GROUPS = ("rows", "columns", "gradients")
-
 PATTERNS = {"rows": "b [c]", "columns": "[b] c"}
+GROUPS = (*PATTERNS, "gradients")
+
 FEW, MANY = 64, 300_000
 """Elements of a small array, in each of its sets; and of one whose sets are split."""
 ROWS = 2 * FEWEST_ROWS + 1

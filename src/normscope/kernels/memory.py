@@ -142,7 +142,7 @@ def pairs_for(typingctx: Any, tag: Any) -> Any:
     """True if elements are float64 themselves, which are computed in pairs; else None.
 
     A branch that tests an argument for None is dropped before its types are looked at. So what
-    only float64 needs, most of the code, is not compiled for any other input.
+    only float64 needs, much of the code, is not compiled for any other input.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:

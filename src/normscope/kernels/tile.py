@@ -50,9 +50,10 @@ def workplace() -> Any:
 
 @part
 def lead_of(out: int, tag: Any, nest: Any, kept: int, position: int, tiling: Tiling) -> Any:
-    """By how many columns tiles must begin earlier, so that each begins a cache line of the output.
+    """By how many columns tiles must begin earlier, to begin cache lines of the output's first row.
 
-    Where they share a line it is written twice, each time in part, for which it has to be read.
+    A line that two tiles share is written twice, each time in part, for which it has to be read.
+    Rows that are whole lines long then share none.
     """
     if nest[nest.shape[0] - 1, OUT] != 1 or tiling.outer * tiling.inner > 1:
         return 0
