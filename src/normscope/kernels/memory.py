@@ -220,6 +220,20 @@ def copy_bytes(typingctx: Any, target: Any, source: Any, size: Any) -> Any:
 
 
 @intrinsic
+def fetch(typingctx: Any, address: Any) -> Any:
+    """Begin to bring the line of memory at this address into the cache."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, _I32, _I32, _I32])
+        function = builder.module.declare_intrinsic("llvm.prefetch", (byte,), kind)
+        builder.call(function, [builder.inttoptr(args[0], byte), _I32(0), _I32(3), _I32(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
+
+
+@intrinsic
 def fence(typingctx: Any) -> Any:
     """Wait until all that was stored, by streaming too, is seen by other threads."""
 
