@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,8 +67,7 @@ def normalize(plan: Plan, numbers: Floats, arrays: Arrays, statistics: Floats) -
     counter = np.zeros(1, np.int64)
     common = (plan.nest, plan.kept, numbers, arrays, streams(plan, arrays), statistics)
     if plan.mode == "rows":
-        from normscope.kernels import rows, straight
-
+        rows, straight = _row_kernels()
         served = straight.serves(plan.nest, plan.kept, numbers, arrays.residual, arrays.mask)
         kernel = straight.normalize if served else rows.normalize
         if plan.items == 1:
@@ -79,6 +79,14 @@ def normalize(plan: Plan, numbers: Floats, arrays: Arrays, statistics: Floats) -
 
         job = partial(columns.normalize, counter, plan.items, plan.tiling, *common)
     threads.run(job, plan.items)
+
+
+@cache
+def _row_kernels() -> tuple[Any, Any]:
+    """Modules that bring Numba, imported once: to ask for them again takes time, too."""
+    from normscope.kernels import rows, straight
+
+    return rows, straight
 
 
 def streams(plan: Plan, arrays: Arrays) -> bool:

@@ -241,6 +241,7 @@ class _Call:
 
 _MOST_CALLS = 1024
 _PLAIN = (bool, int, float, str)
+_STATED = (NormSpec, str)
 _calls: dict[tuple[Any, ...], tuple[NormSpec | str, _Call]] = {}
 
 
@@ -256,8 +257,11 @@ def _call(
 ) -> _Call:
     """The prepared call; for arrays and a spec seen before, a look-up."""
     key = None
-    fields = tuple((name, type(value), value) for name, value in fields_and_sizes.items())
-    stated_once = isinstance(pattern, NormSpec | str) and all(k in _PLAIN for _, k, _ in fields)
+    fields: tuple[Any, ...] = ()
+    stated_once = isinstance(pattern, _STATED)
+    if fields_and_sizes:
+        fields = tuple((name, type(value), value) for name, value in fields_and_sizes.items())
+        stated_once = stated_once and all(kind in _PLAIN for _, kind, _ in fields)
     if type(x) is np.ndarray and mask is None and stated_once:
         key = (
             id(pattern) if type(pattern) is NormSpec else pattern,

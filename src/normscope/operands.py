@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,12 @@ Array = NDArray[Any]
 
 
 def address(array: Array) -> int:
-    """Where the first element of an array lies."""
-    found: int = array.__array_interface__["data"][0]
-    return found
+    """Where the first element of an array lies.
+
+    It is read from where NumPy's C interface has it, right after the head of the object: what
+    `array.ctypes.data` costs, four times, is a third of a small call.
+    """
+    return ctypes.c_size_t.from_address(id(array) + object.__basicsize__).value
 
 
 SHORT = 2048
