@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from normscope.kernels.arrays import LINE, BackwardArrays, Place, Saved, SumArrays
+from normscope.kernels.arrays import BackwardArrays, Place, Saved, SumArrays
 from normscope.kernels.flags import kernel, part
 from normscope.kernels.formula import L1, MEASURE, SHIFT
 from normscope.kernels.gradient_runs import (
@@ -29,7 +29,7 @@ from normscope.kernels.gradient_runs import (
     sums_of_item,
     weighted_sums,
 )
-from normscope.kernels.memory import distance, fetch, load, take, use_widest_vectors
+from normscope.kernels.memory import fetch, is_worth_fetching, load, take, use_widest_vectors
 from normscope.kernels.nest import (
     BIAS,
     RESIDUAL,
@@ -58,13 +58,6 @@ from normscope.kernels.slope import (
     slope_of,
 )
 from normscope.kernels.stream import Stream, close, opened, pieces, room
-
-FETCHED = 2048
-"""Bytes up to which a set is fetched while another is written.
-
-Four short sets lie in one page of memory. Their sums are taken side by side, in an order from which
-the processor does not guess what comes next; of longer ones, each lies in pages of its own.
-"""
 
 
 class Sets(NamedTuple):
@@ -238,16 +231,6 @@ def _write_part(
         e = 0
 
 
-@part
-def _fetch(arrays: BackwardArrays, at: Place, n: int) -> None:
-    """Begin to bring a run into the cache."""
-    size = distance(0, n, arrays.tag)
-    x, dy = distance(arrays.x, at.x, arrays.tag), distance(arrays.dy, at.residual, arrays.tag)
-    for place in range(0, size, LINE):
-        fetch(x + place)
-        fetch(dy + place)
-
-
 @kernel
 def gradient(
     counter: Any, items: int, per_item: int, nest: Any, kept: int, formula: Any,
@@ -264,7 +247,8 @@ def gradient(
     share = _share_parameters(arrays, nest, kept, parameters.shape[2])
     most = FOUR if share else 1
     one_run = kept == nest.shape[0] - 1
-    fetches = share and one_run and distance(0, size, arrays.tag) <= FETCHED
+    # side by side, four sets in one page of memory are no sequence that the processor sees
+    fetches = share and one_run and is_worth_fetching(size, arrays.tag)
     at_once = one_run and not streams  # written with as little around as can be
     step, absolute = strides(nest, nest.shape[0] - 1), formula[MEASURE] == L1
     work = np.empty((ROWS, FOUR), np.float64)
@@ -282,8 +266,10 @@ def gradient(
             _take_sums(arrays, saved, sets, nest, kept, 0, size, formula, work, learned)
             find_slopes(work.ctypes.data, FOUR, count, formula)
             for g in range(count):
-                if fetches and first + most + g < stop:
-                    _fetch(arrays, offsets(nest, 0, kept, first + most + g), size)
+                if fetches and first + FOUR + g < stop:
+                    later = offsets(nest, 0, kept, first + FOUR + g)
+                    fetch(arrays.x, later.x, size, arrays.tag)
+                    fetch(arrays.dy, later.residual, size, arrays.tag)
                 at, slope = offsets(nest, 0, kept, first + g), slope_of(work, g, formula[SHIFT])
                 if totals.shape[1] > 0:
                     totals[0, at.stats] = work[PLAIN, g]

@@ -220,7 +220,7 @@ def copy_bytes(typingctx: Any, target: Any, source: Any, size: Any) -> Any:
 
 
 @intrinsic
-def fetch(typingctx: Any, address: Any) -> Any:
+def _fetch_line(typingctx: Any, address: Any) -> Any:
     """Begin to bring the line of memory at this address into the cache."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -231,6 +231,24 @@ def fetch(typingctx: Any, address: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.int64), codegen
+
+
+@part
+def is_worth_fetching(n: int, tag: Any) -> Any:
+    """Whether a run of `n` elements should be fetched while a short one before it is written.
+
+    The processor fetches ahead by itself, but only after it has seen a few lines of a sequence.
+    With runs of less than two lines, and with long ones, which crowd the nearest cache, nothing was
+    gained.
+    """
+    return 128 <= distance(0, n, tag) <= 2048
+
+
+@part
+def fetch(memory: int, first: int, n: int, tag: Any) -> None:
+    """Begin to bring `n` elements, from index `first` on, into the cache."""
+    for place in range(distance(memory, first, tag), distance(memory, first + n, tag), LINE):
+        _fetch_line(place)
 
 
 @intrinsic

@@ -23,7 +23,15 @@ from normscope.kernels.measure_straight import (
     measure_group,
     scaling_at,
 )
-from normscope.kernels.memory import is_wide, pairs_for, scratch, take, use_widest_vectors
+from normscope.kernels.memory import (
+    fetch,
+    is_wide,
+    is_worth_fetching,
+    pairs_for,
+    scratch,
+    take,
+    use_widest_vectors,
+)
 from normscope.kernels.nest import BIAS, OUT, RESIDUAL, SCALE, SIZE, X, loops, offsets
 from normscope.kernels.runs import into
 from normscope.kernels.state import write_statistics
@@ -53,11 +61,15 @@ def serves(nest: Any, kept: int, formula: Any, residual: int | None, mask: int |
 
 @part
 def _write(
-    arrays: Arrays, nest: Any, kept: int, start: int, count: int, together: int, work: Any,
-    stream: Stream,
+    arrays: Arrays, nest: Any, kept: int, start: int, count: int, stop: int, together: int,
+    work: Any, stream: Stream,
 ) -> None:  # fmt: skip
-    """Write the sets of a group; `together` short ones that lie in a row get their room at once."""
+    """Write the sets of a group; `together` short ones that lie in a row get their room at once.
+
+    Meanwhile those of the next group, before `stop`, are fetched.
+    """
     size = nest[kept, SIZE]
+    fetches = is_worth_fetching(size, arrays.tag)
     step = Place(1, 1, 1, 0, nest[kept, SCALE], nest[kept, BIAS], 0)  # see `serves`
     for first in range(0, count, together):
         many = min(together, count - first)
@@ -66,6 +78,8 @@ def _write(
             o = offsets(nest, 0, kept, start + first).out
             target, t = room(stream, arrays.out, o, 1, many * size, arrays.tag)
         for g in range(first, first + many):
+            if fetches and start + GROUP + g < stop:
+                fetch(arrays.x, offsets(nest, 0, kept, start + GROUP + g).x, size, arrays.tag)
             at, scaling = offsets(nest, 0, kept, start + g), scaling_at(work, g, arrays.tag)
             if size <= PIECE:
                 aimed, at = into(arrays, at, target, t)
@@ -111,4 +125,4 @@ def normalize(
                     v, d = variance_and_divisor(n, work[ROOT + g], formula)
                 at = offsets(nest, 0, kept, start + g)
                 write_statistics(statistics, at.stats, n, work[MEAN + g], v, d)
-            _write(arrays, nest, kept, start, count, together, work, stream)
+            _write(arrays, nest, kept, start, count, stop, together, work, stream)
