@@ -1,7 +1,9 @@
 """Numba kernels: loops over memory addresses, sizes and strides, which know nothing of a spec.
 
     arrays      what kernels are given: addresses, and places in arrays; this needs no Numba
+    machine     instructions of the processor that Python has no words for
     memory      one element: load, store; all dtypes are float64 in between
+    fetching    bring memory into the cache before it is needed
     pairs       numbers of twice the precision of float64
     nest        the loop nest: sizes and strides of all arrays, and the offsets of an index
     formula     the numbers of the formula; the divisor that they give

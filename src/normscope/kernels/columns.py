@@ -11,9 +11,10 @@ from typing import Any
 from normscope.kernels.arrays import Arrays, Tiling
 from normscope.kernels.flags import kernel, part
 from normscope.kernels.formula import L1, MEASURE
+from normscope.kernels.machine import take, use_widest_vectors
 from normscope.kernels.many import centres_and_rstds
 from normscope.kernels.measure_columns import chunk_states, clear, fold, state_of
-from normscope.kernels.memory import pairs_for, take, use_widest_vectors
+from normscope.kernels.memory import pairs_for
 from normscope.kernels.nest import SIZE, loops, run_at
 from normscope.kernels.scaling import divisor_of, given_scaling, scaling_of
 from normscope.kernels.state import write_state, write_statistics

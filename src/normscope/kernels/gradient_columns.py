@@ -22,7 +22,8 @@ from normscope.kernels.gradient_tiles import (
     take_sums,
     write_tile,
 )
-from normscope.kernels.memory import scratch, take, use_widest_vectors
+from normscope.kernels.machine import take, use_widest_vectors
+from normscope.kernels.memory import scratch
 from normscope.kernels.nest import SIZE, loops, run_at
 from normscope.kernels.slope import SUMS, find_slopes
 from normscope.kernels.stream import close, opened

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from normscope.kernels.arrays import BackwardArrays, Place, Saved, SumArrays
+from normscope.kernels.fetching import fetch, is_worth_fetching
 from normscope.kernels.flags import kernel, part
 from normscope.kernels.formula import L1, MEASURE, SHIFT
 from normscope.kernels.gradient_runs import (
@@ -29,7 +30,8 @@ from normscope.kernels.gradient_runs import (
     sums_of_item,
     weighted_sums,
 )
-from normscope.kernels.memory import fetch, is_worth_fetching, load, take, use_widest_vectors
+from normscope.kernels.machine import take, use_widest_vectors
+from normscope.kernels.memory import load
 from normscope.kernels.nest import (
     BIAS,
     RESIDUAL,

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from normscope.kernels.arrays import BackwardArrays, Place
 from normscope.kernels.flags import part, sums
-from normscope.kernels.memory import counts, keep, load, recall, store, use_widest_vectors
+from normscope.kernels.machine import use_widest_vectors
+from normscope.kernels.memory import counts, keep, load, recall, store
 from normscope.kernels.nest import ahead
 from normscope.kernels.slope import COUNT, MEAN, RSTD, A, B, C, Slope
 

@@ -21,7 +21,8 @@ from normscope.kernels.gradient_runs import (
     factor_at,
     terms,
 )
-from normscope.kernels.memory import counts, load, recall, store, use_widest_vectors
+from normscope.kernels.machine import use_widest_vectors
+from normscope.kernels.memory import counts, load, recall, store
 from normscope.kernels.nest import moved, offsets, row_loop, strides
 from normscope.kernels.slope import ALONG, COUNT, PLAIN, SUMS, A, B, C
 from normscope.kernels.stream import Stream, room

@@ -23,7 +23,8 @@ from normscope.kernels.formula import (
     VARIANCE,
     inverse,
 )
-from normscope.kernels.memory import keep, recall, use_widest_vectors
+from normscope.kernels.machine import use_widest_vectors
+from normscope.kernels.memory import keep, recall
 from normscope.kernels.state import merged_mean
 
 

@@ -13,8 +13,9 @@ from normscope.kernels import wide
 from normscope.kernels.arrays import WIDEST, Arrays, Place
 from normscope.kernels.flags import exact, part, sums
 from normscope.kernels.formula import L1, MEASURE, VARIANCE
+from normscope.kernels.machine import use_widest_vectors
 from normscope.kernels.many import means_and_roots, merge_all
-from normscope.kernels.memory import counts, keep, recall, use_widest_vectors
+from normscope.kernels.memory import counts, keep, recall
 from normscope.kernels.nest import ahead, moved, offsets, row_loop, strides
 from normscope.kernels.pairs import pair
 from normscope.kernels.runs import are_neighbours, element, row_element

@@ -12,7 +12,8 @@ from normscope.kernels import wide
 from normscope.kernels.arrays import CHUNK, Arrays, Place
 from normscope.kernels.flags import part
 from normscope.kernels.formula import L1, MAX, MEASURE, VARIANCE
-from normscope.kernels.memory import counts, use_widest_vectors
+from normscope.kernels.machine import use_widest_vectors
+from normscope.kernels.memory import counts
 from normscope.kernels.nest import SIZE, moved, offsets, run_at, strides
 from normscope.kernels.runs import (
     absolute_sums,

@@ -11,8 +11,9 @@ from normscope.kernels import many, wide
 from normscope.kernels.arrays import Arrays
 from normscope.kernels.flags import exact, part
 from normscope.kernels.formula import CENTER, EPS, EPS_OUTSIDE, FLOOR, MEASURE, VARIANCE
+from normscope.kernels.machine import use_widest_vectors
 from normscope.kernels.measure_rows import chunk_state
-from normscope.kernels.memory import is_wide, keep, recall, use_widest_vectors
+from normscope.kernels.memory import is_wide, keep, recall
 from normscope.kernels.nest import SIZE, offsets
 from normscope.kernels.pairs import pair
 from normscope.kernels.runs import shifted_sums, value

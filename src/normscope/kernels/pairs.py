@@ -14,7 +14,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 
 from normscope.kernels.flags import exact
-from normscope.kernels.memory import intrinsic
+from normscope.kernels.machine import intrinsic
 
 
 @intrinsic

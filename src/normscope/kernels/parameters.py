@@ -11,7 +11,8 @@ from typing import Any
 from normscope.kernels.arrays import CHUNK, WIDEST, ParameterArrays, Place, Tiling
 from normscope.kernels.flags import kernel, part, sums
 from normscope.kernels.gradient_runs import add_to
-from normscope.kernels.memory import F64, load, scratch, take, use_widest_vectors
+from normscope.kernels.machine import take, use_widest_vectors
+from normscope.kernels.memory import F64, load, scratch
 from normscope.kernels.nest import SIZE, ahead, loops, moved, offsets, run_at, strides
 from normscope.kernels.tile import Tile, tile_of
 

@@ -9,9 +9,10 @@ import numpy as np
 from normscope.kernels import wide
 from normscope.kernels.arrays import CHUNK, Arrays
 from normscope.kernels.flags import kernel
+from normscope.kernels.machine import take, use_widest_vectors
 from normscope.kernels.measure_rows import chunk_state, set_state
 from normscope.kernels.measure_straight import GROUP
-from normscope.kernels.memory import pairs_for, take, use_widest_vectors
+from normscope.kernels.memory import pairs_for
 from normscope.kernels.nest import loops, offsets
 from normscope.kernels.scaling import divisor_of, given_scaling, scaling_of
 from normscope.kernels.state import read_state, write_state, write_statistics

@@ -13,7 +13,8 @@ import numpy as np
 from normscope.kernels.arrays import Arrays, Place
 from normscope.kernels.flags import part, sums
 from normscope.kernels.formula import L1
-from normscope.kernels.memory import counts, is_wide, load, rounded, store, use_widest_vectors
+from normscope.kernels.machine import use_widest_vectors
+from normscope.kernels.memory import counts, is_wide, load, rounded, store
 from normscope.kernels.nest import ahead
 from normscope.kernels.pairs import normalized, normalized_along
 from normscope.kernels.state import Scaling, larger

@@ -31,7 +31,8 @@ from normscope.kernels.formula import (
     MEASURE,
     VARIANCE,
 )
-from normscope.kernels.memory import keep, recall, use_widest_vectors
+from normscope.kernels.machine import use_widest_vectors
+from normscope.kernels.memory import keep, recall
 
 A, B, C, COUNT, PLAIN, ALONG = range(6)
 """Rows of an array of sums; the last two are A and B without the factor scale + shift."""

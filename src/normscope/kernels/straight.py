@@ -11,8 +11,10 @@ from typing import Any
 
 from normscope.kernels import wide
 from normscope.kernels.arrays import CHUNK, Arrays, Place
+from normscope.kernels.fetching import fetch, is_worth_fetching
 from normscope.kernels.flags import kernel, part
 from normscope.kernels.formula import L2, MEASURE, variance_and_divisor
+from normscope.kernels.machine import take, use_widest_vectors
 from normscope.kernels.measure_straight import (
     GROUP,
     MEAN,
@@ -23,15 +25,7 @@ from normscope.kernels.measure_straight import (
     measure_group,
     scaling_at,
 )
-from normscope.kernels.memory import (
-    fetch,
-    is_wide,
-    is_worth_fetching,
-    pairs_for,
-    scratch,
-    take,
-    use_widest_vectors,
-)
+from normscope.kernels.memory import is_wide, pairs_for, scratch
 from normscope.kernels.nest import BIAS, OUT, RESIDUAL, SCALE, SIZE, X, loops, offsets
 from normscope.kernels.runs import into
 from normscope.kernels.state import write_statistics

@@ -21,7 +21,8 @@ import numpy as np
 
 from normscope.kernels.arrays import LINE, WIDEST
 from normscope.kernels.flags import part
-from normscope.kernels.memory import copy_bytes, distance, fence, past_line, scratch, stream_line
+from normscope.kernels.machine import copy_bytes, fence, stream_line
+from normscope.kernels.memory import distance, past_line, scratch
 
 PIECE = 512
 """The most elements of a run that are streamed at a time."""

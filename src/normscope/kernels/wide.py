@@ -32,7 +32,8 @@ from normscope.kernels.formula import (
     SMALL,
     VARIANCE,
 )
-from normscope.kernels.memory import counts, keep, recall, scratch, use_widest_vectors
+from normscope.kernels.machine import use_widest_vectors
+from normscope.kernels.memory import counts, keep, recall, scratch
 from normscope.kernels.nest import ahead
 from normscope.kernels.pairs import over, pair, plus, square_root, times, two_product, two_sum
 from normscope.kernels.runs import element

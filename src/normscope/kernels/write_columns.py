@@ -8,7 +8,8 @@ from normscope.kernels import wide
 from normscope.kernels.arrays import Arrays, Place
 from normscope.kernels.flags import exact, part
 from normscope.kernels.formula import CENTER, EPS, EPS_OUTSIDE, FLOOR
-from normscope.kernels.memory import is_wide, keep, load, recall, store, use_widest_vectors
+from normscope.kernels.machine import use_widest_vectors
+from normscope.kernels.memory import is_wide, keep, load, recall, store
 from normscope.kernels.nest import BIAS, SCALE, ahead, moved, offsets, row_loop, strides
 from normscope.kernels.pairs import normalized, normalized_along, times
 from normscope.kernels.runs import activated, are_neighbours, element, into, row_element

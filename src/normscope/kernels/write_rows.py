@@ -6,7 +6,8 @@ from typing import Any
 
 from normscope.kernels.arrays import Arrays, Place
 from normscope.kernels.flags import part
-from normscope.kernels.memory import is_wide, load, store, use_widest_vectors
+from normscope.kernels.machine import use_widest_vectors
+from normscope.kernels.memory import is_wide, load, store
 from normscope.kernels.nest import SIZE, moved, offsets, run_at, strides
 from normscope.kernels.pairs import times
 from normscope.kernels.runs import activated, are_neighbours, into, scaled, scaled_along
