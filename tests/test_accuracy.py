@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -284,6 +285,30 @@ def test_float64_is_rounded_once_however_many_digits_cancel(digits: int, name: s
         FORMS[name], sets, 1, normalize(FORMS[name].arrange(sets, 1), FORMS[name].spec(2))
     )
     assert error <= ROUNDED_ONCE
+
+
+@pytest.mark.parametrize("pattern", ["b [c]", "[c] b"])
+@pytest.mark.parametrize("along", ["c", "b"])
+@pytest.mark.parametrize("digits", [0, 8, 15, 17])
+def test_float64_with_a_bias_is_rounded_once(pattern: str, along: str, digits: int) -> None:
+    """However many digits of it cancel: the bias is -scale * y, but for its last ones."""
+    rng = np.random.default_rng(digits)
+    x = rng.normal(2, 3, (5, 40))
+    wanted = [exact.normalized(row, 1e-5, True) for row in x]
+    size = 40 if along == "c" else 5
+    scale = rng.normal(size=size)
+    y = np.array([row.near for row in wanted])
+    near = y[0] if along == "c" else y[:, 0]
+    bias = -scale * near * (1 + rng.normal(size=size) * 10.0**-digits)
+    stated = spec(pattern, scale=along, bias=along)
+    found = normalize(x if pattern == "b [c]" else x.T, stated, scale=scale, bias=bias)
+    found = found if pattern == "b [c]" else found.T
+    for b, c in np.ndindex(5, 40):
+        p = c if along == "c" else b
+        z = Fraction(wanted[b].near[c]) + Fraction(wanted[b].rest[c])
+        true = z * Fraction(scale[p]) + Fraction(bias[p])
+        allowed = Fraction(0.51 * np.spacing(abs(float(true)))) + abs(z) / 2**98
+        assert abs(Fraction(found[b, c]) - true) <= allowed
 
 
 def torch_float64(x: np.ndarray, name: str, groups: int) -> np.ndarray:

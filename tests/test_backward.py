@@ -248,3 +248,14 @@ def test_what_lies_in_out_is_read_before(what: str) -> None:
     there[...] = given[what]
     found = gradients(dy, x, stated, **{**given, what: there}, out=out)
     np.testing.assert_array_equal(found.x, expected.x)
+
+
+@given(st.floats(10, 1e4), st.sampled_from(["b [c]", "[b] c", "b [c] s"]))
+def test_the_floor_is_a_constant(floor: float, pattern: str) -> None:
+    """The quotient 1 / (1 / floor) may be larger than the floor by an ulp."""
+    x = np.random.default_rng(0).normal(size=(4, 6, 3) if "s" in pattern else (4, 6))
+    dy = np.random.default_rng(1).normal(size=x.shape)
+    stats = normalize(x, pattern, floor=floor, return_stats=True)[1]
+    found = gradients(dy, x, pattern, floor=floor, mean=stats.mean, rstd=stats.rstd).x
+    mean = dy.mean(spec(pattern).layout(x.shape).shared, keepdims=True)
+    np.testing.assert_allclose(found, (dy - mean) / floor, rtol=1e-9, atol=1e-12 / floor)

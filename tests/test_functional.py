@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import fields
+from inspect import signature
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from normscope import (
     reference,
     spec,
 )
+from normscope.fitting import NOT_SIZES
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(1, 2, (4, 6, 5, 3)).astype(np.float32)
@@ -436,3 +440,79 @@ def test_given_statistics_are_returned_for_an_empty_array_too() -> None:
     _, stats = normalize(x, "b [c]", mean=ones, var=ones, return_stats=True)
     np.testing.assert_array_equal(stats.mean, ones)
     np.testing.assert_array_equal(stats.var, ones)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("pattern", ["b [c]", "b c [s]", "[b] c"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_mean_is_infinite_wherever_the_infinity_stands(
+    dtype: str, pattern: str, masked: bool
+) -> None:
+    shape = (2, 3, 5) if "s" in pattern else (4, 4)
+    for place in np.ndindex(*shape):
+        x = np.ones(shape, dtype)
+        x[place] = np.inf
+        mask = np.ones(shape, bool) if masked else None
+        mean = normalize(x, pattern, mask=mask, return_stats=True)[1].mean
+        axes = spec(pattern).layout(shape).shared
+        np.testing.assert_array_equal(mean, x.mean(axes), f"infinity at {place}")
+
+
+class Alike(str):
+    """Texts that all call themselves equal."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return hash("b [c]")
+
+
+class AlikeSpec(NormSpec):
+    """Specs that all call themselves equal."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return 1
+
+
+def test_subclasses_that_call_themselves_equal_are_told_apart() -> None:
+    x = RNG.normal(size=(2, 4))
+    for kind in (Alike, AlikeSpec):
+        for pattern in ("b [c]", "[b] c", "[b c]"):
+            found = normalize(x, kind(pattern))
+            np.testing.assert_array_equal(found, normalize(x, pattern), f"{kind} {pattern}")
+
+
+def test_more_axes_than_numpy_has_are_refused() -> None:
+    x = np.ones((4,) + (1,) * 31 + (6,))
+    sizes = {"r": (2,) + (1,) * 31 + (3,)}
+    statistics = {"mean": np.zeros(6), "rstd": np.ones(6)}
+    for call in (
+        lambda: normalize(x, "(s [r])...", **sizes),
+        lambda: gradients(x, x, "(s [r])...", **statistics, **sizes),
+        lambda: fit("(s [r])...", x, **sizes),
+    ):
+        with pytest.raises(ShapeError, match=r"apart into 66 axes; 6[34] are possible"):
+            call()
+
+
+def test_a_gradient_of_nothing_still_checks_the_scale() -> None:
+    x, none = np.ones((0, 3)), np.zeros(0)
+    with pytest.raises(ShapeError, match="scale has shape"):
+        gradients(x, x, spec("b [c]", scale="c"), mean=none, rstd=none, scale=np.ones(7))
+
+
+def test_a_size_that_a_keyword_cannot_give_is_shown_in_sizes() -> None:
+    keywords = {
+        *(name for call in (normalize, gradients, fit) for name in signature(call).parameters),
+        *(field.name for field in fields(NormSpec)),
+    } - {"fields_and_sizes"}
+    assert keywords == NOT_SIZES
+    with pytest.raises(ShapeError, match=r'for example sizes=\{"mask": 2\}'):
+        normalize(np.ones((2, 4)), "b (mask [c])")
+    assert normalize(np.ones((2, 4)), "b (mask [c])", sizes={"mask": 2}).shape == (2, 4)

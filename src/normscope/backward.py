@@ -30,6 +30,7 @@ from normscope.plan import STREAM_BYTES, Plan, plan as find_plan
 from normscope.spec import Measure, NormSpec
 from normscope.validation import (
     check_array,
+    check_axes,
     check_like,
     check_mask,
     check_out,
@@ -108,6 +109,7 @@ def gradients(
     spec = stated(pattern, fields_and_sizes, scale is not None, False)
     check_array("x", x)
     layout = spec.layout(x.shape)
+    check_axes(layout, 63)  # sums of parameters have an axis more
     check_set_size(spec, layout)
     check_like("dy", dy, x)
     check_out(out, x)
@@ -115,6 +117,8 @@ def gradients(
         raise SpecError("the maximum has no gradient where two elements are equal; none is taken")
     if scale is not None and spec.scale is None:
         raise SpecError("scale= is given, but the spec has no scale")
+    if scale is not None and not x.size:
+        laid_along(layout, "scale", layout.named(spec.scale or ""), scale)
     means, rstds = (
         # to Numba a read-only array is of another type, for which it would compile anew
         _kept(np.require(laid_along(layout, name, layout.kept, values), np.float64, "W"), out)

@@ -217,6 +217,19 @@ def _root(
     return root
 
 
+NOT_SIZES = frozenset({
+    "x", "pattern", "scale", "bias", "mean", "var", "mask", "residual", "negative_slope", "out",
+    "return_stats", "dy", "rstd", "batches", "spec", "progress", "measure", "center", "ddof", "eps",
+    "eps_outside", "floor", "scale_shift", "running", "sizes",
+})  # fmt: skip
+"""Keywords of `normalize`, `gradients`, `fit` and `spec` that say something else than a size."""
+
+
+def _given(name: str) -> str:
+    """How to give an axis the size 2."""
+    return f'sizes={{"{name}": 2}}' if name in NOT_SIZES else f"{name}=2"
+
+
 def _check_product(
     pattern: Pattern,
     shape: tuple[Size, ...],
@@ -232,7 +245,7 @@ def _check_product(
             f'pattern "{pattern}" leaves the sizes of {names} open',
             pattern.text,
             shape,
-            f"give all but one of them, for example {open_names[-1]}=2",
+            f"give all but one of them, for example {_given(open_names[-1])}",
         )
     found = math.prod(known[f.name] for f in factors)
     if found != size:

@@ -30,6 +30,7 @@ from normscope.plan import Plan, plan as find_plan
 from normscope.spec import NormSpec
 from normscope.validation import (
     check_array,
+    check_axes,
     check_like,
     check_mask,
     check_out,
@@ -87,7 +88,8 @@ def normalize(
 
     with m and v the mean and the measure of each statistics set; see `NormSpec`. Everything is
     computed in float64, for float64 input in twice its precision, and rounded once, to x's dtype;
-    in one or two passes over memory and without a temporary array of x's size.
+    in one or two passes over memory and without a temporary array of x's size (unless x or `out`
+    is of foreign byte order, or not aligned).
 
     Args:
         x: array of floats (float64, float32, float16 or bfloat16), of a shape that meets the
@@ -258,7 +260,7 @@ def _call(
     """The prepared call; for arrays and a spec seen before, a look-up."""
     key = None
     fields: tuple[Any, ...] = ()
-    stated_once = isinstance(pattern, _STATED)
+    stated_once = type(pattern) in _STATED  # a subclass may call equal what is not
     if fields_and_sizes:
         fields = tuple((name, type(value), value) for name, value in fields_and_sizes.items())
         stated_once = stated_once and all(kind in _PLAIN for _, kind, _ in fields)
@@ -301,6 +303,7 @@ def _prepared(
 ) -> _Call:
     check_array("x", x)
     layout = spec.layout(x.shape)
+    check_axes(layout)
     check_out(out, x)
 
     from normscope.kernels.memory import TAGS  # brings Numba, which no refusal needs

@@ -21,7 +21,7 @@ from normscope.loops import atomic_strides
 from normscope.operands import address, readable
 from normscope.plan import plan as find_plan
 from normscope.spec import Measure, NormSpec
-from normscope.validation import check_array, check_mask, stated
+from normscope.validation import check_array, check_axes, check_mask, stated
 
 Floats = NDArray[np.float64]
 
@@ -146,6 +146,7 @@ def states_of(x: NDArray[Any], spec: NormSpec, mask: ArrayLike | None = None) ->
 
     check_array("x", x)
     layout = spec.layout(x.shape)
+    check_axes(layout)
     x = readable(x, None)
     counted = None if mask is None else check_mask(mask, x.shape, layout.pattern.text)
     strides = atomic_strides(layout, x.strides, x.itemsize)
@@ -180,7 +181,7 @@ def _measured(spec: NormSpec, count: Floats, root: Floats) -> Floats:
             v = v * (count / np.maximum(count - spec.ddof, 0))
         elif spec.measure is Measure.L2:
             v = v * count
-    return v
+    return np.asarray(v)
 
 
 def _parts(spec: NormSpec, batches: Any) -> Iterator[tuple[Floats, tuple[int, ...]]]:

@@ -32,6 +32,7 @@ def stated(
             f'the normalization is a pattern such as "b [c]", or a NormSpec, not {pattern!r}'
         )
     if not isinstance(pattern, NormSpec):
+        pattern = str.__str__(pattern)  # of a subclass, the text alone
         names = {"scale": scaled, "bias": biased}
         along = channel_axes(pattern) if scaled or biased else ""
         return spec(pattern, **fields_and_sizes, **{n: along for n, used in names.items() if used})
@@ -121,6 +122,21 @@ def check_out(out: object, x: Array, name: str = "out") -> None:
         raise SpecError(
             f"{name} has a stride of 0, so several results would be one number: give "
             f"an array of its own memory, such as np.empty_like(x)"
+        )
+
+
+def check_axes(layout: Layout, most: int = 64) -> None:
+    """NumPy can take the array apart as the pattern does; its arrays have at most 64 axes.
+
+    Raises:
+        ShapeError: it cannot.
+    """
+    if len(layout.axes) > most:
+        raise ShapeError(
+            f"the pattern takes the array apart into {len(layout.axes)} axes; {most} are possible",
+            layout.pattern.text,
+            layout.shape,
+            "join axes that are treated alike, with x.reshape(...)",
         )
 
 

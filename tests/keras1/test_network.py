@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from budget import budget
 from normscope.errors import ModelFileError
 from normscope.keras1.files import read_model_file
 from normscope.keras1.network import Call, Network, build_network
@@ -69,10 +69,8 @@ def axes(tensor: Tensor) -> str | None:
 
 
 def refusal(architecture: object) -> str:
-    start = time.process_time()
-    with pytest.raises(ModelFileError) as caught:
+    with budget(), pytest.raises(ModelFileError) as caught:
         build_network(architecture, "m.json")  # type: ignore[arg-type]
-    assert time.process_time() - start < 1
     assert str(caught.value).isprintable()
     return caught.value.reason
 
@@ -650,7 +648,6 @@ def test_wrong_names_are_refused(value: object) -> None:
 
 
 def test_long_models_are_built_in_time() -> None:
-    start = time.process_time()
-    calls = build(long_chain(4_000))
-    assert len(calls) == 4_001
-    assert time.process_time() - start < 1
+    with budget():
+        calls = build(long_chain(9_999))
+    assert len(calls) == 10_000

@@ -19,7 +19,7 @@ from normscope.kernels.memory import counts, keep, recall
 from normscope.kernels.nest import ahead, moved, offsets, row_loop, strides
 from normscope.kernels.pairs import pair
 from normscope.kernels.runs import are_neighbours, element, row_element
-from normscope.kernels.state import State, larger, mean_and_root, merge, nothing
+from normscope.kernels.state import State, larger, mean_and_root, merge, nothing, pivot_at
 from normscope.kernels.tile import (
     CENTRE,
     COUNT,
@@ -153,7 +153,7 @@ def _find_pivots(arrays: Arrays, tile: Tile, nest: Any, kept: int, start: int, s
         at = moved(tile.at, offsets(nest, kept, last, row), 1)
         for c in range(width):
             if work[SEEN + c] == 0.0 and counts(arrays.mask, at.mask + c * step.mask):
-                work[PIVOT + c] = element(arrays, at, step, c)
+                work[PIVOT + c] = pivot_at(element(arrays, at, step, c))
                 work[SEEN + c] = 1.0
                 missing -= 1
         if missing == 0:
@@ -165,7 +165,7 @@ def _first_row(arrays: Arrays, at: Place, width: int, work: int) -> None:
     """The pivot of every column where all elements count."""
     use_widest_vectors()
     for c in range(width):
-        keep(work, PIVOT + c, element(arrays, at, None, c))
+        keep(work, PIVOT + c, pivot_at(element(arrays, at, None, c)))
 
 
 @part

@@ -23,7 +23,7 @@ from normscope.kernels.runs import (
     sum_and_max,
     value,
 )
-from normscope.kernels.state import State, larger, mean_and_root, merge, nothing
+from normscope.kernels.state import State, larger, mean_and_root, merge, nothing, pivot_at
 
 
 @part
@@ -99,14 +99,14 @@ def _chunk_sums(
 
 @part
 def _first(arrays: Arrays, at: Place, nest: Any, kept: int, start: int, stop: int) -> Any:
-    """The first element that counts, 0 if none does."""
+    """The first element that counts, as a pivot; 0 if none does."""
     use_widest_vectors()
     if arrays.mask is None and start == 0:
-        return value(arrays.x, at.x, arrays.residual, at.residual, arrays.tag)
+        return pivot_at(value(arrays.x, at.x, arrays.residual, at.residual, arrays.tag))
     for position in range(start, stop):
         here = moved(at, offsets(nest, kept, nest.shape[0], position), 1)
         if counts(arrays.mask, here.mask):
-            return value(arrays.x, here.x, arrays.residual, here.residual, arrays.tag)
+            return pivot_at(value(arrays.x, here.x, arrays.residual, here.residual, arrays.tag))
     return 0.0
 
 

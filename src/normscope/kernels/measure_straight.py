@@ -18,7 +18,7 @@ from normscope.kernels.nest import SIZE, offsets
 from normscope.kernels.pairs import pair
 from normscope.kernels.runs import shifted_sums, value
 from normscope.kernels.scaling import scaling_of
-from normscope.kernels.state import Scaling
+from normscope.kernels.state import Scaling, pivot_at
 
 GROUP = 8
 """Sets that are summed before the first of them is written."""
@@ -44,7 +44,7 @@ def _measure_ordinary_group(
         at = offsets(nest, 0, kept, start + g)
         pivot = 0.0
         if measure == VARIANCE:
-            pivot = value(arrays.x, at.x, arrays.residual, at.residual, arrays.tag)
+            pivot = pivot_at(value(arrays.x, at.x, arrays.residual, at.residual, arrays.tag))
         s, q = shifted_sums(arrays, at, None, size, 1.0, pivot)
         keep(rows, PIVOT + g, pivot)
         keep(rows, SUM + g, s)

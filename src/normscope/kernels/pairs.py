@@ -85,12 +85,14 @@ def square_root(a: float, rest: float) -> Any:
 def normalized(
     x: float, mean: float, mean_rest: float, factor: float, factor_rest: float, offset: float
 ) -> Any:
-    """(x - mean) * factor + offset, rounded once where there is no offset."""
+    """(x - mean) * factor + offset, rounded once."""
     d, lost = two_sum(x, -mean)
-    small = fused(d, factor_rest, fused(lost - mean_rest, factor, offset))
+    z, cut = two_product(d, factor)
+    y, lost_too = two_sum(z, offset)
+    small = fused(d, factor_rest, fused(lost - mean_rest, factor, cut + lost_too))
     if small != small:  # beside an infinity
-        small = offset
-    return fused(d, factor, small)
+        small = 0.0
+    return y + small
 
 
 @exact
@@ -102,7 +104,9 @@ def normalized_along(
     d, lost = two_sum(x, -mean)
     z = d * rstd
     rest = fused(d, rstd, -z) + fused(d, rstd_rest, (lost - mean_rest) * rstd)
-    small = fused(rest, scale, offset)
+    p, cut = two_product(z, scale)
+    y, lost_too = two_sum(p, offset)
+    small = fused(rest, scale, cut + lost_too)
     if small != small:
-        small = offset
-    return fused(z, scale, small)
+        small = 0.0
+    return y + small

@@ -76,6 +76,7 @@ def find_slopes(work: int, step: int, sets: int, formula: Any) -> None:
         formula[CENTER], formula[EPS_OUTSIDE], formula[FLOOR], formula[DDOF],
     )  # fmt: skip
     around_mean, unbiased = measure == VARIANCE, measure < L2
+    constant = 1.0 / floor  # what rstd is where the floor is the divisor, rounded as it was there
     for c in range(sets):
         n, rstd = recall(work, COUNT * step + c), recall(work, RSTD * step + c)
         share = 1.0 / n
@@ -89,7 +90,7 @@ def find_slopes(work: int, step: int, sets: int, formula: Any) -> None:
         k = recall(work, B * step + c) * rstd * rstd / (w * free)
         some = n > 0.0
         keep(work, MOVE * step + c, move if some and center != 0.0 else 0.0)
-        keep(work, CURVE * step + c, k if some and d > floor and w > 0.0 else 0.0)
+        keep(work, CURVE * step + c, k if some and rstd < constant and w > 0.0 else 0.0)
         keep(work, POINT * step + c, point if some and around_mean else 0.0)
     if measure == L1:
         for c in range(sets):

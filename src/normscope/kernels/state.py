@@ -71,6 +71,12 @@ def mean_and_root(n: float, s: float, q: float, pivot: float, measure: float) ->
 
 
 @part
+def pivot_at(x: float) -> float:
+    """The element, for a pivot; 0 in the place of an infinity or NaN, of which no sum can start."""
+    return x if x - x == 0.0 else 0.0
+
+
+@part
 def larger(a: float, b: float) -> float:
     """The larger of two numbers; NaN if one is."""
     return a if a != a or b <= a else b
