@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from normscope import NormSpec, SpecError, normalize, reference, spec
 from normscope.backward import gradients
@@ -250,6 +250,8 @@ def test_what_lies_in_out_is_read_before(what: str) -> None:
     np.testing.assert_array_equal(found.x, expected.x)
 
 
+@example(49.0, "b [c]")
+@example(49.0, "[b] c")
 @given(st.floats(10, 1e4), st.sampled_from(["b [c]", "[b] c", "b [c] s"]))
 def test_the_floor_is_a_constant(floor: float, pattern: str) -> None:
     """The quotient 1 / (1 / floor) may be larger than the floor by an ulp."""

@@ -30,7 +30,6 @@ from normscope.plan import STREAM_BYTES, Plan, plan as find_plan
 from normscope.spec import Measure, NormSpec
 from normscope.validation import (
     check_array,
-    check_axes,
     check_like,
     check_mask,
     check_out,
@@ -109,7 +108,6 @@ def gradients(
     spec = stated(pattern, fields_and_sizes, scale is not None, False)
     check_array("x", x)
     layout = spec.layout(x.shape)
-    check_axes(layout, 63)  # sums of parameters have an axis more
     check_set_size(spec, layout)
     check_like("dy", dy, x)
     check_out(out, x)
@@ -254,22 +252,23 @@ class _Call:
         # If there is one for all items, each begins with clearing its part of it.
         return buffers.empty(shape, np.dtype(np.float64), (0, 1, 2))
 
-    def _in_order(self, axes: Sequence[int], lying: Sequence[int], sums: Floats) -> Floats:
-        """Sums that lie along some axes: those along `axes`, in that order; over all others."""
+    def _in_order(self, axes: Sequence[int], lying: Sequence[int], sums: Floats) -> list[Floats]:
+        """Rows of sums that lie along some axes: those along `axes`, in that order."""
         sizes = self.layout.known_sizes
-        sums = sums.reshape(len(sums), *(sizes[i] for i in lying))
-        others = tuple(n for n, i in enumerate(lying, 1) if i not in axes)
-        left = [i for i in lying if i in axes]  # without axes of length 1, perhaps
+        long = [i for i in lying if sizes[i] > 1]  # NumPy has room for one more than these
+        sums = sums.reshape(len(sums), *(sizes[i] for i in long))
+        others = tuple(n for n, i in enumerate(long, 1) if i not in axes)
+        left = [i for i in long if i in axes]
         order = [left.index(i) + 1 for i in axes if i in left]
         ordered = (sums.sum(others) if others else sums).transpose(0, *order)
-        return ordered.reshape(len(sums), *(sizes[i] for i in axes))
+        return [row.reshape([sizes[i] for i in axes]) for row in ordered]
 
-    def _from_sets(self, axes: tuple[int, ...], totals: Floats) -> Floats:
-        """(2, parameters): sum(dy) and sum(dy * (x - mean) * rstd), from those of each set."""
+    def _from_sets(self, axes: tuple[int, ...], totals: Floats) -> list[Floats]:
+        """Two rows: sum(dy) and sum(dy * (x - mean) * rstd), from those of each set."""
         rows = (totals[:1], totals[1:] * self.rstds)
-        return np.concatenate([self._in_order(axes, self.layout.kept, row) for row in rows])
+        return [self._in_order(axes, self.layout.kept, row)[0] for row in rows]
 
-    def _from_elements(self, axes: tuple[int, ...]) -> Floats:
+    def _from_elements(self, axes: tuple[int, ...]) -> list[Floats]:
         """The same, from the elements: a nest of its own, which keeps the axes of the parameter."""
         from normscope.kernels import parameters
         from normscope.kernels.memory import TAGS

@@ -30,7 +30,6 @@ from normscope.plan import Plan, plan as find_plan
 from normscope.spec import NormSpec
 from normscope.validation import (
     check_array,
-    check_axes,
     check_like,
     check_mask,
     check_out,
@@ -104,7 +103,8 @@ def normalize(
             set without any is set to the bias; one with some, but no more than ddof, to NaN.
         residual: array of x's shape and dtype that is added to x first; x + residual is rounded to
             x's dtype, so the result is exactly that of `normalize(x + residual, ...)`.
-        negative_slope: apply a LeakyReLU of this slope to y, before it is rounded; 0 is ReLU.
+        negative_slope: apply a LeakyReLU of this slope to y, before it is rounded (for float64
+            input, after that); 0 is ReLU.
         out: array of x's shape and dtype for the result; it may be x itself.
         return_stats: also return the `Stats`.
         **fields_and_sizes: with a bare pattern only, as for `spec`.
@@ -303,7 +303,6 @@ def _prepared(
 ) -> _Call:
     check_array("x", x)
     layout = spec.layout(x.shape)
-    check_axes(layout)
     check_out(out, x)
 
     from normscope.kernels.memory import TAGS  # brings Numba, which no refusal needs

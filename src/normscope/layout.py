@@ -14,7 +14,7 @@ from functools import lru_cache
 from normscope.errors import ShapeError
 from normscope.fitting import fit
 from normscope.pattern import ANONYMOUS, Pattern
-from normscope.shape import Size, SizeGiven, checked_shape, product
+from normscope.shape import MAX_RANK, Size, SizeGiven, checked_shape, product
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,8 @@ def lay_out(
         The `Layout`.
 
     Raises:
-        ShapeError: the shape has another rank, a size does not fit or divide, or the sizes of a
-            group are not determined.
+        ShapeError: the shape has another rank, a size does not fit or divide, the sizes of a group
+            are not determined, or there are more atomic axes than an array of NumPy can have.
 
     Example:
         >>> from normscope.pattern import parse
@@ -168,4 +168,11 @@ def _lay_out(
         for dim, factors in enumerate(fit(pattern, shape, dict(given)))
         for factor in factors
     )
+    if len(axes) > MAX_RANK:
+        raise ShapeError(
+            f"the pattern takes the array apart into {len(axes)} axes; {MAX_RANK} are possible",
+            pattern.text,
+            shape,
+            "join axes that are treated alike, with x.reshape(...)",
+        )
     return Layout(pattern, shape, axes)

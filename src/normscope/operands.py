@@ -16,8 +16,8 @@ Array = NDArray[Any]
 def address(array: Array) -> int:
     """Where the first element of an array lies.
 
-    It is read from where NumPy's C interface has it, right after the head of the object: what
-    `array.ctypes.data` costs, four times, is a third of a small call.
+    It is read from where NumPy's C interface has it, right after the head of the object.
+    `array.ctypes.data` makes objects on its way, which small calls notice.
     """
     return ctypes.c_size_t.from_address(id(array) + object.__basicsize__).value
 

@@ -21,7 +21,7 @@ from normscope.loops import atomic_strides
 from normscope.operands import address, readable
 from normscope.plan import plan as find_plan
 from normscope.spec import Measure, NormSpec
-from normscope.validation import check_array, check_axes, check_mask, stated
+from normscope.validation import check_array, check_mask, stated
 
 Floats = NDArray[np.float64]
 
@@ -146,7 +146,6 @@ def states_of(x: NDArray[Any], spec: NormSpec, mask: ArrayLike | None = None) ->
 
     check_array("x", x)
     layout = spec.layout(x.shape)
-    check_axes(layout)
     x = readable(x, None)
     counted = None if mask is None else check_mask(mask, x.shape, layout.pattern.text)
     strides = atomic_strides(layout, x.strides, x.itemsize)

@@ -125,21 +125,6 @@ def check_out(out: object, x: Array, name: str = "out") -> None:
         )
 
 
-def check_axes(layout: Layout, most: int = 64) -> None:
-    """NumPy can take the array apart as the pattern does; its arrays have at most 64 axes.
-
-    Raises:
-        ShapeError: it cannot.
-    """
-    if len(layout.axes) > most:
-        raise ShapeError(
-            f"the pattern takes the array apart into {len(layout.axes)} axes; {most} are possible",
-            layout.pattern.text,
-            layout.shape,
-            "join axes that are treated alike, with x.reshape(...)",
-        )
-
-
 def check_set_size(spec: NormSpec, layout: Layout) -> None:
     """Every statistics set holds enough values.
 
