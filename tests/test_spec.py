@@ -150,3 +150,48 @@ def test_what_is_no_dictionary_of_a_spec_is_refused(values: object) -> None:
 def test_a_wrong_pattern_is_a_pattern_error() -> None:
     with pytest.raises(PatternError):
         NormSpec.from_dict({"pattern": "b [c"})
+
+
+def test_nothing_is_divided_with_the_measure_none() -> None:
+    centred = NormSpec("[b] c", measure="none")
+    assert centred.eps == 0
+    assert str(centred) == '"[b] c", divided by nothing'
+    assert NormSpec.from_dict(centred.to_dict()) == centred
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"center": False},
+        {"eps": 1e-3},
+        {"eps_outside": 1e-3},
+        {"floor": 1e-3},
+        {"unit_below": 0.0},
+        {"ddof": 1},
+    ],
+)
+def test_what_acts_on_the_divisor_contradicts_the_measure_none(fields: dict[str, object]) -> None:
+    with pytest.raises(SpecError, match=next(iter(fields)) if "center" not in fields else "centr"):
+        NormSpec("[b] c", measure="none", **fields)
+
+
+def test_a_guard_is_said_and_kept() -> None:
+    guarded = NormSpec("[b] c", eps=0, unit_below=0)
+    assert str(guarded) == '"[b] c", eps=0, divisor 1 where it is 0'
+    assert str(NormSpec("[b] c", eps=0, unit_below=0.5)).endswith("divisor 1 below 0.5")
+    assert NormSpec.from_dict(guarded.to_dict()) == guarded
+
+
+@pytest.mark.parametrize("fields", [{}, {"eps": 0, "floor": 0.1}, {"eps": 0, "eps_outside": 1e-3}])
+def test_a_guard_that_contradicts_or_never_acts_is_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(SpecError, match="unit_below"):
+        NormSpec("[b] c", unit_below=0, **fields)
+
+
+def test_a_stored_deviation_that_holds_eps_stands_for_the_whole_root() -> None:
+    running = Running(0.9, plus_eps=True, deviation=True)
+    old = NormSpec("[b] c", eps=1e-6, eps_outside=1e-6, running=running)
+    assert old.inference().eps == 0
+    assert old.inference().eps_outside == 1e-6
+    assert "of the root of the variance plus eps" in str(old)
+    assert "of the deviation" in str(NormSpec("[b] c", running=Running(0.9, deviation=True)))

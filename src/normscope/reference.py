@@ -31,6 +31,9 @@ def reference(
 
         y = (x - m) / max(sqrt(v + eps) + eps_outside, floor) * scale + bias
 
+    The divisor is 1 where it would be 0 or less than `spec.unit_below`, if that is given, and with
+    the measure `none` everywhere.
+
     Args:
         x: numbers, of a shape that meets the spec's pattern.
         spec: the normalization.
@@ -68,8 +71,9 @@ def reference(
         m = _mean(known, spec) if mean is None else np.ravel(mean)[number]
         m = m if spec.center else 0.0
         v = _squared_measure(known, spec) if var is None else np.ravel(var)[number]
-        divisor = max(np.sqrt(v + spec.eps) + spec.eps_outside, spec.floor)
-        measured = known.size > 0 or (mean is not None and var is not None)
+        divisor = _divisor(v, spec)
+        given = mean is not None and (var is not None or spec.measure is Measure.NONE)
+        measured = known.size > 0 or given
         with np.errstate(divide="ignore", invalid="ignore"):
             y[members] = (values - m) / divisor if measured else 0.0
 
@@ -112,7 +116,8 @@ def running_update(
 
     Returns:
         mean and variance after the step, in the shapes that came. With `Running.plus_eps` the
-        second array holds variance + eps.
+        second array holds variance + eps, with `Running.deviation` the square root of what it
+        would hold; where nothing is divided (the measure `none`) it stays as it was.
 
     Raises:
         ValueError: the spec has no running statistics.
@@ -130,11 +135,11 @@ def running_update(
     x = x.reshape(layout.known_sizes)
     sets = [x[members].ravel() for members in statistics_sets(layout)]
     means = np.array([np.mean(values) for values in sets])
-    variances = np.array([_stored_variance(values, spec.running, spec.eps) for values in sets])
-    return (
-        _mix(spec.running.decay, running_mean, means),
-        _mix(spec.running.decay, running_var, variances),
-    )
+    new_mean = _mix(spec.running.decay, running_mean, means)
+    if spec.measure is Measure.NONE:
+        return new_mean, np.array(running_var, np.float64)
+    spreads = np.array([_stored_spread(values, spec.running, spec.eps) for values in sets])
+    return new_mean, _mix(spec.running.decay, running_var, spreads)
 
 
 def _mix(decay: float, old: ArrayLike, batch: Floats) -> Floats:
@@ -143,9 +148,10 @@ def _mix(decay: float, old: ArrayLike, batch: Floats) -> Floats:
     return mixed
 
 
-def _stored_variance(values: Floats, running: Running, eps: float) -> float:
+def _stored_spread(values: Floats, running: Running, eps: float) -> float:
     variance = _sum_of_squares(values - np.mean(values)) / (values.size - running.ddof)
-    return variance + eps if running.plus_eps else variance
+    stored = variance + eps if running.plus_eps else variance
+    return float(np.sqrt(stored)) if running.deviation else stored
 
 
 def _mean(values: Floats, spec: NormSpec) -> float:
@@ -167,6 +173,17 @@ def _squared_measure(values: Floats, spec: NormSpec) -> float:
             return float(np.sum(np.abs(values))) ** 2
         case Measure.MAX:
             return float(np.max(np.abs(values))) ** 2
+        case Measure.NONE:
+            return 1.0
+
+
+def _divisor(v: float, spec: NormSpec) -> float:
+    if spec.measure is Measure.NONE:
+        return 1.0
+    divisor = float(np.sqrt(v + spec.eps)) + spec.eps_outside
+    if spec.unit_below is not None and (divisor == 0 or divisor < spec.unit_below):
+        return 1.0
+    return max(divisor, spec.floor)
 
 
 def _mean_square(values: Floats, ddof: int) -> float:

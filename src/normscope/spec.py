@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
@@ -19,6 +20,7 @@ class Measure(StrEnum):
     """What a statistics set is divided by; `v` in the formula is its square.
 
     Every measure but the variance is taken around zero, whether or not the mean is subtracted.
+    With the measure `none` only the mean is subtracted: the divisor is 1.
     """
 
     VARIANCE = "variance"  # the variance around the mean: sum((x - mean)**2) / (N - ddof)
@@ -26,6 +28,7 @@ class Measure(StrEnum):
     L2 = "l2"  # sqrt(sum(x**2))
     L1 = "l1"  # sum(|x|)
     MAX = "max"  # max(|x|)
+    NONE = "none"  # nothing: the mean is subtracted, and that is all
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,15 @@ class Running:
             1 - decay; Keras calls the decay itself `momentum`.
         ddof: the batch variance that enters is divided by N - ddof.
         plus_eps: what is stored is the variance plus eps, as by Keras 1 on Theano 0.9 and later.
+        deviation: what is stored is the square root of that: sqrt(variance), or with `plus_eps`
+            sqrt(variance + eps), which at inference stands in the place of sqrt(v + eps), as by
+            Keras 1.0.0 to 1.0.5.
     """
 
     decay: float
     ddof: int = 0
     plus_eps: bool = False
+    deviation: bool = False
 
     def __post_init__(self) -> None:
         decay = number("decay", self.decay)
@@ -50,6 +57,7 @@ class Running:
         object.__setattr__(self, "decay", decay)
         object.__setattr__(self, "ddof", integer("running ddof", self.ddof))
         flag("plus_eps", self.plus_eps)
+        flag("deviation", self.deviation)
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,8 @@ class NormSpec:
 
         y = (x - m) / max(sqrt(v + eps) + eps_outside, floor) * scale + bias
 
-    where `x - m` is just `x` if `center` is false, and `scale` is `1 + scale` with `scale_shift=1`.
+    where `x - m` is just `x` if `center` is false, the divisor is 1 where it would be 0 or less
+    than `unit_below`, and `scale` is `1 + scale` with `scale_shift=1`.
 
     Attributes:
         pattern: the bracket notation; brackets mark the axes inside one statistics set. It is also
@@ -74,6 +83,8 @@ class NormSpec:
         eps: added to v, inside the root, in units of x**2.
         eps_outside: added to the root, in units of x.
         floor: the least value of the divisor, in units of x.
+        unit_below: where the divisor is 0, or less than this, it is 1, in units of x; 0 guards
+            against the 0 alone (as scikit-learn's scalers do), None is no such guard.
         scale, bias: the axes along which each learned parameter varies, such as `"g c"` or
             `"s... c"`; `""` is a single number, None is no such parameter.
         scale_shift: 0 multiplies by scale, 1 by 1 + scale (as in Gemma).
@@ -98,6 +109,7 @@ class NormSpec:
     eps: float = 1e-5
     eps_outside: float = 0.0
     floor: float = 0.0
+    unit_below: float | None = None
     scale: str | None = None
     bias: str | None = None
     scale_shift: int = 0
@@ -113,6 +125,8 @@ class NormSpec:
         set_field(self, "ddof", integer("ddof", self.ddof))
         for name in ("eps", "eps_outside", "floor"):
             set_field(self, name, non_negative(name, getattr(self, name)))
+        if self.unit_below is not None:
+            set_field(self, "unit_below", non_negative("unit_below", self.unit_below))
         for name in ("scale", "bias"):
             set_field(self, name, _checked_names(name, getattr(self, name)))
         if self.scale_shift not in (0, 1) or isinstance(self.scale_shift, bool):
@@ -123,6 +137,11 @@ class NormSpec:
             raise SpecError(f"running is a Running or None, not {shown(self.running)}")
         if self.ddof and self.measure not in (Measure.VARIANCE, Measure.MEAN_SQUARE):
             raise SpecError(f"ddof={self.ddof} has no meaning for the measure {self.measure}")
+        if self.measure is Measure.NONE:
+            _check_without_divisor(self)
+            set_field(self, "eps", 0.0)
+        if self.unit_below is not None:
+            _check_guard(self, self.unit_below)
         if self.pattern is not None:
             _check_against_pattern(self, parse(self.pattern))
 
@@ -155,7 +174,10 @@ class NormSpec:
         >>> print(NormSpec("[b] c", running=Running(0.9)).inference())
         no statistic from the input, eps=1e-05, running decay 0.9 (torch momentum 0.1)
         """
-        return replace(self, pattern=None, sizes=Sizes()) if self.running else self
+        if self.running is None:
+            return self
+        holds_eps = self.running.deviation and self.running.plus_eps
+        return replace(self, pattern=None, sizes=Sizes(), eps=0.0 if holds_eps else self.eps)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON types; `from_dict` reads them back."""
@@ -199,24 +221,35 @@ class NormSpec:
             parts[0] += " with " + ", ".join(f"{name}={size}" for name, size in self.sizes.items())
         if not self.center:
             parts.append("not centred")
-        if self.measure is not Measure.VARIANCE:
+        if self.measure is Measure.NONE:
+            parts.append("divided by nothing")
+        elif self.measure is not Measure.VARIANCE:
             parts.append(f"measure {self.measure}")
         if self.ddof:
             parts.append(f"ddof={self.ddof}")
-        parts.append(f"eps={self.eps:g}")
+        if self.measure is not Measure.NONE:
+            parts.append(f"eps={self.eps:g}")
         parts += [
             f"{name}={getattr(self, name):g}"
             for name in ("eps_outside", "floor")
             if getattr(self, name)
         ]
+        if self.unit_below is not None:
+            below = f"below {self.unit_below:g}" if self.unit_below else "where it is 0"
+            parts.append(f"divisor 1 {below}")
         parts += self._parameters_in_words()
         if self.running:
             decay = self.running.decay
             parts.append(f"running decay {decay:g} (torch momentum {1 - decay:g})")
+            stored = "variance"
             if self.running.ddof:
-                parts[-1] += f" of the variance with ddof={self.running.ddof}"
+                stored += f" with ddof={self.running.ddof}"
             if self.running.plus_eps:
-                parts[-1] += " of the variance plus eps"
+                stored += " plus eps"
+            if self.running.deviation:
+                stored = "deviation" if stored == "variance" else f"root of the {stored}"
+            if stored != "variance":
+                parts[-1] += f" of the {stored}"
         return ", ".join(parts)
 
     def _parameters_in_words(self) -> list[str]:
@@ -300,6 +333,42 @@ def _checked_names(field: str, names: object) -> str | None:
     if len(set(words)) < len(words):
         raise SpecError(f"{field}={names!r} names an axis twice")
     return " ".join(words)
+
+
+def _check_without_divisor(spec: NormSpec) -> None:
+    """What acts on the divisor has no meaning where there is none; the default eps becomes 0."""
+    if not spec.center:
+        raise SpecError(
+            'measure="none" without centring would normalize nothing: write center=True'
+        )
+    default = next(field.default for field in fields(NormSpec) if field.name == "eps")
+    acting = {
+        "eps": spec.eps if spec.eps != default else 0.0,
+        "eps_outside": spec.eps_outside,
+        "floor": spec.floor,
+        "unit_below": spec.unit_below is not None,
+    }
+    for name, acts in acting.items():
+        if acts:
+            raise SpecError(
+                f'{name}={getattr(spec, name):g} acts on the divisor, and with measure="none" '
+                f"nothing is divided; leave {name} out"
+            )
+
+
+def _check_guard(spec: NormSpec, unit_below: float) -> None:
+    """A guard that could never act would promise what does not happen."""
+    if spec.floor:
+        raise SpecError(
+            f"floor={spec.floor:g} and unit_below={unit_below:g} both say what a small divisor "
+            "becomes: the floor, or 1; give one of them"
+        )
+    least = math.sqrt(spec.eps) + spec.eps_outside
+    if least >= unit_below and least > 0:
+        raise SpecError(
+            f"unit_below={unit_below:g} would never act: the divisor is at least sqrt(eps) + "
+            f"eps_outside = {least:g}; write eps=0 or a larger unit_below"
+        )
 
 
 def _check_against_pattern(spec: NormSpec, pattern: Pattern) -> None:
