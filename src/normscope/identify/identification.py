@@ -15,6 +15,7 @@ from normscope.identify.adapters.base import Adapter, class_title
 from normscope.identify.compare import differences
 from normscope.identify.examine import Examination, ModeReport, raised, with_memory_of
 from normscope.identify.result import Identification, Kind
+from normscope.identify.sight import describe_silent
 from normscope.identify.structure import axis_names
 from normscope.identify.subject import Subject
 from normscope.shape import checked_shape
@@ -95,7 +96,7 @@ def identify(
         train_report=train,
         infer_report=infer,
         one_mode=one_mode,
-        evidence=tuple(_evidence(adapter, subject, train, infer, lengths, one_mode)),
+        evidence=tuple(_evidence(adapter, subject, train, infer, lengths, names, one_mode)),
         headline=_headline(declared, train, infer, lengths, subject),
         declared=declared,
         calls=subject.calls,
@@ -131,12 +132,14 @@ def _evidence(
     train: ModeReport,
     infer: ModeReport,
     shape: tuple[int, ...],
+    names: tuple[str, ...],
     one_mode: bool,
 ) -> Iterator[str]:
     modes = [("training", train), ("inference", infer)]
     for title, report in modes[: 1 if one_mode or infer.same else 2]:
         prefix = "" if one_mode or infer.same else f"{title}: "
-        yield from (f"{prefix}{note}" for note in report.notes)
+        silent = describe_silent(report.sight)
+        yield from (f"{prefix}{note}" for note in (*report.notes, *silent))
         if report.max_ulp is not None:
             yield (
                 f"{prefix}the reference with this spec agrees within {report.max_ulp:.3g} ulp on "
@@ -149,8 +152,13 @@ def _evidence(
     changed = subject.restless[False]
     if changed and not one_mode:
         yield f"inference changes the state: {', '.join(sorted(changed))}"
-    if 1 in shape:
-        yield "an axis of length 1 has nothing to share, so it is called independent"
+    single = [name for name, size in zip(names, shape, strict=True) if size == 1]
+    if single:
+        listed = ", ".join(single)
+        also = (
+            ", and a pattern that shares it would fit as well" if train.spec or infer.spec else ""
+        )
+        yield f"{listed}: of a single index it is not known whether it would see others{also}"
     yield from adapter.notes
     yield f"{subject.calls} calls of the layer"
 

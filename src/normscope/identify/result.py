@@ -72,10 +72,14 @@ class Identification:
 
     @property
     def sample_independent(self) -> dict[str, bool | None]:
-        """Whether a sample's output depends on no other sample; None where it is not known."""
+        """Whether a sample's output depends on no other sample; None where it is not known.
+
+        It is not known of a single sample, nor where no sample changes the output.
+        """
+        axis = sample_axis(self.names)
         return {
-            mode: _independent(axes, self.names)
-            for mode, axes in (("train", self.train_axes), ("infer", self.infer_axes))
+            mode: report.sight.apart(axis)
+            for mode, report in (("train", self.train_report), ("infer", self.infer_report))
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,8 +97,3 @@ class Identification:
 
     def __str__(self) -> str:
         return report(self)
-
-
-def _independent(axes: dict[str, str], names: tuple[str, ...]) -> bool | None:
-    word = axes.get(names[sample_axis(names)]) if names else None
-    return None if word is None else word == "independent"

@@ -59,7 +59,7 @@ class Examination:
             None if coupling is None else (coupling.seeing, coupling.seen),
             first,
             probe.stochastic,
-            (*notes, *_notes(probe)),
+            (*notes, *_notes(probe), *_silent(dependences)),
         )
 
     def _dependences(self, probe: Probe) -> Iterator[Dependence]:
@@ -127,6 +127,18 @@ def _notes(probe: Probe) -> Iterator[str]:
         yield f"the shape of {name} depends on the values"
     for name, error in probe.refused.items():
         yield _raised(f"with other values of {name} the model raised", error)
+
+
+def _silent(dependences: tuple[Dependence, ...]) -> Iterator[str]:
+    """Which indices of an input change nothing in an output that others change."""
+    for pair in dependences:
+        for axis in pair.axes:
+            silent = [str(index) for index, changed in axis.seen if not changed]
+            if silent and axis.word != "none":
+                plural = "indices" if len(silent) > 1 else "index"
+                some = ", ".join(silent[:6]) + (", ..." if len(silent) > 6 else "")
+                where = f"{plural} {some} of {axis.name} in {pair.input}"
+                yield f"{pair.output} does not change with {where}"
 
 
 def _raised(before: str, error: Exception) -> str:

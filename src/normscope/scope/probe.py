@@ -17,6 +17,7 @@ Masks = dict[int, dict[str, Bools]]
 """For each probed index along an axis: which elements of each output changed."""
 
 _ALL_UP_TO = 4  # so many indices of an axis are probed one by one; of more, some
+_MORE_UP_TO = 64  # so many, where none of those changes the output but another axis does
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,10 @@ class Probe:
             if not masks:
                 return {}
             left[axis] = list(TRIALS[count:])
+        for axis in self._silent(seen):
+            others = [i for i in range(min(array.shape[axis], _MORE_UP_TO)) if i not in seen[axis]]
+            for trial in TRIALS[:2]:
+                self._try(asked, axis, trial, seen[axis], others)
         while True:
             found = dict(self._words(names, array.shape, seen))
             mixed = {n for axes in found.values() for n in left if axes[n].word == "mixed"}
@@ -116,10 +121,26 @@ class Probe:
             changed = tuple({i: masks[output] for i, masks in along.items()} for along in seen)
             yield output, axis_dependences(names, shape, changed)
 
-    def _try(self, asked: Probed, axis: int, trial: Trial, seen: Masks) -> bool:
+    @staticmethod
+    def _silent(seen: list[Masks]) -> list[int]:
+        """The axes of which no probed index changes an output that another axis changes."""
+        changing = [
+            {name for masks in along.values() for name, mask in masks.items() if mask.any()}
+            for along in seen
+        ]
+        return [axis for axis, names in enumerate(changing) if names != set().union(*changing)]
+
+    def _try(
+        self,
+        asked: Probed,
+        axis: int,
+        trial: Trial,
+        seen: Masks,
+        indices: list[int] | None = None,
+    ) -> bool:
         """Add what one trial shows along one axis; whether that is more than was seen before."""
         grew = False
-        for index in self._indices(asked.array.shape[axis]):
+        for index in self._indices(asked.array.shape[axis]) if indices is None else indices:
             try:
                 masks = self._changed(asked, axis, index, trial)
             except Exception as error:  # other values may be refused by any exception
