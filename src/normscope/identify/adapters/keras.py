@@ -93,12 +93,12 @@ class KerasAdapter(Adapter):
         seed = None if shared is None else to_numpy(shared.state)
         with self._kept_torch():
             try:
-                for name, value in self.arrays().items():
-                    if name in self.constants:  # on torch it may be a view of a variable
-                        self.write(name, value)
-                yield
+                with state.kept():
+                    for name, value in self.arrays().items():
+                        if name in self.constants:  # on torch it may be a view of a variable
+                            self.write(name, value)
+                    yield
             finally:
-                state.put_back()
                 if shared is not None:
                     shared.state.assign(seed)
 

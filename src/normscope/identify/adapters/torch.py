@@ -53,8 +53,10 @@ class TorchAdapter(Adapter):
         self.module.train(training)
         # a layer may work in place, and so must not get the caller's memory
         tensor = torch.tensor(x, dtype=self.torch_dtype, device=self.device)
+        others = [_fresh(value) for value in self.others]
+        inputs = {name: _fresh(value) for name, value in self.inputs.items()}
         with torch.no_grad():
-            return _numpy(first_array(self.module(tensor, *self.others, **self.inputs)))
+            return _numpy(first_array(self.module(tensor, *others, **inputs)))
 
     def arrays(self) -> dict[str, Array]:
         """Parameters and state by name."""
@@ -62,23 +64,34 @@ class TorchAdapter(Adapter):
 
     def write(self, name: str, value: Array) -> None:
         """Replace one array."""
-        target = self.tensors.get(name)
-        if target is None or _named_tensors(self.module).get(name) is not target:
-            target = _named_tensors(self.module)[name]
         tensor = torch.from_numpy(np.array(value))
+        own = self.tensors[name]
+        if _named_tensors(self.module).get(name) is not own:  # a call has put another in its place
+            self._hold(name, own)
         with torch.no_grad():
-            if target.shape != tensor.shape:  # a call may give an array another shape
-                target.data = torch.empty(tensor.shape, dtype=target.dtype, device=target.device)
-            target.copy_(tensor)
+            if own.shape != tensor.shape:  # a call may give an array another shape
+                own.data = torch.empty(tensor.shape, dtype=own.dtype, device=own.device)
+            own.copy_(tensor)
+
+    def _hold(self, name: str, tensor: torch.Tensor) -> None:
+        """Put a tensor into the place of the one of this name."""
+        path, _, attribute = name.rpartition(".")
+        part = self.module.get_submodule(path)
+        for held in (part._parameters, part._buffers):
+            if attribute in held:
+                held[attribute] = tensor  # type: ignore[assignment]
+                return
+        vars(part)[attribute] = tensor
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Puts values, modes and random generators back."""
-        state, generator = TorchState(self.module), torch.get_rng_state()
+        """Within, the module holds copies of its tensors; modes and generators are put back."""
+        generator = torch.get_rng_state()
         try:
-            yield
+            with TorchState(self.module).kept():
+                self.tensors = _named_tensors(self.module)
+                yield
         finally:
-            state.put_back()
             torch.set_rng_state(generator)
 
 
@@ -96,6 +109,11 @@ def _named_tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
             if isinstance(value, torch.Tensor):
                 found[f"{path}.{name}" if path else name] = value
     return {name: t for name, t in found.items() if not t.is_complex()}
+
+
+def _fresh(value: Any) -> Any:
+    """A copy of a tensor, since a layer may work in place."""
+    return value.detach().clone() if isinstance(value, torch.Tensor) else value
 
 
 def _numpy(tensor: torch.Tensor) -> Array:

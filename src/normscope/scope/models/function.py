@@ -12,7 +12,8 @@ import numpy as np
 from normscope.identify.adapters.attributes import Attributes
 from normscope.identify.adapters.base import mode_argument, mode_keyword
 from normscope.identify.adapters.choose import framework
-from normscope.scope.models.base import Model, State
+from normscope.identify.adapters.state import State
+from normscope.scope.models.base import Model
 from normscope.scope.models.held import held_by
 from normscope.scope.steps import Recorder
 
@@ -76,7 +77,7 @@ def _state(part: Any) -> State | None:
             return _Generator(part) if isinstance(part, np.random.Generator) else None
 
 
-class _Plain:
+class _Plain(State):
     """What Python itself holds: lists, dicts and arrays, and the attributes of plain objects."""
 
     def __init__(self, held: dict[str, Any]) -> None:
@@ -88,7 +89,7 @@ class _Plain:
         self._attributes.put_back()
 
 
-class _Generator:
+class _Generator(State):
     """A random generator of NumPy."""
 
     def __init__(self, generator: np.random.Generator) -> None:
