@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import numpy as np
 import pytest
@@ -101,7 +102,6 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "parametrized": lambda: nn.Sequential(parametrizations.weight_norm(nn.Linear(6, 6)), nn.BatchNorm1d(6)),
     "spectral norm": lambda: nn.Sequential(parametrizations.spectral_norm(nn.Linear(6, 6)), nn.LayerNorm(6)),
     "weight norm by a hook": weight_normed,
-    "made in inference mode": made_in_inference_mode,
     "scripted": scripted,
     "not differentiated": lambda: nn.Sequential(nn.Linear(6, 6).requires_grad_(False), nn.BatchNorm1d(6)),
     "double": lambda: nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6)).double(),
@@ -178,6 +178,20 @@ def test_also_when_it_is_interrupted(how: str, fails_at: int) -> None:
         examine(how, made)
     assert all_tensors(made) == before
     loss.backward()
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad, torch.enable_grad])
+def test_tensors_made_in_inference_mode(mode: Callable[[], AbstractContextManager[None]]) -> None:
+    made = made_in_inference_mode()
+    before = all_tensors(made)
+    with mode():
+        found = identify(made[1], SHAPE, "b c")
+        seen = scope(made.requires_grad_(False), torch.randn(SHAPE))
+    assert found.train is not None
+    assert found.train.running is not None
+    assert seen.samples_independent == {"training": False, "inference": True}
+    made.requires_grad_(True)
+    assert all_tensors(made) == before
 
 
 def test_tensors_in_others_are_left_alone() -> None:

@@ -64,18 +64,34 @@ class Examination:
     def mode(self, training: bool) -> ModeReport:
         """Examine a mode on its own."""
         try:
-            return self._mode(training, None)
+            found = self._mode(training, None)
+            if found.sight.finite and not found.sight.stochastic and self._remembers(training):
+                return _remembering(found)
+            return found
         except Exception as error:  # whatever the layer raises is evidence
             return raised(error)
 
     def inference_after(self, train: ModeReport) -> ModeReport:
         """Examine inference, knowing what training computes."""
         try:
-            if not train.sight.stochastic and self._same_in_both():
+            if self._same_in_both(train):
                 return replace(train.for_good(), same=True)
-            return self._mode(False, train.spec)
+            remembers = self._remembers(False)
+            if remembers:
+                self.subject.settle(self.rng)
+            found = self._mode(False, train.spec)
+            if remembers:
+                unknown = found.spec is None
+                return replace(
+                    found, certain=found.certain and not unknown, notes=(*found.notes, _REMEMBERS)
+                )
+            return found
         except Exception as error:
             return raised(error)
+
+    def _remembers(self, training: bool) -> bool:
+        self.subject.write_all_back()
+        return self.subject.remembers(training, self.rng)
 
     def _mode(self, training: bool, expected: NormSpec | None) -> ModeReport:
         self.subject.write_all_back()
@@ -214,20 +230,40 @@ class Examination:
         subject.write_back(*names)
         return changed
 
-    def _same_in_both(self) -> bool:
+    def _same_in_both(self, train: ModeReport) -> bool:
         """Whether both modes give the same outputs, on inputs of several sizes."""
+        if not train.sight.finite or train.sight.stochastic:
+            return False
         self.subject.write_all_back()
         self.move_parameters()
         for size in (1e-3, 1.0, 1e3):
             x = size * (self.rng.standard_normal(self.subject.shape) + 0.5)
-            train, infer = self.subject(x, True), self.subject(x, False)
-            if train.shape != infer.shape or not np.isfinite(train).any():
+            # inference first: a layer may remember what training has just seen
+            try:
+                infer, trained = self.subject(x, False), self.subject(x, True)
+            except Exception:  # one of them may need what the other has left
                 return False
-            size_out = largest(train)
-            difference = np.abs(train - infer)
+            if trained.shape != infer.shape or not np.isfinite(trained).any():
+                return False
+            size_out = largest(trained)
+            difference = np.abs(trained - infer)
             if not largest(difference) <= 64 * self.subject.eps * size_out:
                 return False
         return True
+
+
+_REMEMBERS = (
+    "a training call on another input changes what this mode then gives: it remembers, in a place "
+    "that is no array of the layer, so what it stores and how is not known; it was examined after "
+    "a training call"
+)
+
+
+def _remembering(found: ModeReport) -> ModeReport:
+    """The report on a mode whose later calls use what earlier ones left where none can look."""
+    what = "it" if found.spec is None else f"the first call is {found.spec}, but it"
+    words = f"{what} remembers: a call on another input changes what the next one gives"
+    return replace(found, spec=None, max_ulp=None, certain=False, notes=(*found.notes, words))
 
 
 def with_memory_of(train: ModeReport, infer: ModeReport) -> ModeReport:

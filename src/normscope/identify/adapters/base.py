@@ -61,6 +61,17 @@ class Adapter:
         """Give an array new values."""
         raise NotImplementedError  # not asked where `arrays` has none, as of a plain function
 
+    def put_back(self) -> None:
+        """Put back what a call has changed besides the arrays, as far as that can be reached."""
+
+    def settle(self) -> None:
+        """From here on, what was changed besides the arrays counts as found, until the end."""
+
+    @property
+    def may_remember(self) -> bool:
+        """Whether a call may have changed something besides the arrays."""
+        return False
+
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Whatever happens inside, the layer is afterwards as it was before."""

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras.src.backend.common import global_state
 
+from normscope.identify.adapters.attributes import Attributes
 from normscope.identify.adapters.base import Adapter, Array, class_title, first_array
 from normscope.identify.adapters.keras_state import (
     KerasState,
@@ -42,6 +43,7 @@ class KerasAdapter(Adapter):
             with no_gradients():
                 self.layer(self._tensor(np.zeros(shape)), *others, **inputs)
         self._caller = _caller()
+        self._attributes: Attributes | None = None
         self.constants = frozenset(_constants(self.layer))
         self.variables = {
             f"{variable.path}" if i == 0 else f"{variable.path}#{i}": variable
@@ -85,6 +87,11 @@ class KerasAdapter(Adapter):
             else:
                 self.variables[name].assign(np.array(value))
 
+    @property
+    def may_remember(self) -> bool:
+        """Whether a call has changed plain attributes."""
+        return self._attributes is not None and self._attributes.changed(but=self.constants)
+
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Puts values, modes and random generators back."""
@@ -94,6 +101,7 @@ class KerasAdapter(Adapter):
         with self._kept_torch():
             try:
                 with state.kept():
+                    self._attributes = Attributes(list(self.layer._flatten_layers()))
                     for name, value in self.arrays().items():
                         if name in self.constants:  # on torch it may be a view of a variable
                             self.write(name, value)

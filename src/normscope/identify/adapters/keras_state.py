@@ -53,10 +53,10 @@ class KerasState(State):
         """
         self._attributes.put_back()
         if self._tensors is not None:
-            if not self._examined:
+            if self._examined:
+                self._tensors.install()
+            else:
                 self._tensors.give_back()
-                return
-            self._tensors.install()
         with no_gradients():
             for variable, value in self._values:
                 if not np.array_equal(value, to_numpy(variable), equal_nan=True):
@@ -74,7 +74,8 @@ def _own_tensors(layer: Any, layers: list[Any]) -> OwnTensors | None:
     from normscope.identify.adapters.torch_swap import OwnTensors, modules_in
 
     modules = modules_in(layer) if isinstance(layer, torch.nn.Module) else layers
-    return OwnTensors([*modules, *layer.variables])
+    # random generators may have to go on
+    return OwnTensors([*modules, *(v for v in layer.variables if not is_generator(v))])
 
 
 def is_generator(variable: Any) -> bool:

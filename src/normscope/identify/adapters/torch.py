@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from normscope.identify.adapters.attributes import Attributes
 from normscope.identify.adapters.base import Adapter, Array, class_title, first_array
 from normscope.identify.adapters.torch_state import TorchState
+from normscope.identify.adapters.torch_swap import modules_in
 
 
 class TorchAdapter(Adapter):
@@ -43,6 +45,8 @@ class TorchAdapter(Adapter):
         super().__init__(class_title(module), known, (True, False))
         self.eps = float(torch.finfo(self.torch_dtype).eps)
         self.learned = frozenset(name for name, _ in module.named_parameters())
+        self._attributes: Attributes | None = None
+        self._remembers = False
 
     def received(self, x: Array) -> Array:
         """`x` in the layer's own dtype."""
@@ -83,6 +87,21 @@ class TorchAdapter(Adapter):
                 return
         vars(part)[attribute] = tensor
 
+    def put_back(self) -> None:
+        """Put back plain attributes, and the module's own tensors where others took their place."""
+        if self._attributes is not None:
+            self._remembers |= self._attributes.changed(but=("training",))
+            self._attributes.put_back()
+
+    def settle(self) -> None:
+        """What the attributes are now is put back from here on, until the end."""
+        self._attributes = Attributes(list(modules_in(self.module)))
+
+    @property
+    def may_remember(self) -> bool:
+        """Whether a call has changed plain attributes."""
+        return self._remembers
+
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Within, the module holds copies of its tensors; modes and generators are put back."""
@@ -90,6 +109,7 @@ class TorchAdapter(Adapter):
         try:
             with TorchState(self.module).kept():
                 self.tensors = _named_tensors(self.module)
+                self._attributes = Attributes(list(modules_in(self.module)))
                 yield
         finally:
             torch.set_rng_state(generator)

@@ -8,19 +8,17 @@ gradients, hooks and counts; whoever else refers to them, as an optimizer, sees 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-
-Slots = dict[tuple[int, Any], tuple[Any, Any]]
-"""Where tensors are held: for each container and key in it, these two."""
 
 
 class OwnTensors:
     """The tensors in the attributes of objects, also in lists, tuples and dicts in these.
 
-    Tensors that share memory have copies that do, and one held twice has one copy.
+    Tensors that share memory have copies that do, and one held twice has one copy. `names` are
+    further holders: anything with `items` and items that can be set.
 
     >>> module = torch.nn.Linear(2, 2)
     >>> found = module.weight
@@ -33,8 +31,10 @@ class OwnTensors:
     True
     """
 
-    def __init__(self, owners: list[Any]) -> None:
+    def __init__(self, owners: list[Any], names: Sequence[Any] = ()) -> None:
         self._found: list[tuple[Any, Any, Any]] = []
+        for bound in names:
+            self._walk(bound, set())
         for owner in owners:
             self._walk(vars(owner), set())
             if isinstance(owner, torch.jit.ScriptModule):
@@ -142,10 +142,10 @@ def _holds_tensors(held: tuple[Any, ...]) -> bool:
 
 
 def _items(container: Any) -> Iterator[tuple[Any, Any]]:
-    if isinstance(container, dict):
-        yield from container.items()
-    else:
+    if isinstance(container, list | tuple):
         yield from enumerate(container)
+    else:
+        yield from container.items()
 
 
 def _put(container: Any, key: Any, value: Any) -> None:
