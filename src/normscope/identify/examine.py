@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from normscope.identify.adapters.telling import advice_on
 from normscope.identify.counting import counting
 from normscope.identify.known import largest
 from normscope.identify.probe import Probe
@@ -288,8 +289,9 @@ def _why_no_sets(sight: Sight) -> Iterator[str]:
 def raised(error: Exception) -> ModeReport:
     """The report on a layer that cannot be called; what it raised is evidence."""
     first = " ".join(str(error).split())[:300]
+    advice = advice_on(error)
     return ModeReport(
         Sight(finite=False),
         certain=False,
-        notes=(f"the layer raised {type(error).__name__}: {first}",),
+        notes=(f"the layer raised {type(error).__name__}: {first}", *advice),
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from normscope.identify.adapters.telling import advice_on
 from normscope.identify.structure import sample_axis
 from normscope.scope.calls import Calls, Outputs
 from normscope.scope.dependence import Dependence
@@ -142,4 +143,5 @@ def _silent(dependences: tuple[Dependence, ...]) -> Iterator[str]:
 
 
 def _raised(before: str, error: Exception) -> str:
-    return f"{before} {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    advice = "".join(f"; {note}" for note in advice_on(error))
+    return f"{before} {type(error).__name__}: {' '.join(str(error).split())[:300]}{advice}"

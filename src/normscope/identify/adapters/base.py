@@ -16,9 +16,11 @@ MODE_KEYWORDS = {
     "training": False,
     "train": False,
     "is_training": False,
+    "is_train": False,
     "deterministic": True,
     "use_running_average": True,
     "inference": True,
+    "is_eval": True,
 }
 """Keywords by which a callable is told its mode; True: the keyword says inference."""
 

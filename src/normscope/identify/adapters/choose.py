@@ -48,7 +48,7 @@ def adapt(
         case "nnx":
             from normscope.identify.adapters.nnx import NnxAdapter
 
-            return NnxAdapter(layer, others, named)
+            return NnxAdapter(layer, shape, others, named)
         case "linen":
             from normscope.identify.adapters.linen import LinenAdapter
 
