@@ -30,7 +30,7 @@ def model_of(model: Any, given: Any) -> Model:
         case "keras":
             from normscope.scope.models.keras import KerasModel
 
-            return KerasModel(model)
+            return KerasModel(model, given)
         case "nnx":
             from normscope.scope.models.nnx import NnxModel
 
