@@ -9,7 +9,9 @@ import numpy as np
 
 from normscope.identify.adapters.telling import advice_on
 from normscope.identify.counting import counting
+from normscope.identify.index_table import IndexTable, index_tables
 from normscope.identify.known import largest
+from normscope.identify.pairs import Pair, pairs
 from normscope.identify.probe import Probe
 from normscope.identify.running import Memory, find_memory, still_holds
 from normscope.identify.sight import Sight, dead_zones, describe_reach, look
@@ -32,6 +34,7 @@ class ModeReport:
         notes: the rest of the evidence.
         same: this mode computes the same as training.
         stored: it normalizes by stored statistics.
+        pairs: where a formula was refused, sets in numbers.
     """
 
     sight: Sight
@@ -41,6 +44,7 @@ class ModeReport:
     notes: tuple[str, ...] = ()
     same: bool = False
     stored: bool = False
+    pairs: tuple[Pair, ...] = ()
 
     def for_good(self) -> ModeReport:
         """The same at inference: statistics of the input need no memory."""
@@ -71,6 +75,17 @@ class Examination:
             return found
         except Exception as error:  # whatever the layer raises is evidence
             return raised(error)
+
+    def indices(self, training: bool, report: ModeReport) -> tuple[IndexTable, ...]:
+        """Index by index who sees whom, where two equal calls give the same."""
+        if not report.sight.finite or report.sight.stochastic:
+            return ()
+        try:
+            self.subject.write_all_back()
+            self.move_parameters()
+            return index_tables(self.subject, training, self.names, self.rng)
+        except Exception:  # a layer may refuse other values by any exception
+            return ()
 
     def inference_after(self, train: ModeReport) -> ModeReport:
         """Examine inference, knowing what training computes."""
@@ -189,7 +204,10 @@ class Examination:
         )
         found = solve(probe)
         if isinstance(found, Unsolved):
-            return ModeReport(sight, certain=found.certain, notes=(*reach, found.words))
+            numbers = pairs(probe)
+            return ModeReport(
+                sight, certain=found.certain, notes=(*reach, found.words), pairs=numbers
+            )
         self.residual = found.claim.extras.residual
         spec, notes = found.claim.spec, found.notes
         if training:

@@ -29,6 +29,7 @@ class Subject:
     Attributes:
         shape: of the input.
         calls: how often the layer was called so far.
+        limit: so often it may be called.
         eps: the machine epsilon of the precision that the outputs have.
         into: the coarser precision to which the layer rounds its input, if it does.
         rearranged: what was done to an output of another shape, in words.
@@ -39,6 +40,7 @@ class Subject:
         self.adapter = adapter
         self.shape = shape
         self.calls = 0
+        self.limit = MAX_CALLS
         self.restless: dict[bool, set[str]] = {True: set(), False: set()}
         self.eps = adapter.eps
         self.into: str | None = None
@@ -99,8 +101,8 @@ class Subject:
 
     def step(self, x: Array, training: bool) -> tuple[Floats, dict[str, Array]]:
         """The output, and the arrays as the call left them, before they are put back."""
-        if self.calls >= MAX_CALLS:
-            raise TooManyCallsError(f"no answer within {MAX_CALLS} calls")
+        if self.calls >= self.limit:
+            raise TooManyCallsError(f"no answer within {self.limit} calls")
         self.calls += 1
         try:
             y, after = self._called(x, training)

@@ -57,6 +57,11 @@ def _mode(title: str, mode: ModeReport, found: Identification) -> Iterator[str]:
         yield f"  {name:10} {word:14} {axis_sentence(name, word)}"
     if mode.sight.words:
         yield f"  {sample_sentence(found, mode)}"
+    for table in (found.indices or {}).get("infer" if title == "inference" else "train", ()):
+        yield from (f"  {line}" for line in table.lines())
+    if mode.pairs:
+        yield f'  in numbers, one set of "{mode.pairs[0].pattern}" as the layer was found'
+        yield from (f"    {line}" for pair in mode.pairs for line in pair.lines())
 
 
 def _spec(spec: NormSpec) -> Iterator[str]:

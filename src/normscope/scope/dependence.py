@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from normscope.identify.index_sets import axis_sight
+from normscope.identify.index_table import IndexTable
 from normscope.identify.sight import Bools
 
 
@@ -32,6 +33,13 @@ class AxisDependence:
     output_size: int | None
     word: str
     seen: tuple[tuple[int, frozenset[int]], ...]
+
+    @property
+    def table(self) -> IndexTable | None:
+        """Which inputs each output sees; None without a second index or an axis that runs along."""
+        if self.output_size is None or self.size < 2:
+            return None
+        return IndexTable.of(self.name, self.size, self.output_size, dict(self.seen))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from normscope.identify.adapters.telling import advice_on
+from normscope.identify.index_table import MOST
 from normscope.identify.structure import sample_axis
 from normscope.scope.calls import Calls, Outputs
 from normscope.scope.dependence import Dependence
@@ -23,10 +24,12 @@ class Examination:
     Attributes:
         calls: of the model.
         names: of the axes of each input.
+        show: "indices", if all indices of short axes are asked for.
         sample_axes: the axis of the samples in each input that has axes, by name.
     """
 
-    def __init__(self, calls: Calls, names: list[tuple[str, ...]]) -> None:
+    def __init__(self, calls: Calls, names: list[tuple[str, ...]], show: str | None = None) -> None:
+        self.show = show
         self.calls = calls
         self.names = names
         self.sample_axes = {
@@ -43,7 +46,7 @@ class Examination:
             return ModeScope(notes=(_raised("the model raised", error), *self._single_samples()))
 
     def _mode(self, training: bool) -> ModeScope:
-        probe = Probe(self.calls, training)
+        probe = Probe(self.calls, training, *([MOST] if self.show else []))
         if not any(np.isfinite(values.array).any() for values in probe.base.values()):
             return ModeScope(notes=("the output holds no finite number",))
         probe.stochastic = _differs(probe.base, self.calls.outputs(training, stream=None))

@@ -70,14 +70,16 @@ class Probe:
     """The probing of one mode of a model.
 
     Attributes:
+        all_up_to: of a longer axis only some indices are given other values.
         base: the outputs for the inputs as given.
         stochastic: the model draws random numbers.
         changing_shape: the outputs whose shape depends on the values.
         refused: for some inputs, what the model raised on other values of them.
     """
 
-    def __init__(self, calls: Calls, training: bool) -> None:
+    def __init__(self, calls: Calls, training: bool, all_up_to: int = _ALL_UP_TO) -> None:
         self.calls = calls
+        self.all_up_to = all_up_to
         self.training = training
         self.stochastic = False
         self.changing_shape: set[str] = set()
@@ -155,7 +157,7 @@ class Probe:
         """All of a short axis; of a long one both ends with a neighbour, and the middle."""
         middle = size // 2
         some = {0, 1, middle - 1, middle, size - 2, size - 1}
-        return list(range(size)) if size <= _ALL_UP_TO else sorted(some)
+        return list(range(size)) if size <= self.all_up_to else sorted(some)
 
     def _changed(self, asked: Probed, axis: int, index: int, trial: Trial) -> dict[str, Bools]:
         """Which elements of each output change; all, where it is gone or has another shape."""

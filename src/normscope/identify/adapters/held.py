@@ -78,7 +78,7 @@ def held_by(function: Any) -> Held:
 
 def is_plain(part: Any) -> bool:
     """Whether an object has attributes that are its memory, and no framework cares for them."""
-    code = types.ModuleType | types.FunctionType | types.MethodType | type | functools.partial
+    code = (types.ModuleType, types.FunctionType, types.MethodType, type, functools.partial)
     if isinstance(part, code) or not hasattr(part, "__dict__") or hasattr(part, "dtype"):
         return False
     home = type(part).__module__.partition(".")[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from normscope.identify.adapters.keras_state import (
     is_generator,
     no_gradients,
     to_numpy,
+    torch_randomness_kept,
 )
 
 
@@ -100,7 +100,7 @@ class KerasAdapter(Adapter):
         state = KerasState(self.layer)
         shared = global_state.get_global_attribute("global_seed_generator")
         seed = None if shared is None else to_numpy(shared.state)
-        with self._kept_torch():
+        with torch_randomness_kept():
             try:
                 with state.kept():
                     self._attributes = Attributes(list(self.layer._flatten_layers()))
@@ -111,13 +111,6 @@ class KerasAdapter(Adapter):
             finally:
                 if shared is not None:
                     shared.state.assign(seed)
-
-    def _kept_torch(self) -> contextlib.AbstractContextManager[Any]:
-        if keras.backend.backend() != "torch":
-            return contextlib.nullcontext()
-        import torch
-
-        return torch.random.fork_rng(devices=[])
 
 
 def _caller() -> Callable[[Callable[[], Array]], Array] | None:

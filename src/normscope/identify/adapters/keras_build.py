@@ -1,7 +1,7 @@
 """Layers of Keras that are not built yet: a copy is built where one can be made.
 
-Building is for good. A copy is made from what the layer says of itself, and believed only as far as it goes:
-it has to hold the same settings, and nothing that the layer itself holds.
+Building is for good. A copy is made from what the layer says of itself, and believed only as far as
+it goes: it has to hold the same settings, and nothing that the layer itself holds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from keras.src.backend.common import global_state
 
 from normscope.identify.adapters.attributes import Attributes
-from normscope.identify.adapters.keras_state import no_gradients, to_numpy
+from normscope.identify.adapters.keras_state import no_gradients, to_numpy, torch_randomness_kept
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 _OWN = ("name", "trainable", "dtype")  # which a user's `__init__` need not take
@@ -131,18 +131,12 @@ def _randomness_kept() -> Iterator[None]:
     python, numpy = random.getstate(), np.random.get_state()
     shared = global_state.get_global_attribute("global_seed_generator")
     seed = None if shared is None else to_numpy(shared.state)
-    torch = None
-    if keras.backend.backend() == "torch":
-        import torch
-
-        drawn = torch.get_rng_state()
     try:
-        yield
+        with torch_randomness_kept():
+            yield
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
-        if torch is not None:
-            torch.set_rng_state(drawn)
         if shared is None:
             global_state.set_global_attribute("global_seed_generator", None)
         else:

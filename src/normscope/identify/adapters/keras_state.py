@@ -90,6 +90,15 @@ def to_numpy(value: Any) -> Array:
     return array if array.dtype.kind in "fiub" and array.itemsize > 2 else array.astype(np.float32)
 
 
+def torch_randomness_kept() -> contextlib.AbstractContextManager[Any]:
+    """Within, the torch backend may draw random numbers that nobody misses afterwards."""
+    if keras.backend.backend() != "torch":
+        return contextlib.nullcontext()
+    import torch
+
+    return torch.random.fork_rng(devices=[])
+
+
 def no_gradients() -> contextlib.AbstractContextManager[Any]:
     """Within, the torch backend records no gradients."""
     if keras.backend.backend() != "torch":

@@ -84,7 +84,7 @@ class OwnTensors:
         if type(tensor) is torch.nn.Parameter:
             raw = torch.nn.Parameter(raw, requires_grad=tensor.requires_grad)
         elif isinstance(tensor, torch.nn.Parameter):
-            raw = raw.as_subclass(type(tensor))  # type: ignore[assignment]
+            raw = raw.as_subclass(type(tensor))
         if tensor.is_leaf and tensor.requires_grad != raw.requires_grad:
             raw.requires_grad_(tensor.requires_grad)
         vars(raw).update(vars(tensor))
@@ -100,10 +100,10 @@ class OwnTensors:
         if not address or tensor.is_quantized:
             return tensor.detach().clone()
         if address not in self._storages:
-            self._storages[address] = storage.clone()
+            self._storages[address] = storage.clone()  # type: ignore[no-untyped-call]
         empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
         own = self._storages[address]
-        return empty.set_(own, tensor.storage_offset(), tensor.size(), tensor.stride())  # type: ignore[call-overload, no-any-return]
+        return empty.set_(own, tensor.storage_offset(), tensor.size(), tensor.stride())
 
 
 def modules_in(module: torch.nn.Module) -> list[torch.nn.Module]:
