@@ -10,8 +10,8 @@ the gradient of an element that counts is
 
 where w = sqrt(v + eps), p is the mean for the variance and 0 for other measures. The second term is
 there if the mean is subtracted, the third unless the divisor is a constant: the floor, or the 1 of
-a guard (see `find_slopes`); for L2, k lacks the n - ddof, and for L1 the third term is B * sum(|x|) / (D**2 * w) * sign(x). An element that the mask
-leaves out has only the first term.
+a guard (see `find_slopes`). For L2, k lacks the n - ddof, and for L1 the third term is
+B * sum(|x|) / (D**2 * w) * sign(x). An element that the mask leaves out has only the first term.
 """
 
 from __future__ import annotations

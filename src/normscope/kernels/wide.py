@@ -333,9 +333,7 @@ def variance_and_divisor(state: State, formula: Any) -> Any:
     v, d, d_rest = root_of_sum(root, root_rest, share, share_rest, eps)
     if unit != 1.0:
         v, d, d_rest = v / unit / unit, d / unit, d_rest / unit
-    d, d_rest = bounded(
-        d, d_rest, formula[EPS_OUTSIDE], formula[FLOOR], formula[UNIT_UP_TO]
-    )
+    d, d_rest = bounded(d, d_rest, formula[EPS_OUTSIDE], formula[FLOOR], formula[UNIT_UP_TO])
     return v, d, d_rest
 
 

@@ -60,7 +60,13 @@ def prepare_ordinary(width: int, n: float, work: int, formula: Any) -> Any:
         mean, mean_rest = recall(work, MEAN + c), recall(work, MEAN_REST + c)
         root = recall(work, ROOT + c)
         _, _, rstd, rstd_rest, valid = wide.ordinary_divisor(
-            root, recall(work, ROOT_REST + c), share, share_rest, eps, outside, floor,
+            root,
+            recall(work, ROOT_REST + c),
+            share,
+            share_rest,
+            eps,
+            outside,
+            floor,
             unit_up_to,
         )
         keep(work, UNIT + c, 1.0)

@@ -99,7 +99,7 @@ def test_the_derivative_is_that_of_the_definition(
         at = {name: point[name] + h * step[name] for name in point}
         return reference(at.pop("x"), stated, **at, **mask)
 
-    h = 1e-6 * min(1.0, float(np.sqrt(stated.eps) / 1e-3))
+    h = 1e-6 * min(1.0, float(np.sqrt(stated.eps) / 1e-3) or 1.0)
     numeric = (moved(h) - moved(-h)) / (2 * h)
     with jax.enable_x64(True):
 
