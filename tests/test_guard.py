@@ -123,7 +123,7 @@ def test_what_is_not_finite_stays(dtype: Any, pattern: str) -> None:
 
 
 def test_a_mean_that_overflows_nothing() -> None:
-    """Where nothing is divided, no square of an element has to be a float64; all is rounded once."""
+    """Where nothing is divided, no square has to fit into float64; and all is rounded once."""
     rows = [[1e300, -1e300, 5e299, 1.0], [1e-310, 3e-310, 0, 0], [1e16, 1e16 + 2, 1e16, 1e16]]
     for row, y in zip(rows, normalize(np.array(rows), "b [c]", measure="none"), strict=True):
         exact = [Fraction(number) for number in row]
@@ -149,7 +149,7 @@ def test_statistics_of_what_is_not_divided() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, ml_dtypes.bfloat16])
-@pytest.mark.parametrize("value", [0.1, 1 / 3, -7e4, 3e-5, 0.0])
+@pytest.mark.parametrize("value", [0.1, 1 / 3, -6e4, 3e-5, 0.0])
 @pytest.mark.parametrize("size", [3, 49, 1000, 70_001])
 def test_a_constant_set_is_constant_however_it_is_cut(dtype: Any, value: float, size: int) -> None:
     """The divisor is 1 then; were its spread off by rounding, the result would be far from 0."""
