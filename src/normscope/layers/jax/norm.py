@@ -176,7 +176,8 @@ class Norm(nnx.Module):
         self, running: Running, x: jax.Array, stats: Stats, mask: jax.Array | None
     ) -> None:
         """Move the running statistics towards those of the batch."""
-        stored = NormSpec(self.spec.pattern, self.spec.sizes, ddof=running.ddof)
+        ddof = 0 if self.spec.measure is Measure.NONE else running.ddof
+        stored = NormSpec(self.spec.pattern, self.spec.sizes, ddof=ddof)
         check_sets(stored, stored.layout(x.shape), self.axis_name)
         if self.spec.measure is Measure.NONE:
             var = stats.var  # which nothing remembers
@@ -190,7 +191,7 @@ class Norm(nnx.Module):
             var += self.spec.eps
         if running.deviation:
             var = jnp.sqrt(var)
-        enough = stats.set_size > max(self.spec.ddof, running.ddof)
+        enough = stats.set_size > max(self.spec.ddof, ddof)
         for memory, batch in ((self.mean, stats.mean), (self.var, var)):
             if memory is None:
                 continue

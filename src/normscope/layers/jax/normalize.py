@@ -143,9 +143,9 @@ def normalize(
         Values that a `jit` cannot look at are not checked: a negative `var` gives NaN.
         A NaN that the mask leaves out stays NaN in y, and its gradient may be NaN even where the
         loss drops it, as everywhere in JAX: pad with finite numbers.
-        Magnitudes above 1e19 in float32 or bfloat16 overflow when they are squared, and those below
-        1e-23 vanish, so that a guard against 0 acts; the NumPy function computes in float64 and
-        takes them.
+        Magnitudes above 1e19 in float32 or bfloat16 overflow when they are squared, and the squares
+        of those below 1e-19 may vanish, so that a guard against 0 acts; the NumPy function computes
+        in float64 and takes them.
     """
     spec = stated(pattern, fields_and_sizes, scale is not None, bias is not None)
     x = float_array("x", x)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from normscope.errors import ShapeError
+from normscope.errors import ShapeError, SpecError
 from normscope.layout import AtomicAxis, Layout
 from normscope.shape import product
 from normscope.spec import Measure, NormSpec
@@ -120,11 +120,16 @@ def normalized(
 
     Returns:
         y, of x's shape, in the dtype of the statistics.
+
+    Raises:
+        SpecError: the spec divides, and `v` is None.
     """
     x = _split(x, layout)
     if spec.center:
         x = x - _per_set(mean, layout, x)
-    known = _per_set(mean, layout, x) if v is None else _per_set(v, layout, x)
+    if v is None and spec.measure is not Measure.NONE:
+        raise SpecError(f"v is None, but {spec} divides by it: give one value per statistics set")
+    known = _per_set(mean if v is None else v, layout, x)
     y = _scaled(x, spec, layout, _factor(known, spec), scale, bias)
     return _join(y, layout)
 

@@ -50,8 +50,9 @@ class Norm(keras.layers.Layer):  # type: ignore[misc]
     is False, it uses the moving statistics. Any other spec always takes them from its input.
 
     Whatever the dtype policy, statistics are computed in float32 or wider, and the variance around
-    the mean. A mask (over the leading axes of the input) keeps values out of the statistics
-    wherever one of its axes lies in a statistics set.
+    the mean; in float32 the squares of numbers below 1e-19 may vanish, so that `unit_below` acts.
+    A mask (over the leading axes of the input) keeps values out of the statistics wherever one of
+    its axes lies in a statistics set.
 
     Weights: `gamma` and `beta` where the spec has `scale` and `bias`, in the shape of the axes that
     it names; `moving_mean` and `moving_variance` with `running`, in the shape of the axes outside
@@ -166,10 +167,10 @@ class Norm(keras.layers.Layer):  # type: ignore[misc]
         mean, v, count = measured
         known = None  # whether there is a batch value; None: always
         if not isinstance(count, int):
-            known = count > running.ddof
+            known = count > _memory_ddof(self.spec)
             if len(known.shape):  # one for each set
                 known = ops.reshape(known, self._moving.shape)
-        if running.ddof != self.spec.ddof:
+        if _memory_ddof(self.spec) != self.spec.ddof:
             v = v * ((count - self.spec.ddof) / (count - running.ddof))
         if running.plus_eps:
             v = v + self.spec.eps
@@ -237,8 +238,8 @@ class _Fit:
 
     def check_set_size(self) -> None:
         """Enough values for every divisor N - ddof."""
-        size, running = self.layout.set_size, self.spec.running
-        ddof = max(self.spec.ddof, running.ddof if running else 0)
+        size = self.layout.set_size
+        ddof = max(self.spec.ddof, _memory_ddof(self.spec))
         if size is not None and 0 < size <= ddof:
             raise ShapeError(
                 f"a statistics set holds {size} value(s), and ddof={ddof} divides by {size - ddof}",
@@ -258,6 +259,11 @@ class _Fit:
                 "divide among themselves, is partly inside and partly outside brackets"
             )
         return all_sum_over_replicas() if True in first else None
+
+
+def _memory_ddof(spec: NormSpec) -> int:
+    """The ddof of the variance that is remembered; 0 where none is."""
+    return spec.running.ddof if spec.running and spec.measure is not Measure.NONE else 0
 
 
 @lru_cache(maxsize=1024)
