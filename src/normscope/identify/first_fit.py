@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +21,11 @@ from normscope.identify.formula import (
     BEYOND,
     HYPOTHESES,
     LARGE,
+    MEAN_ONLY,
     MODERATE,
+    SMALL,
     Fit,
+    Hypothesis,
     best_fit,
     fit_affine,
     uneven_inputs,
@@ -63,12 +67,34 @@ def first_fit(probe: Probe) -> FirstFit | NoFit:
     fit = best_fit(x, y, rounding)
     if fit is not None:
         return FirstFit(fit, Extras(), x)
-    beyond = best_fit(x, y, rounding, BEYOND)
-    if beyond is not None:
+    beyond = best_fit(x, y, rounding, (*BEYOND, MEAN_ONLY))
+    if beyond is not None and beyond.hypothesis is not MEAN_ONLY:
         return NoFit(f"y = {beyond.hypothesis.words}")
-    more_x, more_y = probe.ask_all(_inputs(probe, spread, _MORE_CALLS))
-    x, y = np.concatenate([x, more_x]), np.concatenate([y, more_y])
-    return _below_activation(x, y, rounding) or _beside_residual(probe) or NoFit()
+    if beyond is None:
+        more_x, more_y = probe.ask_all(_inputs(probe, spread, _MORE_CALLS))
+        x, y = np.concatenate([x, more_x]), np.concatenate([y, more_y])
+        found = _below_activation(x, y, rounding) or _beside_residual(probe)
+        if found is not None:
+            return found
+    return _mean_only(probe, calls, bare=beyond is not None) or NoFit()
+
+
+def _mean_only(probe: Probe, calls: int, bare: bool) -> FirstFit | None:
+    """The mean is subtracted and nothing is divided: seen on small inputs.
+
+    Large ones would hide the bias, and bring an activation to its limits.
+    """
+    hypotheses = (MEAN_ONLY, *HYPOTHESES)
+    x, y = probe.ask_all(_inputs(probe, SMALL, calls if bare else _CALLS + _MORE_CALLS))
+    if not np.isfinite(y).all():
+        return None
+    fit = best_fit(x, y, probe.rounding, hypotheses)
+    if fit is None and not bare:
+        found = _below_activation(x, y, probe.rounding, hypotheses)
+    else:
+        found = None if fit is None else FirstFit(fit, Extras(), x)
+    only = found is not None and found.fit.hypothesis is MEAN_ONLY
+    return found if only else None
 
 
 def _inputs(probe: Probe, spread: tuple[float, float], count: int) -> list[Floats]:
@@ -81,19 +107,21 @@ def _inputs(probe: Probe, spread: tuple[float, float], count: int) -> list[Float
     return [inputs[0], -inputs[0], *inputs[1:]]
 
 
-def _below_activation(x: Floats, y: Floats, rounding: float) -> FirstFit | None:
+def _below_activation(
+    x: Floats, y: Floats, rounding: float, hypotheses: Sequence[Hypothesis] = HYPOTHESES
+) -> FirstFit | None:
     tolerance = 10 * rounding
     found: list[FirstFit] = []
     bare = straights(y)
     some = np.linspace(0, x[0].size - 1, min(x[0].size, _FEW)).astype(int)
-    candidates = [_picked(hypothesis.normalized(x), some) for hypothesis in HYPOTHESES]
+    candidates = [_picked(hypothesis.normalized(x), some) for hypothesis in hypotheses]
     for activation in (*bare, *curves()):
         z = activation.undo(_picked(y, some))
         if np.isfinite(z).mean() < 0.2:
             continue
         if all(fit_affine(n, z).residual > tolerance for n in candidates):
             continue  # a few elements tell soon
-        fit = best_fit(x, activation.undo(y), tolerance)
+        fit = best_fit(x, activation.undo(y), tolerance, hypotheses)
         if fit is None:
             continue
         first = FirstFit(fit, Extras(activation), x)
@@ -103,7 +131,7 @@ def _below_activation(x: Floats, y: Floats, rounding: float) -> FirstFit | None:
         if best.extras.activation not in bare:
             return best
         named = _named(best, y, tolerance)
-        refit = None if named is None else best_fit(x, named.undo(y), tolerance)
+        refit = None if named is None else best_fit(x, named.undo(y), tolerance, hypotheses)
         if refit is not None:
             return FirstFit(refit, Extras(named), x)
     return None

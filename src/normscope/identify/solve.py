@@ -10,7 +10,7 @@ from normscope.identify.constants import Constants, constants_for, kinds_of
 from normscope.identify.divisor import Divisor, find_divisor
 from normscope.identify.extras import RELU_LIKE, Extras, name_hard_sigmoid, straight
 from normscope.identify.first_fit import FirstFit, NoFit, first_fit
-from normscope.identify.formula import Affine, fit_affine, uneven_inputs
+from normscope.identify.formula import MEAN_ONLY, Affine, fit_affine, uneven_inputs
 from normscope.identify.half import PRECISIONS
 from normscope.identify.known import largest, median
 from normscope.identify.parameters import Roles, along_axes, find_roles, names_of
@@ -250,6 +250,8 @@ def _exact_bias(probe: Probe, extras: Extras, base: Affine) -> Floats:
 
 
 def _divisor(probe: Probe, first: FirstFit, base: Affine, bias: Floats) -> Divisor | None:
+    if first.fit.hypothesis is MEAN_ONLY:
+        return Divisor()
     measure = DivisorProbe(probe, first.fit, first.extras, base.scale, bias)
     highest = 300.0 if first.extras.residual else 3e3
     return find_divisor(measure, probe.structure.num_sets, highest)
