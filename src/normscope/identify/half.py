@@ -11,6 +11,17 @@ from normscope.identify.adapters.base import Array
 PRECISIONS = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23}
 """Machine epsilons, the coarsest first."""
 
+VANISHING = {
+    2.0**-7: (1e-26, 5e-19),
+    2.0**-10: (5e-7, 6e-4),
+    2.0**-23: (1e-26, 5e-19),
+    2.0**-52: (1e-166, 1e-153),
+}
+"""By machine epsilon: where squares become 0, some the sooner since processors skip subnormals."""
+
+LOWEST = {2.0**-7: 1e-36, 2.0**-10: 1e-6, 2.0**-23: 1e-36, 2.0**-52: 1e-290}
+"""By machine epsilon: numbers as small as this have most of their digits."""
+
 IS_HALF = 1e-4
 """A machine epsilon above this is that of a half precision."""
 

@@ -97,8 +97,8 @@ class DivisorProbe:
             if self.extras.activation is not None and self.extras.activation.bends:
                 amount = amount + 1.0  # a sigmoid rounds near 1/2 as coarsely as near 1
             rounding = eps * amount
-            sigma = np.sqrt((numerator**2 * rounding**2).sum(axis=1)) / weight / np.abs(inverse)
-            return Curve(root, root / inverse, np.maximum(sigma, eps + _SCALE_ERROR))
+            noise = np.sqrt((numerator**2 * rounding**2).sum(axis=1)) / weight
+            return Curve(root, inverse, np.maximum(noise, (eps + _SCALE_ERROR) * np.abs(inverse)))
 
     def _added(self, x: Floats) -> Floats:
         return np.abs(self.extras.residual * x)

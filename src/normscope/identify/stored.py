@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from normscope.identify.divisor import Curve, Divisor, find_divisor, plain_number
+from normscope.identify.divisor import Curve, Divisor, plain_number
 from normscope.identify.extras import (
     Activation,
     Extras,
@@ -26,6 +26,7 @@ from normscope.identify.formula import Affine, fit_affine
 from normscope.identify.half import PRECISIONS
 from normscope.identify.known import largest, median
 from normscope.identify.parameters import along_axes, varying_axes
+from normscope.identify.scan import find_divisor
 from normscope.identify.structure import Structure, axis_structure
 from normscope.identify.subject import Floats, Subject
 from normscope.identify.verify import tolerance
@@ -317,9 +318,10 @@ def _scan(mover: _Mover, roles: _Roles) -> Divisor | None:
                 / np.abs(slope * columns[0])
             )
             sigma = along_axes(structure, noise, roles.axes).ravel()
-        return Curve(root, known, 2 * sigma + 3 * subject.eps)
+            share = root / known
+        return Curve(root, share, (2 * sigma + 3 * subject.eps) * np.abs(share))
 
-    return find_divisor(measure, count, 1e3)
+    return find_divisor(measure, count, 1e3, None)
 
 
 def _placed(structure: Structure, values: Floats, axes: tuple[int, ...]) -> Floats:
