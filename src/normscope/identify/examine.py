@@ -146,10 +146,15 @@ class Examination:
         restless = self.subject.restless[True] & self.subject.state.keys()
         if spec.running is None and expected is None and restless:
             memory = self._memory_of(found)
-            if memory is None or not (memory.known or memory.by_deviation):
+            running = None if memory is None else memory.running
+            if memory is None or not memory.known:
                 words = "it is not known what training makes of the stored statistics"
                 return ModeReport(sight, certain=False, notes=(f"divides by {spec}", words))
-            spec, notes = replace(spec, running=memory.running), (*notes, *memory.notes)
+            if running is not None and running.deviation != found.deviation:
+                # what moves as a deviation is another array than the one that is used
+                running, words = None, "what is stored beside the mean is the standard deviation"
+                notes = (*notes, words)
+            spec, notes = replace(spec, running=running), (*notes, *memory.notes)
         counted = () if training else counting(self.subject, found, self.rng)
         if counted is None:
             words = "the stored statistics are used otherwise after each training call"

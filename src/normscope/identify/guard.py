@@ -15,6 +15,7 @@ import numpy as np
 
 from normscope.identify.divisor import GOOD, Bools, Curve, Divisor, Guard, fit_divisor
 from normscope.identify.subject import Floats
+from normscope.spec import NormSpec
 
 Measured = Callable[[Floats], Curve]
 
@@ -138,7 +139,7 @@ def _itself(points: Curve, found: Divisor, loose: float = _CLOSE) -> Bools:
 
 
 def _replaced(points: Curve, unit: float | None) -> Bools:
-    """Which points agree with a fixed divisor; where a bias hides it, with any that is not small."""
+    """Which points agree with a fixed divisor; where that is hidden, with any that is not small."""
     share, loose = (points.root, 1 / _LEAST_UNIT) if unit is None else (points.root / unit, _CLOSE)
     close: Bools = np.abs(points.share - share) <= _SIGMAS * points.noise + loose * share
     return close
@@ -186,10 +187,18 @@ def guard_in_words(guard: Guard, found: Divisor, spec: NormSpec) -> str:
         found: the divisor that it belongs to.
         spec: with the tolerance as it was taken to be written.
     """
-    hidden = "" if guard.unit is not None else "; the bias hides what it is there"
     if guard.middle == 0:
         return f"the divisor is 1 where it is 0; a tolerance up to {guard.high:.2g} looks the same"
-    return (
+    words = (
         f"the divisor is 1 below {spec.unit_below:.7g}: it is so up to {guard.low:.7g}, and no "
         f"longer from {guard.high:.7g} on"
-    ) + hidden
+    )
+    if guard.unit is None:
+        words += "; the bias hides which number it is there"
+    if not found.scales[:-1]:
+        words += f"; an eps below {_HIDDEN_EPS * guard.middle**2:.1g} would not show"
+    return words
+
+
+_HIDDEN_EPS = 1e-5
+"""A share of the squared tolerance that is too small to be seen above it."""

@@ -173,7 +173,8 @@ def _finish(probe: Probe, first: FirstFit, roles: Roles) -> Solved | Unsolved:
     if constants is None and divisor.guard is not None and divisor.guard.unit is not None:
         return Unsolved(
             f"{first.fit.hypothesis.words}, but where that divisor is below "
-            f"{tolerance_of(divisor.guard, probe.unit):.6g} it is {divisor.guard.unit:.4g}, which no spec says",
+            f"{tolerance_of(divisor.guard, probe.unit):.6g} it is {divisor.guard.unit:.4g}, which "
+            "no spec says",
             False,
         )
     if constants is None:
