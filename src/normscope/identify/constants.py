@@ -72,9 +72,15 @@ def constants_for(
     real = found.times(1 / kind.factor)
     root = math.sqrt(size)
     rounded = Divisor(
-        constant_of(real.eps, size, unit),
-        constant_of(real.eps_outside, root, unit),
-        constant_of(real.floor, root, unit),
+        *(
+            constant_of(value, times, max(unit, uncertain))
+            for value, times, uncertain in zip(
+                (real.eps, real.eps_outside, real.floor),
+                (size, root, root),
+                real.uncertain,
+                strict=True,
+            )
+        ),
         real.guard,
     )
     return Constants(kind, rounded, left, notes)

@@ -48,13 +48,19 @@ class Guard:
 
 @dataclass(frozen=True)
 class Divisor:
-    """The constants of a divisor. `misfit`: how far the measured values are off, in sigmas."""
+    """The constants of a divisor.
+
+    Attributes:
+        misfit: how far the measured values are off, in sigmas.
+        uncertain: how closely eps, eps_outside and floor are known, as shares of them.
+    """
 
     eps: float = 0.0
     eps_outside: float = 0.0
     floor: float = 0.0
     guard: Guard | None = None
     misfit: float = 0.0
+    uncertain: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def of(self, root: Floats) -> Floats:
         """The divisor for roots of the measure."""
@@ -72,6 +78,7 @@ class Divisor:
             self.floor * factor,
             None if self.guard is None else self.guard.times(factor),
             self.misfit,
+            self.uncertain,
         )
 
     @property
@@ -202,7 +209,18 @@ def _refined(curve: Curve, seed: tuple[float, float, float]) -> Divisor:
     found = _with(seed, free, logs)
     least = math.sqrt(found.eps) + found.eps_outside
     floor = found.floor if found.floor > least * (1 + 1e-6) else 0.0  # else it is never reached
-    return replace(found, floor=floor, misfit=misfit)
+    uncertain = [0.0, 0.0, 0.0]
+    if free:
+        steps = np.eye(len(free)) * 1e-6
+        slope = np.stack([(residuals(logs + step) - error) / 1e-6 for step in steps], axis=1)
+        spread = np.sqrt(np.abs(np.diag(np.linalg.pinv(slope.T @ slope))))
+        for i, sigma in zip(free, spread, strict=True):
+            uncertain[i] = float(min(_SIGMAS * sigma, _MOST_UNCERTAIN))
+    return replace(found, floor=floor, misfit=misfit, uncertain=tuple(uncertain))
+
+
+_SIGMAS = 3.0
+_MOST_UNCERTAIN = 0.02  # what is known no better has no digits to be rounded to
 
 
 def _with(seed: tuple[float, float, float], free: list[int], logs: Floats) -> Divisor:

@@ -298,12 +298,18 @@ def _spec_with(
     named = [" ".join(mover.names[i] for i in axes) for axes in (scale_axes, bias_axes)]
     nothing = arrays.spread is None
     guard = divisor.guard
+    constants = [
+        plain_number(value, max(mover.unit, uncertain))
+        for value, uncertain in zip(
+            (divisor.eps, divisor.eps_outside, divisor.floor), divisor.uncertain, strict=True
+        )
+    ]
     return NormSpec(
         structure.pattern,
         measure=Measure.NONE if nothing else Measure.VARIANCE,
-        eps=plain_number(divisor.eps, mover.unit),
-        eps_outside=plain_number(divisor.eps_outside, mover.unit),
-        floor=plain_number(divisor.floor, mover.unit),
+        eps=constants[0],
+        eps_outside=constants[1],
+        floor=constants[2],
         unit_below=None if guard is None else tolerance_of(guard, mover.unit),
         center=arrays.mean is not None,
         scale=named[0] if has_scale else None,
