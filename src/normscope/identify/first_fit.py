@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from normscope.identify.extras import (
     straights,
 )
 from normscope.identify.formula import (
+    BELOW_OVERFLOW,
     BEYOND,
     HYPOTHESES,
     LARGE,
@@ -32,20 +33,29 @@ from normscope.identify.formula import (
 )
 from normscope.identify.half import IS_HALF
 from normscope.identify.probe import Probe
+from normscope.identify.rounded_statistics import jump_together, jumps_of
 from normscope.identify.subject import Floats
 
 _CALLS, _MORE_CALLS = 6, 6
+_NEAR = 0.05
+"""What a statistic in bfloat16 leaves at most."""
+
 _FEW = 400
 """So many elements tell whether an activation is worth a try."""
 
 
 @dataclass(frozen=True)
 class FirstFit:
-    """A fit, what was taken off, and the inputs that it was made on (calls, sets, elements)."""
+    """A fit, what was taken off, and the inputs that it was made on (calls, sets, elements).
+
+    Attributes:
+        rounded: the precision that the statistics alone are rounded to, if they are.
+    """
 
     fit: Fit
     extras: Extras
     x: Floats
+    rounded: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,13 +66,56 @@ class NoFit:
 
 
 def first_fit(probe: Probe) -> FirstFit | NoFit:
-    """Fit scale * n(x) + bias, bare, below an activation, or beside a residual."""
+    """Fit scale * n(x) + bias, bare, below an activation, or beside a residual.
+
+    If nothing fits, or barely, the statistics may be rounded more coarsely than all else: the
+    subject's machine epsilon is theirs from then on.
+    """
+    subject = probe.subject
+    jumps = None
     spread = LARGE
-    calls = _CALLS if probe.subject.eps < IS_HALF else _CALLS + _MORE_CALLS
+    calls = _CALLS if subject.eps < IS_HALF else _CALLS + _MORE_CALLS
     x, y = probe.ask_all(_inputs(probe, spread, calls))
-    if not np.isfinite(y).all():  # a half precision inside overflows
-        spread = MODERATE
-        x, y = probe.ask_all(_inputs(probe, spread, calls))
+    if _overflows(y):
+        spread = MODERATE if subject.eps < IS_HALF else BELOW_OVERFLOW
+        jumps = jumps_of(probe, True) if subject.eps < IS_HALF else None
+        if jumps is None:
+            x, y = probe.ask_all(_inputs(probe, spread, calls))
+    elif subject.eps < IS_HALF and _nearly_fits(x, y, probe.rounding):
+        jumps = jumps_of(probe, False)
+    if jumps is None:
+        found = _fit_as_is(probe, x, y, spread)
+        if isinstance(found, FirstFit) or found.words or probe.subject.eps > IS_HALF:
+            return found
+        jumps = jumps_of(probe, False) if spread is LARGE else None
+        if jumps is None:
+            return found
+    exact, subject.eps = subject.eps, jumps.eps
+    spread = BELOW_OVERFLOW if jumps.kind == "float16" else LARGE
+    x, y = probe.ask_all(_inputs(probe, spread, _CALLS + _MORE_CALLS))
+    found = _fit_as_is(probe, x, y, spread)
+    if isinstance(found, FirstFit) and jump_together(jumps, found.fit, found.extras):
+        return replace(found, rounded=jumps.kind)
+    subject.eps = exact
+    return NoFit() if isinstance(found, FirstFit) else found
+
+
+def _overflows(y: Floats) -> bool:
+    """Whether a half precision inside does: its infinities are seen, or divide all to 0."""
+    return not np.isfinite(y).all() or bool((np.ptp(y, axis=0) == 0).mean() > 0.5)
+
+
+def _nearly_fits(x: Floats, y: Floats, rounding: float) -> bool:
+    """Whether a hypothesis is off by more than rounding, but not by much."""
+    residuals = [
+        fit_affine(hypothesis.normalized(x), y).residual for hypothesis in (*HYPOTHESES, MEAN_ONLY)
+    ]
+    return rounding < min(residuals) < _NEAR
+
+
+def _fit_as_is(
+    probe: Probe, x: Floats, y: Floats, spread: tuple[float, float]
+) -> FirstFit | NoFit:
     rounding = max(probe.rounding, 3e-3 if spread is MODERATE else 0.0)
     fit = best_fit(x, y, rounding)
     if fit is not None:
@@ -76,7 +129,7 @@ def first_fit(probe: Probe) -> FirstFit | NoFit:
         found = _below_activation(x, y, rounding) or _beside_residual(probe)
         if found is not None:
             return found
-    return _mean_only(probe, calls, bare=beyond is not None) or NoFit()
+    return _mean_only(probe, len(x), bare=beyond is not None) or NoFit()
 
 
 def _mean_only(probe: Probe, calls: int, bare: bool) -> FirstFit | None:

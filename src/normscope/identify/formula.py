@@ -22,6 +22,9 @@ LARGE = (2e4, 2e5)
 MODERATE = (20.0, 60.0)
 """For layers that overflow on large inputs, or add the input to what they normalize."""
 
+BELOW_OVERFLOW = (8.0, 25.0)
+"""For half precisions: larger squares would overflow in float16."""
+
 SMALL = (0.5, 3.0)
 """For layers that divide by nothing: beside larger outputs a bias would not be seen."""
 

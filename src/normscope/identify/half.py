@@ -22,6 +22,9 @@ VANISHING = {
 LOWEST = {2.0**-7: 1e-36, 2.0**-10: 1e-6, 2.0**-23: 1e-36, 2.0**-52: 1e-290}
 """By machine epsilon: numbers as small as this have most of their digits."""
 
+FLOAT16_STEP = 2.0**-24
+"""Numbers of float16 near 0 are multiples of this."""
+
 IS_HALF = 1e-4
 """A machine epsilon above this is that of a half precision."""
 

@@ -206,8 +206,16 @@ def _finish(probe: Probe, first: FirstFit, roles: Roles) -> Solved | Unsolved:
     learned_shape = _learned_in_formula(probe, first, base, claim, roles)
     if isinstance(learned_shape, Unsolved):
         return learned_shape
+    rounded = () if first.rounded is None else (f"its statistics are in {first.rounded} inside",)
     guarded = () if guard is None else (guard_in_words(guard, divisor, claim.spec),)
-    words = (*claim.extras.words, *roles.notes, *constants.notes, *guarded, *learned_shape)
+    words = (
+        *claim.extras.words,
+        *rounded,
+        *roles.notes,
+        *constants.notes,
+        *guarded,
+        *learned_shape,
+    )
     return Solved(claim, error, roles, first.fit.hypothesis.words, words)
 
 
@@ -268,7 +276,7 @@ def _divisor(
 ) -> Divisor | None:
     if first.fit.hypothesis is MEAN_ONLY:
         return Divisor()
-    measure = DivisorProbe(probe, first.fit, first.extras, base.scale, bias)
+    measure = DivisorProbe(probe, first.fit, first.extras, base.scale, bias, first.rounded)
     highest = 300.0 if first.extras.residual else 3e3
     at_zero = None
     if finite_at_zero:
@@ -308,7 +316,7 @@ def _claim(
         scale_shift=shift,
     )
     bias = None if roles.bias is None else along_axes(structure, base.bias, roles.bias)
-    return Claim(spec, scale, bias, factor, first.extras)
+    return Claim(spec, scale, bias, factor, first.extras, first.rounded)
 
 
 def _refit(probe: Probe, first: FirstFit, roles: Roles, divisor: Divisor) -> Affine:

@@ -9,7 +9,7 @@ import numpy as np
 
 from normscope.identify.divisor import Guard
 from normscope.identify.extras import Extras
-from normscope.identify.half import IS_HALF
+from normscope.identify.half import FLOAT16_STEP, IS_HALF
 from normscope.identify.probe import Probe
 from normscope.identify.subject import Floats
 from normscope.reference import reference
@@ -34,6 +34,7 @@ class Claim:
     Attributes:
         scale, bias: the parameters, along the axes that the spec names, in that order.
         factor: a constant by which the result is multiplied.
+        rounded: the precision of the statistics, where it is not the layer's own.
     """
 
     spec: NormSpec
@@ -41,6 +42,7 @@ class Claim:
     bias: Floats | None
     factor: float
     extras: Extras
+    rounded: str | None = None
 
     def output(self, x: Floats) -> Floats:
         """The normalized values: everything but the extras."""
@@ -109,6 +111,8 @@ def error_near(probe: Probe, claim: Claim, guard: Guard | None) -> float:
 
 def _roots(sets: Floats, spec: NormSpec) -> Floats:
     """The root of the measure of each set, by the reference: x / root where nothing is added."""
+    if spec.measure is Measure.NONE:
+        return np.ones(len(sets))
     bare = NormSpec("n [x]", measure=spec.measure, ddof=spec.ddof, center=False, eps=0)
     with np.errstate(all="ignore"):
         return np.asarray(np.nanmedian(sets / reference(sets, bare), axis=1))
@@ -128,8 +132,16 @@ def _error(probe: Probe, claim: Claim, sets: Floats) -> float:
             spread = np.std(x, axis=1)
             lost = np.where(spread > 0, np.max(np.abs(x), axis=1) / spread / 4, 1.0)
             size = size * np.maximum(1.0, lost)[:, np.newaxis]
+        if claim.rounded == "float16":
+            size = size * _near_zero(x, claim.spec, probe.subject.eps)[:, np.newaxis]
         if claim.extras.activation is not None:
             # an activation that bends loses what it cancels: 1 + x for a sigmoid near 0
             size = np.maximum(size, np.minimum(np.max(np.abs(z), axis=1, keepdims=True), 1.0))
         error = np.where(expected == y, 0.0, np.abs(expected - y) / (probe.subject.eps * size))
     return float(np.max(np.where(np.isnan(error), np.inf, error)))
+
+
+def _near_zero(sets: Floats, spec: NormSpec, eps: float) -> Floats:
+    """How much more than a unit in the last place rounding moves small statistics in float16."""
+    v = _roots(sets, spec) ** 2 + spec.eps
+    return np.asarray(1.0 + FLOAT16_STEP / 4 / (np.where(v > 0, v, np.inf) * eps))
