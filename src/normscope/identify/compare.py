@@ -117,5 +117,9 @@ def _running(declared: NormSpec, found: NormSpec) -> Iterator[str]:
         yield f"running decay is {ours.decay:.6g} instead of {theirs.decay:.6g}"
     if ours.decay < 1 and ours.ddof != theirs.ddof:
         yield f"the stored variance has ddof {ours.ddof} instead of {theirs.ddof}"
+    if ours.decay < 1 and ours.deviation != theirs.deviation:
+        one, other = ("deviation", "variance")[:: 1 if ours.deviation else -1]
+        yield f"what is stored is the {one} instead of the {other}"
     if ours.decay < 1 and ours.plus_eps != theirs.plus_eps:
-        yield f"what is stored is the variance {'plus eps' if ours.plus_eps else 'without eps'}"
+        kind = "deviation" if ours.deviation else "variance"
+        yield f"what is stored is the {kind} {'plus' if ours.plus_eps else 'without'} eps"

@@ -71,18 +71,13 @@ def constants_for(
             )
     real = found.times(1 / kind.factor)
     root = math.sqrt(size)
-    rounded = Divisor(
-        *(
-            constant_of(value, times, max(unit, uncertain))
-            for value, times, uncertain in zip(
-                (real.eps, real.eps_outside, real.floor),
-                (size, root, root),
-                real.uncertain,
-                strict=True,
-            )
-        ),
-        real.guard,
+    values = zip(
+        (real.eps, real.eps_outside, real.floor), (size, root, root), real.uncertain, strict=True
     )
+    eps, eps_outside, floor = (
+        constant_of(value, times, max(unit, uncertain)) for value, times, uncertain in values
+    )
+    rounded = Divisor(eps, eps_outside, floor, real.guard)
     return Constants(kind, rounded, left, notes)
 
 

@@ -64,7 +64,8 @@ class Divisor:
 
     def of(self, root: Floats) -> Floats:
         """The divisor for roots of the measure."""
-        result: Floats = np.maximum(np.sqrt(root**2 + self.eps) + self.eps_outside, self.floor)
+        inside = np.hypot(root, math.sqrt(self.eps))  # a square of 1e-200 would vanish
+        result: Floats = np.maximum(inside + self.eps_outside, self.floor)
         if self.guard is not None and self.guard.unit is not None:
             small = (result < self.guard.middle) | (result == 0)
             return np.where(small, self.guard.unit, result)
@@ -84,9 +85,9 @@ class Divisor:
     @property
     def scales(self) -> tuple[float, ...]:
         """The roots around which something happens."""
-        found = (np.sqrt(self.eps), self.eps_outside, self.floor)
+        found = [math.sqrt(self.eps), self.eps_outside, self.floor]
         if self.guard is not None:
-            found = (*found, self.guard.high)
+            found.append(self.guard.high)
         return tuple(float(scale) for scale in found if scale > 0)
 
 
@@ -124,7 +125,7 @@ class Curve:
             np.concatenate([self.noise, other.noise]),
         )
 
-    def where(self, chosen: Bools) -> Curve:
+    def where(self, chosen: Bools | NDArray[np.intp]) -> Curve:
         """Some of the points."""
         return Curve(self.root[chosen], self.share[chosen], self.noise[chosen])
 
@@ -209,17 +210,19 @@ def _refined(curve: Curve, seed: tuple[float, float, float]) -> Divisor:
     found = _with(seed, free, logs)
     least = math.sqrt(found.eps) + found.eps_outside
     floor = found.floor if found.floor > least * (1 + 1e-6) else 0.0  # else it is never reached
-    uncertain = [0.0, 0.0, 0.0]
+    uncertain = {0: 0.0, 1: 0.0, 2: 0.0}
     if free:
         steps = np.eye(len(free)) * 1e-6
         slope = np.stack([(residuals(logs + step) - error) / 1e-6 for step in steps], axis=1)
         spread = np.sqrt(np.abs(np.diag(np.linalg.pinv(slope.T @ slope))))
         for i, sigma in zip(free, spread, strict=True):
             uncertain[i] = float(min(_SIGMAS * sigma, _MOST_UNCERTAIN))
-    return replace(found, floor=floor, misfit=misfit, uncertain=tuple(uncertain))
+    return replace(
+        found, floor=floor, misfit=misfit, uncertain=(uncertain[0], uncertain[1], uncertain[2])
+    )
 
 
-_SIGMAS = 3.0
+_SIGMAS = 5.0
 _MOST_UNCERTAIN = 0.02  # what is known no better has no digits to be rounded to
 
 
@@ -227,7 +230,8 @@ def _with(seed: tuple[float, float, float], free: list[int], logs: Floats) -> Di
     values = list(seed)
     for i, log in zip(free, logs, strict=True):
         values[i] = float(np.exp(np.clip(log, -200, 20)))
-    return Divisor(*values)
+    eps, eps_outside, floor = values
+    return Divisor(eps, eps_outside, floor)
 
 
 _MACHINE = tuple(2.0**-n for n in (10, 7, 23, 52))

@@ -113,9 +113,7 @@ def _nearly_fits(x: Floats, y: Floats, rounding: float) -> bool:
     return rounding < min(residuals) < _NEAR
 
 
-def _fit_as_is(
-    probe: Probe, x: Floats, y: Floats, spread: tuple[float, float]
-) -> FirstFit | NoFit:
+def _fit_as_is(probe: Probe, x: Floats, y: Floats, spread: tuple[float, float]) -> FirstFit | NoFit:
     rounding = max(probe.rounding, 3e-3 if spread is MODERATE else 0.0)
     fit = best_fit(x, y, rounding)
     if fit is not None:

@@ -37,12 +37,12 @@ class AtZero:
 
     Attributes:
         lowest: the least root that the layer's numbers hold.
-        vanishing: between these roots the squares vanish in the layer's precision, so that the
-            statistic is 0 for a root that is not; None if no squares are taken.
+        vanishing: between these roots squares vanish in the layer's precision, so that a statistic
+            made of them is 0 for a root that is not.
     """
 
     lowest: float
-    vanishing: tuple[float, float] | None
+    vanishing: tuple[float, float]
 
 
 def contradicted(curve: Curve, found: Divisor) -> bool:
@@ -97,7 +97,7 @@ def guard_far_below(
     if itself.all():
         return Divisor(guard=Guard(0.0, float(points.root.min(initial=highest)), None))
     top = float(points.root[~itself].max())
-    low, high = at_zero.vanishing or (0.0, 0.0)
+    low, high = at_zero.vanishing
     replaced = points.where(points.root < (low if low < top <= high else top * 1.001))
     unit = _unit(replaced)
     if not _replaced(replaced, unit).all():
@@ -111,10 +111,9 @@ def guard_far_below(
 def _far_below(measure: Measured, batch: int, highest: float, at_zero: AtZero) -> Curve:
     count = _DEEPER if batch >= 4 else _DEEPER // 3
     levels = np.geomspace(at_zero.lowest, highest / 3, count)
-    if at_zero.vanishing is not None:
-        low, high = at_zero.vanishing
-        edges = np.array([0.9 * low, 1.1 * high])
-        levels = np.concatenate([levels, edges[(edges > levels[0]) & (edges < levels[-1])]])
+    low, high = at_zero.vanishing
+    edges = np.array([0.9 * low, 1.1 * high])
+    levels = np.concatenate([levels, edges[(edges > levels[0]) & (edges < levels[-1])]])
     pieces = [measure(levels[i : i + batch]) for i in range(0, len(levels), batch)]
     points = pieces[0]
     for piece in pieces[1:]:

@@ -239,7 +239,7 @@ def _bias(
         for order in permutations(range(len(axes))):
             found = along.transpose(order).ravel()
             known = np.isfinite(found)
-            error = 33 * unit
+            error = _LINEAR * unit * max(1.0, beside)
             if known.any() and np.allclose(found[known], moved_by[known], rtol=error, atol=error):
                 return axes, name
     notes.append(f"the parameter {name} is added before the scale, or with a factor")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from normscope.identify.adapters.base import Array
-from normscope.identify.divisor import plain_number
+from normscope.identify.divisor import digits_needed, plain_number
 from normscope.identify.half import IS_HALF, PRECISIONS
 from normscope.identify.probe import Probe
 from normscope.identify.statistics import MEAN, Statistic, Values, statistics_of
@@ -26,7 +26,8 @@ from normscope.spec import Measure, NormSpec, Running
 _STEPS = 3
 _AGREES = 1e-3
 _AGREES_HALF = 2.0  # roundings of a half precision
-_AGREES_SMALL = 0.2  # an epsilon that is added or not makes far more of a batch as small
+_SMALL = 1e-3
+_AGREES_SMALL = 0.02  # an epsilon that is added makes ten times as much of a batch as small
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Follows:
         parts: the number of the parts.
         residual: how badly that explains it, where 1 is what is accepted.
         steady: at the second call it is the same share.
+        exact: it does so for small batches too.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Follows:
     parts: int
     residual: float
     steady: bool
+    exact: bool = True
 
 
 @dataclass(frozen=True)
@@ -57,28 +60,32 @@ class Memory:
         running: None where there is no fixed decay.
         known: whether it is known towards what the state moves.
         notes: what is unusual.
+        spread: the name of the array that holds the variance, or its root.
+        by_deviation: what is stored beside the mean is about a deviation, which no `Running` says.
     """
 
     running: Running | None
     known: bool
     notes: tuple[str, ...]
+    spread: str | None = None
+    by_deviation: bool = False
 
 
-def find_memory(probe: Probe, spec: NormSpec) -> Memory | None:
+def find_memory(probe: Probe, spec: NormSpec, used: tuple[str, ...] = ()) -> Memory | None:
     """What a training call makes of the state; None if it leaves it alone.
 
     Args:
         probe: the training mode, its structure known.
         spec: the normalization.
+        used: the names of the arrays that it uses, where these are known.
     """
     subject = probe.subject
     names = [n for n in subject.state if n in subject.restless[True]]
     if not names:
         return None
-    precisions = {name: stored_precision(subject, name, probe.rng) for name in names}
-    records = [
-        _record(probe, names, spec.eps, _starts(precisions, step)) for step in range(_STEPS)
-    ]
+    coarse = subject.eps if subject.eps > IS_HALF else 0.0  # so are the statistics
+    precisions = {name: max(coarse, stored_precision(subject, name, probe.rng)) for name in names}
+    records = [_record(probe, names, spec.eps, _starts(precisions, step)) for step in range(_STEPS)]
     following = _consecutive(probe, names, spec.eps)
     found = [
         follows
@@ -87,9 +94,13 @@ def find_memory(probe: Probe, spec: NormSpec) -> Memory | None:
     ]
     small = _on_small_batches(probe, found, spec, precisions)
     subject.write_back(*names)
-    if isinstance(small, str):
-        return Memory(None, False, (small,))
-    return _memory(small, names, spec)
+    if subject.restless[True].isdisjoint(used):
+        return _memory(small, names, spec)
+    of_used = _memory([f for f in small if f.name in used], [n for n in names if n in used], spec)
+    roots = [f for f in small if f.name not in used and f.steady and f.statistic.root]
+    if of_used.known or not roots:
+        return of_used
+    return _about_a_deviation(roots[0])
 
 
 def stored_precision(subject: Subject, name: str, rng: np.random.Generator) -> float:
@@ -182,7 +193,7 @@ def _follows(
     name: str, records: list[_Record], following: _Record, precision: float
 ) -> Follows | None:
     """The statistic that an array moves towards, if it does."""
-    best: Follows | None = None
+    candidates: list[Follows] = []
     half = precision > IS_HALF
     for statistic in records[0].batch:
         for in_turn in (False, True):
@@ -191,12 +202,25 @@ def _follows(
                 continue
             share = _turning_share(calls) if in_turn else _share(calls, half)
             residual = _residual(calls, share, in_turn, precision)
-            if best is None or residual < best.residual:
+            if residual < 1:
                 steady = _steady(name, statistic, following, share, in_turn, precision)
                 decay = round(1 - plain_number(share, max(2e-4, precision / 2)), 12)
                 parts = calls[0].parts
-                best = Follows(name, statistic, decay, in_turn, parts, residual, steady)
-    return best if best is not None and best.residual < 1 else None
+                candidates.append(Follows(name, statistic, decay, in_turn, parts, residual, steady))
+    return min(candidates, key=_unlikely if half else _misfit, default=None)
+
+
+def _misfit(follows: Follows) -> float:
+    return follows.residual
+
+
+def _unlikely(follows: Follows) -> tuple[float, ...]:
+    """For half precisions, where several statistics fit: the one whose share is the roundest.
+
+    A variance with another ddof is one of another share.
+    """
+    digits = digits_needed(1 - follows.decay)
+    return (follows.statistic.plus_eps, follows.in_turn, digits, follows.residual)
 
 
 @dataclass(frozen=True)
@@ -289,15 +313,13 @@ def _steady(
 
 def _on_small_batches(
     probe: Probe, found: list[Follows], spec: NormSpec, precisions: dict[str, float]
-) -> list[Follows] | str:
-    """The same, told on a batch as small as an epsilon whether that is added to what is stored.
-
-    Or what is wrong, in words.
-    """
-    size = max(math.sqrt(2 * spec.eps), 2 * spec.eps_outside)
+) -> list[Follows]:
+    """The same, told on a batch as small as an epsilon whether that is added to what is stored."""
+    size = max(math.sqrt(spec.eps), spec.eps_outside, spec.floor) or _SMALL
+    allowed = max(_AGREES_SMALL, 4 * probe.subject.eps)
     result = []
     for follows in found:
-        if follows.statistic.kind == "mean" or not follows.steady or not size:
+        if follows.statistic.kind == "mean" or not follows.steady:
             result.append(follows)
             continue
         probe.subject.write(follows.name, np.zeros(probe.subject.state[follows.name].shape))
@@ -308,18 +330,16 @@ def _on_small_batches(
         ]
         misfits = {}
         for statistic in either:
-            (call,) = _calls(follows.name, statistic, [record]) or [None]
-            if call is not None:
+            for call in _calls(follows.name, statistic, [record]):
                 expected = call.expected(1 - follows.decay, follows.in_turn)
-                misfits[statistic] = float(np.median(np.abs(expected / call.new - 1)))
+                misfits[statistic] = float(np.quantile(np.abs(expected / call.new - 1), 0.9))
         best = min(misfits, key=lambda statistic: misfits[statistic], default=None)
-        coarse = precisions[follows.name] > IS_HALF
-        if best is None or not (misfits[best] < _AGREES_SMALL or coarse):
-            return (
-                f"training moves {follows.name} towards the {follows.statistic}, but for small "
-                "batches towards something else"
-            )
-        result.append(replace(follows, statistic=best))
+        if precisions[follows.name] > IS_HALF:  # what is stored of so small a batch is too coarse
+            result.append(follows)
+        elif best is not None and misfits[best] < allowed:
+            result.append(replace(follows, statistic=best))
+        else:
+            result.append(replace(follows, exact=False))
     return result
 
 
@@ -327,7 +347,9 @@ def _memory(found: list[Follows], names: list[str], spec: NormSpec) -> Memory:
     """What a spec can say of it: a mean and a variance, or either, that move at one pace."""
     steady = [f for f in found if f.steady]
     means = [f for f in steady if f.statistic == MEAN]
-    spreads = [f for f in steady if f.statistic != MEAN]
+    spreads = sorted(
+        (f for f in steady if f.statistic != MEAN), key=lambda f: (not f.exact, f.statistic.root)
+    )
     alone = spec.measure is Measure.NONE  # the mean is all that is stored
     unknown = [n for n in names if n not in {f.name for f in found}]
     if unknown and not (means and (spreads or alone)):
@@ -354,10 +376,20 @@ def _memory(found: list[Follows], names: list[str], spec: NormSpec) -> Memory:
         return Memory(None, False, (words,))
     if statistic.kind != _STORED.get(spec.measure):
         return Memory(None, False, (f"what is stored beside the mean is the {statistic}",))
+    if not spread.exact:
+        if statistic.root:
+            return _about_a_deviation(spread)
+        words = f"what is stored beside the mean is the {statistic}"
+        return Memory(None, False, (f"{words}, but for small batches something else",))
     running = Running(
         decay, ddof=statistic.ddof, plus_eps=statistic.plus_eps, deviation=statistic.root
     )
-    return Memory(running, True, _in_turn(spread))
+    return Memory(running, True, _in_turn(spread), spread.name)
+
+
+def _about_a_deviation(spread: Follows) -> Memory:
+    words = f"what is stored beside the mean is the {replace(spread.statistic, plus_eps=False)}"
+    return Memory(None, False, (words,), spread.name, by_deviation=True)
 
 
 def _in_turn(follows: Follows) -> tuple[str, ...]:

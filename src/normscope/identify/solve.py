@@ -21,7 +21,7 @@ from normscope.identify.structure import Structure
 from normscope.identify.subject import Floats
 from normscope.identify.symmetry import may_be_a_normalization
 from normscope.identify.verify import Claim, error_near, largest_error, tolerance
-from normscope.spec import Measure, NormSpec
+from normscope.spec import NormSpec
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,9 @@ def _finish(probe: Probe, first: FirstFit, roles: Roles) -> Solved | Unsolved:
     if divisor is not None and divisor.eps_outside > OUTSIDE_NOTICED:
         # even large inputs show it, so the scale that they gave was a little too small
         base = _refit(probe, first, roles, divisor)
+        divisor = _divisor(probe, first, base, bias, finite_at_zero)
+    if divisor is None and subject.eps == PRECISIONS["float16"] and first.rounded is None:
+        first = replace(first, rounded="float16")  # then small statistics are rounded more
         divisor = _divisor(probe, first, base, bias, finite_at_zero)
     if divisor is None and _only_large(probe, first, base, bias):
         return Unsolved(f"only large inputs look like {first.fit.hypothesis.words}", True)
@@ -281,8 +284,7 @@ def _divisor(
     at_zero = None
     if finite_at_zero:
         precision = probe.subject.precision
-        squares = first.fit.hypothesis.measure in (Measure.VARIANCE, Measure.MEAN_SQUARE)
-        at_zero = AtZero(LOWEST[precision], VANISHING[precision] if squares else None)
+        at_zero = AtZero(LOWEST[precision], VANISHING[precision])
     return find_divisor(measure, probe.structure.num_sets, highest, at_zero)
 
 

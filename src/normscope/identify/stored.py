@@ -64,6 +64,7 @@ def stored_normalization(
     rng: np.random.Generator,
     expected: NormSpec | None,
     residual: float = 0.0,
+    moved: str | None = None,
 ) -> Stored | Pointwise:
     """Examine a pointwise mode.
 
@@ -73,6 +74,7 @@ def stored_normalization(
         rng: random numbers.
         expected: the spec of the training mode, whose constants are tried first.
         residual: the share of the input that is added to the result.
+        moved: the name of the array that training moves towards the variance, or its root.
     """
     mover = Mover(subject, training, names, rng, Extras())
     inputs = mover.inputs(12)
@@ -89,16 +91,22 @@ def stored_normalization(
     if not subject.state:
         return alone
     found = stored_arrays(mover, inputs[: 6 if extras.activation or mover.half else 2])
-    return _refused(mover, found, expected, alone) or _spec(mover, found, expected)
+    return _refused(mover, found, expected, alone, moved) or _spec(mover, found, expected)
 
 
 def _refused(
-    mover: Mover, found: StoredArrays, expected: NormSpec | None, alone: Pointwise
+    mover: Mover,
+    found: StoredArrays,
+    expected: NormSpec | None,
+    alone: Pointwise,
+    moved: str | None,
 ) -> Pointwise | None:
     """Why it is none, as far as the arrays tell: what is subtracted or divided may be anything.
 
     A shift, or a division, is one by statistics only if training moves the arrays as such.
     """
+    if found.spread is None and found.puzzling:
+        return alone
     if len(found.axes) == len(mover.subject.shape):
         return alone  # every element has an array's number of its own
     moves = bool(mover.subject.restless[True] & mover.subject.state.keys())
@@ -106,6 +114,8 @@ def _refused(
     if found.spread is None:
         only = moves if expected is None else running is not None and _divides_nothing(expected)
         return None if found.mean is not None and only else alone
+    if moved is not None and found.spread != moved:
+        return Pointwise(f"divides by the stored {found.spread}, while training moves {moved}")
     if found.deviation:
         if expected is None and moves:
             return None

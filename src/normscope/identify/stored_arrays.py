@@ -79,6 +79,7 @@ class StoredArrays:
     Attributes:
         spread: the variance or, with `deviation`, its root.
         axes: along which the spread varies, or the mean where there is no spread.
+        puzzling: arrays that stretch the result in a way that is not understood.
     """
 
     mean: str | None
@@ -87,6 +88,7 @@ class StoredArrays:
     scale: str | None
     bias: str | None
     axes: tuple[int, ...]
+    puzzling: tuple[str, ...] = ()
 
     def written(self, root: Floats) -> Floats:
         """What is stored for the root of a variance."""
@@ -105,11 +107,17 @@ def stored_arrays(mover: Mover, x: Floats) -> StoredArrays:
     deviation = False
     axes: tuple[int, ...] = ()
     mean_axes: tuple[int, ...] = ()
-    size = 3e3 if mover.half else 1e4
+    size = 10.0 if mover.half else 1e4  # larger squares of it would overflow in float16
+    puzzling: list[str] = []
     large = {name: size * mover.rng.uniform(1, 3, value.shape) for name, value in arrays.items()}
     base = mover.affine(x)
     for name, value in arrays.items():
-        scaled = _power(mover, x, name, value, large[name])
+        subject.write(name, 1.5 * value + mover.rng.uniform(0.5, 1.0, value.shape))
+        moved = mover.affine(x)
+        subject.write(name, value)
+        with np.errstate(all="ignore"):
+            stretched = largest(moved.scale / base.scale - 1) > max(1e-2, 33 * mover.unit)
+        scaled = _power(mover, x, name, value, large[name]) if stretched else None
         if scaled is not None:
             power, along = scaled
             if min(abs(power - _VARIANCE), abs(power - _DEVIATION)) < (0.1 if mover.half else 0.02):
@@ -117,11 +125,12 @@ def stored_arrays(mover: Mover, x: Floats) -> StoredArrays:
                 spread, axes = name, along
             elif power > 0:
                 scale = name
+            else:
+                puzzling.append(name)
             continue
-        new = value + mover.rng.uniform(0.5, 1.0, value.shape)
-        subject.write(name, new)
-        moved = mover.affine(x)
-        subject.write(name, value)
+        if stretched:
+            puzzling.append(name)
+            continue
         change = moved.bias - base.bias
         if largest(change) < max(1e-3, 8 * mover.unit):
             continue
@@ -129,7 +138,8 @@ def stored_arrays(mover: Mover, x: Floats) -> StoredArrays:
             bias = name
         else:
             mean, mean_axes = name, mover.varying(change)
-    return StoredArrays(mean, spread, deviation, scale, bias, axes if spread else mean_axes)
+    axes = axes if spread else mean_axes
+    return StoredArrays(mean, spread, deviation, scale, bias, axes, tuple(puzzling))
 
 
 def _power(
@@ -137,7 +147,7 @@ def _power(
 ) -> tuple[float, tuple[int, ...]] | None:
     """The power with which the result follows a large array; None if it does not scale it."""
     subject = mover.subject
-    second = large * mover.rng.uniform(2, 4, value.shape)
+    second = large * mover.rng.uniform(2, 3, value.shape)
     fits = []
     for new in (large, second):
         subject.write(name, new)

@@ -9,7 +9,7 @@ import numpy as np
 
 from normscope.identify.divisor import Guard
 from normscope.identify.extras import Extras
-from normscope.identify.half import FLOAT16_STEP, IS_HALF
+from normscope.identify.half import FLOAT16_STEP, IS_HALF, LOWEST
 from normscope.identify.probe import Probe
 from normscope.identify.subject import Floats
 from normscope.reference import reference
@@ -127,6 +127,7 @@ def _error(probe: Probe, claim: Claim, sets: Floats) -> float:
         size = np.max(np.abs(expected), axis=1, keepdims=True) + np.max(
             np.abs(claim.extras.residual * x), axis=1, keepdims=True
         )
+        size = np.maximum(size, LOWEST[probe.subject.eps])  # below, rounding is no share of it
         if claim.spec.center or claim.spec.measure is Measure.VARIANCE:
             # where the mean is many times the spread, x - mean has lost that many digits
             spread = np.std(x, axis=1)
