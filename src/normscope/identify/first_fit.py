@@ -72,25 +72,25 @@ def first_fit(probe: Probe) -> FirstFit | NoFit:
     subject's machine epsilon is theirs from then on.
     """
     subject = probe.subject
+    exact = subject.eps
+    may_jump = exact < IS_HALF and subject.into is None
+    calls = _CALLS if exact < IS_HALF else _CALLS + _MORE_CALLS
     jumps = None
     spread = LARGE
-    calls = _CALLS if subject.eps < IS_HALF else _CALLS + _MORE_CALLS
     x, y = probe.ask_all(_inputs(probe, spread, calls))
-    if _overflows(y):
-        spread = MODERATE if subject.eps < IS_HALF else BELOW_OVERFLOW
-        jumps = jumps_of(probe, True) if subject.eps < IS_HALF else None
-        if jumps is None:
-            x, y = probe.ask_all(_inputs(probe, spread, calls))
-    elif subject.eps < IS_HALF and _nearly_fits(x, y, probe.rounding):
-        jumps = jumps_of(probe, False)
+    overflows = _overflows(y)
+    if may_jump and (overflows or _nearly_fits(x, y, probe.rounding)):
+        jumps = jumps_of(probe, overflows)
     if jumps is None:
+        if overflows:
+            spread = MODERATE if exact < IS_HALF else BELOW_OVERFLOW
+            x, y = probe.ask_all(_inputs(probe, spread, calls))
         found = _fit_as_is(probe, x, y, spread)
-        if isinstance(found, FirstFit) or found.words or probe.subject.eps > IS_HALF:
-            return found
-        jumps = jumps_of(probe, False) if spread is LARGE else None
+        if may_jump and found == NoFit() and not overflows:
+            jumps = jumps_of(probe, overflows)
         if jumps is None:
             return found
-    exact, subject.eps = subject.eps, jumps.eps
+    subject.eps = jumps.eps
     spread = BELOW_OVERFLOW if jumps.kind == "float16" else LARGE
     x, y = probe.ask_all(_inputs(probe, spread, _CALLS + _MORE_CALLS))
     found = _fit_as_is(probe, x, y, spread)

@@ -25,6 +25,7 @@ PRECISION = 1e-6
 _MOST_STEPS = 40
 _SIGMAS = 6.0
 _CLOSE = 1e-3  # a share that is as close as this is the same, whatever the noise
+_WIDEST = 1.05  # a tolerance that is known no better is not known
 _LEAST_JUMP = 0.03  # a smaller jump may be rounding, or a floor
 _HIDDEN = 0.3  # a number that is known no better than this is not known
 _LEAST_UNIT = 0.05  # what is not known is taken to be no less than this
@@ -55,13 +56,16 @@ def contradicted(curve: Curve, found: Divisor) -> bool:
     return not bool(_itself(curve.known(), found, loose=0.5).all())
 
 
-def find_guard(measure: Measured, batch: int, curve: Curve) -> Divisor | None:
+def find_guard(
+    measure: Measured, batch: int, curve: Curve, at_zero: AtZero | None
+) -> Divisor | None:
     """The divisor with a guard that explains the curve; None if there is none.
 
     Args:
         measure: roots -> their divisors, for at most `batch` roots at once.
         batch: how many one call can measure.
         curve: what was measured so far.
+        at_zero: what is known of roots near 0; None if a root of 0 gives no number.
     """
     points = curve.known()
     number = np.arange(points.root.size)
@@ -75,7 +79,16 @@ def find_guard(measure: Measured, batch: int, curve: Curve) -> Divisor | None:
             return None
         if _itself(below, found, loose=0.01)[-1]:
             return None  # no jump
-        return _narrowed(measure, batch, found, unit, (float(below.root[-1]), float(above.root[0])))
+        low, high = float(below.root[-1]), float(above.root[0])
+        vanishing = (0.0, 0.0) if at_zero is None else at_zero.vanishing
+        vanishes = low < vanishing[1] and high > vanishing[0]
+        if vanishes:  # small squares are coarse before they vanish, as if there were a floor
+            found = replace(found, floor=0.0)
+        guarded = None if found.floor else _narrowed(measure, batch, found, unit, (low, high))
+        guard = None if guarded is None else guarded.guard
+        if vanishes and (guard is None or guard.low < vanishing[1]):
+            return replace(found, guard=Guard(0.0, high, unit))
+        return guarded
     return None
 
 
@@ -97,13 +110,14 @@ def guard_far_below(
     if itself.all():
         return Divisor(guard=Guard(0.0, float(points.root.min(initial=highest)), None))
     top = float(points.root[~itself].max())
+    above = float(points.root[points.root > top].min(initial=highest))
     low, high = at_zero.vanishing
-    replaced = points.where(points.root < (low if low < top <= high else top * 1.001))
+    vanishes = top <= high and above > low
+    replaced = points.where(points.root <= (min(low, top) if vanishes else top))
     unit = _unit(replaced)
     if not _replaced(replaced, unit).all():
         return None  # what is no number is replaced, not the divisor
-    above = float(points.root[points.root > top].min(initial=highest))
-    if low < top <= high:
+    if vanishes:
         return Divisor(guard=Guard(0.0, above, unit))
     return _narrowed(measure, batch, Divisor(), unit, (top, above))
 
@@ -160,18 +174,19 @@ def _narrowed(
         itself, replaced = _itself(points, found), _replaced(points, unit)
         if not (itself | replaced).all():
             return None
-        if (itself & replaced).any():  # so close to 1 that nothing tells them apart
-            break
-        new_low = float(points.root[replaced].max(initial=low))
-        new_high = float(points.root[itself].min(initial=high))
+        # those so close to 1 that nothing tells them apart say nothing
+        new_low = float(points.root[replaced & ~itself].max(initial=low))
+        new_high = float(points.root[itself & ~replaced].min(initial=high))
         if new_low >= new_high:
-            if new_low > new_high * (1 + _CLOSE):
+            if new_low > new_high * (1 + max(_CLOSE, 4 * float(np.median(points.sigma)))):
                 return None  # another statistic decides, or the elements themselves
             low, high = new_high, new_low  # rounding decides within
             break
         if (new_low, new_high) == (low, high):
             break
         low, high = new_low, new_high
+    if high / low > _WIDEST:
+        return None
     ends = found.of(np.array([low, high]))
     if unit is not None and abs(ends[1] / unit - 1) < _LEAST_JUMP:
         return None

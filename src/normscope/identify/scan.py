@@ -35,7 +35,7 @@ def find_divisor(
         return None
     found = fit_divisor(curve)
     if found.misfit >= GOOD or contradicted(everything, found):
-        guarded = find_guard(measure, batch, everything)
+        guarded = find_guard(measure, batch, everything, at_zero)
         if guarded is not None:
             return guarded
     for _ in range(2):

@@ -148,7 +148,7 @@ def _finish(probe: Probe, first: FirstFit, roles: Roles) -> Solved | Unsolved:
         # even large inputs show it, so the scale that they gave was a little too small
         base = _refit(probe, first, roles, divisor)
         divisor = _divisor(probe, first, base, bias, finite_at_zero)
-    if divisor is None and subject.eps == PRECISIONS["float16"] and first.rounded is None:
+    if divisor is None and _small_are_coarse(probe, first):
         first = replace(first, rounded="float16")  # then small statistics are rounded more
         divisor = _divisor(probe, first, base, bias, finite_at_zero)
     if divisor is None and _only_large(probe, first, base, bias):
@@ -191,6 +191,9 @@ def _finish(probe: Probe, first: FirstFit, roles: Roles) -> Solved | Unsolved:
     allowed = tolerance(subject.eps)
     guard = constants.divisor.guard
     error = max(largest_error(probe, claim), error_near(probe, claim, guard))
+    if error > allowed and _small_are_coarse(probe, first):
+        claim = replace(claim, rounded="float16")
+        error = max(largest_error(probe, claim), error_near(probe, claim, guard))
     for activation in RELU_LIKE:
         if error > allowed and claim.extras.activation and claim.extras.activation.name == "relu":
             other = replace(
@@ -209,7 +212,7 @@ def _finish(probe: Probe, first: FirstFit, roles: Roles) -> Solved | Unsolved:
     learned_shape = _learned_in_formula(probe, first, base, claim, roles)
     if isinstance(learned_shape, Unsolved):
         return learned_shape
-    rounded = () if first.rounded is None else (f"its statistics are in {first.rounded} inside",)
+    rounded = () if claim.rounded is None else (f"its statistics are in {claim.rounded} inside",)
     guarded = () if guard is None else (guard_in_words(guard, divisor, claim.spec),)
     words = (
         *claim.extras.words,
@@ -220,6 +223,11 @@ def _finish(probe: Probe, first: FirstFit, roles: Roles) -> Solved | Unsolved:
         *learned_shape,
     )
     return Solved(claim, error, roles, first.fit.hypothesis.words, words)
+
+
+def _small_are_coarse(probe: Probe, first: FirstFit) -> bool:
+    """Whether small statistics may be rounded more than all else: those of float16 near 0."""
+    return probe.subject.eps == PRECISIONS["float16"] and first.rounded is None
 
 
 def _scale_as_found(probe: Probe, first: FirstFit, roles: Roles) -> float | None:
@@ -281,6 +289,8 @@ def _divisor(
         return Divisor()
     measure = DivisorProbe(probe, first.fit, first.extras, base.scale, bias, first.rounded)
     highest = 300.0 if first.extras.residual else 3e3
+    if probe.subject.eps == PRECISIONS["float16"]:
+        highest = 30.0  # squares of more overflow
     at_zero = None
     if finite_at_zero:
         precision = probe.subject.precision
