@@ -72,7 +72,8 @@ def coarser_inside(
 
 def _otherwise(x: Array) -> Array:
     """The same, by up to a tenth larger."""
-    return x * np.linspace(1.0, 1.1, x.size).reshape(x.shape).astype(x.dtype)
+    larger: Array = x * np.linspace(1.0, 1.1, x.size).reshape(x.shape).astype(x.dtype)
+    return larger
 
 
 def _holds(y: Array, kind: str) -> bool:

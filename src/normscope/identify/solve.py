@@ -21,7 +21,7 @@ from normscope.identify.structure import Structure
 from normscope.identify.subject import Floats
 from normscope.identify.symmetry import may_be_a_normalization
 from normscope.identify.verify import Claim, error_near, largest_error, tolerance
-from normscope.spec import NormSpec
+from normscope.spec import Measure, NormSpec
 
 
 @dataclass(frozen=True)
@@ -295,7 +295,24 @@ def _divisor(
     if finite_at_zero:
         precision = probe.subject.precision
         at_zero = AtZero(LOWEST[precision], VANISHING[precision])
-    return find_divisor(measure, probe.structure.num_sets, highest, at_zero)
+    found = find_divisor(measure, probe.structure.num_sets, highest, at_zero)
+    if found is None or found.guard is None or found.guard.unit is not None:
+        return found
+    unit = _unit_where_all_are_equal(probe, first, base, bias)
+    return found if unit is None else replace(found, guard=replace(found.guard, unit=unit))
+
+
+def _unit_where_all_are_equal(
+    probe: Probe, first: FirstFit, base: Affine, bias: Floats
+) -> float | None:
+    """What replaces a divisor of 0, seen where the mean of equal elements is not subtracted."""
+    hypothesis = first.fit.hypothesis
+    if hypothesis.center or hypothesis.measure is not Measure.VARIANCE:
+        return None
+    x, y = probe.ask(np.full_like(base.bias, 3.0))
+    with np.errstate(all="ignore"):
+        unit = median(base.scale * x / (first.extras.undo(y, x) - bias))
+    return unit if unit > 0 else None
 
 
 def _claim(
