@@ -60,8 +60,9 @@ class _Room:
         if not self.lock:
             raise MemoryError
 
-    def __del__(self, free: Callable[[int | None], None] = _free) -> None:
-        free(self.lock)
+    def __del__(self, free: Callable[[int], None] = _free) -> None:
+        if lock := getattr(self, "lock", None):  # there is none if a signal ended `__init__`
+            free(lock)
 
     def visit(self) -> None:
         """Run the job in a worker, unless the caller has finished it."""
