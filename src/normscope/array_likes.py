@@ -43,14 +43,14 @@ def array_like(value: object) -> Any:
         return np.asarray(value)
     if _sizes(value) is not None and hasattr(value, "__getitem__"):
         return value
+    if hasattr(value, "dtype") and getattr(value, "shape", ()) is None:
+        raise DtypeError(f"this {called(value)} is empty: it has no shape")
     if not any(hasattr(value, name) for name in _INTERFACES) and not _is_buffer(value):
         return None
     try:
         found = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise DtypeError(f"a {called(value)} cannot be read as an array: {error}") from None
-    if found.dtype == object and found.shape == ():
-        raise DtypeError(f"this {called(value)} is an array without a shape: it holds no numbers")
+        raise DtypeError(f"a {called(value)} cannot be read as an array: {_short(error)}") from None
     return found
 
 
@@ -92,6 +92,11 @@ def itemsize_of(array: Any) -> int:
     return size if isinstance(size, int) and size > 0 else 8
 
 
+def _short(error: Exception) -> str:
+    """The first sentence of what a library says, which may go on for a page."""
+    return str(error).partition("\n")[0].partition(". ")[0][:200]
+
+
 def read(array: Any, index: tuple[slice, ...]) -> Array:
     """A part of an `array_like` as a NumPy array, which may be masked.
 
@@ -109,7 +114,7 @@ def read(array: Any, index: tuple[slice, ...]) -> Array:
         if not isinstance(found, np.ndarray):
             found = np.asarray(found)
     except (TypeError, ValueError, IndexError, KeyError, NotImplementedError) as error:
-        raise DtypeError(f"a {called(array)} cannot be read in parts: {error}") from None
+        raise DtypeError(f"a {called(array)} cannot be read in parts: {_short(error)}") from None
     if found.shape != wanted:
         raise DtypeError(
             f"a part of shape {wanted} of a {called(array)} was read with shape {found.shape}: "

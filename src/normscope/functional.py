@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, overload
+from typing import Any, Literal, NamedTuple, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -142,10 +142,8 @@ def normalize(
     call = _call(x, pattern, scale, bias, mask, residual, out, fields_and_sizes)
     if call is None:
         x, residual, out = _in_floats(x, residual, out)
-        return normalize(
-            x, pattern, scale=scale, bias=bias, mean=mean, var=var, mask=mask, residual=residual,
-            negative_slope=negative_slope, out=out, return_stats=return_stats, **fields_and_sizes,
-        )  # fmt: skip
+        again = _call(x, pattern, scale, bias, mask, residual, out, fields_and_sizes)
+        call = cast("_Call", again)
     given = None if mean is None or var is None else _given(call, mean, var)
     if given is None and call.plan.set_size <= call.spec.ddof:
         check_set_size(call.spec, call.layout)

@@ -100,8 +100,8 @@ def fit(
 
     Args:
         spec: the spec, or a pattern with sizes and fields as keywords; as for `normalize`.
-        batches: an array; a Dask array, whose blocks are measured where Dask computes; or an iterable
-            of arrays (a list, a generator, a loader).
+        batches: an array; a Dask array, whose blocks are measured where Dask computes; or an
+            iterable of arrays (a list, a generator, a loader).
         mask: booleans; only elements where it is True are counted. For one array: an array that
             broadcasts to it. For batches: an iterable of such arrays, or of None, one per batch.
         missing: what NaN does: `"propagate"` makes the statistics of its set NaN, `"skip"` leaves
@@ -240,7 +240,7 @@ def _arrays(batches: Any, mask: Any) -> Iterator[tuple[Any, Any]]:
         yield array, mask
         return
     if isinstance(batches, str | bytes) or not isinstance(batches, Iterable):
-        raise DtypeError(f"batches is an array or an iterable of arrays, not {batches!r}")
+        raise DtypeError(f"batches is an array or an iterable of arrays, not a {called(batches)}")
     if hasattr(batches, "keys"):
         raise DtypeError(f"batches is a {called(batches)} of arrays: give one of them, by its name")
     masks: Iterator[Any] | None = None
