@@ -58,7 +58,10 @@ IMPORTS = {
     "kernels.*",
     "guard": "spec forward streaming kernels.*",
     "backward_plan": "spec layout loops plan forward",
-    "streaming": "spec layout loops plan validation operands forward functional kernels.*",
+    "array_likes": "",
+    "pieces": "layout",
+    "streaming": "spec layout loops plan validation operands forward functional array_likes "
+    "pieces kernels.*",
     "running": "spec streaming validation",
     "warmup": "spec plan operands functional backward streaming progress",
     # layers of the frameworks; each package imports its own framework

@@ -35,6 +35,7 @@ from normscope.validation import (
     check_mask,
     check_out,
     check_set_size,
+    in_floats,
     laid_along,
     stated,
 )
@@ -81,14 +82,14 @@ def gradients(
     not there. Sums are taken in float64, and each result is rounded once.
 
     Args:
-        dy: gradient with respect to the output; an array of x's shape and dtype.
-        x: what was normalized.
+        dy: gradient with respect to the output; an array of its shape and dtype, which are x's.
+        x: what was normalized; integers become floats first, as in `normalize`.
         pattern: the spec, or a pattern with sizes and fields as keywords; as for `normalize`.
         mean, rstd: the `Stats` that `normalize(..., return_stats=True)` gave. With the measure
             `none` the rstd is not used.
         scale: the learned scale; left out, it is neutral.
         mask: the mask that the statistics were taken through.
-        out: array of x's shape and dtype for the gradient; it may be dy or x itself.
+        out: array of dy's shape and dtype for the gradient; it may be dy or x itself.
         **fields_and_sizes: with a bare pattern only, as for `spec`.
 
     Returns:
@@ -97,7 +98,7 @@ def gradients(
     Raises:
         PatternError, SpecError: the normalization is not stated correctly, or measures the maximum.
         ShapeError: x, scale or a statistic has a shape that does not fit.
-        DtypeError: x is not an array of real floats.
+        DtypeError: x is not an array of real numbers.
 
     Example:
         >>> import numpy as np
@@ -110,6 +111,7 @@ def gradients(
     """
     spec = stated(pattern, fields_and_sizes, scale is not None, False)
     check_array("x", x)
+    x = in_floats(x)
     layout = spec.layout(x.shape)
     check_set_size(spec, layout)
     check_like("dy", dy, x)

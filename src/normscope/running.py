@@ -44,7 +44,7 @@ def updated(
         SpecError: the spec has no running statistics.
         ShapeError: x does not meet the pattern, a set holds too few values, or the statistics have
             another shape than the axes outside brackets.
-        DtypeError: x is not an array of real floats.
+        DtypeError: x is not an array of real numbers.
 
     Example:
         >>> from normscope import Running, spec

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
+import normscope
 from normscope import (
     DtypeError,
     NormSpec,
@@ -535,8 +536,6 @@ def test_a_parameter_that_the_spec_does_not_have_is_refused() -> None:
 @pytest.mark.parametrize(
     ("x", "said"),
     [
-        (jnp.ones(X.shape, jnp.int32), "int32"),
-        (X > 0, "bool"),
         (jnp.ones(X.shape, jnp.complex64), "complex64"),
         (jnp.ones(X.shape, jnp.float8_e4m3fn), "float8"),
         (X.tolist(), "a list"),
@@ -608,3 +607,15 @@ def test_the_derivative_beside_a_guard_is_that_of_numpy() -> None:
         with jax.enable_x64(True):
             _, pull = jax.vjp(lambda x, s=stated: normalize(x, s), jnp.asarray(x))
             np.testing.assert_allclose(pull(jnp.asarray(dy))[0], wanted, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "int32", "int64"])
+def test_integers_are_computed_as_floats(dtype: str) -> None:
+    x = np.arange(24).reshape(4, 6).astype(dtype)
+    wanted = normscope.normalize(x, "b [c]")
+    for array in (x, jnp.asarray(x)):
+        found = normalize(array, "b [c]")
+        assert found.dtype == jnp.float32  # without jax_enable_x64 there is no other
+        np.testing.assert_allclose(found, wanted, atol=1e-6)  # float32 beside float64
+    jitted = jax.jit(lambda x: normalize(x, "b [c]"))(x)
+    np.testing.assert_allclose(jitted, wanted, atol=1e-6)

@@ -126,7 +126,7 @@ class Norm(nnx.Module):
         """Normalize x.
 
         Args:
-            x: array of floats, of a shape that meets the pattern.
+            x: array of floats or integers, of a shape that meets the pattern.
             use_running_average: for this call, instead of the layer's own setting.
             mask: booleans that broadcast to x. Only elements where it is True enter the statistics;
                 a set without any is set to the bias and leaves its running statistics alone.

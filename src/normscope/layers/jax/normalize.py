@@ -37,10 +37,12 @@ from normscope.layers.jax.statistics import (
 from normscope.layout import Layout
 from normscope.spec import Measure, NormSpec
 from normscope.validation import (
+    INTEGERS,
     check_array,
     check_given,
     check_mask,
     check_set_size,
+    float_dtype,
     laid_along,
     parameter_axes,
     stated,
@@ -103,7 +105,8 @@ def normalize(
 
     Args:
         x: array of floats (float64, float32, float16 or bfloat16), of a shape that meets the
-            pattern.
+            pattern. Integers and booleans become floats first: float64 for 32 and 64 bits where JAX
+            has it, else float32.
         pattern: a `NormSpec`, or a pattern with sizes and fields as keywords: `g=4`, `eps=1e-3`.
         scale, bias: learned parameters, shaped like the axes that the spec names for them, in
             that order, or flat. With a bare pattern they run along the axis called `c` (and all
@@ -120,14 +123,15 @@ def normalize(
         **fields_and_sizes: with a bare pattern only, as for `normscope.spec`.
 
     Returns:
-        An array of x's shape and dtype; with `return_stats` a pair with `Stats`.
+        An array of x's shape and dtype (of floats where x holds integers); with `return_stats` a
+        pair with `Stats`.
 
     Raises:
         PatternError, SpecError: the normalization is not stated correctly, or no axis is called
             `axis_name` here.
         ShapeError: x, a parameter or a statistic has a shape that does not fit, or a statistics
             set holds too few values. Under a transformation this is raised when it traces.
-        DtypeError: x is not an array of real floats.
+        DtypeError: x is not an array of real numbers.
 
     Example:
         >>> import jax
@@ -253,10 +257,10 @@ def _stats(layout: Layout, found: Statistics, counts: Counts) -> Stats:
 
 
 def float_array(name: str, x: object) -> jax.Array:
-    """`x` as a JAX array of real floats.
+    """`x` as a JAX array of real floats, which integers and booleans become.
 
     Raises:
-        DtypeError: it is none.
+        DtypeError: it is not an array of real numbers.
     """
     if isinstance(x, jax.Array):
         check_array(name, _shell(x))
@@ -267,7 +271,8 @@ def float_array(name: str, x: object) -> jax.Array:
         raise DtypeError(
             f"{name} is a {kind}; normalize takes JAX arrays: jnp.asarray(..., jnp.float32)"
         )
-    return jnp.asarray(x)
+    dtype = jax.dtypes.canonicalize_dtype(float_dtype(x.dtype))
+    return jnp.asarray(x, dtype if x.dtype.kind in INTEGERS else None)
 
 
 def check_sets(spec: NormSpec, layout: Layout, axis_name: AxisName | None) -> None:
