@@ -37,7 +37,9 @@ def updated(
 
     Returns:
         mean and variance after the step, in the shapes that came, in float64. With
-        `Running.plus_eps` the second array holds variance + eps.
+        `Running.plus_eps` the second array holds variance + eps, with `Running.deviation` the
+        square root of what it would hold; where nothing is divided (the measure `none`) it stays as
+        it was.
 
     Raises:
         SpecError: the spec has no running statistics.
@@ -63,10 +65,15 @@ def updated(
     variance = root * root * (count / np.where(enough, count - running.ddof, 1))
     if running.plus_eps:
         variance = variance + spec.eps
+    if running.deviation:
+        variance = np.sqrt(variance)
     decay, both = running.decay, []
     for name, old, batch in (
         ("running_mean", running_mean, mean), ("running_var", running_var, variance),
     ):  # fmt: skip
+        if name == "running_var" and spec.measure is Measure.NONE:
+            both.append(np.array(old, np.float64))
+            continue
         before = laid_along(layout, name, layout.kept, old).astype(np.float64)
         mixed = decay * before + (1 - decay) * batch.reshape(before.shape)
         after = np.where(enough.reshape(before.shape), mixed, before)
