@@ -156,7 +156,8 @@ def _batch_normalization(
         divisor = np.sqrt(stored) + epsilon
     else:
         divisor = np.sqrt(stored + epsilon)
-    return gamma.reshape(shape) * (x - mean) / divisor + beta.reshape(shape)
+    y = gamma.reshape(shape) * (x - mean) / divisor + beta.reshape(shape)
+    return y  # noqa: RET504  # the name has the type
 
 
 # -------------------------------------------------------------------------------------- recurrent

@@ -23,6 +23,7 @@ def rich_text(audit: Audit) -> Group:
     """The report as a Rich renderable."""
     return Group(
         Text(model_line(audit.graph), style="bold"),
+        *(_assumed(message) for message in audit.graph.assumed),
         *(_group(group) for group in alike(audit)),
         Text(""),
         Text(summary_line(audit), style="bold"),
@@ -60,6 +61,11 @@ def summary_line(audit: Audit) -> str:
     if counts["infos"]:
         kinds.append(f"{counts['infos']} to know")
     return f"{layers}: {', '.join(kinds)}"
+
+
+def _assumed(message: str) -> Text:
+    lines = textwrap.wrap(f"assumed: {message}", WIDTH, subsequent_indent="  ")
+    return Text("\n".join(lines), style="yellow")
 
 
 def _group(group: LikeSites) -> Text:

@@ -6,7 +6,7 @@ Source: the Keras releases 1.0.0 to 1.2.2, and recorded outputs of 1.0.5, 1.0.8 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -72,6 +72,8 @@ class BatchNormalization(Keras1Layer):
     Attributes:
         spec: the normalization as a `NormSpec`.
         release_told: whether the release was given, or a file told it.
+        watcher: if set, mode 0 normalizes by the batch outside training too, tells this function
+            the variance, and remembers nothing.
     """
 
     masks_pass: ClassVar[bool] = True
@@ -106,6 +108,7 @@ class BatchNormalization(Keras1Layer):
         self.beta_regularizer = regularizers.get(beta_regularizer)
         self.contract = one_of("contract", contract, CONTRACTS)
         self.be_of(LATEST if release is None else release, told=release is not None)
+        self.watcher: Callable[[Tensor], object] | None = None
         self.gamma: Tensor = None
         self.beta: Tensor = None
         self.running_mean: Tensor = None
@@ -157,11 +160,13 @@ class BatchNormalization(Keras1Layer):
         layout = self.spec.layout(tuple(x.shape))
         learned = {"scale": self._along(layout, self.gamma), "bias": self._along(layout, self.beta)}
         running = self.spec.running
-        if running is not None and not training:
+        if running is not None and not training and self.watcher is None:
             y = normalized(x, self.spec, layout, self.running_mean, self.running_std, **learned)
         else:
             y, measured = normalize(x, self.spec, layout, **learned)
-            if running is not None and measured is not None:
+            if self.watcher is not None and measured is not None:
+                self.watcher(measured.v)
+            elif running is not None and measured is not None:
                 self._remember(running, measured.mean, remembered(measured.v, self.spec))
         return ops.cast(y, x.dtype)
 
