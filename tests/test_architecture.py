@@ -95,7 +95,7 @@ IMPORTS = {
     "audit.readers": "audit.graph audit.readers.*",
     "audit.readers.*": "presets.* declared.* keras1.* audit.graph",
     "audit.result": "version audit.*",
-    "audit.reports.*": "explain.* audit.*",
+    "audit.reports.*": "spec explain.* audit.*",
 }
 
 # The public names, and nothing else.

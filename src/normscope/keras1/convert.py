@@ -32,6 +32,7 @@ from normscope.keras1.files import ModelFile, StrPath, read_model_file, weights_
 from normscope.keras1.loading import UNORDERED, load_model
 from normscope.keras1.network import Call, Network, build_network
 from normscope.keras1.numpy_layers import computed
+from normscope.keras1.releases import OF_DEVIATIONS, OF_VARIANCES
 from normscope.keras1.running_std import RunningStdComparison, compare_running_std
 from normscope.keras1.weights import LoadWarning, StoredLayer, backend_of, read_weights
 from normscope.progress import Progress
@@ -41,7 +42,6 @@ Array: TypeAlias = npt.NDArray[Any]
 TOLERANCE_FILE = 1e-4  # float32 against float64, relative to the largest output
 TOLERANCE_SAVED = 1e-6
 SAMPLES = 2
-DEVIATION_RELEASE = "1.0.5"  # one that stored deviations with either backend
 UNKNOWN_SIZE = 16  # for the sizes that a model leaves open
 
 
@@ -124,11 +124,11 @@ def convert(
     model, notes = _loaded(source, backend, dim_ordering, release)
     if data is not None:
         found = compare_running_std(model, data)
-        if found.holds == "deviation" and release is None and not _release_told(model):
-            model, notes = _loaded(source, backend, dim_ordering, DEVIATION_RELEASE)
-        notes = replace(
-            notes, data=str(found), assumed=(*notes.assumed, *_contradiction(model, found))
-        )
+        if found.holds is not None and not _release_told(model):
+            by_data = OF_DEVIATIONS if found.holds == "deviation" else OF_VARIANCES
+            model, notes = _loaded(source, backend, dim_ordering, by_data)
+        contradicted = tuple(_contradiction(model, found))
+        notes = replace(notes, data=str(found), assumed=notes.assumed + contradicted)
     folder = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
         draft = folder / path.name
@@ -167,7 +167,7 @@ def _contradiction(model: keras.Model, found: RunningStdComparison) -> Iterator[
         and layer.spec.running.deviation != (found.holds == "deviation")
     ]
     if wrong:
-        fitting = DEVIATION_RELEASE if found.holds == "deviation" else "1.0.7"
+        fitting = OF_DEVIATIONS if found.holds == "deviation" else OF_VARIANCES
         yield (
             f"the data say that running_std holds a {found.holds}, but it is read as that of Keras "
             f"{wrong[0].release}; write --release {fitting} to read it as a {found.holds}"

@@ -40,7 +40,7 @@ from normscope.keras1.files import (
 from normscope.keras1.live.base import PACKAGE, automatic_name, one_of
 from normscope.keras1.live.models import Input, Model, Sequential
 from normscope.keras1.network import Call, build_network
-from normscope.keras1.releases import likely_release
+from normscope.keras1.releases import release_by_configs
 from normscope.keras1.settings import Settings, Shape
 from normscope.keras1.shapes import channel_axis
 from normscope.keras1.training import compile_as_stored
@@ -210,16 +210,17 @@ def _model(
     calls = list(_all_calls(network.calls))
     added = {**_orderings(file.path, calls, ordering, backend), **_shared_axes(file, calls)}
     origin = told.origin or backend or _likely_backend(file.path, calls)
-    release = told.release or file.release
-    configs = [call.config for call in calls if call.layer_class == "BatchNormalization"]
-    likely = release or likely_release(configs)
-    builder = _Builder(file, {**_live_classes(), **(custom or {})}, origin, likely, added)
+    release, known = told.release or file.release, True
+    if release is None:
+        configs = (call.config for call in calls if call.layer_class == "BatchNormalization")
+        release, known = release_by_configs(configs)
+    builder = _Builder(file, {**_live_classes(), **(custom or {})}, origin, release, added)
     layer_class, config = str(file.architecture["class_name"]), file.architecture["config"]
     name = automatic_name("Sequential") if layer_class == "Sequential" else network.name
     model = builder.model(layer_class, config, name, "")
     model.stored_origin = told.origin or backend
     for layer in normalizations(model):
-        layer.release_told = release is not None
+        layer.release_told = known
     return model
 
 

@@ -19,8 +19,8 @@ from normscope.presets.keras1 import LATEST, Divisor, facts_of
 Array: TypeAlias = npt.NDArray[Any]
 
 OLD_EPSILON, OLD_MOMENTUM = 1e-6, 0.9  # the defaults of 1.0.0 to 1.0.6
-REPLACED = "1.0.5"
-"""A release that stores deviations with either backend, to name in a message."""
+OF_DEVIATIONS, OF_VARIANCES = "1.0.5", "1.0.8"
+"""Releases that stored the one and the other with either backend, to name in a message."""
 
 SAME = 1e-3  # factors that are nearer to 1 change no prediction
 
@@ -46,28 +46,33 @@ class StoredNorm:
         return bool(np.min(self.running_std) < 0.999 * least)
 
 
-def likely_release(configs: Iterable[Mapping[str, Any]]) -> str:
-    """The release to assume where a file tells none, from the configs of its normalizations.
+def release_by_configs(configs: Iterable[Mapping[str, Any]]) -> tuple[str, bool]:
+    """The release of a file that names none, by the configs of its normalizations.
 
-    It is 1.2.2, unless all of them are as 1.0.0 to 1.0.3 wrote them: with the defaults of the time,
-    and without the regularizers that came with 1.1.0. From 1.0.4 on `to_json` named its release.
+    Regularizers stand in them since 1.1.0, and from there on all releases compute the same. Without
+    them 1.2.2 is assumed, unless all are as 1.0.0 to 1.0.3 wrote them: with the defaults of the
+    time. From 1.0.4 on `to_json` named its release.
 
-    >>> likely_release([{"mode": 0, "axis": -1, "epsilon": 1e-06, "momentum": 0.9}])
-    '1.0.3'
-    >>> likely_release([{"mode": 0, "axis": -1, "epsilon": 0.001, "momentum": 0.99}])
-    '1.2.2'
+    Returns:
+        A release, and whether that is known, as far as the formula depends on it.
+
+    >>> release_by_configs([{"mode": 0, "axis": -1, "epsilon": 1e-06, "momentum": 0.9}])
+    ('1.0.3', False)
+    >>> release_by_configs([{"mode": 0, "epsilon": 0.001, "gamma_regularizer": None}])
+    ('1.2.2', True)
     """
     found = list(configs)
+    if any("gamma_regularizer" in config for config in found):
+        return LATEST, True
     old = all(
         config.get("epsilon") == OLD_EPSILON
         and config.get("momentum") == OLD_MOMENTUM
         and {"mode", "axis"} <= config.keys()
-        and "gamma_regularizer" not in config
         for config in found
     )
     if not found or not old:
-        return LATEST
-    return REPLACED if any(config["mode"] == 2 for config in found) else "1.0.3"
+        return LATEST, False
+    return OF_DEVIATIONS if any(config["mode"] == 2 for config in found) else "1.0.3", False
 
 
 def assumptions(
@@ -92,6 +97,8 @@ def assumptions(
     >>> print(*assumptions("w.h5", [norm], "1.2.2", "theano", **told))  # doctest: +ELLIPSIS
     w.h5: nothing tells which release of Keras 1 wrote it; 1.2.2 is assumed, so the running_std...
     """
+    if not norms:
+        return
     facts = facts_of(release)
     divisor = facts.divisor(backend)
     deviation = divisor is Divisor.DEVIATION
@@ -100,15 +107,16 @@ def assumptions(
         yield (
             f"{where}: the running_std of {_listed(refuting)} holds values that are less than "
             f"sqrt(epsilon), which Keras {release} cannot have stored as a deviation; if it is a "
-            "variance, write release='1.0.7' or later (--release 1.0.7)"
+            f"variance, write release={OF_VARIANCES!r} (--release {OF_VARIANCES})"
         )
     if not release_told:
         told = _by_release(norms, release, deviation, bool(refuting))
         if told:
+            other = OF_VARIANCES if deviation else OF_DEVIATIONS
             yield (
                 f"{where}: nothing tells which release of Keras 1 wrote it; {release} is assumed"
-                f"{_because(release)}, so {'; '.join(told)}. Write release='{REPLACED}', or "
-                f"whichever it was (--release {REPLACED})" + _by_data(norms)
+                f"{_because(release)}, so {'; '.join(told)}. Say which release it was, such as "
+                f"release={other!r} (--release {other})" + _by_data(norms)
             )
     elif not backend_told and facts.tensorflow is not facts.theano:
         concerned = [norm for norm in norms if norm.mode != 1]
@@ -117,7 +125,7 @@ def assumptions(
             yield (
                 f"{where}: nothing tells which backend wrote it, and Keras {release} normalized "
                 f"with each in another way; {backend!r} is assumed, so {'; '.join(told)}. Write "
-                "backend='theano' or backend='tensorflow' (--backend)" + _by_data(concerned)
+                f"backend='theano' or backend='tensorflow' (--backend){_to_come(norms)}"
             )
 
 
@@ -208,6 +216,12 @@ def _by_data(norms: Sequence[StoredNorm]) -> str:
     if not any(norm.mode == 0 for norm in norms):
         return ""
     return "; with inputs at hand, normscope.keras1.compare_running_std(model, x) tells them apart"
+
+
+def _to_come(norms: Sequence[StoredNorm]) -> str:
+    if any(norm.running_std is not None for norm in norms):
+        return ""
+    return "; load_weights learns it from a file whose weights have names"
 
 
 def _number(value: float) -> str:

@@ -13,7 +13,7 @@ from normscope.declared import Declaration, keras1_batch_normalization
 from normscope.errors import ModelFileError, SpecError
 from normscope.keras1.files import ModelFile, read_arrays, read_model_file, weights_entry
 from normscope.keras1.network import Call, build_network
-from normscope.keras1.releases import StoredNorm, assumptions, likely_release
+from normscope.keras1.releases import StoredNorm, assumptions, release_by_configs
 from normscope.presets.keras1 import BACKENDS, facts_of
 
 _ROLES = ("scale", "bias", "running_mean", "running_var")
@@ -86,7 +86,9 @@ def read_keras1(path: Path, release: str | None = None, backend: str | None = No
     nodes = {call.id: _node(call) for call in calls}
     normalizations = [call for call in calls if call.layer_class == "BatchNormalization"]
     release, backend = release or file.release, backend or file.backend
-    used = release or likely_release(call.config for call in normalizations)
+    used, known = release_by_configs(call.config for call in normalizations)
+    if release is not None:
+        used, known = release, True
     sites = tuple(_site(call, nodes[call.id], file, path, used, backend) for call in normalizations)
     return ModelGraph(
         file=path.name,
@@ -99,11 +101,11 @@ def read_keras1(path: Path, release: str | None = None, backend: str | None = No
         sites=sites,
         assumed=tuple(
             assumptions(
-                path.name,
+                "the file",
                 [_stored_norm(site) for site in sites],
                 used,
                 backend or "tensorflow",
-                release_told=release is not None,
+                release_told=known,
                 backend_told=backend is not None,
             )
         ),

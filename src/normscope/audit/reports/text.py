@@ -13,6 +13,7 @@ from normscope.audit.graph import ModelGraph
 from normscope.audit.reports.likeness import LikeSites, alike
 from normscope.audit.result import Audit
 from normscope.explain import explain
+from normscope.spec import Running
 
 WIDTH = 100
 
@@ -96,11 +97,18 @@ def _what(group: LikeSites) -> list[str]:
         f'"{site.train.pattern}" on ({shape})',
         *statistics,
         *learned,
-        modes[0]
-        if site.train.running is None
-        else "Training takes the batch's mean and variance, inference the running ones.",
+        modes[0] if site.train.running is None else _remembered(site.train.running),
         explanation.sections[1].lines[-1],
     ]
+
+
+def _remembered(running: Running) -> str:
+    if running.deviation:
+        return (
+            "Training takes the batch's mean and variance, inference the running mean and deviation"
+            ": what is stored is no variance."
+        )
+    return "Training takes the batch's mean and variance, inference the running ones."
 
 
 def _finding(text: Text, finding: Finding) -> None:
