@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import keras
@@ -16,7 +17,7 @@ from normscope.declared import KERAS1_MODE_1_WORDS
 from normscope.errors import ContractWarning, ShapeError, SpecError
 from normscope.keras1.live import initializers, regularizers
 from normscope.keras1.live.base import Keras1Layer, Shape, Tensor, one_of, registered
-from normscope.layers.keras.formula import normalize, normalized, remembered
+from normscope.layers.keras.formula import normalize, normalized
 from normscope.layout import Layout
 from normscope.presets.keras1 import LATEST, batch_normalization, facts_of
 from normscope.spec import NormSpec, Running
@@ -161,18 +162,23 @@ class BatchNormalization(Keras1Layer):
         learned = {"scale": self._along(layout, self.gamma), "bias": self._along(layout, self.beta)}
         running = self.spec.running
         if running is not None and not training and self.watcher is None:
-            y = normalized(x, self.spec, layout, self.running_mean, self.running_std, **learned)
+            v = ops.square(self.running_std) if running.deviation else self.running_std
+            spec = replace(self.spec, eps=self.spec.inference().eps)
+            y = normalized(x, spec, layout, self.running_mean, v, **learned)
         else:
             y, measured = normalize(x, self.spec, layout, **learned)
             if self.watcher is not None and measured is not None:
                 self.watcher(measured.v)
             elif running is not None and measured is not None:
-                self._remember(running, measured.mean, remembered(measured.v, self.spec))
+                self._remember(running, measured.mean, measured.v)
         return ops.cast(y, x.dtype)
 
-    def _remember(self, running: Running, mean: Tensor, spread: Tensor) -> None:
+    def _remember(self, running: Running, mean: Tensor, variance: Tensor) -> None:
         """Each running value becomes momentum * itself + (1 - momentum) * the batch's value."""
-        for memory, value in ((self.running_mean, mean), (self.running_std, spread)):
+        stored = variance + self.spec.eps if running.plus_eps else variance
+        if running.deviation:
+            stored = ops.sqrt(stored)
+        for memory, value in ((self.running_mean, mean), (self.running_std, stored)):
             now = ops.stop_gradient(ops.cast(ops.reshape(value, memory.shape), memory.dtype))
             memory.assign(running.decay * memory + (1 - running.decay) * now)
 

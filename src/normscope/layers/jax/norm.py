@@ -55,8 +55,7 @@ class Norm(nnx.Module):
     Attributes:
         spec: the `NormSpec`, with all sizes.
         scale, bias: `nnx.Param` in the shape of the axes that the spec names, or None.
-        mean, var: `nnx.BatchStat` in float32, in the shape of the axes outside brackets, or None;
-            with `Running.deviation` var holds what that says, a root.
+        mean, var: `nnx.BatchStat` in float32, in the shape of the axes outside brackets, or None.
 
     Raises:
         PatternError, SpecError: the normalization is not stated correctly, or a size is missing.
@@ -144,10 +143,7 @@ class Norm(nnx.Module):
         x = x.astype(self.dtype or jnp.result_type(x, *held))
 
         if use_running_average:
-            used = self.spec
-            if used.running is not None and used.running.deviation and var is not None:
-                var, used = jnp.square(var), replace(used, eps=used.inference().eps)
-            return normalize(x, used, scale=scale, bias=bias, mean=mean, var=var, mask=mask)
+            return normalize(x, self.spec, scale=scale, bias=bias, mean=mean, var=var, mask=mask)
         y, stats = normalize(
             x,
             self.spec,
@@ -186,8 +182,6 @@ class Norm(nnx.Module):
             var = stats.var
         if running.plus_eps:
             var += self.spec.eps
-        if running.deviation:
-            var = jnp.sqrt(var)
         enough = stats.set_size > max(self.spec.ddof, running.ddof)
         for memory, batch in ((self.mean, stats.mean), (self.var, var)):
             old = memory[...]

@@ -114,8 +114,7 @@ def normalized(
     Args:
         x, spec, layout, scale, bias: as for `normalize`.
         mean, v: one value per statistics set, in the shape that `Moments` have, in that of the kept
-            axes, or flat: what the spec's running statistics hold, so with `Running.deviation` a
-            root in place of v. A spec that is not centred does not use `mean`.
+            axes, or flat. A spec that is not centred does not use `mean`.
 
     Returns:
         y, of x's shape, in the dtype of the statistics.
@@ -123,19 +122,8 @@ def normalized(
     x = _split(x, layout)
     if spec.center:
         x = x - _per_set(mean, layout, x)
-    v = _per_set(v, layout, x)
-    if spec.running is not None and spec.running.deviation:
-        v, spec = ops.square(v), spec.inference()
-    y = _scaled(x, spec, layout, _factor(v, spec), scale, bias)
+    y = _scaled(x, spec, layout, _factor(_per_set(v, layout, x), spec), scale, bias)
     return _join(y, layout)
-
-
-def remembered(v: Tensor, spec: NormSpec) -> Tensor:
-    """What the running statistics of a spec take in for a variance `v` of the batch."""
-    running = spec.running
-    if running is not None and running.plus_eps:
-        v = v + spec.eps
-    return ops.sqrt(v) if running is not None and running.deviation else v
 
 
 def statistics_dtype(dtype: Any) -> str:

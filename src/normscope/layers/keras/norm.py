@@ -11,14 +11,7 @@ import keras
 from keras import constraints, initializers, ops, regularizers
 
 from normscope.errors import NormscopeError, ShapeError, SpecError
-from normscope.layers.keras.formula import (
-    AllSum,
-    Moments,
-    Tensor,
-    normalize,
-    normalized,
-    remembered,
-)
+from normscope.layers.keras.formula import AllSum, Moments, Tensor, normalize, normalized
 from normscope.layers.keras.statement import stated
 from normscope.layers.keras.synchronization import all_sum_over_replicas
 from normscope.layout import Layout
@@ -62,9 +55,8 @@ class Norm(keras.layers.Layer):  # type: ignore[misc]
 
     Weights: `gamma` and `beta` where the spec has `scale` and `bias`, in the shape of the axes that
     it names; `moving_mean` and `moving_variance` with `running`, in the shape of the axes outside
-    brackets (with `Running.deviation` the latter holds what that says, a root). An axis of the
-    input that parentheses take apart counts as one: the gamma of `"b (g [c])"` along `"g c"` is a
-    flat vector, as in Keras's own layers.
+    brackets. An axis of the input that parentheses take apart counts as one: the gamma of
+    `"b (g [c])"` along `"g c"` is a flat vector, as in Keras's own layers.
 
     Args:
         normalization: a `NormSpec`, a pattern such as `"b [s...] (g [c])"`, or the name of a
@@ -174,8 +166,9 @@ class Norm(keras.layers.Layer):  # type: ignore[misc]
                 known = ops.reshape(known, self.moving_variance.shape)
         if running.ddof != self.spec.ddof:
             v = v * ((count - self.spec.ddof) / (count - running.ddof))
-        spread = remembered(v, self.spec)
-        for weight, batch in ((self.moving_mean, mean), (self.moving_variance, spread)):
+        if running.plus_eps:
+            v = v + self.spec.eps
+        for weight, batch in ((self.moving_mean, mean), (self.moving_variance, v)):
             if weight is None:
                 continue
             batch = ops.reshape(ops.stop_gradient(batch), weight.shape)
