@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from normscope import ModelFileError, SpecError, audit
+from normscope import ModelFileError, SpecError, audit, to_keras
 from normscope.cli import app
 from normscope.keras1 import (
     BatchNormalization,
@@ -188,6 +188,20 @@ def test_both_conventions_of_theano(origin: str) -> None:
     assert BatchNormalization(release="1.2.0", origin=origin).spec.running.plus_eps == (
         origin == "theano"
     )
+
+
+def test_the_way_that_to_keras_names_is_right(tmp_path: Path) -> None:
+    """The layer of Keras 3 has another formula; at inference other stored values make up for it."""
+    stated = BatchNormalization(release="1.0.5").spec
+    with pytest.raises(SpecError, match=r"with epsilon 0 and the variance \(stored value \+ 1e-06"):
+        to_keras(stated, (None, 3))
+    small = {"running_std": np.array([1e-3, 0.5, 1e4])}  # 1e-3 is the least there can be
+    gamma, beta, mean, stored = {**ARRAYS, **small}.values()
+    layer = keras.layers.BatchNormalization(epsilon=0)
+    layer.build((None, 3))
+    layer.set_weights([gamma, beta, mean, (stored + EPSILON) ** 2])
+    found = np.asarray(keras.Sequential([layer]).predict(X, verbose=0))
+    np.testing.assert_allclose(found, predicted("deviation", **small), rtol=3e-6)
 
 
 # ------------------------------------------------------------------------- told by nothing
