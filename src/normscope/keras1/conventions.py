@@ -68,11 +68,19 @@ def adopt(model: keras.Model, told: Told, file_release: str | None, path: str) -
         LoadWarning: a layer is of a release that normalized in another way than that of the file.
     """
     model.stored_origin = told.origin
-    for layer in model._flatten_layers():
-        if isinstance(layer, Keras1Layer):
-            layer.origin = told.origin or layer.origin
+    layers = [layer for layer in model._flatten_layers() if isinstance(layer, Keras1Layer)]
+    before = [_formula(layer) for layer in layers]
+    for layer in layers:
+        layer.origin = told.origin or layer.origin
         if isinstance(layer, BatchNormalization):
             _adopt_release(layer, told.release, file_release, path)
+    if before != [_formula(layer) for layer in layers]:
+        for compiled in ("train_function", "test_function", "predict_function"):
+            setattr(model, compiled, None)  # made for the old formula; Keras makes it anew
+
+
+def _formula(layer: Keras1Layer) -> tuple[str, object]:
+    return layer.origin, getattr(layer, "spec", None)
 
 
 def _adopt_release(
