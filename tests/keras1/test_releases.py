@@ -384,8 +384,8 @@ def test_data_that_do_not_tell(case: str) -> None:
 
 def test_data_that_do_not_fit() -> None:
     model, x = trained(deviations=True)
-    for wrong in (x[:, :2], x[:0], np.float32(3), [x, x]):
-        with pytest.raises(SpecError):
+    for wrong in (x[:, :2], x[:0], np.float32(3), [x, x], [x[:, :2]], np.full((3, 4), "a"), [[1]]):
+        with pytest.raises(SpecError, match=r"takes numbers of the shapes \(any, 4\)"):
             compare_running_std(model, wrong)
     assert all(layer.watcher is None for layer in model.layers[::2])
 

@@ -215,7 +215,10 @@ def _because(release: str) -> str:
 def _by_data(norms: Sequence[StoredNorm]) -> str:
     if not any(norm.mode == 0 for norm in norms):
         return ""
-    return "; with inputs at hand, normscope.keras1.compare_running_std(model, x) tells them apart"
+    return (
+        "; inputs like those of the training tell them apart: "
+        "normscope.keras1.compare_running_std(model, x), or convert --data"
+    )
 
 
 def _to_come(norms: Sequence[StoredNorm]) -> str:

@@ -89,13 +89,14 @@ def compare_running_std(
         model: of Keras 1 layers, with its trained weights.
         inputs: an array, or a list of arrays for several inputs: some hundred samples like those
             that the model was trained on, prepared as they were.
-        batch_size: samples per batch; that of the training is best.
+        batch_size: samples per batch; that of the training is best. A model that says it itself is
+            given batches of that size.
 
     Returns:
         The comparison; `holds` says which reading fits.
 
     Raises:
-        SpecError: the inputs do not fit the model.
+        SpecError: the inputs do not have the shapes that the model takes.
 
     Example:
         >>> import numpy as np
@@ -109,13 +110,10 @@ def compare_running_std(
     arrays = _arrays(model, inputs)
     layers = [one for one in dict.fromkeys(normalizations(model)) if one.mode == 0]
     with _watched(layers) as seen:
-        for batch in _batches(arrays, batch_size):
+        for batch in _batches(arrays, model.inputs[0].shape[0] or batch_size):
             if hasattr(model, "reset_states"):
                 model.reset_states()
-            try:
-                model(batch if len(batch) > 1 else batch[0], training=False)
-            except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:
-                raise SpecError(f"the inputs do not fit the model: {error}") from error
+            model(batch if len(batch) > 1 else batch[0], training=False)
     spreads = tuple(
         _spread(layer, variances)
         for layer, variances in zip(layers, seen, strict=True)
@@ -125,14 +123,32 @@ def compare_running_std(
 
 
 def _arrays(model: keras.Model, inputs: Any) -> list[npt.NDArray[Any]]:
-    several = isinstance(inputs, list | tuple) and len(model.inputs) > 1
-    arrays = [np.asarray(one) for one in (inputs if several else [inputs])]
-    if len(arrays) != len(model.inputs):
-        raise SpecError(f"the model has {len(model.inputs)} inputs, given are {len(arrays)}")
-    if any(array.ndim == 0 or not len(array) or len(array) != len(arrays[0]) for array in arrays):
-        shapes = ", ".join(str(array.shape) for array in arrays)
-        raise SpecError(f"inputs have as many samples each, at least one; their shapes: {shapes}")
+    """One array for each input of the model, of the shapes that it takes."""
+    given = isinstance(inputs, list | tuple) and all(hasattr(one, "shape") for one in inputs)
+    arrays = [np.asarray(one) for one in (inputs if given else [inputs])]
+    shapes = [tuple(tensor.shape) for tensor in model.inputs]
+    counts = {array.shape[:1] for array in arrays}
+    fit = len(arrays) == len(shapes) and all(
+        array.ndim == len(shape)
+        and array.size
+        and array.dtype.kind in "buif"
+        and all(
+            wanted in (None, size) for wanted, size in zip(shape[1:], array.shape[1:], strict=True)
+        )
+        for array, shape in zip(arrays, shapes, strict=True)
+    )
+    if not fit or len(counts) != 1 or len(arrays[0]) < (shapes[0][0] or 1):
+        raise SpecError(
+            f"the model takes numbers of the shapes {_shown(shapes)}, as many samples of each; "
+            f"the data have {_shown([array.shape for array in arrays])}"
+        )
     return arrays
+
+
+def _shown(shapes: Sequence[Sequence[int | None]]) -> str:
+    return " and ".join(
+        f"({', '.join('any' if size is None else str(size) for size in shape)})" for shape in shapes
+    )
 
 
 def _batches(
