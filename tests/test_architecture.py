@@ -71,7 +71,8 @@ IMPORTS = {
     # Keras 1: its files as data, and its names on top of Keras 3
     "keras1.*": "keras1.*",
     "keras1.live.*": "spec layout presets.* declared.* layers.keras.* keras1.*",
-    "keras1.loading": "presets.* keras1.*",
+    "keras1.conventions": "presets.* keras1.*",
+    "keras1.releases": "presets.* keras1.*",
     "keras1.convert": "progress keras1.*",
     "progress": "",
     # what a known layer declares
@@ -96,9 +97,9 @@ IMPORTS = {
     "audit.rules.*": "shape native.* explain.* audit.finding audit.graph audit.rule",
     "audit.catalogue": "audit.rule audit.rules.*",
     "audit.readers": "audit.graph audit.readers.*",
-    "audit.readers.*": "declared.* keras1.* audit.graph",
+    "audit.readers.*": "presets.* declared.* keras1.* audit.graph",
     "audit.result": "version audit.*",
-    "audit.reports.*": "explain.* audit.*",
+    "audit.reports.*": "spec explain.* audit.*",
 }
 
 # The public names, and nothing else.

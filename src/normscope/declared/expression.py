@@ -59,7 +59,9 @@ def from_expression(text: str, axes: str | None = None) -> Declaration:
 def _known_arguments(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     for key in arguments:
         if key not in SETTINGS:
-            raise SpecError(f"{name} has no argument {key}; it has {', '.join(SETTINGS)}, release")
+            raise SpecError(
+                f"{name} has no argument {key}; it has {', '.join(SETTINGS)}, release, backend"
+            )
     return arguments
 
 

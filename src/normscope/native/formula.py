@@ -17,7 +17,19 @@ def difference(spec: NormSpec, *, running_ddof: int) -> str:
     Example:
         >>> difference(NormSpec("b [c]", floor=1e-6), running_ddof=0)
         'it has no least divisor of 1e-06'
+        >>> from normscope.spec import Running
+        >>> old = NormSpec("[b] c", running=Running(0.9, plus_eps=True, deviation=True))
+        >>> difference(old, running_ddof=0).endswith("at inference, and something else in training")
+        True
     """
+    if spec.running is not None and spec.running.deviation and spec.running.plus_eps:
+        outside = f" + {spec.eps_outside:g}" if spec.eps_outside else ""
+        return (
+            "its running statistic is the variance, not the root sqrt(variance + eps)"
+            f"{', and it has no epsilon outside the root' if outside else ''}: with epsilon 0 and "
+            f"the variance (stored value{outside})**2 it computes this at inference, and something "
+            "else in training"
+        )
     if spec.eps_outside:
         worst = 0.0 if spec.eps else spec.eps_outside**2
         return (
