@@ -19,6 +19,7 @@ from normscope.identify.solve import Unsolved, solve
 from normscope.identify.stored import Pointwise, Stored, stored_normalization
 from normscope.identify.structure import axis_structure, structure
 from normscope.identify.subject import Subject
+from normscope.identify.unequal import unequal_in_words, unequal_sets
 from normscope.spec import NormSpec
 
 
@@ -59,12 +60,14 @@ class Examination:
 
     Attributes:
         residual: the share of the input that training adds to the normalized values.
+        spread: the name of the array that training moves towards the variance, or its root.
     """
 
     subject: Subject
     names: tuple[str, ...]
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(20151))
     residual: float = 0.0
+    spread: str | None = None
 
     def mode(self, training: bool) -> ModeReport:
         """Examine a mode on its own."""
@@ -134,6 +137,10 @@ class Examination:
             sight = replace(sight, product=True)
             reach = (*reach, "which ones depends on the input: some outputs are cut off")
         if sight.sets is None:
+            unequal = unequal_sets(self.subject, training, self.rng, sight)
+            if unequal is not None:
+                words = unequal_in_words(self.names[unequal[0]], unequal[1])
+                return ModeReport(sight, certain=False, notes=(*reach, words))
             return ModeReport(sight, notes=(*reach, *_why_no_sets(sight)))
         if sight.pointwise:
             return self._pointwise(sight, training, expected)
@@ -170,7 +177,7 @@ class Examination:
 
     def _pointwise(self, sight: Sight, training: bool, expected: NormSpec | None) -> ModeReport:
         found = stored_normalization(
-            self.subject, training, self.names, self.rng, expected, self.residual
+            self.subject, training, self.names, self.rng, expected, self.residual, self.spread
         )
         if isinstance(found, Pointwise):
             return ModeReport(sight, certain=expected is None, notes=(found.words,))
@@ -178,10 +185,17 @@ class Examination:
         restless = self.subject.restless[True] & self.subject.state.keys()
         if spec.running is None and expected is None and restless:
             memory = self._memory_of(found)
-            if memory is None or not (memory.known or memory.by_deviation):
+            running = None if memory is None else memory.running
+            if memory is None or not (
+                memory.known or (memory.by_deviation and not found.deviation)
+            ):
                 words = "it is not known what training makes of the stored statistics"
                 return ModeReport(sight, certain=False, notes=(f"divides by {spec}", words))
-            spec, notes = replace(spec, running=memory.running), (*notes, *memory.notes)
+            if running is not None and running.deviation != found.deviation:
+                # what moves as a deviation is another array than the one that is used
+                running, words = None, "what is stored beside the mean is the standard deviation"
+                notes = (*notes, words)
+            spec, notes = replace(spec, running=running), (*notes, *memory.notes)
         counted = () if training else counting(self.subject, found, self.rng)
         if counted is None:
             words = "the stored statistics are used otherwise after each training call"
@@ -192,7 +206,7 @@ class Examination:
         """What training makes of stored statistics, if those are of all that share one of them."""
         sets = axis_structure(self.subject.shape, self.names, kept=found.axes)
         probe = Probe(self.subject, True, sets, self.rng)
-        return find_memory(probe, found.spec)
+        return find_memory(probe, found.spec, found.arrays)
 
     def _normalizing(self, sight: Sight, training: bool, reach: tuple[str, ...]) -> ModeReport:
         assert sight.sets is not None
@@ -202,8 +216,10 @@ class Examination:
             structure(self.subject.shape, self.names, sight.sets),
             self.rng,
         )
+        precision = self.subject.eps
         found = solve(probe)
         if isinstance(found, Unsolved):
+            self.subject.eps = precision
             numbers = pairs(probe)
             return ModeReport(
                 sight, certain=found.certain, notes=(*reach, found.words), pairs=numbers
@@ -227,6 +243,7 @@ class Examination:
             if memory is not None:
                 spec = replace(spec, running=memory.running)
                 notes = (*notes, *memory.notes)
+                self.spread = memory.spread
         elif self._uses_memory():
             return ModeReport(
                 sight,

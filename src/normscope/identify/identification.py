@@ -47,7 +47,8 @@ def identify(
         shape: of the input. Each axis whose part shall be found has at least 2 indices; 4 or more
             tell more.
         axes: names of the axes, such as `"b c h w"`; else they are called b, d1, d2, ...
-        dtype: in which a layer without parameters is called; float32 by default.
+        dtype: in which a layer without parameters is called; float32 by default. Integers stand for
+            the floats that hold them: float32 for up to 16 bits, else float64.
         others: further inputs by position, held fixed.
         inputs: further inputs by name, held fixed.
         show: `"indices"` adds a table for each axis: index by index, who sees whom. It needs more
@@ -73,6 +74,8 @@ def identify(
     names = axis_names(lengths, axes)
     indices: dict[str, tuple[IndexTable, ...]] = {}
     wanted = None if dtype is None else np.dtype(dtype)
+    if wanted is not None and wanted.kind in "iub":
+        wanted = np.dtype(np.float32 if wanted.itemsize <= 2 else np.float64)
     try:
         adapter = adapt(layer, lengths, others=tuple(others), inputs=inputs, dtype=wanted)
     except NormscopeError:

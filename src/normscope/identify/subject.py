@@ -49,6 +49,11 @@ class Subject:
         self.found = {name: value.copy() for name, value in self._now.items()}
 
     @property
+    def precision(self) -> float:
+        """The machine epsilon of the precision in which the layer takes its statistics."""
+        return self.adapter.eps if self.into is None else PRECISIONS[self.into]
+
+    @property
     def learned(self) -> dict[str, Floats]:
         """The parameters with their present values."""
         return self._floats(learned=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from normscope.explain.formula import plain_formula
 from normscope.identify.structure import sample_axis
-from normscope.spec import NormSpec
+from normscope.spec import Measure, NormSpec, Running
 
 if TYPE_CHECKING:
     from normscope.identify.examine import ModeReport
@@ -53,6 +53,14 @@ def _mode(title: str, mode: ModeReport, found: Identification) -> Iterator[str]:
         yield title
     if mode.spec is not None:
         yield from _spec(mode.spec)
+        running = mode.spec.running
+        # inference only uses what training has left
+        if (
+            running is not None
+            and title != "inference"
+            and (mode.spec.pattern or running.decay < 1)
+        ):
+            yield _running(mode.spec, running)
     for name, word in zip(found.names, mode.sight.words, strict=False):
         yield f"  {name:10} {word:14} {axis_sentence(name, word)}"
     if mode.sight.words:
@@ -68,8 +76,7 @@ def _spec(spec: NormSpec) -> Iterator[str]:
     sizes = ", ".join(f"{name}={size}" for name, size in spec.sizes.items())
     if spec.pattern is None:
         yield "  pattern    none: no statistic is taken from the input"
-        statistics = "running mean and running variance"
-        yield f"  formula    {plain_formula(spec)}, with {statistics}"
+        yield f"  formula    {plain_formula(spec)}, with {_stored(spec)}"
     else:
         yield f'  pattern    "{spec.pattern}"' + (f" with {sizes}" if sizes else "")
         yield f"  formula    {plain_formula(spec)}" + (f", ddof {spec.ddof}" if spec.ddof else "")
@@ -77,15 +84,32 @@ def _spec(spec: NormSpec) -> Iterator[str]:
         names = getattr(spec, word)
         if names is not None:
             yield f"  {word:10} " + (f"along {names}" if names else "one number")
-    if spec.running is not None and spec.pattern is not None:
-        decay = spec.running.decay
-        kind = f"the variance with ddof {spec.running.ddof}" + (
-            " plus eps" if spec.running.plus_eps else ""
-        )
-        yield (
-            f"  running    new = {decay:g} * old + {1 - decay:.6g} * batch "
-            f"(torch momentum {1 - decay:.6g}), of {kind}"
-        )
+
+
+def _running(spec: NormSpec, running: Running) -> str:
+    decay = running.decay
+    return (
+        f"  running    new = {decay:g} * old + {1 - decay:.6g} * batch "
+        f"(torch momentum {1 - decay:.6g}), of {_followed(spec, running)}"
+    )
+
+
+def _stored(spec: NormSpec) -> str:
+    """What stored statistics the formula of inference stands on."""
+    if spec.measure is Measure.NONE:
+        return "the running mean"
+    means = "running mean and " if spec.center else ""
+    if spec.running is not None and spec.running.deviation:
+        return f"{means}running deviation, whose square is var"
+    return f"{means}running variance"
+
+
+def _followed(spec: NormSpec, running: Running) -> str:
+    """What the running statistics follow besides the mean."""
+    if spec.measure is Measure.NONE:
+        return "the mean"
+    kind = f"the variance with ddof {running.ddof}" + " plus eps" * running.plus_eps
+    return f"the root of {kind}" if running.deviation else kind
 
 
 def axis_sentence(name: str, word: str) -> str:
