@@ -72,9 +72,11 @@ def jumps_of(probe: Probe, overflows: bool) -> Jumps | None:
         return None
     steps = np.sqrt(np.mean(np.diff(y, n=_ORDER, axis=0) ** 2, axis=0)) / _NORM
     spread = np.std(y, axis=(0, 2), keepdims=True)[0]
-    with np.errstate(all="ignore"):
-        # most elements: where an activation cuts off, nothing jumps, and at its bend all do
-        size = float(np.nanmedian(np.nanquantile(steps / spread, 0.75, axis=1)))
+    alive = spread[:, 0] > 0  # sets that are multiplied by 0 tell nothing
+    if not alive.any():
+        return None
+    # most elements: where an activation cuts off, nothing jumps, and at its bend all do
+    size = float(np.median(np.quantile(steps[alive] / spread[alive], 0.75, axis=1)))
     if not _SMOOTH < size < _COARSEST:
         return None
     if overflows or size < _FLOAT16:
