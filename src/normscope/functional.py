@@ -27,10 +27,11 @@ from normscope.operands import (
     written_out,
 )
 from normscope.plan import Plan, plan as find_plan
-from normscope.spec import NormSpec
+from normscope.spec import Measure, NormSpec
 from normscope.validation import (
     INTEGERS,
     check_array,
+    check_given,
     check_like,
     check_mask,
     check_out,
@@ -52,7 +53,8 @@ class Stats(NamedTuple):
 
     Attributes:
         mean: what was subtracted; 0 where the mean is not.
-        var: v of the formula: the variance, or the square of another measure.
+        var: v of the formula: the variance, or the square of another measure; 1 with the measure
+            `none`.
         rstd: one over the divisor.
     """
 
@@ -88,7 +90,9 @@ def normalize(
 
         y = (x - m) / max(sqrt(v + eps) + eps_outside, floor) * scale + bias
 
-    with m and v the mean and the measure of each statistics set; see `NormSpec`. Everything is
+    with m and v the mean and the measure of each statistics set; see `NormSpec`. The divisor is 1
+    where it would be 0 or less than `unit_below`, if the spec has that, and everywhere with the
+    measure `none`; a divisor within rounding of `unit_below` may fall on either side. All is
     computed in float64, for float64 input in twice its precision, and rounded once, to x's dtype;
     in one or two passes over memory and without a temporary array of x's size (unless x or `out`
     is of foreign byte order, or not aligned).
@@ -103,7 +107,8 @@ def normalize(
             that order, or flat. With a bare pattern they run along the axis called `c` (and all
             parts of it where parentheses split it); other axes need a spec.
         mean, var: statistics from elsewhere, such as running ones, one per statistics set; both
-            or neither. Without `center` the mean is not used.
+            or neither. Without `center` the mean is not used. With the measure `none` the var is
+            not used, and may be left out.
         mask: booleans that broadcast to x. Only elements where it is True enter the statistics; a
             set without any is set to the bias; one with some, but no more than ddof, to NaN.
         residual: array of x's shape and dtype that is added to x first; x + residual is rounded to
@@ -132,8 +137,6 @@ def normalize(
         array([[-1.225,  0.   ,  1.225],
                [-1.225,  0.   ,  1.225]])
     """
-    if (mean is None) != (var is None):
-        raise SpecError("mean= and var= belong together: give both or neither")
     if isinstance(out, np.ndarray):  # the call is made for the strides of what is really read
         x = apart(x, out) if isinstance(x, np.ndarray) else x
         residual = apart(residual, out) if isinstance(residual, np.ndarray) else residual
@@ -144,7 +147,8 @@ def normalize(
         x, residual, out = _in_floats(x, residual, out)
         again = _call(x, pattern, scale, bias, mask, residual, out, fields_and_sizes)
         call = cast("_Call", again)
-    given = None if mean is None or var is None else _given(call, mean, var)
+    check_given(call.spec, mean is not None, var is not None)
+    given = None if mean is None else _given(call, mean, var)
     if given is None and call.plan.set_size <= call.spec.ddof:
         check_set_size(call.spec, call.layout)
     slope = check_slope(negative_slope)
@@ -242,15 +246,15 @@ class _Call:
         if statistics is None:
             statistics = np.zeros((4, self.plan.num_sets))
         shape = self.plan.stats_shape
-        mean = statistics[forward.MEAN]
+        mean, var = statistics[forward.MEAN], statistics[forward.VAR]
         if not self.spec.center:
             mean = np.zeros_like(mean)
+        if self.spec.measure is Measure.NONE:
+            var = np.ones_like(var)
         divisor = statistics[forward.DIVISOR]
         with np.errstate(divide="ignore"):
             rstd = np.divide(1, divisor, out=divisor)
-        return Stats(
-            mean.reshape(shape), statistics[forward.VAR].reshape(shape), rstd.reshape(shape)
-        )
+        return Stats(mean.reshape(shape), var.reshape(shape), rstd.reshape(shape))
 
 
 _MOST_CALLS = 1024
@@ -391,12 +395,17 @@ def _in_floats(
     return floats, residual, floats if out is None else out
 
 
-def _given(call: _Call, mean: ArrayLike, var: ArrayLike) -> Floats:
+def _given(call: _Call, mean: ArrayLike, var: ArrayLike | None) -> Floats:
     """Statistics that the caller holds, as the kernels want them."""
     spec, layout = call.spec, call.layout
-    v = laid_along(layout, "var", layout.kept, var).astype(np.float64).ravel()
     m = laid_along(layout, "mean", layout.kept, mean).astype(np.float64).ravel()
+    v = np.ones_like(m)
+    if var is not None:
+        v = laid_along(layout, "var", layout.kept, var).astype(np.float64).ravel()
     if (v < 0).any():
         raise SpecError("var holds negative values; a variance has none")
+    if spec.measure is Measure.NONE:
+        v = np.ones_like(m)
     divisor = np.maximum(np.sqrt(v + spec.eps) + spec.eps_outside, spec.floor)
+    divisor[divisor <= call.numbers[forward.UNIT_UP_TO]] = 1
     return np.stack([np.ones_like(v), m, v, divisor])

@@ -42,7 +42,8 @@ class Fit:
 
     Attributes:
         spec: the spec that they were measured by.
-        mean, var: m and v of the formula, in the shape of the axes outside brackets, float64.
+        mean, var: m and v of the formula, in the shape of the axes outside brackets, float64. With
+            the measure `none` v is 1.
         count: how many elements were counted in each set.
     """
 
@@ -224,6 +225,8 @@ def merged(spec: NormSpec, one: Floats, other: Floats) -> Floats:
 
 def _measured(spec: NormSpec, count: Floats, root: Floats) -> Floats:
     """v, from count and root."""
+    if spec.measure is Measure.NONE:
+        return np.ones_like(root)
     v = root * root
     with np.errstate(divide="ignore", invalid="ignore"):
         if spec.measure in (Measure.VARIANCE, Measure.MEAN_SQUARE):

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from normscope.errors import DtypeError, ShapeError, SpecError
 from normscope.layout import Layout
 from normscope.pattern import Repeat, leaves, parse
-from normscope.spec import NormSpec, spec
+from normscope.spec import Measure, NormSpec, spec
 
 Array = NDArray[Any]
 
@@ -179,6 +179,19 @@ def check_set_size(spec: NormSpec, layout: Layout) -> None:
             layout.pattern.text,
             layout.shape,
         )
+
+
+def check_given(spec: NormSpec, mean: bool, var: bool) -> None:
+    """Statistics from elsewhere are given together; where nothing is divided the mean will do.
+
+    Raises:
+        SpecError: one of them is missing.
+    """
+    if mean == var or (mean and spec.measure is Measure.NONE):
+        return
+    if spec.measure is Measure.NONE:
+        raise SpecError('var= without mean=: with measure="none" the mean is all that is used')
+    raise SpecError("mean= and var= belong together: give both or neither")
 
 
 def check_slope(slope: object) -> float | None:

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from normscope.errors import DtypeError, SpecError
+from normscope.errors import DtypeError
 from normscope.layers.jax.statistics import (
     SAVED,
     AxisName,
@@ -35,10 +35,11 @@ from normscope.layers.jax.statistics import (
     measure,
 )
 from normscope.layout import Layout
-from normscope.spec import NormSpec
+from normscope.spec import Measure, NormSpec
 from normscope.validation import (
     INTEGERS,
     check_array,
+    check_given,
     check_mask,
     check_set_size,
     float_dtype,
@@ -55,7 +56,8 @@ class Stats(NamedTuple):
 
     Attributes:
         mean: what was subtracted; 0 where the mean is not.
-        var: v of the formula: the variance, or the square of another measure.
+        var: v of the formula: the variance, or the square of another measure; 1 with the measure
+            `none`.
         rstd: one over the divisor.
         set_size: how many elements were counted, over all devices of `axis_name`.
     """
@@ -95,7 +97,9 @@ def normalize(
 
         y = (x - m) / max(sqrt(v + eps) + eps_outside, floor) * scale + bias
 
-    with m and v the mean and the measure of each statistics set; see `NormSpec`. Computed in
+    with m and v the mean and the measure of each statistics set; see `NormSpec`. The divisor is 1
+    where it would be 0 or less than `unit_below`, if the spec has that, and everywhere with the
+    measure `none`; a divisor within rounding of `unit_below` may fall on either side. Computed in
     float32 (float64 for float64 input) and rounded once, to x's dtype. May be used under `jit`,
     `grad`, `jvp`, `vmap`, `scan`, `checkpoint`, `shard_map`, and derived any number of times.
 
@@ -108,7 +112,8 @@ def normalize(
             that order, or flat. With a bare pattern they run along the axis called `c` (and all
             parts of it where parentheses split it); other axes need a spec.
         mean, var: statistics from elsewhere, such as running ones, one per statistics set; both
-            or neither. Without `center` the mean is not used.
+            or neither. Without `center` the mean is not used. With the measure `none` the var is
+            not used, and may be left out.
         mask: booleans that broadcast to x. Only elements where it is True enter the statistics; a
             set without any is set to the bias, and its elements have no gradient.
         axis_name: the name of a mapped axis (of `shard_map`, `vmap` or `pmap`), or a tuple of
@@ -142,14 +147,14 @@ def normalize(
         Values that a `jit` cannot look at are not checked: a negative `var` gives NaN.
         A NaN that the mask leaves out stays NaN in y, and its gradient may be NaN even where the
         loss drops it, as everywhere in JAX: pad with finite numbers.
-        Magnitudes above 1e19 in float32 or bfloat16 overflow when they are squared; the NumPy
-        function computes in float64 and takes them.
+        Magnitudes above 1e19 in float32 or bfloat16 overflow when they are squared, and the squares
+        of those below 1e-19 may vanish, so that a guard against 0 acts; the NumPy function computes
+        in float64 and takes them.
     """
     spec = stated(pattern, fields_and_sizes, scale is not None, bias is not None)
     x = float_array("x", x)
     layout = spec.layout(x.shape)
-    if (mean is None) != (var is None):
-        raise SpecError("mean= and var= belong together: give both or neither")
+    check_given(spec, mean is not None, var is not None)
     if mean is None:
         check_sets(spec, layout, axis_name)
     arguments = _Arguments(
@@ -205,8 +210,12 @@ def _formula(
         values = values.astype(x.dtype).reshape(place.shape)
         return values.transpose(place.order).reshape(place.broadcast)
 
-    if given.mean is not None and given.var is not None:
-        mean, var = along(layout.kept, given.mean), along(layout.kept, given.var)
+    if given.mean is not None:
+        mean = along(layout.kept, given.mean)
+        if given.var is None or spec.measure is Measure.NONE:
+            var = jnp.ones_like(mean)
+        else:
+            var = along(layout.kept, given.var)
         elsewhere = Statistics(mean, jnp.zeros_like(mean), var, 1 / divisor(spec, var))
         found = _subtracted(spec, elsewhere)
         centred = x - found.pivot
