@@ -25,7 +25,7 @@ from normscope.keras1.files import (
     StrPath,
     checked_release,
     decode_architecture,
-    read_arrays,
+    open_arrays,
     read_model_file,
     weights_entry,
 )
@@ -249,15 +249,18 @@ def _likely_ordering(shape: Shape | None, backend: Backend | None) -> str:
 def _shared_axes(file: ModelFile, calls: Sequence[Call]) -> Added:
     """The shared axes of PReLU, which Keras 1 does not store: where its slopes have size 1."""
     added: dict[int, Config] = {}
-    for call in calls:
-        if call.layer_class != "PReLU":
-            continue
-        entry, sizes = weights_entry(file, call.path), call.input_tensors[0].shape
-        if entry is None or sizes is None or "shared_axes" in call.config:
-            continue
-        for name, array in read_arrays(file.path, entry).items():
-            if name.removesuffix(":0") == f"{call.name}_alphas" and array.ndim == len(sizes) - 1:
-                pairs = enumerate(zip(array.shape, sizes[1:], strict=True), start=1)
+    slopes = [call for call in calls if call.layer_class == "PReLU"]
+    if not slopes or not file.weights:
+        return added
+    with open_arrays(file) as stored:
+        for call in slopes:
+            entry, sizes = weights_entry(file, call.path), call.input_tensors[0].shape
+            if entry is None or sizes is None or "shared_axes" in call.config:
+                continue
+            name = file.stored_name(entry, f"{call.name}_alphas")
+            shape = () if name is None else stored.shape(entry, name)
+            if len(shape) == len(sizes) - 1:
+                pairs = enumerate(zip(shape, sizes[1:], strict=True), start=1)
                 shared = [axis for axis, (have, size) in pairs if have == 1 and size != 1]
                 added[id(call.config)] = {"shared_axes": shared or None}
     return added

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,21 @@ from numpy.typing import NDArray
 from normscope.audit.graph import ModelGraph, Node, Site
 from normscope.declared import Declaration, keras1_batch_normalization
 from normscope.errors import ModelFileError, SpecError
-from normscope.keras1.files import ModelFile, read_arrays, read_model_file, weights_entry
+from normscope.keras1.files import (
+    ModelFile,
+    StoredArrays,
+    open_arrays,
+    read_model_file,
+    weights_entry,
+)
 from normscope.keras1.network import Call, build_network
 
 _ROLES = ("scale", "bias", "running_mean", "running_var")
 """The weights of a BatchNormalization in their order in the file; the last is called running_std
 there, and holds a variance."""
+
+MAX_STORED_BYTES = 2**26
+"""Of the scales, biases and running statistics of one file: a thousand layers of 4096 channels."""
 
 _ADDS_BIAS = {
     "Dense",
@@ -76,19 +86,21 @@ def read_keras1(path: Path) -> ModelGraph:
     network = build_network(file.architecture, str(path))
     calls = tuple(_with_wrapped(network.calls))
     nodes = {call.id: _node(call) for call in calls}
+    with open_arrays(file, MAX_STORED_BYTES) if file.weights else nullcontext() as stored:
+        sites = tuple(
+            _site(call, nodes[call.id], file, stored, path)
+            for call in calls
+            if call.layer_class == "BatchNormalization"
+        )
     return ModelGraph(
         file=path.name,
         name=network.name,
-        format="hdf5" if file.weights is not None else "json",
+        format=file.format,
         framework="keras1",
         release=file.release,
         backend=file.backend,
         nodes=tuple(nodes.values()),
-        sites=tuple(
-            _site(call, nodes[call.id], file, path)
-            for call in calls
-            if call.layer_class == "BatchNormalization"
-        ),
+        sites=sites,
     )
 
 
@@ -125,10 +137,12 @@ def _channel_axis(kind: str, call: Call) -> int | None:
     return axes.index("c") if kind in _MAKES_CHANNELS and axes and "c" in axes else None
 
 
-def _site(call: Call, node: Node, file: ModelFile, path: Path) -> Site:
+def _site(
+    call: Call, node: Node, file: ModelFile, stored: StoredArrays | None, path: Path
+) -> Site:
     (tensor,) = call.input_tensors
     axes = " ".join(tensor.axes) if tensor.axes else None
-    arrays = _arrays(call, file, path)
+    arrays = {} if stored is None else _arrays(call, file, stored)
     try:
         declaration = keras1_batch_normalization(
             call.config, release=file.release, backend=file.backend, axes=axes
@@ -140,21 +154,17 @@ def _site(call: Call, node: Node, file: ModelFile, path: Path) -> Site:
     return Site(node, declaration, tensor.shape, dtype, arrays)
 
 
-def _arrays(call: Call, file: ModelFile, path: Path) -> dict[str, NDArray[Any]]:
+def _arrays(call: Call, file: ModelFile, stored: StoredArrays) -> dict[str, NDArray[Any]]:
     """The layer's stored arrays by role; a nested Sequential stores them with its other layers."""
     entry = weights_entry(file, call.path)
     if entry is None:
         return {}
-    stored = read_arrays(path, entry)
-    own = {
-        role: array
-        for role, ending in zip(
-            _ROLES, ("gamma", "beta", "running_mean", "running_std"), strict=True
-        )
-        for name, array in stored.items()
-        if name.removesuffix(":0") == f"{call.path.split('/')[-1]}_{ending}"
-    }
-    return own if len(own) == len(_ROLES) else {}
+    layer = call.path.split("/")[-1]
+    endings = zip(_ROLES, ("gamma", "beta", "running_mean", "running_std"), strict=True)
+    names = {role: file.stored_name(entry, f"{layer}_{ending}") for role, ending in endings}
+    if None in names.values():
+        return {}
+    return {role: stored.array(entry, name) for role, name in names.items() if name is not None}
 
 
 def _check_parameters(
