@@ -12,14 +12,14 @@ MAX_FIELDS = 20_000
 
 
 def top_level_fields(stream: BinaryIO) -> dict[tuple[int, int], int]:
-    """Number and wire type of each field of a message, with the first value or length of each.
+    r"""Number and wire type of each field of a message, with the first value or length of each.
 
     Empty where the bytes are no such message.
 
     >>> import io
-    >>> top_level_fields(io.BytesIO(b"\\x08\\x0a\\x3a\\x02ab"))
+    >>> top_level_fields(io.BytesIO(b"\x08\x0a\x3a\x02ab"))
     {(1, 0): 10, (7, 2): 2}
-    >>> top_level_fields(io.BytesIO(b"\\x3a\\x09ab"))
+    >>> top_level_fields(io.BytesIO(b"\x3a\x09ab"))
     {}
     """
     size = stream.seek(0, os.SEEK_END)

@@ -189,7 +189,7 @@ def _kind_of_archive(stream: BinaryIO) -> FileKind:
     if names is None:
         return FileKind("a damaged or very large zip archive", "get it anew, or unpack it")
     inner = {name.partition("/")[2] for name in names} | names
-    if {"config.json", "metadata.json"} <= names:
+    if names & {"metadata.json", "model.weights.h5"}:
         return KERAS_ARCHIVE
     if "constants.pkl" in inner and any(name.startswith("code/") for name in inner):
         return TORCHSCRIPT

@@ -7,6 +7,7 @@ but into the file itself, and whatever is wrong ends in one `ModelFileError`.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import sys
@@ -16,7 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 import h5py
@@ -36,7 +36,7 @@ from normscope.files.recognition import (
     not_read,
     recognise,
 )
-from normscope.keras1.hdf5 import MAX_TEXT_BYTES, Hdf5, open_hdf5
+from normscope.keras1.hdf5 import MAX_TEXT_BYTES, MOST_DEFLATED, Hdf5, open_hdf5
 
 Backend: TypeAlias = Literal["tensorflow", "theano"]
 StrPath: TypeAlias = str | os.PathLike[str]
@@ -127,6 +127,29 @@ class StoredArrays:
         self.file = file
         self.root = file.weights_group()
         self.read: dict[tuple[str, str], npt.NDArray[np.generic]] = {}
+
+    def check_sizes(self, weights: Mapping[str, Sequence[str]]) -> None:
+        """Refuse a file whose arrays claim more together than it can hold; no data is read.
+
+        Raises:
+            ModelFileError: they do, or an array is missing.
+        """
+        whole = in_pieces = 0
+        for entry, names in weights.items():
+            group = self.file.group(self.root, entry)
+            for name in names:
+                found = self.file.dataset(group, name)
+                size = math.prod(found.shape) * found.dtype.itemsize
+                if found.chunks is None:
+                    whole += size
+                else:
+                    in_pieces += size
+        length = len(self.file.data)
+        if whole > length or in_pieces > MOST_DEFLATED * length:
+            raise self.file.error(
+                f"its arrays claim {whole + in_pieces} bytes together, which a file of {length} "
+                "bytes cannot hold"
+            )
 
     def shape(self, entry: str, name: str) -> tuple[int, ...]:
         """The shape of a weight of one entry of `ModelFile.weights`; no data is read."""

@@ -23,6 +23,7 @@ MAX_NAMES = 10_000
 MAX_NAME_BYTES = 1_000
 MAX_UNPACKED = 500_000  # records of an HDF5 file looked at one by one
 MAX_INFLATED_BYTES = 2**28  # of all arrays that are compressed
+MOST_DEFLATED = 1032  # times can zlib make data smaller, not more
 MAX_CHUNKS = 100_000  # of all arrays that are stored in pieces
 
 SHUFFLE, CHECKSUM = h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32

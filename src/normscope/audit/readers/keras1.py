@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from normscope.audit.graph import ModelGraph, Node, Site
 from normscope.declared import Declaration, keras1_batch_normalization
+from normscope.declared.keras1 import SETTINGS
 from normscope.errors import ModelFileError, SpecError
 from normscope.keras1.files import (
     ModelFile,
@@ -86,9 +87,12 @@ def read_keras1(path: Path) -> ModelGraph:
     network = build_network(file.architecture, str(path))
     calls = tuple(_with_wrapped(network.calls))
     nodes = {call.id: _node(call) for call in calls}
+    known = _Declarations(file, path)
     with open_arrays(file, MAX_STORED_BYTES) if file.weights else nullcontext() as stored:
+        if stored is not None:
+            stored.check_sizes(file.weights)
         sites = tuple(
-            _site(call, nodes[call.id], file, stored, path)
+            _site(call, nodes[call.id], file, stored, known, path)
             for call in calls
             if call.layer_class == "BatchNormalization"
         )
@@ -137,18 +141,39 @@ def _channel_axis(kind: str, call: Call) -> int | None:
     return axes.index("c") if kind in _MAKES_CHANNELS and axes and "c" in axes else None
 
 
+class _Declarations:
+    """What layers declare; layers with the same settings share one declaration."""
+
+    def __init__(self, file: ModelFile, path: Path) -> None:
+        self.file = file
+        self.path = path
+        self.known: dict[str, Declaration] = {}
+
+    def declaration(self, call: Call, axes: str | None) -> Declaration:
+        """What a layer with inputs of such axes declares."""
+        key = repr((axes, [call.config.get(name) for name in SETTINGS]))
+        if key not in self.known:
+            try:
+                self.known[key] = keras1_batch_normalization(
+                    call.config, release=self.file.release, backend=self.file.backend, axes=axes
+                )
+            except SpecError as error:
+                raise ModelFileError(str(self.path), f"layer {call.path}: {error}") from None
+        return self.known[key]
+
+
 def _site(
-    call: Call, node: Node, file: ModelFile, stored: StoredArrays | None, path: Path
+    call: Call,
+    node: Node,
+    file: ModelFile,
+    stored: StoredArrays | None,
+    known: _Declarations,
+    path: Path,
 ) -> Site:
     (tensor,) = call.input_tensors
     axes = " ".join(tensor.axes) if tensor.axes else None
     arrays = {} if stored is None else _arrays(call, file, stored)
-    try:
-        declaration = keras1_batch_normalization(
-            call.config, release=file.release, backend=file.backend, axes=axes
-        )
-    except SpecError as error:
-        raise ModelFileError(str(path), f"layer {call.path}: {error}") from None
+    declaration = known.declaration(call, axes)
     _check_parameters(declaration, tensor.shape, call.path, path)
     dtype = next((a.dtype.name for a in arrays.values() if a.dtype.kind == "f"), "float32")
     return Site(node, declaration, tensor.shape, dtype, arrays)
