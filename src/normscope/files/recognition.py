@@ -52,7 +52,7 @@ _WEIGHTS = (
     'the live model: normscope scope "model.py:net" --shape 1,3,224,224, or '
     "ns.scope(model, inputs)"
 )
-_DATA = "it holds no model; ns.normalize(x, pattern) normalizes the arrays in it"
+_DATA = "it holds no model; an array read from it goes to ns.normalize(x, pattern)"
 _PICKLE = (
     "to load a pickle is to run code from it, which is never done here; load it yourself if you "
     "trust it, and ask the live model: ns.scope(model, inputs), or ns.identify(layer, shape)"
@@ -98,12 +98,10 @@ _BY_START: tuple[tuple[bytes, FileKind], ...] = (
     (b"\x89PNG\r\n\x1a\n", FileKind("a PNG image", _DATA)),
     (b"\xff\xd8\xff", FileKind("a JPEG image", _DATA)),
     (b"GIF8", FileKind("a GIF image", _DATA)),
-    (b"BM", FileKind("a BMP image", _DATA)),
     (b"II*\0", FileKind("a TIFF image", _DATA)),
     (b"MM\0*", FileKind("a TIFF image", _DATA)),
     (b"%PDF-", FileKind("a PDF document")),
     (b"\x7fELF", FileKind("a program (ELF)")),
-    (b"MZ", FileKind("a program of Windows")),
     (b"MATLAB 5.0", FileKind("a MATLAB file of arrays", _DATA)),
     (b"SQLite format 3\0", FileKind("an SQLite database")),
     (b"PAR1", FileKind("a Parquet table", _DATA)),
@@ -116,6 +114,7 @@ _BY_START: tuple[tuple[bytes, FileKind], ...] = (
 
 _BY_PLACE: tuple[tuple[int, bytes, FileKind], ...] = (
     (4, b"TFL3", FileKind("a TensorFlow Lite model", _TENSORFLOW)),
+    (6, b"\0\0\0\0\x36\0\0\0", FileKind("a BMP image", _DATA)),
     (8, b"WEBP", FileKind("a WebP image", _DATA)),
     (257, b"ustar", FileKind("a tar archive", _UNPACK)),
 )
@@ -157,7 +156,7 @@ def not_read(path: str, kind: FileKind, reads: str) -> ModelFileError:
     Args:
         path: of the file.
         kind: what it is.
-        reads: what is read instead, as a sentence part: "audit reads ...".
+        reads: what is read, in words: "only files of Keras 1 are read".
     """
     advice = f". What to do: {kind.advice_for(path)}" if kind.advice else ""
     return ModelFileError(path, f"this is {kind.name}; {reads}{advice}")

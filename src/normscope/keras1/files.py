@@ -46,7 +46,7 @@ MAX_JSON_DEPTH = 100
 HDF5_FILE = "an HDF5 model file, as model.save() of Keras 1 writes it"
 JSON_FILE = "JSON, as model.to_json() writes it"
 NEITHER = f"neither {HDF5_FILE} (it has no HDF5 signature), nor {JSON_FILE}"
-READS = f"what can be read is a file of Keras 1: {HDF5_FILE}, or {JSON_FILE}"
+READS = "only files of Keras 1 are read (.h5 of model.save(), .json of model.to_json())"
 
 
 @dataclass(frozen=True)
@@ -250,14 +250,21 @@ def decode_architecture(
         raise ModelFileError(path, f"{what} is {if_not}: {error}") from error
     _check_depth(path, value, what)
     if isinstance(value, dict) and "class_name" in value and value.keys() & KERAS_3_KEYS:
-        raise ModelFileError(
-            path, f"{what} is JSON of a model of Keras 3; {READS}. What to do: {KERAS_TODAY}"
-        )
+        raise _newer(path, f"{what} is JSON of a model of Keras 3")
     if not isinstance(value, dict) or not {"class_name", "config"} <= value.keys():
         raise ModelFileError(
             path, f'{what} is JSON, but not a model: expected an object with "class_name", "config"'
         )
+    if value["class_name"] == "Functional" or (
+        value["class_name"] == "Sequential" and isinstance(value["config"], dict)
+    ):
+        checked_release(path, value.get("keras_version"))
+        raise _newer(path, f"{what} is JSON of a model of Keras 2 or 3")
     return value
+
+
+def _newer(path: str, what: str) -> ModelFileError:
+    return ModelFileError(path, f"{what}; {READS}. What to do: {KERAS_TODAY}")
 
 
 KERAS_3_KEYS = {"module", "registered_name", "build_config"}
@@ -303,9 +310,7 @@ def checked_release(path: str, version: object) -> str | None:
         raise ModelFileError(path, f"keras_version is {version!r:.60}, expected such as '1.2.2'")
     if version.split(".")[0] != "1":
         raise ModelFileError(
-            path,
-            f"{READS}; for a model of today, {KERAS_TODAY}. "
-            f"This one was written by Keras {version}",
+            path, f"{READS}. What to do: {KERAS_TODAY}. This one was written by Keras {version}"
         )
     return version
 
