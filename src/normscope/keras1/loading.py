@@ -10,7 +10,6 @@ import importlib
 import os
 import pkgutil
 import warnings
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from typing import Any, TypeAlias
@@ -18,7 +17,9 @@ from typing import Any, TypeAlias
 import keras
 
 from normscope.errors import ModelFileError, NormscopeError, SpecError
+from normscope.files.recognition import KERAS_ARCHIVE, recognise
 from normscope.keras1 import live
+from normscope.keras1.archives import load_archive
 from normscope.keras1.files import (
     Backend,
     ModelFile,
@@ -35,6 +36,7 @@ from normscope.keras1.live.base import (
     Keras1Layer,
     automatic_name,
     one_of,
+    weights_limited,
 )
 from normscope.keras1.live.models import Input, Model, Sequential
 from normscope.keras1.live.normalization import BatchNormalization
@@ -58,6 +60,9 @@ UNFIT = (
     *(NormscopeError, ValueError, TypeError, KeyError, IndexError, AttributeError),
     *(ArithmeticError, RuntimeError, MemoryError),
 )
+MOST_UNSTORED = 2**20
+"""How many weights a model may have besides those in its file: the states of stateful layers."""
+
 UNORDERED = (  # layers for which Keras 1 does not store dim_ordering
     *("ZeroPadding2D", "ZeroPadding3D", "Cropping2D", "Cropping3D", "UpSampling2D", "UpSampling3D"),
     *("SpatialDropout2D", "SpatialDropout3D"),
@@ -86,22 +91,25 @@ def load_model(
 
     Raises:
         ModelFileError: the file is damaged, or no model of Keras 1, or has a layer that is not
-            known.
+            known; of a `.keras` file: it holds code, or names what neither Keras nor
+            `custom_objects` has.
 
     Example:
         >>> load_model("model.h5").predict(x)  # doctest: +SKIP
     """
     written_by = _backend(backend)
-    if os.path.isfile(path) and zipfile.is_zipfile(path):
+    if recognise(os.fspath(path)) is KERAS_ARCHIVE:
         _live_classes()  # Keras knows them from now on
-        return keras.saving.load_model(path, custom_objects=custom_objects)
+        return load_archive(os.fspath(path), custom_objects)
     file = read_model_file(path)
     if not file.weights:
         raise ModelFileError(
             file.path, "an architecture without weights; use model_from_json, then load_weights"
         )
-    model = _model(file, custom_objects, written_by, dim_ordering)
     stored = read_weights(path)
+    held = sum(array.size for layer in stored for array in layer.arrays.values())
+    with weights_limited(held + MOST_UNSTORED):
+        model = _model(file, custom_objects, written_by, dim_ordering)
     names = set_weights(model, stored, written_by or backend_of(stored), file.path)
     compile_as_stored(model, path, names)
     return model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from normscope.audit.explanations import explanation_of
 from normscope.audit.reports.answer import answer
@@ -12,7 +12,12 @@ from normscope.audit.reports.likeness import MOST_GROUPS, LikeSites, alike, not_
 from normscope.audit.reports.text import model_line, summary_line
 from normscope.audit.result import Audit
 from normscope.errors import printable
-from normscope.explain.html import as_fragment as explanation_fragment, as_page, style_sheet
+from normscope.explain.html import (
+    as_fragment as explanation_fragment,
+    as_page,
+    style_sheet,
+    templates,
+)
 
 
 def as_html(audit: Audit) -> str:
@@ -48,10 +53,4 @@ def _explanation(group: LikeSites) -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("normscope", "audit/reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return templates("audit/reports")
