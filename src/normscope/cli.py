@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from normscope.errors import NormscopeError, ShapeError, SpecError
+from normscope.errors import NormscopeError, ShapeError, SpecError, printable
 from normscope.output import as_json, discard_output, print_error, print_text, show, write
 from normscope.shape import MAX_LENGTH
 from normscope.streams import prepare_streams
@@ -381,7 +381,7 @@ def main() -> None:
     """Run the command line; whatever goes wrong is one message and status 2, never status 1."""
     prepare_streams()
     try:
-        app()
+        status = app(standalone_mode=False)
     except (NormscopeError, OSError) as error:
         print_error(str(error))
         if isinstance(error, OSError):  # typer could not print the help
@@ -389,9 +389,15 @@ def main() -> None:
     except MemoryError as error:
         print_error(f"there is not enough memory for this: {error}".removesuffix(": "))
     except Exception as error:
-        print_error(_unexpected(error))
+        if not isinstance(getattr(error, "message", None), str) or not hasattr(error, "ctx"):
+            print_error(_unexpected(error))
+        else:  # an option that there is not, or an argument too many or too few
+            from typer.rich_utils import rich_format_error
+
+            error.message = printable(error.message)  # type: ignore[attr-defined]
+            rich_format_error(error)  # type: ignore[arg-type]
     else:
-        return
+        sys.exit(status if isinstance(status, int) else CLEAN)
     sys.exit(UNUSABLE)
 
 

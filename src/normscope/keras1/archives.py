@@ -36,7 +36,7 @@ def load_archive(path: str, custom_objects: Mapping[str, Any] | None) -> keras.M
     if not path.endswith(".keras"):
         raise ModelFileError(
             path,
-            "a .keras archive, which Keras loads only by a name that ends in .keras: rename it",
+            "a .keras archive, which Keras loads only where its name ends so: rename it",
         )
     _check(path, custom_objects or {})
     try:
@@ -142,7 +142,7 @@ def _check_weights(path: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo)
                 link = group.get(name, getlink=True)
                 if objects > MAX_OBJECTS or not isinstance(link, h5py.HardLink):
                     raise ModelFileError(
-                        path, f"its weights have a link or too much in {name!r:.100}"
+                        path, f"its weights have a link, or too many objects, at {name!r:.100}"
                     )
                 found = group[name]
                 if isinstance(found, h5py.Group):
