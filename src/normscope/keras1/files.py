@@ -126,6 +126,7 @@ class StoredArrays:
     def __init__(self, file: Hdf5) -> None:
         self.file = file
         self.root = file.weights_group()
+        self.groups: dict[str, h5py.Group] = {}
         self.read: dict[tuple[str, str], npt.NDArray[np.generic]] = {}
 
     def check_sizes(self, weights: Mapping[str, Sequence[str]]) -> None:
@@ -136,7 +137,7 @@ class StoredArrays:
         """
         whole = in_pieces = 0
         for entry, names in weights.items():
-            group = self.file.group(self.root, entry)
+            group = self._group(entry)
             for name in names:
                 found = self.file.dataset(group, name)
                 size = math.prod(found.shape) * found.dtype.itemsize
@@ -153,15 +154,19 @@ class StoredArrays:
 
     def shape(self, entry: str, name: str) -> tuple[int, ...]:
         """The shape of a weight of one entry of `ModelFile.weights`; no data is read."""
-        shape: tuple[int, ...] = self.file.dataset(self.file.group(self.root, entry), name).shape
+        shape: tuple[int, ...] = self.file.dataset(self._group(entry), name).shape
         return shape
 
     def array(self, entry: str, name: str) -> npt.NDArray[np.generic]:
         """A weight of one entry of `ModelFile.weights`."""
         if (entry, name) not in self.read:
-            group = self.file.group(self.root, entry)
-            self.read[entry, name] = self.file.array(group, name)
+            self.read[entry, name] = self.file.array(self._group(entry), name)
         return self.read[entry, name]
+
+    def _group(self, entry: str) -> h5py.Group:
+        if entry not in self.groups:
+            self.groups[entry] = self.file.group(self.root, entry)
+        return self.groups[entry]
 
 
 @contextmanager

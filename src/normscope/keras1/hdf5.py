@@ -21,6 +21,7 @@ from normscope.errors import ModelFileError
 MAX_TEXT_BYTES = 8 * 2**20  # the architecture of a thousand layers is about half a MiB
 MAX_NAMES = 10_000
 MAX_NAME_BYTES = 1_000
+MAX_STEPS = 100_000  # from a group to one of its members
 MAX_UNPACKED = 500_000  # records of an HDF5 file looked at one by one
 MAX_INFLATED_BYTES = 2**28  # of all arrays that are compressed
 MOST_DEFLATED = 1032  # times can zlib make data smaller, not more
@@ -50,6 +51,7 @@ class Hdf5:
         self.most = most
         self.heaps: dict[int, dict[int, tuple[int, int]]] = {}
         self.unpacked = 0
+        self.steps = 0
         self.read = 0
         self.inflated = 0
         self.chunks = 0
@@ -215,9 +217,12 @@ class Hdf5:
         """The object under `name`, each `/` of which is a sub-group, without following a link."""
         found = group
         for part in name.split("/"):
+            self.steps += 1
+            if self.steps > MAX_STEPS:
+                raise self.error(f"the names in it lead through more than {MAX_STEPS} groups")
             if not isinstance(found, h5py.Group) or not part or part not in found:
                 raise self.error(f"{group.name!r} has no member {name!r}")
-            if not isinstance(found.get(part, getlink=True), h5py.HardLink):
+            if found.id.links.get_info(part.encode()).type != h5py.h5l.TYPE_HARD:
                 raise self.error(f"{name!r} in {group.name!r} is a link, which is not followed")
             found = found[part]
         return found
