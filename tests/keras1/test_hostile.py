@@ -20,7 +20,7 @@ from normscope import ModelFileError, audit
 from normscope.keras1 import load_model
 from normscope.keras1.convert import convert
 from normscope.keras1.files import read_arrays, read_model_file
-from normscope.keras1.hdf5 import MAX_CHUNKS, MAX_INFLATED_BYTES, MAX_NAMES
+from normscope.keras1.hdf5 import MAX_CHUNKS, MAX_INFLATED_BYTES, MAX_NAMES, MAX_STEPS
 from normscope.keras1.network import MAX_PATH_LENGTH, build_network
 from normscope.keras1.weights import read_weights
 
@@ -177,6 +177,19 @@ def test_lists_of_names_are_bounded_together(tmp_path: Path) -> None:
             group.attrs[f"weight_names{part}"] = np.array([b"w"] * (MAX_NAMES // 2))
 
     refused(stored(tmp_path, change), f"more than {MAX_NAMES} weight_names")
+
+
+def test_names_that_lead_through_many_groups(tmp_path: Path) -> None:
+    """A group that holds itself, so that a name of 1000 letters leads through 500 groups."""
+
+    def change(group: h5py.Group) -> None:
+        group["a"] = group
+        names = [f"{'a/' * 480}w{k}" for k in range(400)]
+        for k in range(400):
+            group[f"w{k}"] = np.ones(3, "f4")
+        group.attrs.create("weight_names", names, dtype=h5py.string_dtype())
+
+    refused(stored(tmp_path, change), f"through more than {MAX_STEPS} groups")
 
 
 def test_only_what_is_asked_for_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

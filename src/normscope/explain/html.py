@@ -72,8 +72,8 @@ def _blocks(lines: Iterable[str]) -> list[tuple[bool, list[str]]]:
 def with_code(text: str) -> Markup:
     """A text as HTML in which patterns and calls are code, which does not break.
 
-    >>> print(with_code('write "b [c]", keras.layers.Norm(axis=1)'))
-    write <code>"b [c]"</code>, <code>keras.layers.Norm(axis=1)</code>
+    >>> print(with_code("<b>, or keras.layers.Norm(axis=1)"))
+    &lt;b&gt;, or <code>keras.layers.Norm(axis=1)</code>
     """
     parts = _CODE.split(text)
     return Markup("").join(

@@ -105,8 +105,8 @@ def read_model_file(path: StrPath) -> ModelFile:
 
     Raises: ModelFileError: not a model file of Keras 1, damaged, or beyond the bounds above.
 
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "model.json"
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "model.json"
     >>> _ = path.write_text('{"class_name": "Sequential", "config": [], "keras_version": "1.2.2"}')
     >>> read_model_file(path).release
     '1.2.2'
