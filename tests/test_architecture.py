@@ -54,10 +54,14 @@ IMPORTS = {
     "validation": "pattern layout spec",
     "forward": "spec plan threads kernels.*",
     "functional": "spec layout loops plan validation operands forward buffers kernels.*",
-    "backward": "spec layout loops plan validation operands backward_plan buffers threads "
+    "backward": "spec layout loops plan validation operands backward_plan buffers threads guard "
     "kernels.*",
+    "guard": "spec forward streaming kernels.*",
     "backward_plan": "spec layout loops plan forward",
-    "streaming": "spec layout loops plan validation operands forward functional kernels.*",
+    "array_likes": "",
+    "pieces": "layout",
+    "streaming": "spec layout loops plan validation operands forward functional array_likes "
+    "pieces kernels.*",
     "running": "spec streaming validation",
     "warmup": "spec plan operands functional backward streaming progress",
     # layers of the frameworks; each package imports its own framework

@@ -74,6 +74,12 @@ class TextOrJson(StrEnum):
     JSON = "json"
 
 
+class Show(StrEnum):
+    """What is shown besides."""
+
+    INDICES = "indices"
+
+
 class Origin(StrEnum):
     """Which backend a Keras 1 file was written with."""
 
@@ -90,6 +96,10 @@ class Ordering(StrEnum):
 
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", help="Write to a file instead of the screen.")
+]
+
+ShowOption = Annotated[
+    Show | None, typer.Option(help="Also index by index who sees whom, on a small shape.")
 ]
 
 
@@ -173,6 +183,7 @@ def identify(
     ],
     shape: Annotated[str, typer.Option(help="Shape of the input: 4,128,7,7.")],
     axes: Annotated[str | None, typer.Option(help='Names for the axes: "b c h w".')] = None,
+    show: ShowOption = None,
     output_format: Annotated[TextOrJson, typer.Option("--format")] = TextOrJson.TEXT,
     output: Output = None,
 ) -> None:
@@ -184,7 +195,7 @@ def identify(
     known = tuple(size for size in sizes if size is not None)
     if len(known) < len(sizes):
         raise ShapeError("a layer is called with an input of known size", None, sizes)
-    found = identify_layer(layer_from_expression(layer), known, axes=axes)
+    found = identify_layer(layer_from_expression(layer), known, axes=axes, show=show and show.value)
     write(as_json(found.to_dict()) if output_format is TextOrJson.JSON else str(found), output)
     raise typer.Exit(CLEAN if found.kind == "normalization" else FINDINGS)
 
@@ -222,6 +233,7 @@ def scope(
         list[str] | None,
         typer.Option(help='Names for the axes: "b c h w"; with several inputs "ids=b t".'),
     ] = None,
+    show: ShowOption = None,
     output_format: Annotated[TextOrJson, typer.Option("--format")] = TextOrJson.TEXT,
     output: Output = None,
 ) -> None:
@@ -231,7 +243,12 @@ def scope(
     from normscope.scope.input_text import axes_from_text, inputs_from_text
 
     given = inputs_from_text([*(shape or []), *(inputs or [])])
-    found = scope_model(layer_from_expression(model), given, axes=axes_from_text(axes or []))
+    found = scope_model(
+        layer_from_expression(model),
+        given,
+        axes=axes_from_text(axes or []),
+        show=show and show.value,
+    )
     write(as_json(found.to_dict()) if output_format is TextOrJson.JSON else str(found), output)
     raise typer.Exit(CLEAN if found.samples_independent["inference"] else FINDINGS)
 

@@ -38,10 +38,15 @@ def difference(spec: NormSpec, *, running_ddof: int) -> str:
         )
     if spec.floor:
         return f"it has no least divisor of {spec.floor:g}"
+    if spec.unit_below is not None:
+        small = f"less than {spec.unit_below:g}" if spec.unit_below else "0"
+        return f"it has no guard, by which a divisor of {small} becomes 1"
     if spec.ddof:
         return f"it divides the sum of squares by N instead of N - {spec.ddof}"
     if spec.scale_shift:
         return "it multiplies by scale instead of 1 + scale: add 1 to the stored values"
+    if spec.running is not None and spec.running.deviation:
+        return "its running statistic is the variance, not a deviation: square the stored values"
     if spec.running is not None and spec.running.plus_eps:
         return "its running variance is the plain variance, without eps in it"
     if spec.running is not None and spec.running.ddof != running_ddof:
