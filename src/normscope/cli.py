@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
+import traceback
+import zipfile
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from normscope.errors import NormscopeError, ShapeError, SpecError
-from normscope.output import as_json, discard_output, print_text, show, write
+from normscope.errors import NormscopeError, ShapeError, SpecError, printable
+from normscope.output import as_json, discard_output, print_error, print_text, show, write
 from normscope.shape import MAX_LENGTH
+from normscope.streams import prepare_streams
 from normscope.version import __version__
 
 CLEAN, FINDINGS, UNUSABLE = 0, 1, 2
@@ -73,6 +76,12 @@ class TextOrJson(StrEnum):
     JSON = "json"
 
 
+class Show(StrEnum):
+    """What is shown besides."""
+
+    INDICES = "indices"
+
+
 class Origin(StrEnum):
     """Which backend a Keras 1 file was written with."""
 
@@ -89,6 +98,10 @@ class Ordering(StrEnum):
 
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", help="Write to a file instead of the screen.")
+]
+
+ShowOption = Annotated[
+    Show | None, typer.Option(help="Also index by index who sees whom, on a small shape.")
 ]
 
 
@@ -172,6 +185,7 @@ def identify(
     ],
     shape: Annotated[str, typer.Option(help="Shape of the input: 4,128,7,7.")],
     axes: Annotated[str | None, typer.Option(help='Names for the axes: "b c h w".')] = None,
+    show: ShowOption = None,
     output_format: Annotated[TextOrJson, typer.Option("--format")] = TextOrJson.TEXT,
     output: Output = None,
 ) -> None:
@@ -183,7 +197,7 @@ def identify(
     known = tuple(size for size in sizes if size is not None)
     if len(known) < len(sizes):
         raise ShapeError("a layer is called with an input of known size", None, sizes)
-    found = identify_layer(layer_from_expression(layer), known, axes=axes)
+    found = identify_layer(layer_from_expression(layer), known, axes=axes, show=show and show.value)
     write(as_json(found.to_dict()) if output_format is TextOrJson.JSON else str(found), output)
     raise typer.Exit(CLEAN if found.kind == "normalization" else FINDINGS)
 
@@ -221,6 +235,7 @@ def scope(
         list[str] | None,
         typer.Option(help='Names for the axes: "b c h w"; with several inputs "ids=b t".'),
     ] = None,
+    show: ShowOption = None,
     output_format: Annotated[TextOrJson, typer.Option("--format")] = TextOrJson.TEXT,
     output: Output = None,
 ) -> None:
@@ -230,7 +245,12 @@ def scope(
     from normscope.scope.input_text import axes_from_text, inputs_from_text
 
     given = inputs_from_text([*(shape or []), *(inputs or [])])
-    found = scope_model(layer_from_expression(model), given, axes=axes_from_text(axes or []))
+    found = scope_model(
+        layer_from_expression(model),
+        given,
+        axes=axes_from_text(axes or []),
+        show=show and show.value,
+    )
     write(as_json(found.to_dict()) if output_format is TextOrJson.JSON else str(found), output)
     raise typer.Exit(CLEAN if found.samples_independent["inference"] else FINDINGS)
 
@@ -242,7 +262,9 @@ normscope audit model.h5
 
 normscope audit model.json --format html -o report.html
 
-normscope audit model.h5 --ignore NS401 --format json"""
+normscope audit model.h5 --ignore NS401 --format json
+
+normscope audit model.json --release 1.0.5 --backend theano"""
 )
 def audit(
     path: Annotated[
@@ -257,6 +279,13 @@ def audit(
         list[str] | None, typer.Option(help="Only these rules: a code, a name or a family (NS1).")
     ] = None,
     ignore: Annotated[list[str] | None, typer.Option(help="Not these rules.")] = None,
+    release: Annotated[
+        str | None,
+        typer.Option(help="The release of Keras 1, where the file does not tell it: 1.0.5."),
+    ] = None,
+    backend: Annotated[
+        Origin | None, typer.Option(help="What wrote the file, where it does not tell it.")
+    ] = None,
 ) -> None:
     """Find every normalization in a model file, and what is wrong with it.
 
@@ -264,7 +293,9 @@ def audit(
     """
     from normscope.audit import audit as audit_model
 
-    report = audit_model(path, select=select or (), ignore=ignore or ())
+    report = audit_model(
+        path, select=select or (), ignore=ignore or (), release=release, backend=backend
+    )
     match output_format:
         case AuditFormat.TEXT:
             from normscope.audit.reports.text import plain_text, rich_text
@@ -288,6 +319,10 @@ normscope convert old.h5 new.keras --force
 
 normscope convert old.h5 new.keras --backend theano --dim-ordering th
 
+normscope convert old.h5 new.keras --release 1.0.5
+
+normscope convert old.h5 new.keras --data inputs.npy
+
 KERAS_BACKEND=torch normscope convert old.h5 new.keras
 
 Exit status: 0 done, 1 done with differences or assumptions, 2 could not be read or used."""
@@ -306,6 +341,17 @@ def convert(
         Ordering | None,
         typer.Option(help="Channels first (th) or last (tf), where the file does not tell it."),
     ] = None,
+    release: Annotated[
+        str | None,
+        typer.Option(help="The release of Keras 1, where the file does not tell it: 1.0.5."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Inputs like those of the training (.npy, or .npz for several inputs): they tell "
+            "whether running_std holds variances or, as before Keras 1.0.7, deviations."
+        ),
+    ] = None,
     output: Output = None,
 ) -> None:
     """Turn a Keras 1 model into a .keras file of Keras 3, and check the result layer by layer.
@@ -315,6 +361,7 @@ def convert(
     from normscope.keras1.frameworks import ensure_keras
     from normscope.progress import progress_bar
 
+    inputs = None if data is None else _arrays(data)
     ensure_keras()
     with progress_bar() as progress:
         from normscope.keras1.convert import convert as convert_model
@@ -325,6 +372,8 @@ def convert(
             force=force,
             backend=backend,
             dim_ordering=dim_ordering,
+            release=release,
+            data=inputs,
             progress=progress,
         )
     write(str(report), output)
@@ -376,14 +425,37 @@ def rules(
 
 
 def main() -> None:
-    """Run the command line; an error of the input or the output is one message and status 2."""
+    """Run the command line; whatever goes wrong is one message and status 2, never status 1."""
+    prepare_streams()
     try:
-        app()  # ends quietly where the reader of a pipe, such as `head`, has seen enough
+        status = app(standalone_mode=False)
     except (NormscopeError, OSError) as error:
-        print(f"normscope: {error}", file=sys.stderr)
+        print_error(str(error))
         if isinstance(error, OSError):  # typer could not print the help
             discard_output()
-        sys.exit(UNUSABLE)
+    except MemoryError as error:
+        print_error(f"there is not enough memory for this: {error}".removesuffix(": "))
+    except Exception as error:
+        if not isinstance(getattr(error, "message", None), str) or not hasattr(error, "ctx"):
+            print_error(_unexpected(error))
+        else:  # an option that there is not, or an argument too many or too few
+            from typer.rich_utils import rich_format_error
+
+            error.message = printable(error.message)  # type: ignore[attr-defined]
+            rich_format_error(error)  # type: ignore[arg-type]
+    else:
+        sys.exit(status if isinstance(status, int) else CLEAN)
+    sys.exit(UNUSABLE)
+
+
+def _unexpected(error: Exception) -> str:
+    """The message for an error that is a fault of normscope."""
+    *_, (place, line) = traceback.walk_tb(error.__traceback__)
+    file = Path(place.f_code.co_filename)
+    return (
+        f"this is a fault of normscope, please report it with the command and this line: "
+        f"{type(error).__name__}: {error} (in {file.parent.name}/{file.name}, line {line})"
+    ).replace("\n", " ")
 
 
 def _shape(text: str) -> tuple[int | None, ...]:
@@ -406,6 +478,19 @@ def _length(word: str, text: str) -> int | None:
         f"--shape {text[:60]!r}: {word[:40]!r} {problem} the length of an axis; write a length "
         f'from 0 to {MAX_LENGTH}, as in --shape 8,128,56,56, or "any" where it varies'
     )
+
+
+def _arrays(path: Path) -> Any:
+    """The array of an `.npy` file, or the list of those of an `.npz` file."""
+    import numpy as np
+
+    try:
+        found = np.load(path, allow_pickle=False)
+        return found if isinstance(found, np.ndarray) else [found[key] for key in found.files]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise SpecError(
+            f"--data {str(path)!r} is no .npy or .npz file of numbers: {error}"
+        ) from None
 
 
 def _size(text: str) -> tuple[str, int]:

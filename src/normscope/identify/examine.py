@@ -7,8 +7,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from normscope.identify.adapters.telling import advice_on
 from normscope.identify.counting import counting
+from normscope.identify.index_table import IndexTable, index_tables
 from normscope.identify.known import largest
+from normscope.identify.pairs import Pair, pairs
 from normscope.identify.probe import Probe
 from normscope.identify.running import Memory, find_memory, still_holds
 from normscope.identify.sight import Sight, dead_zones, describe_reach, look
@@ -32,6 +35,7 @@ class ModeReport:
         notes: the rest of the evidence.
         same: this mode computes the same as training.
         stored: it normalizes by stored statistics.
+        pairs: where a formula was refused, sets in numbers.
     """
 
     sight: Sight
@@ -41,6 +45,7 @@ class ModeReport:
     notes: tuple[str, ...] = ()
     same: bool = False
     stored: bool = False
+    pairs: tuple[Pair, ...] = ()
 
     def for_good(self) -> ModeReport:
         """The same at inference: statistics of the input need no memory."""
@@ -65,18 +70,45 @@ class Examination:
     def mode(self, training: bool) -> ModeReport:
         """Examine a mode on its own."""
         try:
-            return self._mode(training, None)
+            found = self._mode(training, None)
+            if found.sight.finite and not found.sight.stochastic and self._remembers(training):
+                return _remembering(found)
+            return found
         except Exception as error:  # whatever the layer raises is evidence
             return raised(error)
+
+    def indices(self, training: bool, report: ModeReport) -> tuple[IndexTable, ...]:
+        """Index by index who sees whom, where two equal calls give the same."""
+        if not report.sight.finite or report.sight.stochastic:
+            return ()
+        try:
+            self.subject.write_all_back()
+            self.move_parameters()
+            return index_tables(self.subject, training, self.names, self.rng)
+        except Exception:  # a layer may refuse other values by any exception
+            return ()
 
     def inference_after(self, train: ModeReport) -> ModeReport:
         """Examine inference, knowing what training computes."""
         try:
-            if not train.sight.stochastic and self._same_in_both():
+            if self._same_in_both(train):
                 return replace(train.for_good(), same=True)
-            return self._mode(False, train.spec)
+            remembers = self._remembers(False)
+            if remembers:
+                self.subject.settle(self.rng)
+            found = self._mode(False, train.spec)
+            if remembers:
+                unknown = found.spec is None
+                return replace(
+                    found, certain=found.certain and not unknown, notes=(*found.notes, _REMEMBERS)
+                )
+            return found
         except Exception as error:
             return raised(error)
+
+    def _remembers(self, training: bool) -> bool:
+        self.subject.write_all_back()
+        return self.subject.remembers(training, self.rng)
 
     def _mode(self, training: bool, expected: NormSpec | None) -> ModeReport:
         self.subject.write_all_back()
@@ -186,7 +218,10 @@ class Examination:
         found = solve(probe)
         if isinstance(found, Unsolved):
             self.subject.eps = precision
-            return ModeReport(sight, certain=found.certain, notes=(*reach, found.words))
+            numbers = pairs(probe)
+            return ModeReport(
+                sight, certain=found.certain, notes=(*reach, found.words), pairs=numbers
+            )
         self.residual = found.claim.extras.residual
         spec, notes = found.claim.spec, found.notes
         if training:
@@ -228,20 +263,40 @@ class Examination:
         subject.write_back(*names)
         return changed
 
-    def _same_in_both(self) -> bool:
+    def _same_in_both(self, train: ModeReport) -> bool:
         """Whether both modes give the same outputs, on inputs of several sizes."""
+        if not train.sight.finite or train.sight.stochastic:
+            return False
         self.subject.write_all_back()
         self.move_parameters()
         for size in (1e-3, 1.0, 1e3):
             x = size * (self.rng.standard_normal(self.subject.shape) + 0.5)
-            train, infer = self.subject(x, True), self.subject(x, False)
-            if train.shape != infer.shape or not np.isfinite(train).any():
+            # inference first: a layer may remember what training has just seen
+            try:
+                infer, trained = self.subject(x, False), self.subject(x, True)
+            except Exception:  # one of them may need what the other has left
                 return False
-            size_out = largest(train)
-            difference = np.abs(train - infer)
+            if trained.shape != infer.shape or not np.isfinite(trained).any():
+                return False
+            size_out = largest(trained)
+            difference = np.abs(trained - infer)
             if not largest(difference) <= 64 * self.subject.eps * size_out:
                 return False
         return True
+
+
+_REMEMBERS = (
+    "a training call on another input changes what this mode then gives: it remembers, in a place "
+    "that is no array of the layer, so what it stores and how is not known; it was examined after "
+    "a training call"
+)
+
+
+def _remembering(found: ModeReport) -> ModeReport:
+    """The report on a mode whose later calls use what earlier ones left where none can look."""
+    what = "it" if found.spec is None else f"the first call is {found.spec}, but it"
+    words = f"{what} remembers: a call on another input changes what the next one gives"
+    return replace(found, spec=None, max_ulp=None, certain=False, notes=(*found.notes, words))
 
 
 def with_memory_of(train: ModeReport, infer: ModeReport) -> ModeReport:
@@ -266,8 +321,9 @@ def _why_no_sets(sight: Sight) -> Iterator[str]:
 def raised(error: Exception) -> ModeReport:
     """The report on a layer that cannot be called; what it raised is evidence."""
     first = " ".join(str(error).split())[:300]
+    advice = advice_on(error)
     return ModeReport(
         Sight(finite=False),
         certain=False,
-        notes=(f"the layer raised {type(error).__name__}: {first}",),
+        notes=(f"the layer raised {type(error).__name__}: {first}", *advice),
     )

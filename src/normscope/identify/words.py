@@ -39,7 +39,9 @@ def _verdict(found: Identification) -> str:
         case "normalization":
             return "a normalization"
         case "pointwise":
-            return "no normalization; each output depends on the input at its own place only"
+            if all(report.sight.pointwise for report in (found.train_report, found.infer_report)):
+                return "no normalization; each output depends on the input at its own place only"
+            return "no normalization; no output depends on more than one input"
         case "mixing":
             return "no normalization that a spec can say; outputs depend on several inputs"
         case _:
@@ -63,6 +65,11 @@ def _mode(title: str, mode: ModeReport, found: Identification) -> Iterator[str]:
         yield f"  {name:10} {word:14} {axis_sentence(name, word)}"
     if mode.sight.words:
         yield f"  {sample_sentence(found, mode)}"
+    for table in (found.indices or {}).get("infer" if title == "inference" else "train", ()):
+        yield from (f"  {line}" for line in table.lines())
+    if mode.pairs:
+        yield f'  in numbers, one set of "{mode.pairs[0].pattern}" as the layer was found'
+        yield from (f"    {line}" for pair in mode.pairs for line in pair.lines())
 
 
 def _spec(spec: NormSpec) -> Iterator[str]:
@@ -111,7 +118,7 @@ def axis_sentence(name: str, word: str) -> str:
     >>> axis_sentence("c", "grouped 4")
     'neighbours in the same of 4 groups see each other'
     """
-    kind, _, number = word.partition(" ")
+    kind, _, number = (word, "", "") if word == "not known" else word.partition(" ")
     return {
         "independent": f"no index of {name} sees another",
         "shared": f"all along {name} see each other",
@@ -120,14 +127,21 @@ def axis_sentence(name: str, word: str) -> str:
         "window": f"each index sees {number} neighbours, itself included",
         "causal": f"each index of {name} sees itself and those before",
         "anticausal": f"each index of {name} sees itself and those after",
+        "none": f"no output changes with any index of {name} that was tried",
+        "not known": f"there is one index of {name} only, so nothing can be seen",
     }.get(kind, f"some other part of {name} is seen")
 
 
 def sample_sentence(found: Identification, mode: ModeReport) -> str:
     """Whether samples see each other."""
     axis = sample_axis(found.names)
-    if axis >= len(mode.sight.words):
-        return "whether samples see each other is not known"
-    if mode.sight.words[axis] == "independent":
-        return f"samples ({found.names[axis]}) do not see each other"
-    return f"samples ({found.names[axis]}) SEE EACH OTHER"
+    apart = mode.sight.apart(axis)
+    if apart is None:
+        reason = {
+            "none": ": nothing changes with them",
+            "not known": ": there is one only",
+        }.get(mode.sight.words[axis] if axis < len(mode.sight.words) else "", "")
+        return f"whether samples ({found.names[axis]}) see each other is not known{reason}"
+    return f"samples ({found.names[axis]}) {'do not see' if apart else 'SEE'} " + (
+        "each other" if apart else "EACH OTHER"
+    )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
 
-_CONTAINERS = (list, dict, set, OrderedDict)
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_LARGE = 2**22
+"""Bytes. A data set that a function holds is not looked through after each of its calls."""
+
+_CONTAINERS = (list, dict, set, OrderedDict, defaultdict, Counter, deque)
 
 
 class Attributes:
@@ -31,8 +36,20 @@ class Attributes:
         self._containers = [(v, v.copy()) for v in held if type(v) in _CONTAINERS]
         self._arrays = [(v, v.copy()) for v in held if type(v) is np.ndarray]
 
-    def put_back(self) -> None:
-        """Give the objects the attributes, and these the values, that they were found with."""
+    def changed(self, but: Collection[str] = ()) -> bool:
+        """Whether anything is otherwise than it was found, but for attributes of these names."""
+        return (
+            any(not _same(_without(now, but), _without(old, but)) for now, old in self._attributes)
+            or any(not _same(container, copy) for container, copy in self._containers)
+            or any(not _same_bits(array, copy) for array, copy in self._arrays)
+        )
+
+    def put_back(self, large: bool = True) -> None:
+        """Give the objects the attributes, and these the values, that they were found with.
+
+        Args:
+            large: also look for changes in arrays of many elements, which takes its time.
+        """
         for now, found in self._attributes:
             if not _same(now, found):
                 now.clear()
@@ -40,10 +57,23 @@ class Attributes:
         for container, copy in self._containers:
             if not _same(container, copy):
                 container.clear()
-                container.extend(copy) if isinstance(container, list) else container.update(copy)
+                if isinstance(container, list | deque):
+                    container.extend(copy)
+                else:
+                    container.update(copy)
         for array, copy in self._arrays:
-            if array.tobytes() != copy.tobytes():
+            if (large or array.nbytes <= _LARGE) and not _same_bits(array, copy):
                 array[...] = copy
+
+
+def _same_bits(a: Array, b: Array) -> bool:
+    if a.dtype.hasobject or not (a.flags.c_contiguous and b.flags.c_contiguous):
+        return a.tobytes() == b.tobytes()
+    return np.array_equal(a.reshape(-1).view(np.uint8), b.reshape(-1).view(np.uint8))
+
+
+def _without(attributes: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if name not in names}
 
 
 def _same(a: Any, b: Any) -> bool:
