@@ -60,14 +60,12 @@ class Examination:
 
     Attributes:
         residual: the share of the input that training adds to the normalized values.
-        spread: the name of the array that training moves towards the variance, or its root.
     """
 
     subject: Subject
     names: tuple[str, ...]
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(20151))
     residual: float = 0.0
-    spread: str | None = None
 
     def mode(self, training: bool) -> ModeReport:
         """Examine a mode on its own."""
@@ -177,7 +175,7 @@ class Examination:
 
     def _pointwise(self, sight: Sight, training: bool, expected: NormSpec | None) -> ModeReport:
         found = stored_normalization(
-            self.subject, training, self.names, self.rng, expected, self.residual, self.spread
+            self.subject, training, self.names, self.rng, expected, self.residual
         )
         if isinstance(found, Pointwise):
             return ModeReport(sight, certain=expected is None, notes=(found.words,))
@@ -243,7 +241,6 @@ class Examination:
             if memory is not None:
                 spec = replace(spec, running=memory.running)
                 notes = (*notes, *memory.notes)
-                self.spread = memory.spread
         elif self._uses_memory():
             return ModeReport(
                 sight,

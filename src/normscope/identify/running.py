@@ -60,14 +60,12 @@ class Memory:
         running: None where there is no fixed decay.
         known: whether it is known towards what the state moves.
         notes: what is unusual.
-        spread: the name of the array that holds the variance, or its root.
         by_deviation: what is stored beside the mean is about a deviation, which no `Running` says.
     """
 
     running: Running | None
     known: bool
     notes: tuple[str, ...]
-    spread: str | None = None
     by_deviation: bool = False
 
 
@@ -384,12 +382,12 @@ def _memory(found: list[Follows], names: list[str], spec: NormSpec) -> Memory:
     running = Running(
         decay, ddof=statistic.ddof, plus_eps=statistic.plus_eps, deviation=statistic.root
     )
-    return Memory(running, True, _in_turn(spread), spread.name)
+    return Memory(running, True, _in_turn(spread))
 
 
 def _about_a_deviation(spread: Follows) -> Memory:
     words = f"what is stored beside the mean is the {replace(spread.statistic, plus_eps=False)}"
-    return Memory(None, False, (words,), spread.name, by_deviation=True)
+    return Memory(None, False, (words,), by_deviation=True)
 
 
 def _in_turn(follows: Follows) -> tuple[str, ...]:

@@ -64,7 +64,6 @@ def stored_normalization(
     rng: np.random.Generator,
     expected: NormSpec | None,
     residual: float = 0.0,
-    moved: str | None = None,
 ) -> Stored | Pointwise:
     """Examine a pointwise mode.
 
@@ -74,7 +73,6 @@ def stored_normalization(
         rng: random numbers.
         expected: the spec of the training mode, whose constants are tried first.
         residual: the share of the input that is added to the result.
-        moved: the name of the array that training moves towards the variance, or its root.
     """
     mover = Mover(subject, training, names, rng, Extras())
     inputs = mover.inputs(12)
@@ -91,15 +89,11 @@ def stored_normalization(
     if not subject.state:
         return alone
     found = stored_arrays(mover, inputs[: 6 if extras.activation or mover.half else 2])
-    return _refused(mover, found, expected, alone, moved) or _spec(mover, found, expected)
+    return _refused(mover, found, expected, alone) or _spec(mover, found, expected)
 
 
 def _refused(
-    mover: Mover,
-    found: StoredArrays,
-    expected: NormSpec | None,
-    alone: Pointwise,
-    moved: str | None,
+    mover: Mover, found: StoredArrays, expected: NormSpec | None, alone: Pointwise
 ) -> Pointwise | None:
     """Why it is none, as far as the arrays tell: what is subtracted or divided may be anything.
 
@@ -114,8 +108,6 @@ def _refused(
     if found.spread is None:
         only = moves if expected is None else running is not None and _divides_nothing(expected)
         return None if found.mean is not None and only else alone
-    if moved is not None and found.spread != moved:
-        return Pointwise(f"divides by the stored {found.spread}, while training moves {moved}")
     if found.deviation:
         if expected is None and moves:
             return None
