@@ -221,6 +221,7 @@ NOT_SIZES = frozenset({
     "x", "pattern", "scale", "bias", "mean", "var", "mask", "residual", "negative_slope", "out",
     "return_stats", "dy", "rstd", "batches", "spec", "progress", "measure", "center", "ddof", "eps",
     "eps_outside", "floor", "unit_below", "scale_shift", "running", "sizes",
+    "missing",
 })  # fmt: skip
 """Keywords of `normalize`, `gradients`, `fit` and `spec` that say something else than a size."""
 
