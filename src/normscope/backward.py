@@ -28,6 +28,7 @@ from normscope.operands import (
 )
 from normscope.plan import STREAM_BYTES, Plan, plan as find_plan
 from normscope.spec import Measure, NormSpec
+from normscope.statement import stated
 from normscope.validation import (
     check_array,
     check_like,
@@ -35,7 +36,6 @@ from normscope.validation import (
     check_out,
     check_set_size,
     laid_along,
-    stated,
 )
 
 Array = NDArray[Any]
@@ -81,7 +81,8 @@ def gradients(
     Args:
         dy: gradient with respect to the output; an array of x's shape and dtype.
         x: what was normalized.
-        pattern: the spec, or a pattern with sizes and fields as keywords; as for `normalize`.
+        pattern: the spec, a layer by name, or a pattern with sizes and fields as keywords; as for
+            `normalize`.
         mean, rstd: the `Stats` that `normalize(..., return_stats=True)` gave.
         scale: the learned scale; left out, it is neutral.
         mask: the mask that the statistics were taken through.

@@ -14,6 +14,7 @@ from normscope.errors import NormscopeError, ShapeError, SpecError
 from normscope.output import as_json, discard_output, print_text, show, write
 from normscope.shape import MAX_LENGTH
 from normscope.version import __version__
+from normscope.wording import counted
 
 CLEAN, FINDINGS, UNUSABLE = 0, 1, 2
 
@@ -346,7 +347,7 @@ def warmup(
 
     with progress_bar() as progress:
         calls = warmup(dtypes or DTYPES, progress)
-    print_text(f"{calls} kinds of calls are compiled and kept")
+    print_text(f"{counted(calls, 'kind')} of calls compiled and kept")
 
 
 @app.command(

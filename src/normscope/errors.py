@@ -39,6 +39,8 @@ class PatternError(NormscopeError, ValueError):
 class ShapeError(NormscopeError, ValueError):
     """An array or a shape does not meet the contract of a pattern. Attributes: `pattern`, `shape`.
 
+    Where there is no shape, `shape` is empty, and the message does not show it.
+
     >>> import normscope as ns
     >>> ns.explain("b [c]", shape=(8, 128, 56, 56))
     Traceback (most recent call last):
@@ -48,13 +50,13 @@ class ShapeError(NormscopeError, ValueError):
     """
 
     def __init__(
-        self, reason: str, pattern: str | None, shape: Sequence[object], hint: str = ""
+        self, reason: str, pattern: str | None, shape: Sequence[object] | None, hint: str = ""
     ) -> None:
         self.reason = reason
         self.pattern = pattern
-        self.shape = tuple(shape)
+        self.shape = tuple(shape or ())
         self.hint = hint
-        lines = [reason, f"shape = {self.shape}"]
+        lines = [reason, *([] if shape is None else [f"shape = {self.shape}"])]
         super().__init__("\n  ".join(lines + ([hint] if hint else [])))
 
 

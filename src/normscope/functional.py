@@ -28,6 +28,7 @@ from normscope.operands import (
 )
 from normscope.plan import Plan, plan as find_plan
 from normscope.spec import NormSpec
+from normscope.statement import stated
 from normscope.validation import (
     check_array,
     check_like,
@@ -37,7 +38,6 @@ from normscope.validation import (
     check_slope,
     laid_along,
     parameter_axes,
-    stated,
 )
 
 Array = NDArray[Any]
@@ -93,7 +93,8 @@ def normalize(
     Args:
         x: array of floats (float64, float32, float16 or bfloat16), of a shape that meets the
             pattern, in any memory layout. It is not changed.
-        pattern: a `NormSpec`, or a pattern with sizes and fields as keywords: `g=4`, `eps=1e-3`.
+        pattern: a `NormSpec`, a layer by name ("torch.LayerNorm(128)"), or a pattern with sizes and
+            fields as keywords: `g=4`, `eps=1e-3`.
         scale, bias: learned parameters, shaped like the axes that the spec names for them, in
             that order, or flat. With a bare pattern they run along the axis called `c` (and all
             parts of it where parentheses split it); other axes need a spec.

@@ -32,10 +32,13 @@ def checked_shape(shape: Sequence[Size]) -> tuple[Size, ...]:
     """
     if not isinstance(shape, Sequence) or isinstance(shape, str):
         raise ShapeError(
-            f"a shape is a tuple of integers, not {shape!r}", None, (), "write (8, 128, 56, 56)"
+            f"a shape is a tuple of integers, not {_short(shape)}",
+            None,
+            None,
+            "write (8, 128, 56, 56)",
         )
     if len(shape) > MAX_RANK:
-        raise ShapeError(f"{len(shape)} axes, at most {MAX_RANK} are possible", None, shape[:8])
+        raise ShapeError(f"{len(shape)} axes, at most {MAX_RANK} are possible", None, None)
     return tuple(_checked_length(size, shape) for size in shape)
 
 

@@ -21,7 +21,9 @@ from normscope.loops import atomic_strides
 from normscope.operands import address, readable
 from normscope.plan import plan as find_plan
 from normscope.spec import Measure, NormSpec
-from normscope.validation import check_array, check_mask, stated
+from normscope.statement import stated
+from normscope.validation import check_array, check_mask
+from normscope.wording import counted
 
 Floats = NDArray[np.float64]
 
@@ -83,7 +85,8 @@ def fit(
     formula in float64, so the result is the same for any way of cutting the data, up to rounding.
 
     Args:
-        spec: the spec, or a pattern with sizes and fields as keywords; as for `normalize`.
+        spec: the spec, a layer by name, or a pattern with sizes and fields as keywords; as for
+            `normalize`.
         batches: an array, which may be a memory map; a Dask array, whose blocks are measured where
             Dask computes; or an iterable of arrays.
         progress: whether to show a progress bar; None: on a terminal, after a second.
@@ -112,7 +115,7 @@ def fit(
         for part, sizes in _parts(measured, batches):
             if total is not None and sizes != shape:
                 raise ShapeError(
-                    f"this batch has {sizes} statistics sets, the first one has {shape}",
+                    f"this batch has statistics sets of shape {sizes}, the first one of {shape}",
                     measured.pattern,
                     sizes,
                     "batches may differ along shared axes only",
@@ -125,8 +128,8 @@ def fit(
     least = count.min(initial=np.inf)
     if least <= measured.ddof:
         raise ShapeError(
-            f"a statistics set has {least:.0f} value(s) in all batches together, and with "
-            f"ddof={measured.ddof} it needs at least {measured.ddof + 1}",
+            f"a statistics set has {counted(int(least), 'value')} in all batches together, and "
+            f"with ddof={measured.ddof} it needs at least {measured.ddof + 1}",
             measured.pattern,
             shape,
         )

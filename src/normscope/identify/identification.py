@@ -18,6 +18,7 @@ from normscope.identify.result import Identification, Kind
 from normscope.identify.structure import axis_names
 from normscope.identify.subject import Subject
 from normscope.shape import checked_shape
+from normscope.wording import counted
 
 
 def identify(
@@ -152,7 +153,7 @@ def _evidence(
     if 1 in shape:
         yield "an axis of length 1 has nothing to share, so it is called independent"
     yield from adapter.notes
-    yield f"{subject.calls} calls of the layer"
+    yield counted(subject.calls, "call of the layer")
 
 
 def _declared(layer: Any, axes: str) -> Declaration | None:

@@ -13,6 +13,7 @@ from normscope.scope.inputs import Inputs
 from normscope.scope.models import model_of
 from normscope.scope.models.base import Model
 from normscope.scope.result import ModeScope, Scope
+from normscope.wording import counted
 
 
 def scope(model: Any, inputs: Any, *, axes: str | Mapping[str, str] | None = None) -> Scope:
@@ -100,4 +101,4 @@ def _evidence(
             yield from (f"{prefix}{note}" for note in mode.notes)
     yield from examination.notes()
     yield from model.notes
-    yield f"{examination.calls.count} calls of the model"
+    yield counted(examination.calls.count, "call of the model")

@@ -13,6 +13,7 @@ import numpy as np
 from normscope.identify.adapters.base import Adapter, Array, class_title, first_array
 from normscope.identify.adapters.jax_arrays import leaves, to_numpy, with_leaf
 from normscope.identify.adapters.jax_caller import Caller
+from normscope.wording import counted
 
 
 class EquinoxAdapter(Adapter):
@@ -36,7 +37,8 @@ class EquinoxAdapter(Adapter):
         self.mapped = 1 if self.stateful else self._axes_to_map(shape)
         if self.mapped:
             self.notes.append(
-                f"the module takes one example, so it was mapped over the first {self.mapped} axes"
+                "the module takes one example, so it was mapped over the first "
+                + counted(self.mapped, "axis")
             )
 
     def _axes_to_map(self, shape: tuple[int, ...]) -> int:

@@ -36,13 +36,13 @@ from normscope.layers.jax.statistics import (
 )
 from normscope.layout import Layout
 from normscope.spec import NormSpec
+from normscope.statement import stated
 from normscope.validation import (
     check_array,
     check_mask,
     check_set_size,
     laid_along,
     parameter_axes,
-    stated,
 )
 
 
