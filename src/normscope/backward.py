@@ -17,6 +17,7 @@ from normscope.errors import SpecError
 from normscope.kernels.arrays import BackwardArrays, ParameterArrays, Saved, SumArrays
 from normscope.layout import Layout
 from normscope.loops import STATS, Strides, atomic_strides
+from normscope.notebook import html_of, rows_of, text_of
 from normscope.operands import (
     SHORT,
     address,
@@ -57,6 +58,15 @@ class Gradients(NamedTuple):
     x: Array
     scale: Floats | None
     bias: Floats | None
+
+    def __repr__(self) -> str:
+        return text_of(_GRADIENTS, rows_of(self))
+
+    def _repr_html_(self) -> str:
+        return html_of(_GRADIENTS, rows_of(self))
+
+
+_GRADIENTS = "Gradients: of a loss, with respect to what was normalized"
 
 
 def gradients(

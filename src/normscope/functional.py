@@ -14,6 +14,7 @@ from normscope.errors import SpecError
 from normscope.kernels.arrays import Arrays
 from normscope.layout import Layout
 from normscope.loops import atomic_strides
+from normscope.notebook import html_of, rows_of, text_of
 from normscope.operands import (
     address,
     apart,
@@ -56,6 +57,15 @@ class Stats(NamedTuple):
     mean: Floats
     var: Floats
     rstd: Floats
+
+    def __repr__(self) -> str:
+        return text_of(_STATS, rows_of(self))
+
+    def _repr_html_(self) -> str:
+        return html_of(_STATS, rows_of(self))
+
+
+_STATS = "Stats: what was measured, one value per statistics set"
 
 
 @overload

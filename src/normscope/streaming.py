@@ -18,6 +18,7 @@ from normscope.functional import normalize
 from normscope.kernels.arrays import Arrays
 from normscope.layout import Layout
 from normscope.loops import atomic_strides
+from normscope.notebook import html_of, summarized, text_of
 from normscope.operands import address, readable
 from normscope.plan import plan as find_plan
 from normscope.spec import Measure, NormSpec
@@ -34,7 +35,7 @@ PATIENCE = 1.0
 """Seconds after which a progress bar appears on a terminal."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Fit:
     """The statistics of all data, one value per statistics set.
 
@@ -69,6 +70,20 @@ class Fit:
         given: dict[str, Any] = {**self.parameters, **arguments}
         result: NDArray[Any] = normalize(x, self.spec, **given)
         return result
+
+    def __repr__(self) -> str:
+        return text_of(self._headline, self._rows)
+
+    def _repr_html_(self) -> str:
+        return html_of(self._headline, self._rows)
+
+    @property
+    def _headline(self) -> str:
+        return f"Fit of {self.spec}: {counted(self.mean.size, 'statistics set')}"
+
+    @property
+    def _rows(self) -> list[tuple[str, str]]:
+        return [(name, summarized(getattr(self, name))) for name in ("mean", "var", "count")]
 
 
 def fit(

@@ -25,7 +25,7 @@ from normscope.validation import check_set_size
 from normscope.wording import counted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """What a normalization computes on inputs of one shape.
 
@@ -125,6 +125,9 @@ class Explanation:
         from normscope.explain.text import plain_text
 
         return plain_text(self)
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def to_html(self) -> str:
         """The explanation as one self-contained page."""
