@@ -59,10 +59,11 @@ IMPORTS = {
     "validation": "pattern layout spec",
     "forward": "spec plan threads kernels.*",
     "functional": "spec statement layout loops plan validation operands forward buffers kernels.*",
-    "backward": "spec statement layout loops plan validation operands backward_plan buffers threads "
-    "kernels.*",
+    "backward": "spec statement layout loops plan validation operands backward_plan buffers "
+    "threads kernels.*",
     "backward_plan": "spec layout loops plan forward",
-    "streaming": "spec statement layout loops plan validation operands forward functional kernels.*",
+    "streaming": "spec statement layout loops plan validation operands forward functional "
+    "kernels.*",
     "running": "spec statement streaming validation",
     "warmup": "spec plan operands functional backward streaming progress",
     # layers of the frameworks; each package imports its own framework

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from normscope.declared import Declaration, declare
-from normscope.errors import NormscopeError, ShapeError
+from normscope.errors import NormscopeError, ShapeError, SpecError
 from normscope.identify.adapters import adapt
 from normscope.identify.adapters.base import Adapter, class_title
+from normscope.identify.arguments import called, for_framework, misfit
 from normscope.identify.compare import differences
 from normscope.identify.examine import Examination, ModeReport, raised, with_memory_of
+from normscope.identify.opened import opened
 from normscope.identify.result import Identification, Kind
 from normscope.identify.structure import axis_names
 from normscope.identify.subject import Subject
@@ -40,8 +42,8 @@ def identify(
     Args:
         layer: a layer of torch, Keras, Flax (NNX; Linen bound to its variables, or a pair of module
             and variables), Haiku (a transformed function, or a pair with its parameters) or
-            Equinox; an ONNX model or node; or any function from an array to an array. A function
-            that takes a keyword `training` is asked in both modes.
+            Equinox; an ONNX model or node, or the path of an ONNX file; or any function from an
+            array to an array. A function that takes a keyword `training` is asked in both modes.
         shape: of the input. Each axis whose part shall be found has at least 2 indices; 4 or more
             tell more.
         axes: names of the axes, such as `"b c h w"`; else they are called b, d1, d2, ...
@@ -54,7 +56,8 @@ def identify(
 
     Raises:
         ShapeError: the shape is none, or `axes` does not name its axes.
-        SpecError: the layer cannot be called at all.
+        SpecError: the layer cannot be called at all, or it is a class.
+        ModelFileError: a file holds no ONNX model.
         MissingPackageError: its framework is not installed.
 
     Example:
@@ -64,11 +67,13 @@ def identify(
         >>> print(identify(layer, (8, 4, 32), axes="b t c").train)
         "b t [c]", eps=0, eps_outside=1e-06
     """
+    layer = opened(layer, "identify")
     lengths = _lengths(shape)
     names = axis_names(lengths, axes)
     wanted = None if dtype is None else np.dtype(dtype)
+    others, inputs = for_framework(layer, tuple(others)), for_framework(layer, inputs)
     try:
-        adapter = adapt(layer, lengths, others=tuple(others), inputs=inputs, dtype=wanted)
+        adapter = adapt(layer, lengths, others=others, inputs=inputs, dtype=wanted)
     except NormscopeError:
         raise
     except Exception as error:  # a layer that is built by its first call may refuse it
@@ -87,6 +92,7 @@ def identify(
             one_mode = len(adapter.modes) == 1
             infer = train.for_good() if one_mode else examination.inference_after(train)
             train = with_memory_of(train, infer)
+    _check_arguments(layer, others, inputs, adapter.title, train, infer)
     declared = _declared(layer, " ".join(names))
     return Identification(
         title=adapter.title,
@@ -101,6 +107,22 @@ def identify(
         declared=declared,
         calls=subject.calls,
     )
+
+
+def _check_arguments(
+    layer: Any,
+    others: Sequence[Any],
+    inputs: Mapping[str, Any] | None,
+    title: str,
+    *reports: ModeReport,
+) -> None:
+    """Where no call succeeded and the arguments do not fit: an error that says which do."""
+    if any(report.sight.axes or report.sight.output_shape for report in reports):
+        return
+    how = "others=({name},), or on the command line --input {name}=4,8"
+    unfit = misfit(called(layer), 1 + len(others), list(inputs or {}), how)
+    if unfit:
+        raise SpecError(f"{title} cannot be called: {unfit} ({'; '.join(reports[0].notes)})")
 
 
 def _lengths(shape: Sequence[int]) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from normscope.errors import SpecError
+from normscope.identify.opened import opened
 from normscope.identify.structure import axis_names
 from normscope.scope.calls import Calls
 from normscope.scope.examine import Examination
@@ -25,8 +26,9 @@ def scope(model: Any, inputs: Any, *, axes: str | Mapping[str, str] | None = Non
     model is afterwards as it was, bit for bit.
 
     Args:
-        model: a module of torch, a model or layer of Keras, a Flax NNX module, or any callable. One
-            that takes a keyword `training` is asked in both modes.
+        model: a module of torch, a model or layer of Keras, a Flax NNX module, an ONNX model or the
+            path of an ONNX file, or any callable. One that takes a keyword `training` is asked in
+            both modes.
         inputs: an array of any framework, or a tuple, list or dict of arrays. They are passed by
             position or by name where the model takes them so, else as one argument. What is no
             array is passed on as it is. Give different values, and at least two samples.
@@ -37,7 +39,9 @@ def scope(model: Any, inputs: Any, *, axes: str | Mapping[str, str] | None = Non
         The `Scope`. That the model raises in a mode is a result too, not an error.
 
     Raises:
-        SpecError: the model cannot be called, the inputs hold no array, or `axes` names none.
+        ModelFileError: a file holds no ONNX model.
+        SpecError: the model is a class or cannot be called, its arguments are others, the inputs
+            hold no array, or `axes` names none.
         ShapeError: `axes` does not name the axes of an input.
 
     Example:
@@ -51,6 +55,7 @@ def scope(model: Any, inputs: Any, *, axes: str | Mapping[str, str] | None = Non
         >>> found.axes["inference"]["input"]["output"]
         {'b': 'shared', 'c': 'shared'}
     """
+    model = opened(model, "scope")
     asked = model_of(model, inputs)
     given = asked.inputs(inputs)
     names = _names(given, axes)
@@ -59,6 +64,10 @@ def scope(model: Any, inputs: Any, *, axes: str | Mapping[str, str] | None = Non
         found = {training: examination.mode(training) for training in asked.modes}
     inference = found[False]
     training = found.get(True, inference)
+    if not inference.dependences and not training.dependences:
+        unfit = asked.misfit(given)
+        if unfit:
+            raise SpecError(f"{asked.title} cannot be called: {unfit} ({inference.notes[0]})")
     one_mode = len(asked.modes) == 1
     return Scope(
         title=asked.title,

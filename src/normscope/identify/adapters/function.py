@@ -15,6 +15,7 @@ from normscope.identify.adapters.base import (
     mode_argument,
     mode_keyword,
 )
+from normscope.wording import function_title
 
 
 class FunctionAdapter(Adapter):
@@ -34,7 +35,7 @@ class FunctionAdapter(Adapter):
         if self.keyword in inputs:
             self.keyword = None
         super().__init__(
-            getattr(function, "__qualname__", type(function).__qualname__),
+            function_title(function),
             dtype,
             (True, False) if self.keyword else (False,),
         )

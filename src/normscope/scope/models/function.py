@@ -15,6 +15,7 @@ from normscope.identify.adapters.choose import framework
 from normscope.scope.models.base import Model, State
 from normscope.scope.models.held import held_by
 from normscope.scope.steps import Recorder
+from normscope.wording import function_title
 
 
 class FunctionModel(Model):
@@ -23,11 +24,9 @@ class FunctionModel(Model):
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self.keyword = mode_keyword(function)
-        name = getattr(function, "__qualname__", type(function).__qualname__)
-        title = name.rpartition("<locals>.")[2]
         held = held_by(function)
         super().__init__(
-            "the function" if title == "<lambda>" else title,
+            function_title(function),
             "function",
             (True, False) if self.keyword else (False,),
             [_Plain(held), *(s for part in held.values() if (s := _state(part)) is not None)],
