@@ -118,7 +118,8 @@ def _read_start(path: str) -> bytes:
     except ModelFileError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
-        raise ModelFileError(path, f"cannot be opened: {error}") from error
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise ModelFileError(path, f"cannot be opened: {reason}") from error
 
 
 def _read_json(path: str) -> ModelFile:

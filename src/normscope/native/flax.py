@@ -95,7 +95,7 @@ def to_flax(
         raise no_layer("Flax NNX", spec, layout, flax_layer, _SCOPE)
     if found.difference:
         raise refused("Flax NNX", spec, found.difference, found)
-    nnx = needed("flax.nnx", by="to_flax", install="flax")
+    nnx = needed("flax.nnx", by="to_flax")
     own = flat_weights(Roles(spec, layout), weights)
     layer: Module = getattr(nnx, found.class_name)(
         **found.arguments, rngs=nnx.Rngs(0) if rngs is None else rngs

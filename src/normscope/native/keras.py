@@ -120,7 +120,7 @@ def to_keras(
     if found.call:
         reason = "at inference BatchNormalization uses running statistics, which this spec has not"
         raise refused("Keras 3", spec, f"{reason}; call it as shown, in both modes", found)
-    keras = needed("keras", by="to_keras", install="keras>=3")
+    keras = needed("keras", by="to_keras")
     if found.caution == NOT_ON_TORCH and keras.backend.backend() == "torch":
         advice = "permute them to the end, or take another backend"
         raise refused("Keras 3", spec, f"{found.caution}; {advice}", None)

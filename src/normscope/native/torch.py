@@ -96,7 +96,7 @@ def to_torch(
         raise no_layer("torch", spec, layout, torch_layer, _SCOPE)
     if found.difference:
         raise refused("torch", spec, found.difference, found)
-    torch = needed("torch", by="to_torch", install="torch")
+    torch = needed("torch", by="to_torch")
     own = flat_weights(Roles(spec, layout), weights)
     layer: Module = getattr(torch.nn, found.class_name)(**found.arguments)
     for name, key in _OWN_NAMES.items():
