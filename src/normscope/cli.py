@@ -163,9 +163,9 @@ def explain(
     no_args_is_help=True,
     epilog=_ending(
         'normscope identify "torch.nn:GroupNorm(32, 128)" --shape 4,128,7,7',
-        'normscope identify "keras.layers:LayerNormalization(axis=1)" --shape 4,6,5,7 --axes "b c h w"',
-        "normscope identify my_package.layers:MyNorm() --shape 8,32 --format json",
-        "normscope identify model.py:Masked() --shape 8,32 --input mask=8,32:bool",
+        'normscope identify "keras.layers:LayerNormalization(axis=1)" --shape 4,6,5,7',
+        'normscope identify "my_package.layers:MyNorm()" --shape 8,32 --axes "b c"',
+        'normscope identify "model.py:Masked()" --shape 8,32 --input mask=8,32:bool',
         "normscope identify layer.onnx --shape 8,32",
         status="0 identified, 1 not a normalization or unknown, 2 could not be read or used",
     ),
@@ -211,7 +211,8 @@ def identify(
         'normscope scope model.py:net --input "ids=2,16:int64<1000" --input mask=2,16:bool',
         "normscope scope model.py:net --input x.npy --format json",
         "normscope scope model.onnx --shape 4,3,32,32",
-        status="0 no sample sees another at inference, 1 one does or it is not known, 2 could not be read or used",
+        status="0 no sample sees another at inference, 1 one does or it is not known, "
+        "2 could not be read or used",
     ),
 )
 def scope(
