@@ -66,7 +66,7 @@ def misfit(
     function: Callable[..., Any] | None,
     positional: int,
     names: Sequence[str],
-    how: str,
+    how: Callable[[Sequence[str], Sequence[str]], str],
     reserved: Iterable[str] = (),
 ) -> str:
     """Why a call cannot be made with such arguments, and what to write; "" if it can.
@@ -75,15 +75,17 @@ def misfit(
         function: what is called.
         positional: how many arguments are given by position.
         names: of those given by name.
-        how: a missing argument is given; `{name}` stands for it.
+        how: tells, from the names of what is missing and of all that must be given, how to.
         reserved: parameters that are no inputs.
 
     Example:
-        >>> misfit(lambda x, mask: x, 1, [], "others=({name},)")
+        >>> def how(missing, needed):
+        ...     return f"others=({missing[0]},)"
+        >>> misfit(lambda x, mask: x, 1, [], how)
         'it takes x and mask, and mask is missing: give it by others=(mask,)'
-        >>> misfit(lambda x, mask: x, 1, ["msk"], "others=({name},)")
+        >>> misfit(lambda x, mask: x, 1, ["msk"], how)
         'it has no argument msk; it takes x and mask'
-        >>> misfit(lambda x, mask=None: x, 1, [], "others=({name},)")
+        >>> misfit(lambda x, mask=None: x, 1, [], how)
         ''
     """
     signature = None if function is None else signature_of(function, reserved)
@@ -96,7 +98,12 @@ def misfit(
     return ""
 
 
-def _in_words(signature: inspect.Signature, positional: int, names: Sequence[str], how: str) -> str:
+def _in_words(
+    signature: inspect.Signature,
+    positional: int,
+    names: Sequence[str],
+    how: Callable[[Sequence[str], Sequence[str]], str],
+) -> str:
     parameters = signature.parameters.values()
     taken = [p.name for p in parameters if p.kind not in _VARIADIC]
     takes = f"it takes {listed(taken)}" if taken else "it takes no argument"
@@ -105,14 +112,11 @@ def _in_words(signature: inspect.Signature, positional: int, names: Sequence[str
         return f"it has no argument {listed(unknown, 'or')}; {takes}"
     places = [p.name for p in parameters if p.kind in _POSITIONAL]
     filled = {*places[:positional], *names}
-    missing = [
-        p.name
-        for p in parameters
-        if p.kind not in _VARIADIC and p.default is p.empty and p.name not in filled
-    ]
+    needed = [p.name for p in parameters if p.kind not in _VARIADIC and p.default is p.empty]
+    missing = [name for name in needed if name not in filled]
     if missing:
         verb = "is" if len(missing) == 1 else "are"
-        each = how.format(name=", ".join(missing))
         pronoun = "it" if len(missing) == 1 else "them"
-        return f"{takes}, and {listed(missing)} {verb} missing: give {pronoun} by {each}"
+        said = f"{takes}, and {listed(missing)} {verb} missing"
+        return f"{said}: give {pronoun} by {how(missing, needed)}"
     return f"{takes}, and {counted(positional + len(names), 'argument')} came"

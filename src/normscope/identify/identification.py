@@ -119,10 +119,15 @@ def _check_arguments(
     """Where no call succeeded and the arguments do not fit: an error that says which do."""
     if any(report.sight.axes or report.sight.output_shape for report in reports):
         return
-    how = "others=({name},), or on the command line --input {name}=4,8"
-    unfit = misfit(called(layer), 1 + len(others), list(inputs or {}), how)
+    unfit = misfit(called(layer), 1 + len(others), list(inputs or {}), _further)
     if unfit:
         raise SpecError(f"{title} cannot be called: {unfit} ({'; '.join(reports[0].notes)})")
+
+
+def _further(missing: Sequence[str], needed: Sequence[str]) -> str:
+    others = ", ".join(missing) + ("," if len(missing) == 1 else "")
+    options = " ".join(f"--input {name}=4,8" for name in missing)
+    return f"others=({others}), or on the command line by {options}"
 
 
 def _lengths(shape: Sequence[int]) -> tuple[int, ...]:

@@ -73,7 +73,7 @@ def _not_code(text: str) -> SpecError:
         return SpecError(f'{said}: say which of the file{found}, as in "{name}:{first}"')
     ending = Path(name).suffix.lower()
     if ending in (".h5", ".hdf5", ".json", ".keras", ".pt", ".pth", ".safetensors"):
-        loads = 'keras.models.load_model("...")' if ending in (".h5", ".keras") else "the model"
+        loads = "keras.models.load_model('...')" if ending in (".h5", ".keras") else "the model"
         return SpecError(
             f"{said}: a file of this kind is not run here; write a Python file in which "
             f'"net = {loads}" stands, and name "file.py:net"'

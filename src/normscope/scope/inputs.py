@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -82,12 +82,9 @@ class Inputs:
         several = not is_array(self.tree) and isinstance(self.tree, tuple | list)
         if self.how is not Passing.WHOLE:
             return ""
-        example = f"{self.names[0]}=4,8"
-        how = f'a dict, {{"{self.names[0]}": ..., "{{name}}": ...}}, or on the command line '
-        how += f"--input {example} --input {{name}}=4,8"
         names = [str(key) for key in self.tree] if named else []
         positional = 0 if named else len(self.tree) if several else 1
-        return misfit(function, positional, names, how, reserved)
+        return misfit(function, positional, names, _by_name, reserved)
 
     def _named_parts(self, function: Callable[..., Any]) -> list[tuple[str, Any]]:
         if isinstance(self.tree, Mapping):
@@ -129,3 +126,9 @@ class Inputs:
 def _positional(signature: inspect.Signature) -> list[str]:
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return [name for name, parameter in signature.parameters.items() if parameter.kind in kinds]
+
+
+def _by_name(missing: Sequence[str], needed: Sequence[str]) -> str:
+    together = ", ".join(f'"{name}": ...' for name in needed)
+    options = " ".join(f"--input {name}=4,8" for name in needed)
+    return f"a dict of all, {{{together}}}, or on the command line by {options}"
