@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import normscope as ns
-from normscope import running
 from normscope.errors import SpecError
 
 X = np.random.default_rng(0).normal(size=(4, 8)).astype(np.float32)
@@ -106,11 +105,6 @@ def test_a_layer_of_its_own_points_to_identify() -> None:
     for verb in (ns.spec_of, lambda layer: ns.explain(layer, (2, 3))):
         with pytest.raises(SpecError, match=r"identify\(layer, shape\)"):
             verb(Own())
-
-
-def test_running_statistics_take_a_layer_by_name() -> None:
-    mean, _ = running.updated(X, "torch.BatchNorm1d(8)", np.zeros(8), np.ones(8))
-    np.testing.assert_allclose(mean, 0.1 * X.mean(0, dtype=np.float64), atol=1e-12)  # rounding
 
 
 def test_the_fast_path_knows_a_layer_by_name() -> None:
