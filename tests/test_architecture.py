@@ -68,8 +68,8 @@ IMPORTS = {
     "warmup": "spec plan operands functional backward streaming progress",
     # layers of the frameworks; each package imports its own framework
     "layers": "",
-    "layers.keras.*": "spec shape layout values presets.* layers.keras.*",
-    "layers.jax.*": "spec statement shape layout pattern values validation layers.jax.*",
+    "layers.keras.*": "spec declared.* shape layout values presets.* layers.keras.*",
+    "layers.jax.*": "spec statement declared.* shape layout pattern values validation layers.jax.*",
     # Keras 1: its files as data, and its names on top of Keras 3
     "keras1.*": "keras1.*",
     "keras1.live.*": "spec layout presets.* declared.* layers.keras.* keras1.*",

@@ -112,3 +112,17 @@ def test_the_fast_path_knows_a_layer_by_name() -> None:
 
     ns.normalize(X, "torch.LayerNorm(8)")
     assert any(key[0] == "torch.LayerNorm(8)" for key in functional._calls)
+
+
+@pytest.mark.parametrize("home", ["keras", "jax"])
+def test_the_layer_norm_takes_a_layer_by_name(home: str) -> None:
+    from importlib import import_module
+
+    from flax import nnx
+
+    norm = import_module(f"normscope.layers.{home}").Norm
+    rngs = {"rngs": nnx.Rngs(0)} if home == "jax" else {}
+    stated = "torch.GroupNorm(2, 8)"
+    assert norm(stated, **rngs).spec == ns.spec_of(stated)
+    with pytest.raises(SpecError, match="parenthesis is open"):
+        norm("torch.GroupNorm(2, 8", **rngs)
