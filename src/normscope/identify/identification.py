@@ -73,7 +73,7 @@ def identify(
     wanted = None if dtype is None else np.dtype(dtype)
     others, inputs = for_framework(layer, tuple(others)), for_framework(layer, inputs)
     try:
-        adapter = adapt(layer, lengths, others=others, inputs=inputs, dtype=wanted)
+        adapter = adapt(layer, lengths, others=tuple(others), inputs=inputs, dtype=wanted)
     except NormscopeError:
         raise
     except Exception as error:  # a layer that is built by its first call may refuse it
