@@ -126,3 +126,26 @@ def test_the_layer_norm_takes_a_layer_by_name(home: str) -> None:
     assert norm(stated, **rngs).spec == ns.spec_of(stated)
     with pytest.raises(SpecError, match="parenthesis is open"):
         norm("torch.GroupNorm(2, 8", **rngs)
+
+
+def test_arguments_that_changed_places() -> None:
+    for ask in (lambda: ns.normalize("b [c]", X), lambda: ns.fit(X, "[b] c")):  # type: ignore[call-overload]
+        with pytest.raises(SpecError, match=r"changed places\? It is normalize\(x, pattern\)"):
+            ask()
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [(X, "write x.shape"), ("2,3", "not '2,3'"), (8, "not 8"), (None, "not None")],
+)
+def test_what_is_no_shape(shape: Any, said: str) -> None:
+    for ask in (lambda: ns.explain("b [c]", shape), lambda: ns.identify(np.tanh, shape)):
+        with pytest.raises(ns.ShapeError) as error:
+            ask()
+        assert said in str(error.value)
+        assert "shape = ()" not in str(error.value)
+
+
+def test_a_shape_is_not_an_input() -> None:
+    with pytest.raises(SpecError, match=r"normal\(size=\(8, 4\)\)"):
+        ns.scope(np.tanh, (8, 4))

@@ -50,6 +50,12 @@ def stated(
 
 def _not_stated(came: object) -> SpecError:
     check_not_class(came)
+    if hasattr(came, "shape") and hasattr(came, "dtype"):
+        return SpecError(
+            f"the normalization is a pattern, a layer by name, or a NormSpec, and {shown(came)} "
+            "came; have two arguments changed places? It is normalize(x, pattern), and "
+            "fit(pattern, x)"
+        )
     if callable(came):
         kind = type(came).__qualname__
         return SpecError(

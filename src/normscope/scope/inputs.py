@@ -69,9 +69,11 @@ class Inputs:
             if is_array(leaf)
         ]
         if not found:
+            shape = isinstance(tree, tuple | list) and all(isinstance(n, int) for n in tree)
+            example = f", such as numpy.random.default_rng(0).normal(size={tree})" if shape else ""
             raise SpecError(
-                f"inputs holds no array, but {type(tree).__qualname__}; give an array, or a tuple, "
-                "list or dict of arrays"
+                f"inputs holds no array, but is a {type(tree).__qualname__}; give an array"
+                f"{example}, or a tuple, list or dict of arrays"
             )
         self.names = tuple(name for name, _ in found)
         self.arrays: tuple[Array, ...] = tuple(to_numpy(leaf) for _, leaf in found)
