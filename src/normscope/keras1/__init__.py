@@ -42,6 +42,7 @@ _NAMES = {
     "EigenvalueRegularizer WeightRegularizer ActivityRegularizer",
     "live.wrappers": "Bidirectional TimeDistributed",
     "loading": "load_model model_from_json",
+    "running_std": "compare_running_std",
 }
 
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}

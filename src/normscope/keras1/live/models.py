@@ -247,7 +247,7 @@ class Training:
             filepath: what is in the file decides which it is.
             by_name: of a file of Keras 1: set the layers that have the name of one in the file,
                 and leave the others as they are.
-            **keras3: arguments of Keras 3; for a file of Keras 1 also `backend`, see
+            **keras3: arguments of Keras 3; for a file of Keras 1 `backend` and `release`, see
                 `normscope.keras1.loading.load_weights`.
 
         Raises:
