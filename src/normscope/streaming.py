@@ -282,9 +282,8 @@ def _arrays(batches: Any, mask: Any) -> Iterator[tuple[Any, Any]]:
             raise SpecError(f"there are {number} masks, and more batches than these")
         yield array, counted
     if masks is not None and next(masks, _NO_MASK) is not _NO_MASK:
-        raise SpecError(
-            f"there {'are' if number else 'is'} {counted(number + 1, 'batch')}, and more masks"
-        )
+        there = f"are {number + 1} batches" if number else "is 1 batch"
+        raise SpecError(f"there {there}, and more masks than these")
 
 
 _NO_MASK = object()
