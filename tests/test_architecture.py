@@ -30,6 +30,8 @@ IMPORTS = {
     "cli": "*",
     "__main__": "cli",
     "output": "",
+    "streams": "",
+    "files.*": "files.*",
     "version": "",
     "errors": "",
     "wording": "",
@@ -74,7 +76,7 @@ IMPORTS = {
     "layers.keras.*": "spec declared.* shape layout values presets.* layers.keras.*",
     "layers.jax.*": "spec statement declared.* shape layout pattern values validation layers.jax.*",
     # Keras 1: its files as data, and its names on top of Keras 3
-    "keras1.*": "keras1.*",
+    "keras1.*": "files.* keras1.*",
     "keras1.live.*": "spec layout presets.* declared.* layers.keras.* keras1.*",
     "keras1.conventions": "presets.* keras1.*",
     "keras1.releases": "presets.* keras1.*",
@@ -97,7 +99,9 @@ IMPORTS = {
     "audit.graph": "spec shape layout axis_words declared.*",
     "audit.rule": "audit.finding audit.graph",
     "audit.rules": "",
-    "audit.rules.*": "shape native.* explain.* audit.finding audit.graph audit.rule",
+    "audit.explanations": "spec declared.* explain.* audit.graph",
+    "audit.rules.*": "shape native.* explain.* audit.explanations audit.finding audit.graph "
+    "audit.rule",
     "audit.catalogue": "audit.rule audit.rules.*",
     "audit.readers": "audit.graph audit.readers.*",
     "audit.readers.*": "presets.* declared.* keras1.* audit.graph",

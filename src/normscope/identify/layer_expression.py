@@ -58,7 +58,7 @@ def layer_from_expression(text: str) -> Any:
         defined = _defined_in(Path(file)) if file.endswith(".py") else []
         hint = f"; {file} has {listed(defined[:_MANY])}" if defined else ""
         raise SpecError(f"{text!r} fails: NameError: {error}{hint}") from error
-    except Exception as error:  # whatever the user's own expression raises
+    except (Exception, SystemExit) as error:  # whatever the user's own expression raises
         raise SpecError(f"{text!r} fails: {type(error).__name__}: {error}") from error
 
 
@@ -134,6 +134,8 @@ def _module(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         raise missing_package(error, name) from error
+    except (Exception, SystemExit) as error:  # whatever the user's own module raises
+        raise SpecError(f"{name} fails: {type(error).__name__}: {error}") from error
 
 
 def _module_of_file(path: Path) -> ModuleType:
@@ -150,6 +152,6 @@ def _module_of_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except ImportError as error:
         raise missing_package(error, str(path)) from error
-    except Exception as error:  # whatever the user's own file raises
+    except (Exception, SystemExit) as error:  # whatever the user's own file raises
         raise SpecError(f"{path} fails: {type(error).__name__}: {error}") from error
     return module
