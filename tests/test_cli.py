@@ -147,7 +147,7 @@ def test_rules_are_listed_and_explained(run) -> None:  # type: ignore[no-untyped
         ["explain", "b (g [c])", "--size", "g=x", "--shape", "2,8"],
         ["explain", "b (g [c])", "--size", "h=2", "--shape", "2,8"],
         ["explain", "b [c]", "--shape", "2,3", "--axes", "b"],
-        ["explain", "b [c]", "--shape", "2,3", "--dtype", "int8"],
+        ["explain", "b [c]", "--shape", "2,3", "--dtype", "complex64"],
         ["explain", "b [c]", "--shape", "any,3", "--dtype", "float32"],
         ["explain", "torch.LayerNorm(3)", "--shape", "2,3", "--size", "c=3"],
         ["warmup", "int8"],
@@ -170,7 +170,7 @@ def test_what_cannot_be_used_is_one_message_and_status_2(run, arguments: list[st
             "'99999999999999999999' is too large for the length of an axis; write a length from 0",
         ),
         (["explain", "b [c]", "--shape", f"{2**48 + 1},3"], "is too large for"),
-        (["explain", "b [c]", "--shape", "2,3", "--dtype", "int8"], "x.astype(np.float32)"),
+        (["explain", "b [c]", "--shape", "2,3", "--dtype", "complex64"], "complex64"),
         (["identify", "math:sqrt", "--shape", "2,3", "--axes", "b"], "shape = (2, 3)\n  write one"),
         (["identify", "math:sqrt", "--shape", "2,3", "--axes", "b b"], "shape = (2, 3)"),
         (["audit", str(ROOT)], "a folder, not a regular file; give the path of an HDF5 model file"),
@@ -182,6 +182,147 @@ def test_what_came_and_what_to_write_instead(run, arguments: list[str], said: st
     assert status == 2
     assert said in err
     assert "None" not in err
+
+
+@pytest.mark.parametrize("open_length", ["any", "-1", "None", "?"])
+def test_a_length_that_varies(run, open_length: str) -> None:  # type: ignore[no-untyped-def]
+    status, out, _ = run("explain", "b [c]", "--shape", f"{open_length},3")
+    assert status == 0
+    assert out.startswith('"b [c]" on (any, 3)\n')
+
+
+@pytest.mark.parametrize("shape", ["any,4", "-1,4", "?,4"])
+@pytest.mark.parametrize("command", ["identify", "scope"])
+def test_what_is_called_needs_every_length(run, command: str, shape: str) -> None:  # type: ignore[no-untyped-def]
+    status, out, err = run(command, "math:sqrt", "--shape", shape)
+    assert (status, out) == (2, "")
+    assert "4,4" in err  # what to write
+
+
+@pytest.mark.parametrize("command", ["explain", "identify", "scope", "audit", "convert"])
+def test_without_arguments_a_command_shows_how_it_is_used(run, command: str) -> None:  # type: ignore[no-untyped-def]
+    status, out, _ = run(command)
+    assert status == 2
+    assert f"normscope {command}" in out.split("Examples")[1]
+
+
+COMMANDS = ["explain", "identify", "scope", "audit", "convert", "warmup", "rules"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_each_command_says_what_its_exit_status_means(run, command: str) -> None:  # type: ignore[no-untyped-def]
+    status, out, _ = run(command, "--help")
+    assert status == 0
+    said = " ".join(out.split("Exit status:")[1].split())
+    assert said.startswith("0 ")
+    assert "2 " in said
+    assert ("1 " in said) == (command in ("identify", "scope", "audit", "convert"))
+
+
+def test_there_are_no_other_commands() -> None:
+    assert [command.callback.__name__ for command in cli.app.registered_commands] == COMMANDS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["explain", "model.py:Net(16)"], 'normscope identify "model.py:Net(16)"'),
+        (["explain", "torch.LayerNorm(3"], "this parenthesis is open"),
+        (["explain", "b [c]", "--axes", "x y z"], 'axes="x y z" names 3 axes, the shape has 2'),
+        (["explain", "torch.LayerNorm(3)", "--axes", "x"], 'axes="x" names 1 axis, the shape'),
+        (["explain", "model.onnx"], 'normscope scope "model.onnx"'),
+        (["identify", "torch.LayerNorm(3)"], '"torch.nn:LayerNorm(3)"'),
+        (["identify", "b [c]"], 'normscope explain "b [c]"'),
+        (["identify", "batch"], 'normscope explain "batch"'),
+        (["identify", "model.keras"], "file.py:net"),
+        (["identify", "missing.onnx"], "there is no such file"),
+        (["identify", "collections:OrderedDict"], "OrderedDict is a class"),
+        (["scope", "collections:OrderedDict"], "OrderedDict is a class"),
+        (["identify", "tourch.nn:LayerNorm(3)"], "did you mean torch?"),
+        (["identify", "operator:add"], "--input b=4,8"),
+    ],
+)
+def test_a_refusal_names_the_command_that_works(run, arguments: list[str], said: str) -> None:  # type: ignore[no-untyped-def]
+    status, out, err = run(*arguments, "--shape", "2,3")
+    assert (status, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_a_further_input_is_held_fixed(run) -> None:  # type: ignore[no-untyped-def]
+    status, out, _ = run("identify", "operator:mul", "--shape", "2,3", "--input", "2,3")
+    assert status == 1
+    assert "each output depends on the input at its own place only" in out
+
+
+def test_a_file_says_what_it_has(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "mine.py"
+    path.write_text("class Net:\n    pass\ndef helper(x):\n    return x\n_hidden = 1\n")
+    for wanted in (str(path), f"{path}:Nett()"):
+        status, _, err = run("identify", wanted, "--shape", "2,3")
+        assert status == 2
+        assert "Net() and helper" in err
+        assert "_hidden" not in err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"), [("NS1O1", "NS101"), ("redundant-bais", "redundant-bias")]
+)
+def test_a_rule_that_is_nearly_one(run, wrong: str, meant: str) -> None:  # type: ignore[no-untyped-def]
+    assert f"did you mean {meant}?" in run("rules", wrong)[2]
+
+
+def test_a_missing_file_is_named_once(run) -> None:  # type: ignore[no-untyped-def]
+    status, _, err = run("audit", "nofile.h5")
+    assert (status, err) == (
+        2,
+        "normscope: nofile.h5: cannot be opened: No such file or directory\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("torch", ["identify", "torch.nn:LayerNorm(3)", "--shape", "2,3"]),
+        ("keras", ["identify", "keras.layers:LayerNormalization()", "--shape", "2,3"]),
+        ("flax", ["scope", "flax.nnx:LayerNorm(3)", "--shape", "2,3"]),
+        ("keras", ["convert", "old.h5", "new.keras"]),
+    ],
+)
+def test_a_missing_package_names_what_installs_it(module: str, arguments: list[str]) -> None:
+    blocked = f"import sys; sys.modules[{module!r}] = None; sys.argv[1:] = {arguments!r}"
+    script = f"{blocked}; from normscope.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert f"pip install {module}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["layers.keras", "layers.jax", "keras1"])
+def test_a_package_whose_framework_is_missing(name: str) -> None:
+    script = (
+        "import sys; sys.modules.update(keras=None, jax=None, flax=None)\n"
+        "try:\n"
+        f"    from normscope.{name} import {'Dense' if name == 'keras1' else 'Norm'}\n"
+        "except ImportError as error:\n"
+        "    print(type(error).__name__, error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("MissingPackageError")
+    assert "pip install" in done.stdout
+
+
+def test_a_module_beside_the_user_is_found(tmp_path: Path) -> None:
+    """The script of an installed package does not look into the working directory by itself."""
+    (tmp_path / "beside_me.py").write_text("def layer(x):\n    return x - x.mean()\n")
+    script = Path(sys.executable).with_name("normscope")
+    command = [script, "identify", "beside_me:layer", "--shape", "2,3"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("layer on (b=2, d1=3)")
 
 
 @pytest.mark.parametrize(("pattern", "shape"), [("b [c]", (2, 0)), ("b [c h]", (2, 3, 0))])

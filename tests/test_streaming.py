@@ -128,7 +128,7 @@ def test_a_batch_that_is_too_small_is_refused(rows: int) -> None:
     stated = spec("[b] c", running=Running(decay=0.5, ddof=1))
     with pytest.raises(ShapeError, match="a statistics set"):
         updated(np.ones((rows, 2)), stated, [0.0, 0.5], [1.0, 2.0])
-    with pytest.raises(ShapeError, match=rf"{rows} value\(s\) in all batches together"):
+    with pytest.raises(ShapeError, match=rf"{rows} values? in all batches together"):
         fit("[b] c", [np.ones((rows, 2))], ddof=1)
 
 

@@ -18,6 +18,7 @@ from normscope.guard import with_constants_apart
 from normscope.kernels.arrays import BackwardArrays, ParameterArrays, Saved, SumArrays
 from normscope.layout import Layout
 from normscope.loops import STATS, Strides, atomic_strides
+from normscope.notebook import html_of, rows_of, text_of
 from normscope.operands import (
     SHORT,
     address,
@@ -29,6 +30,7 @@ from normscope.operands import (
 )
 from normscope.plan import STREAM_BYTES, Plan, plan as find_plan
 from normscope.spec import Measure, NormSpec
+from normscope.statement import stated
 from normscope.validation import (
     check_array,
     check_like,
@@ -37,7 +39,6 @@ from normscope.validation import (
     check_set_size,
     in_floats,
     laid_along,
-    stated,
 )
 
 Array = NDArray[Any]
@@ -59,6 +60,15 @@ class Gradients(NamedTuple):
     x: Array
     scale: Floats | None
     bias: Floats | None
+
+    def __repr__(self) -> str:
+        return text_of(_GRADIENTS, rows_of(self))
+
+    def _repr_html_(self) -> str:
+        return html_of(_GRADIENTS, rows_of(self))
+
+
+_GRADIENTS = "Gradients: of a loss, with respect to what was normalized"
 
 
 def gradients(
@@ -84,7 +94,8 @@ def gradients(
     Args:
         dy: gradient with respect to the output; an array of its shape and dtype, which are x's.
         x: what was normalized; integers become floats first, as in `normalize`.
-        pattern: the spec, or a pattern with sizes and fields as keywords; as for `normalize`.
+        pattern: the spec, a layer by name, or a pattern with sizes and fields as keywords; as for
+            `normalize`.
         mean, rstd: the `Stats` that `normalize(..., return_stats=True)` gave. With the measure
             `none` the rstd is not used.
         scale: the learned scale; left out, it is neutral.

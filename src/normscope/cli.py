@@ -12,13 +12,17 @@ from typing import Annotated, Any
 
 import typer
 
-from normscope.errors import NormscopeError, ShapeError, SpecError, printable
+from normscope.errors import NormscopeError, SpecError, printable
 from normscope.output import as_json, discard_output, print_error, print_text, show, write
 from normscope.shape import MAX_LENGTH
 from normscope.streams import prepare_streams
 from normscope.version import __version__
+from normscope.wording import counted
 
 CLEAN, FINDINGS, UNUSABLE = 0, 1, 2
+
+_OPEN = ("any", "none", "?", "b", "n", "-1")
+"""What people write for a length that varies."""
 
 app = typer.Typer(
     name="normscope",
@@ -28,7 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="What exactly is normalized here? Explains any normalization, and audits model files.",
-    epilog="Exit status: 0 clean, 1 there are findings, 2 the input could not be read or used.",
+    epilog="Exit status: 0 clean, 1 there are findings, 2 the input could not be read or used; "
+    "the help of a command says what that means there.",
 )
 
 
@@ -48,6 +53,12 @@ def _options(
     ] = False,
 ) -> None:
     """What can be asked of the command as a whole."""
+
+
+def _ending(*examples: str, status: str) -> str:
+    """The end of a command's help: examples, and what its exit status means."""
+    shown = [example.replace("[", "\\[") for example in examples]
+    return "\n\n".join(["[bold]Examples[/bold]", *shown, f"Exit status: {status}."])
 
 
 class ExplainFormat(StrEnum):
@@ -106,19 +117,16 @@ ShowOption = Annotated[
 
 
 @app.command(
-    epilog="""[bold]Examples[/bold]
-
-normscope explain "b \\[c]" --shape 2,3
-
-normscope explain "BatchNormalization(mode=1)" --shape 8,128,56,56 --axes "b c h w"
-
-normscope explain "b \\[s...] (g \\[c])" --size g=4 --shape 8,56,56,128
-
-normscope explain "torch.GroupNorm(32, 128)" --shape 8,128,56,56
-
-normscope explain "\\[b] c \\[s...]" --shape 8,64,56,56 --dtype float32
-
-normscope explain batch --shape any,56,56,128 --format svg -o batch.svg"""
+    no_args_is_help=True,
+    epilog=_ending(
+        'normscope explain "b [c]" --shape 2,3',
+        'normscope explain "BatchNormalization(mode=1)" --shape 8,128,56,56 --axes "b c h w"',
+        'normscope explain "b [s...] (g [c])" --size g=4 --shape 8,56,56,128',
+        'normscope explain "torch.GroupNorm(32, 128)" --shape 8,128,56,56',
+        'normscope explain "[b] c [s...]" --shape 8,64,56,56 --dtype float32',
+        "normscope explain batch --shape any,56,56,128 --format svg -o batch.svg",
+        status="0 explained, 2 it could not be read, or does not fit the shape",
+    ),
 )
 def explain(
     layer: Annotated[
@@ -130,7 +138,7 @@ def explain(
         ),
     ],
     shape: Annotated[
-        str, typer.Option(help='Shape of the input: 8,128,56,56; "any" where it varies.')
+        str, typer.Option(help='Shape of the input: 8,128,56,56; "any" or -1 where it varies.')
     ],
     axes: Annotated[
         str | None, typer.Option(help='Names for the axes: "b c h w" (b samples, c channels).')
@@ -165,26 +173,33 @@ def explain(
 
 
 @app.command(
-    epilog="""[bold]Examples[/bold]
-
-normscope identify "torch.nn:GroupNorm(32, 128)" --shape 4,128,7,7
-
-normscope identify "keras.layers:LayerNormalization(axis=1)" --shape 4,6,5,7 --axes "b c h w"
-
-normscope identify my_package.layers:MyNorm --shape 8,32 --format json
-
-Exit status: 0 identified, 1 not a normalization or unknown, 2 could not be read or used."""
+    no_args_is_help=True,
+    epilog=_ending(
+        'normscope identify "torch.nn:GroupNorm(32, 128)" --shape 4,128,7,7',
+        'normscope identify "keras.layers:LayerNormalization(axis=1)" --shape 4,6,5,7',
+        'normscope identify "my_package.layers:MyNorm()" --shape 8,32 --axes "b c"',
+        'normscope identify "model.py:Masked()" --shape 8,32 --input mask=8,32:bool',
+        "normscope identify layer.onnx --shape 8,32",
+        status="0 identified, 1 not a normalization or unknown, 2 could not be read or used",
+    ),
 )
 def identify(
     layer: Annotated[
         str,
         typer.Argument(
-            metavar="MODULE:EXPRESSION",
-            help='A layer or function: "torch.nn:GroupNorm(32, 128)". The expression is run.',
+            metavar="MODULE:EXPRESSION|FILE.onnx",
+            help='A layer or function, whose expression is run: "torch.nn:GroupNorm(32, 128)", '
+            '"model.py:Net()"; or an ONNX file.',
         ),
     ],
     shape: Annotated[str, typer.Option(help="Shape of the input: 4,128,7,7.")],
     axes: Annotated[str | None, typer.Option(help='Names for the axes: "b c h w".')] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input", help="A further input, held fixed: shape, dtype, bound, name=..., or x.npy."
+        ),
+    ] = None,
     show: ShowOption = None,
     output_format: Annotated[TextOrJson, typer.Option("--format")] = TextOrJson.TEXT,
     output: Output = None,
@@ -192,34 +207,40 @@ def identify(
     """Find out from outside what a layer computes: it is called, not believed."""
     from normscope.identify import identify as identify_layer
     from normscope.identify.layer_expression import layer_from_expression
+    from normscope.scope.input_text import further_inputs
 
-    sizes = _shape(shape)
-    known = tuple(size for size in sizes if size is not None)
-    if len(known) < len(sizes):
-        raise ShapeError("a layer is called with an input of known size", None, sizes)
-    found = identify_layer(layer_from_expression(layer), known, axes=axes, show=show and show.value)
+    known = _known_shape(shape)
+    others, named = further_inputs(inputs or [])
+    found = identify_layer(
+        layer_from_expression(layer),
+        known,
+        axes=axes,
+        others=others,
+        inputs=named,
+        show=show and show.value,
+    )
     write(as_json(found.to_dict()) if output_format is TextOrJson.JSON else str(found), output)
     raise typer.Exit(CLEAN if found.kind == "normalization" else FINDINGS)
 
 
 @app.command(
-    epilog="""[bold]Examples[/bold]
-
-normscope scope "model.py:Net()" --shape 4,3,32,32 --axes "b c h w"
-
-normscope scope model.py:net --input "ids=2,16:int64<1000" --input mask=2,16:bool
-
-normscope scope model.py:net --input x.npy --format json
-
-Exit status: 0 no sample sees another at inference, 1 one does or it is not known, 2 could not be
-read or used."""
+    no_args_is_help=True,
+    epilog=_ending(
+        'normscope scope "model.py:Net()" --shape 4,3,32,32 --axes "b c h w"',
+        'normscope scope model.py:net --input "ids=2,16:int64<1000" --input mask=2,16:bool',
+        "normscope scope model.py:net --input x.npy --format json",
+        "normscope scope model.onnx --shape 4,3,32,32",
+        status="0 no sample sees another at inference, 1 one does or it is not known, "
+        "2 could not be read or used",
+    ),
 )
 def scope(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="FILE.py:EXPRESSION",
-            help='A model or function: "model.py:Net()", "package.module:net". It is run.',
+            metavar="FILE.py:EXPRESSION|FILE.onnx",
+            help='A model or function, whose expression is run: "model.py:Net()", '
+            '"package.module:net"; or an ONNX file.',
         ),
     ],
     shape: Annotated[
@@ -256,15 +277,14 @@ def scope(
 
 
 @app.command(
-    epilog="""[bold]Examples[/bold]
-
-normscope audit model.h5
-
-normscope audit model.json --format html -o report.html
-
-normscope audit model.h5 --ignore NS401 --format json
-
-normscope audit model.json --release 1.0.5 --backend theano"""
+    no_args_is_help=True,
+    epilog=_ending(
+        "normscope audit model.h5",
+        "normscope audit model.json --format html -o report.html",
+        "normscope audit model.h5 --ignore NS401 --format json",
+        "normscope audit model.json --release 1.0.5 --backend theano",
+        status="0 no findings, 1 there are findings, 2 the file could not be read",
+    ),
 )
 def audit(
     path: Annotated[
@@ -311,21 +331,16 @@ def audit(
 
 
 @app.command(
-    epilog="""[bold]Examples[/bold]
-
-normscope convert old.h5 new.keras
-
-normscope convert old.h5 new.keras --force
-
-normscope convert old.h5 new.keras --backend theano --dim-ordering th
-
-normscope convert old.h5 new.keras --release 1.0.5
-
-normscope convert old.h5 new.keras --data inputs.npy
-
-KERAS_BACKEND=torch normscope convert old.h5 new.keras
-
-Exit status: 0 done, 1 done with differences or assumptions, 2 could not be read or used."""
+    no_args_is_help=True,
+    epilog=_ending(
+        "normscope convert old.h5 new.keras",
+        "normscope convert old.h5 new.keras --force",
+        "normscope convert old.h5 new.keras --backend theano --dim-ordering th",
+        "normscope convert old.h5 new.keras --release 1.0.5",
+        "normscope convert old.h5 new.keras --data inputs.npy",
+        "KERAS_BACKEND=torch normscope convert old.h5 new.keras",
+        status="0 done, 1 done with differences or assumptions, 2 could not be read or used",
+    ),
 )
 def convert(
     source: Annotated[
@@ -380,7 +395,13 @@ def convert(
     raise typer.Exit(FINDINGS if report.differs else CLEAN)
 
 
-@app.command()
+@app.command(
+    epilog=_ending(
+        "normscope warmup",
+        "normscope warmup float32 bfloat16",
+        status="0 compiled, 2 there are no kernels for such a dtype",
+    ),
+)
 def warmup(
     dtypes: Annotated[
         list[str] | None,
@@ -395,17 +416,16 @@ def warmup(
 
     with progress_bar() as progress:
         calls = warmup(dtypes or DTYPES, progress)
-    print_text(f"{calls} kinds of calls are compiled and kept")
+    print_text(f"{counted(calls, 'kind')} of calls compiled and kept")
 
 
 @app.command(
-    epilog="""[bold]Examples[/bold]
-
-normscope rules
-
-normscope rules NS103
-
-normscope rules redundant-bias"""
+    epilog=_ending(
+        "normscope rules",
+        "normscope rules NS103",
+        "normscope rules redundant-bias",
+        status="0 shown, 2 there is no such rule",
+    ),
 )
 def rules(
     code: Annotated[
@@ -468,7 +488,7 @@ def _shape(text: str) -> tuple[int | None, ...]:
 
 
 def _length(word: str, text: str) -> int | None:
-    if word.lower() in ("any", "none", "?", "b", "n"):
+    if word.lower() in _OPEN:
         return None
     digits = word.isascii() and word.isdigit()
     if digits and len(word) < 20 and int(word) <= MAX_LENGTH:
@@ -478,6 +498,23 @@ def _length(word: str, text: str) -> int | None:
         f"--shape {text[:60]!r}: {word[:40]!r} {problem} the length of an axis; write a length "
         f'from 0 to {MAX_LENGTH}, as in --shape 8,128,56,56, or "any" where it varies'
     )
+
+
+def _known_shape(text: str) -> tuple[int, ...]:
+    """The shape of an array that is made.
+
+    Raises:
+        SpecError: it has an axis of any length.
+    """
+    sizes = _shape(text)
+    known = tuple(size for size in sizes if size is not None)
+    if len(known) < len(sizes):
+        small = ",".join("4" if size is None else f"{size}" for size in sizes)
+        raise SpecError(
+            f"--shape {text[:60]!r}: the layer is called, so each axis needs a length; write a "
+            f"small one in place of any, such as --shape {small}"
+        )
+    return known
 
 
 def _arrays(path: Path) -> Any:

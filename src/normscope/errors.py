@@ -7,6 +7,7 @@ instead. The facts are kept as attributes too, so that a program need not read t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 
 class NormscopeError(Exception):
@@ -39,6 +40,8 @@ class PatternError(NormscopeError, ValueError):
 class ShapeError(NormscopeError, ValueError):
     """An array or a shape does not meet the contract of a pattern. Attributes: `pattern`, `shape`.
 
+    Where there is no shape, `shape` is empty, and the message does not show it.
+
     >>> import normscope as ns
     >>> ns.explain("b [c]", shape=(8, 128, 56, 56))
     Traceback (most recent call last):
@@ -48,13 +51,13 @@ class ShapeError(NormscopeError, ValueError):
     """
 
     def __init__(
-        self, reason: str, pattern: str | None, shape: Sequence[object], hint: str = ""
+        self, reason: str, pattern: str | None, shape: Sequence[object] | None, hint: str = ""
     ) -> None:
         self.reason = reason
         self.pattern = pattern
-        self.shape = tuple(shape)
+        self.shape = tuple(shape or ())
         self.hint = hint
-        lines = [reason, f"shape = {self.shape}"]
+        lines = [reason, *([] if shape is None else [f"shape = {self.shape}"])]
         super().__init__("\n  ".join(lines + ([hint] if hint else [])))
 
 
@@ -84,6 +87,44 @@ class ContractWarning(UserWarning):
 
 class MissingPackageError(NormscopeError, ImportError):
     """An optional package is needed and is not installed."""
+
+
+_INSTALL = {
+    "equinox": "equinox",
+    "flax": "flax",
+    "h5py": "h5py",
+    "haiku": "dm-haiku",
+    "jax": "jax",
+    "keras": "keras torch",
+    "onnx": "onnx onnxruntime",
+    "onnxruntime": "onnx onnxruntime",
+    "tensorflow": "tensorflow",
+    "torch": "torch",
+}
+"""What to install for a module; Keras needs a backend too."""
+
+
+def missing_package(error: ImportError, who: str) -> MissingPackageError:
+    """The error for an import that failed, with the command that installs what is missing.
+
+    >>> print(missing_package(ModuleNotFoundError(name="haiku"), "this model"))
+    this model needs haiku, which is not installed: pip install dm-haiku
+    """
+    name = (error.name or "").split(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or not name:
+        return MissingPackageError(f"{who} cannot be imported: {error}")
+    if name == "tensorflow":
+        other = ", or choose a backend of Keras that is: KERAS_BACKEND=torch"
+        return MissingPackageError(
+            f"{who} needs tensorflow, which is not installed: pip install tensorflow{other}"
+        )
+    if name in _INSTALL:
+        return MissingPackageError(
+            f"{who} needs {name}, which is not installed: pip install {_INSTALL[name]}"
+        )
+    close = get_close_matches(name, _INSTALL, n=1)
+    hint = f"; did you mean {close[0]}?" if close else "; is it spelt so, and installed?"
+    return MissingPackageError(f"{who}: there is no module {name}{hint}")
 
 
 def point(text: str, start: int, stop: int | None = None) -> list[str]:

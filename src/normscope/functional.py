@@ -14,6 +14,7 @@ from normscope.errors import SpecError
 from normscope.kernels.arrays import Arrays
 from normscope.layout import Layout
 from normscope.loops import atomic_strides
+from normscope.notebook import html_of, rows_of, text_of
 from normscope.operands import (
     address,
     apart,
@@ -28,6 +29,7 @@ from normscope.operands import (
 )
 from normscope.plan import Plan, plan as find_plan
 from normscope.spec import Measure, NormSpec
+from normscope.statement import stated
 from normscope.validation import (
     INTEGERS,
     check_array,
@@ -41,7 +43,6 @@ from normscope.validation import (
     in_floats,
     laid_along,
     parameter_axes,
-    stated,
 )
 
 Array = NDArray[Any]
@@ -61,6 +62,15 @@ class Stats(NamedTuple):
     mean: Floats
     var: Floats
     rstd: Floats
+
+    def __repr__(self) -> str:
+        return text_of(_STATS, rows_of(self))
+
+    def _repr_html_(self) -> str:
+        return html_of(_STATS, rows_of(self))
+
+
+_STATS = "Stats: what was measured, one value per statistics set"
 
 
 @overload
@@ -102,7 +112,8 @@ def normalize(
             pattern, in any memory layout. It is not changed. Integers and booleans become floats
             first, and the result is of floats: float32 for up to 16 bits, such as images of uint8;
             float64 for 32 and 64 bits, which is exact up to 2**53.
-        pattern: a `NormSpec`, or a pattern with sizes and fields as keywords: `g=4`, `eps=1e-3`.
+        pattern: a `NormSpec`, a layer by name ("torch.LayerNorm(128)"), or a pattern with sizes and
+            fields as keywords: `g=4`, `eps=1e-3`.
         scale, bias: learned parameters, shaped like the axes that the spec names for them, in
             that order, or flat. With a bare pattern they run along the axis called `c` (and all
             parts of it where parentheses split it); other axes need a spec.

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from normscope.kernels.arrays import CHUNK, LINE, Tiling
 from normscope.layout import Layout
 from normscope.loops import BIAS, FULL, SCALE, STATS, Loop, Strides, atoms_of, merged
+from normscope.wording import counted
 
 WRITTEN = 16384
 """Elements of a large set that are written together: their parameters stay in cache meanwhile."""
@@ -124,7 +125,7 @@ class Plan:
         nest = ", ".join(f"{name} {n.size}" for name, n in zip(names, self.loops, strict=True))
         folded = f" folded ({self.outer}, -1, {self.inner})" if self.outer * self.inner > 1 else ""
         how = "sets whole" if self.whole else f"sets in {self.chunks} chunks"
-        return f"{self.mode}: {nest}{folded}; {self.items} items, {how}"
+        return f"{self.mode}: {nest}{folded}; {counted(self.items, 'item')}, {how}"
 
 
 def plan(

@@ -7,25 +7,28 @@ shares with that code only the notation (`NormSpec` and its layout), not a line 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from normscope.layout import Layout
 from normscope.spec import Measure, NormSpec, Running
+from normscope.statement import stated
 
 Floats = NDArray[np.float64]
 
 
 def reference(
     x: ArrayLike,
-    spec: NormSpec,
+    spec: NormSpec | str,
     *,
     scale: ArrayLike | None = None,
     bias: ArrayLike | None = None,
     mean: ArrayLike | None = None,
     var: ArrayLike | None = None,
     mask: ArrayLike | None = None,
+    **fields_and_sizes: Any,
 ) -> Floats:
     """Normalize by the definition.
 
@@ -36,7 +39,8 @@ def reference(
 
     Args:
         x: numbers, of a shape that meets the spec's pattern.
-        spec: the normalization.
+        spec: the normalization: a `NormSpec`, a layer by name, or a pattern with sizes and fields
+            as keywords; as for `normalize`.
         scale, bias: the learned parameters, shaped like the axes that the spec names, in that
             order, or flat; left out, they are neutral (factor 1, offset 0).
         mean, var: statistics from elsewhere, such as running ones, one per statistics set: in the
@@ -46,10 +50,13 @@ def reference(
             set without any has nothing to be measured against: its output is the bias. Of one with
             some, but no more than ddof, it is NaN.
 
+        **fields_and_sizes: with a bare pattern only, as for `spec`.
+
     Returns:
         float64 array of x's shape.
 
     Raises:
+        PatternError, SpecError: the normalization is not stated correctly.
         ShapeError: x does not meet the pattern.
         ValueError: a parameter has another number of values than its axes.
 
@@ -59,6 +66,7 @@ def reference(
         array([[-1.225,  0.   ,  1.225],
                [-1.225,  0.   ,  1.225]])
     """
+    spec = stated(spec, fields_and_sizes, scale is not None, bias is not None)
     x = np.asarray(x, np.float64)
     layout = spec.layout(x.shape)
     shape = x.shape

@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from normscope.errors import SpecError
 from normscope.spec import Measure, NormSpec
+from normscope.statement import stated
 from normscope.streaming import states_of
-from normscope.validation import check_array, check_set_size, laid_along, stated
+from normscope.validation import check_array, check_set_size, laid_along
 
 Floats = NDArray[np.float64]
 

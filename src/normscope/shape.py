@@ -32,10 +32,13 @@ def checked_shape(shape: Sequence[Size]) -> tuple[Size, ...]:
     """
     if not isinstance(shape, Sequence) or isinstance(shape, str):
         raise ShapeError(
-            f"a shape is a tuple of integers, not {shape!r}", None, (), "write (8, 128, 56, 56)"
+            f"a shape is a tuple of integers, not {_called(shape)}",
+            None,
+            None,
+            "write x.shape" if hasattr(shape, "shape") else "write (8, 128, 56, 56)",
         )
     if len(shape) > MAX_RANK:
-        raise ShapeError(f"{len(shape)} axes, at most {MAX_RANK} are possible", None, shape[:8])
+        raise ShapeError(f"{len(shape)} axes, at most {MAX_RANK} are possible", None, None)
     return tuple(_checked_length(size, shape) for size in shape)
 
 
@@ -55,6 +58,13 @@ def _checked_length(size: Size, shape: Sequence[Size]) -> Size:
             f"a length is an integer from 0 to {MAX_LENGTH}, or None where it is not known",
         )
     return length
+
+
+def _called(value: object) -> str:
+    if hasattr(value, "shape"):
+        return f"an array of shape {value.shape}"
+    text = repr(value)
+    return text if len(text) < 60 else text[:57] + "..."
 
 
 def _short(value: object) -> object:

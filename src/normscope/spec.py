@@ -11,6 +11,7 @@ from typing import Any
 
 from normscope.errors import SpecError
 from normscope.layout import Layout, lay_out
+from normscope.notebook import html_of
 from normscope.pattern import ANONYMOUS, Pattern, parse
 from normscope.shape import Size, SizeGiven
 from normscope.values import Sizes, flag, integer, non_negative, number, shown
@@ -31,7 +32,7 @@ class Measure(StrEnum):
     NONE = "none"  # nothing: the mean is subtracted, and that is all
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Running:
     """Running statistics: new = decay * old + (1 - decay) * batch.
 
@@ -59,8 +60,25 @@ class Running:
         flag("plus_eps", self.plus_eps)
         flag("deviation", self.deviation)
 
+    def __str__(self) -> str:
+        stored = "variance"
+        if self.ddof:
+            stored += f" with ddof={self.ddof}"
+        if self.plus_eps:
+            stored += " plus eps"
+        if self.deviation:
+            stored = "deviation" if stored == "variance" else f"root of the {stored}"
+        words = f"running decay {self.decay:g} (torch momentum {1 - self.decay:g})"
+        return words if stored == "variance" else f"{words} of the {stored}"
 
-@dataclass(frozen=True)
+    def __repr__(self) -> str:
+        return f"Running({', '.join(f'{name}={value!r}' for name, value in _told(self))})"
+
+    def _repr_html_(self) -> str:
+        return html_of("Running", [("statistics", str(self)), ("as code", repr(self))])
+
+
+@dataclass(frozen=True, repr=False)
 class NormSpec:
     """A normalization, said completely: which elements share statistics, and the formula.
 
@@ -239,17 +257,7 @@ class NormSpec:
             parts.append(f"divisor 1 {below}")
         parts += self._parameters_in_words()
         if self.running:
-            decay = self.running.decay
-            parts.append(f"running decay {decay:g} (torch momentum {1 - decay:g})")
-            stored = "variance"
-            if self.running.ddof:
-                stored += f" with ddof={self.running.ddof}"
-            if self.running.plus_eps:
-                stored += " plus eps"
-            if self.running.deviation:
-                stored = "deviation" if stored == "variance" else f"root of the {stored}"
-            if stored != "variance":
-                parts[-1] += f" of the {stored}"
+            parts.append(str(self.running))
         return ", ".join(parts)
 
     def _parameters_in_words(self) -> list[str]:
@@ -267,12 +275,21 @@ class NormSpec:
 
     def __repr__(self) -> str:
         given = [repr(self.pattern)]
-        for field in fields(self)[1:]:
-            value = getattr(self, field.name)
-            if value != field.default:
-                shown = f"'{value}'" if isinstance(value, Measure) else repr(value)
-                given.append(f"{field.name}={shown}")
+        for name, value in _told(self)[1:]:
+            given.append(f"{name}=" + (f"'{value}'" if isinstance(value, Measure) else repr(value)))
         return f"NormSpec({', '.join(given)})"
+
+    def _repr_html_(self) -> str:
+        told = {"eps": f"{self.eps:g}", **{name: f"{value}" for name, value in _told(self)[1:]}}
+        rows = [*told.items(), ("as code", repr(self))]
+        return html_of(str(self), rows)
+
+
+def _told(value: NormSpec | Running) -> list[tuple[str, Any]]:
+    """The first field, and those that are not as they are by default."""
+    first, *rest = fields(value)
+    told = [field.name for field in rest if getattr(value, field.name) != field.default]
+    return [(name, getattr(value, name)) for name in (first.name, *told)]
 
 
 _FIELDS = frozenset(f.name for f in fields(NormSpec)) - {"pattern", "sizes"}

@@ -21,11 +21,14 @@ from normscope.functional import normalize
 from normscope.kernels.arrays import Arrays
 from normscope.layout import Layout
 from normscope.loops import atomic_strides
+from normscope.notebook import html_of, summarized, text_of
 from normscope.operands import address, memory_order, readable
 from normscope.pieces import Piece, at_boundaries, cut, lengths, piece, ranges
 from normscope.plan import plan as find_plan
 from normscope.spec import Measure, NormSpec
-from normscope.validation import INTEGERS, check_array, check_mask, in_floats, stated
+from normscope.statement import stated
+from normscope.validation import INTEGERS, check_array, check_mask, in_floats
+from normscope.wording import counted
 
 Floats = NDArray[np.float64]
 
@@ -36,7 +39,7 @@ PATIENCE = 1.0
 """Seconds after which a progress bar appears on a terminal."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Fit:
     """The statistics of all data, one value per statistics set.
 
@@ -78,6 +81,20 @@ class Fit:
         result: NDArray[Any] = normalize(x, self.spec, **given)
         return result
 
+    def __repr__(self) -> str:
+        return text_of(self._headline, self._rows)
+
+    def _repr_html_(self) -> str:
+        return html_of(self._headline, self._rows)
+
+    @property
+    def _headline(self) -> str:
+        return f"Fit of {self.spec}: {counted(self.mean.size, 'statistics set')}"
+
+    @property
+    def _rows(self) -> list[tuple[str, str]]:
+        return [(name, summarized(getattr(self, name))) for name in ("mean", "var", "count")]
+
 
 def fit(
     spec: NormSpec | str,
@@ -100,7 +117,8 @@ def fit(
     rounding. Integers and booleans are measured as the floats they equal (see `normalize`).
 
     Args:
-        spec: the spec, or a pattern with sizes and fields as keywords; as for `normalize`.
+        spec: the spec, a layer by name, or a pattern with sizes and fields as keywords; as for
+            `normalize`.
         batches: an array; a Dask array, whose blocks are measured where Dask computes; or an
             iterable of arrays (a list, a generator, a loader).
         mask: booleans; only elements where it is True are counted. For one array: an array that
@@ -142,7 +160,7 @@ def fit(
                 total, shape = np.zeros((5, *sizes)), sizes
             elif sizes != shape:
                 raise ShapeError(
-                    f"this batch has {sizes} statistics sets, the first one has {shape}",
+                    f"this batch has statistics sets of shape {sizes}, the first one of {shape}",
                     measured.pattern,
                     sizes,
                     "batches may differ along shared axes only",
@@ -167,7 +185,7 @@ def _check_counts(spec: NormSpec, count: Floats) -> None:
     few = count <= spec.ddof
     which = tuple(int(n) for n in np.argwhere(few)[0])
     raise ShapeError(
-        f"a statistics set has {least:.0f} value(s) in all batches together, and with "
+        f"a statistics set has {counted(int(least), 'value')} in all batches together, and with "
         f"ddof={spec.ddof} it needs at least {spec.ddof + 1}",
         spec.pattern,
         count.shape,
@@ -264,7 +282,8 @@ def _arrays(batches: Any, mask: Any) -> Iterator[tuple[Any, Any]]:
             raise SpecError(f"there are {number} masks, and more batches than these")
         yield array, counted
     if masks is not None and next(masks, _NO_MASK) is not _NO_MASK:
-        raise SpecError(f"there are {number + 1} batches, and more masks than these")
+        there = f"are {number + 1} batches" if number else "is 1 batch"
+        raise SpecError(f"there {there}, and more masks than these")
 
 
 _NO_MASK = object()

@@ -11,56 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from normscope.errors import DtypeError, ShapeError, SpecError
 from normscope.layout import Layout
-from normscope.pattern import Repeat, leaves, parse
-from normscope.spec import Measure, NormSpec, spec
+from normscope.spec import Measure, NormSpec
+from normscope.wording import counted
 
 Array = NDArray[Any]
 
 FLOATS = ("float64", "float32", "float16", "bfloat16")
 INTEGERS = "iub"
 """The kinds of dtypes that are computed as floats: integers, with sign or without, and booleans."""
-
-
-def stated(
-    pattern: NormSpec | str, fields_and_sizes: dict[str, Any], scaled: bool, biased: bool
-) -> NormSpec:
-    """The spec, made from a bare pattern if need be.
-
-    Raises:
-        PatternError, SpecError: the normalization is not stated correctly.
-    """
-    if not isinstance(pattern, NormSpec | str):
-        raise SpecError(
-            f'the normalization is a pattern such as "b [c]", or a NormSpec, not {pattern!r}'
-        )
-    if not isinstance(pattern, NormSpec):
-        pattern = str.__str__(pattern)  # of a subclass, the text alone
-        names = {"scale": scaled, "bias": biased}
-        along = channel_axes(pattern) if scaled or biased else ""
-        return spec(pattern, **fields_and_sizes, **{n: along for n, used in names.items() if used})
-    if fields_and_sizes:
-        names_given = ", ".join(fields_and_sizes)
-        raise SpecError(
-            f"{names_given}: a NormSpec says everything already; change it with "
-            "dataclasses.replace(spec, ...)"
-        )
-    return pattern
-
-
-def channel_axes(pattern: str) -> str:
-    """The axis called `c`, with all parts of the group that it stands in.
-
-    Raises:
-        SpecError: there is none.
-    """
-    for item in parse(pattern).items:
-        names = [axis.name for axis in leaves((item,)) if axis.size is None]
-        if "c" in names and not isinstance(item, Repeat):
-            return " ".join(names)
-    raise SpecError(
-        f'"{pattern}" has no axis called c, so it does not tell along which axes scale and bias '
-        'vary; state it: normalize(x, spec(pattern, scale="...", bias="..."), scale=...)'
-    )
 
 
 def check_array(name: str, x: object) -> None:
@@ -174,7 +132,7 @@ def check_set_size(spec: NormSpec, layout: Layout) -> None:
         )
     if size and size <= spec.ddof:
         raise ShapeError(
-            f"a statistics set holds {size} value(s), and ddof={spec.ddof} divides by "
+            f"a statistics set holds {counted(size, 'value')}, and ddof={spec.ddof} divides by "
             f"{size - spec.ddof}",
             layout.pattern.text,
             layout.shape,

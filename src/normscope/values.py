@@ -64,9 +64,20 @@ def _positive(name: str, value: object) -> int:
 
 
 def shown(value: object) -> str:
-    """`repr`, cut so that one absurd value does not fill a screen."""
-    text = repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "a huge integer"
-    return text if len(text) <= 60 else text[:57] + "..."
+    """`repr` on one line, cut so that one absurd value does not fill a screen.
+
+    >>> import numpy as np
+    >>> shown(np.zeros((200, 3))), shown("b [c]")
+    ('an array of float64, shape (200, 3)', "'b [c]'")
+    """
+    if isinstance(value, int) and abs(value) >= 10**30:
+        return "a huge integer"
+    if hasattr(value, "dtype") and hasattr(value, "shape") and not isinstance(value, type):
+        return f"an array of {value.dtype}, shape {value.shape}"
+    first, *more = repr(value).splitlines() or [""]
+    if more:
+        return f"a {type(value).__name__}"
+    return first if len(first) <= 60 else first[:57] + "..."
 
 
 def number(name: str, value: object) -> float:

@@ -58,5 +58,5 @@ def test_one_that_does_not() -> None:
 
 
 def test_inputs_have_to_be_all() -> None:
-    with pytest.raises(SpecError, match="has the inputs ids, x, but 1 were given"):
+    with pytest.raises(SpecError, match="has the inputs ids and x, and 1 input came"):
         scope(model(axis=1), IDS)

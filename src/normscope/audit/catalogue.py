@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Sequence
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 
@@ -33,8 +34,11 @@ def find_rule(code_or_name: str) -> Rule:
     for rule in all_rules():
         if code_or_name.lower() in (rule.code.lower(), rule.name):
             return rule
+    names = [word for rule in all_rules() for word in (rule.code, rule.name)]
+    close = get_close_matches(code_or_name, [*names, *map(str.lower, names)], n=1, cutoff=0.7)
+    hint = f"did you mean {close[0]}? There" if close else "there"
     known = ", ".join(f"{rule.code} {rule.name}" for rule in all_rules())
-    raise SpecError(f"there is no rule {code_or_name!r}; there are {known}")
+    raise SpecError(f"there is no rule {code_or_name!r}; {hint} are {known}")
 
 
 def selected_rules(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple[Rule, ...]:

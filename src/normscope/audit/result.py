@@ -18,7 +18,7 @@ from normscope.errors import SpecError, printable
 from normscope.version import __version__
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Audit:
     """Every normalization of a model, and what is wrong with them.
 
@@ -92,6 +92,9 @@ class Audit:
         from normscope.audit.reports.text import plain_text
 
         return plain_text(self)
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _repr_html_(self) -> str:
         from normscope.audit.reports.html import as_notebook_cell

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from normscope.errors import SpecError
+from normscope.errors import ShapeError, SpecError
 from normscope.layout import Layout
+from normscope.pattern import Pattern, Repeat
 from normscope.spec import NormSpec
+from normscope.wording import counted
 
 
 def with_axis_names(spec: NormSpec, axes: str) -> NormSpec:
@@ -32,6 +34,7 @@ def with_axis_names(spec: NormSpec, axes: str) -> NormSpec:
         raise SpecError(f'axes names each axis of the input once, such as "b c h w", not {axes!r}')
     if spec.pattern is None:
         return spec
+    _check_rank(spec.parsed, axes, len(names))
     layout = spec.layout([None] * len(names))
     if not layout.shared:  # "[...] c" on one axis: no pattern without "..." says this
         return spec
@@ -49,6 +52,19 @@ def with_axis_names(spec: NormSpec, axes: str) -> NormSpec:
         scale=_along(layout, new, spec.scale),
         bias=_along(layout, new, spec.bias),
     )
+
+
+def _check_rank(pattern: Pattern, axes: str, rank: int) -> None:
+    fixed = sum(not isinstance(item, Repeat) for item in pattern.items)
+    least = "at least " if len(pattern.items) > fixed else ""
+    if rank < fixed if least else rank != fixed:
+        raise ShapeError(
+            f'axes="{axes}" names {counted(rank, "axis")}, but "{pattern}" has {least}'
+            f"{counted(fixed, 'axis')}",
+            pattern.text,
+            None,
+            'write one name for each, such as "b c h w" for four',
+        )
 
 
 def _new_names(layout: Layout, names: Sequence[str]) -> list[str]:

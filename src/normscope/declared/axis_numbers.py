@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from normscope.errors import SpecError
+from normscope.wording import counted
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,9 @@ def axes_of_rank(what: str, rank: int, *lists: Sequence[int]) -> Numbered:
     for axes in lists:
         for axis in axes:
             if not -rank <= axis < rank:
-                raise SpecError(f"{what}: axis {axis} does not exist among {rank} axes")
+                raise SpecError(f"{what}: axis {axis} does not exist among {counted(rank, 'axis')}")
         if len({axis % rank for axis in axes}) < len(axes):
-            raise SpecError(f"{what}: of {rank} axes, {list(axes)} names one twice")
+            raise SpecError(f"{what}: of {counted(rank, 'axis')}, {list(axes)} names one twice")
     return Numbered(_names(rank), (), open=False)
 
 

@@ -8,10 +8,13 @@ from dataclasses import replace
 from normscope.declared import flax, keras, sklearn, torch
 from normscope.declared.axis_names import with_axis_names
 from normscope.declared.declaration import Declaration
-from normscope.declared.expression import from_expression
+from normscope.declared.expression import not_a_layer
 from normscope.declared.keras1 import keras1_batch_normalization
-from normscope.errors import SpecError
+from normscope.declared.layer_class import check_not_class
+from normscope.declared.text import from_text
+from normscope.errors import PatternError, SpecError
 from normscope.spec import NormSpec
+from normscope.wording import qualified
 
 
 def spec_of(layer: object, *, axes: str | None = None) -> NormSpec:
@@ -20,8 +23,8 @@ def spec_of(layer: object, *, axes: str | None = None) -> NormSpec:
     Args:
         layer: a normalization layer of torch, Keras or Flax (NNX or Linen), or a scaler of
             scikit-learn; the configuration of a Keras layer (a mapping with `class_name` and
-            `config`); an expression such as `"keras1.BatchNormalization(mode=1)"`; or a `NormSpec`.
-            A layer is neither called nor changed.
+            `config`); a text such as `"keras1.BatchNormalization(mode=1)"` or a pattern; or a
+            `NormSpec`. A layer is neither called nor changed.
         axes: names for the axes of the input, such as `"b c h w"`: the pattern then fixes the rank.
 
     Returns:
@@ -61,7 +64,10 @@ def _read(layer: object, axes: str | None) -> Declaration:
     if isinstance(layer, NormSpec):
         return Declaration("", layer, layer.inference())
     if isinstance(layer, str):
-        return from_expression(layer, axes)
+        try:
+            return from_text(layer, axes=axes)
+        except PatternError:
+            raise not_a_layer(layer) from None
     if isinstance(layer, Mapping):
         if keras.is_keras1(layer):
             config = layer.get("config", layer)
@@ -75,11 +81,13 @@ def _read(layer: object, axes: str | None) -> Declaration:
     scaler = sklearn.from_layer(layer)
     if scaler is not None:
         return scaler
-    kind = f"{type(layer).__module__}.{type(layer).__qualname__}"
+    check_not_class(layer)
+    kind = f"{type(layer).__module__}.{qualified(type(layer).__qualname__)}"
     stated = getattr(layer, "spec", None)
     if isinstance(stated, NormSpec):
         return Declaration(kind, stated, stated.inference())
+    ask = ", or ask the layer itself: identify(layer, shape)" if callable(layer) else ""
     raise SpecError(
-        f"the settings of a {kind} cannot be read; state it, for example "
-        'spec("b [c]"), or name it: "torch.LayerNorm(128)"'
+        f"the settings of a {kind.removeprefix('builtins.')} cannot be read; state it, for example "
+        f'spec("b [c]"), or name it: "torch.LayerNorm(128)"{ask}'
     )

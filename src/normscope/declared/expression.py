@@ -13,6 +13,7 @@ from normscope.errors import SpecError
 from normscope.presets import get, preset, preset_names
 from normscope.presets.keras1 import LATEST, facts_of
 from normscope.presets.sklearn import FITTED
+from normscope.wording import listed
 
 MAX_LENGTH = 500
 """The longest expression that names a layer."""
@@ -28,7 +29,8 @@ def is_layer_expression(text: str) -> bool:
         _call(text)
     except SpecError:
         return False
-    return "(" in text or "." in text or text in preset_names()
+    names = preset_names()
+    return "(" in text or "." in text or text in (*names, *(n.rpartition(".")[2] for n in names))
 
 
 def from_expression(text: str, axes: str | None = None) -> Declaration:
@@ -77,7 +79,8 @@ def _full_name(name: str, arguments: Mapping[str, Any]) -> str:
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise SpecError(f"which one? {name} is a layer of several: {', '.join(matches)}")
+        full = listed([f'"{match}"' for match in matches], "or")
+        raise SpecError(f"which one? {name} is a layer of several frameworks: write {full}")
     get(name)  # which raises, with the nearest names
     return name
 
@@ -94,7 +97,7 @@ _HOMES = {
 def _call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
     """`name(1, key=2)` taken apart; only literals, so that nothing in it is run."""
     if len(text) > MAX_LENGTH:
-        raise _not_a_layer(text)
+        raise not_a_layer(text)
     try:
         node = ast.parse(text.strip(), mode="eval").body
         function = node.func if isinstance(node, ast.Call) else node
@@ -102,10 +105,10 @@ def _call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
         named = node.keywords if isinstance(node, ast.Call) else []
         arguments = {keyword.arg: ast.literal_eval(keyword.value) for keyword in named}
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
-        raise _not_a_layer(text) from None
+        raise not_a_layer(text) from None
     name = _dotted(function)
     if None in arguments or name is None:
-        raise _not_a_layer(text)
+        raise not_a_layer(text)
     return name, positional, {str(key): value for key, value in arguments.items()}
 
 
@@ -120,7 +123,8 @@ def _dotted(node: ast.expr) -> str | None:
     return None
 
 
-def _not_a_layer(text: str) -> SpecError:
+def not_a_layer(text: str) -> SpecError:
+    """The error for a text that names no layer."""
     shown = text if len(text) <= 60 else text[:57] + "..."
     return SpecError(
         f"{shown!r} is neither a pattern nor a layer; write for example "

@@ -2,9 +2,41 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Container
 
 from normscope.errors import SpecError
+from normscope.wording import qualified
+
+
+def check_not_class(layer: object) -> None:
+    """An object, not a class of which one is to be made yet.
+
+    >>> check_not_class(str)
+    Traceback (most recent call last):
+    normscope.errors.SpecError: str is a class; give an object of it: write str(...)
+
+    Raises:
+        SpecError: it is a class.
+    """
+    if not isinstance(layer, type):
+        return
+    name = qualified(layer.__qualname__)
+    raise SpecError(f"{name} is a class; give an object of it: write {name}({_needed(layer)})")
+
+
+def _needed(cls: type) -> str:
+    """The arguments without which no object can be made, as a call says them."""
+    try:
+        parameters = inspect.signature(cls).parameters.values()
+    except (TypeError, ValueError):  # some classes do not say what they take
+        return "..."
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return ", ".join(
+        f"{p.name}=..."
+        for p in parameters
+        if p.default is inspect.Parameter.empty and p.kind not in variadic
+    )
 
 
 def framework_class(
@@ -39,5 +71,5 @@ def _check_not_overridden(layer: object, known: type, method: str) -> None:
             raise SpecError(
                 f"{cls.__qualname__} computes by its own {method}(), so the settings that it has "
                 f"from {known.__qualname__} do not say what it normalizes; state the spec, or ask "
-                "the layer itself with identify"
+                "the layer itself: identify(layer, shape)"
             )

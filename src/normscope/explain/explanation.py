@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from normscope.declared import Declaration, declare, is_layer_expression
-from normscope.errors import SpecError
+from normscope.declared import Declaration, declare
+from normscope.declared.text import names_layer
+from normscope.errors import ShapeError, SpecError
 from normscope.explain.alternatives import Alternative, alternatives
 from normscope.explain.execution import dtype_name, planned
 from normscope.explain.facts import Facts, gather
@@ -18,12 +19,13 @@ from normscope.explain.words import Section, sections
 from normscope.layout import Layout
 from normscope.native.layer import NativeLayer
 from normscope.plan import Plan
-from normscope.shape import Size
+from normscope.shape import Size, checked_shape
 from normscope.spec import NormSpec, spec
 from normscope.validation import check_set_size
+from normscope.wording import counted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """What a normalization computes on inputs of one shape.
 
@@ -129,6 +131,9 @@ class Explanation:
 
         return plain_text(self)
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def to_html(self) -> str:
         """The explanation as one self-contained page."""
         from normscope.explain.html import as_html
@@ -180,6 +185,7 @@ def explain(
         >>> explain("b c [h w]", shape=(8, 128, 56, 56), dtype="float32").plan.mode
         'rows'
     """
+    _check_axes(axes, shape)
     declaration = _declaration(layer, axes, fields_and_sizes)
     stated = declaration.train
     layout = stated.layout(shape)
@@ -196,12 +202,24 @@ def explain(
 def _declaration(layer: object, axes: str | None, fields_and_sizes: dict[str, Any]) -> Declaration:
     if isinstance(layer, Declaration):
         return layer
-    if isinstance(layer, str) and not is_layer_expression(layer):
+    if isinstance(layer, str) and not names_layer(layer):
         return declare(spec(layer, **fields_and_sizes), axes=axes)
     if fields_and_sizes:
         names = ", ".join(fields_and_sizes)
         raise SpecError(f"{names}: fields and sizes go with a pattern; a layer has its own")
     return declare(layer, axes=axes)
+
+
+def _check_axes(axes: str | None, shape: Sequence[Size]) -> None:
+    """One name for each axis of the shape."""
+    rank = len(checked_shape(shape))
+    if axes is not None and len(axes.split()) != rank:
+        raise ShapeError(
+            f'axes="{axes}" names {counted(len(axes.split()), "axis")}, the shape has {rank}',
+            None,
+            tuple(shape),
+            'write one name for each, such as "b c h w" for four',
+        )
 
 
 def _check_sets(stated: NormSpec, layout: Layout) -> None:

@@ -8,8 +8,8 @@ from math import prod
 from normscope.explain.explanation import Explanation
 from normscope.explain.facts import AxisFact
 from normscope.explain.labels import Role
-from normscope.explain.words import listed
 from normscope.shape import Size
+from normscope.wording import listed
 
 _SPACE = {
     *("d", "h", "w", "x", "y", "z", "depth", "height", "width"),

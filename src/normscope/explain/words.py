@@ -13,6 +13,7 @@ from normscope.explain.labels import Role
 from normscope.layout import AtomicAxis, Layout
 from normscope.shape import Size
 from normscope.spec import Measure, NormSpec, Running
+from normscope.wording import counted, listed
 
 if TYPE_CHECKING:
     from normscope.explain.explanation import Explanation
@@ -46,26 +47,6 @@ def sections(explanation: Explanation) -> tuple[Section, ...]:
             ("Other normalizations of this input", _alternatives(explanation), True),
         )
     )
-
-
-def count(size: Size, noun: str) -> str:
-    """A number and its noun.
-
-    >>> count(1, "value"), count(56, "value"), count(None, "value")
-    ('1 value', '56 values', 'an unknown number of values')
-    """
-    if size is None:
-        return f"an unknown number of {noun}s"
-    return f"{size:,} {noun}" + ("" if size == 1 else "s")
-
-
-def listed(words: Sequence[str]) -> str:
-    """Words with commas and a final "and".
-
-    >>> listed(["b", "c", "h"])
-    'b, c and h'
-    """
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 # Statistics
@@ -105,8 +86,8 @@ def _amount(
     )
     if total is None:
         return f"{spelt} {noun}s" if len(factors) > 1 else f"one {noun} per index of {spelt}"
-    plural = "" if total == 1 else "s"
-    return f"{total:,}" + (f" ({spelt})" if len(factors) > 1 else "") + f" {noun}{plural}"
+    number, _, what = counted(total, noun).partition(" ")
+    return number + (f" ({spelt})" if len(factors) > 1 else "") + f" {what}"
 
 
 def _per_sample(facts: Facts) -> str:
@@ -179,13 +160,14 @@ def _formula(spec: NormSpec, facts: Facts) -> Iterator[str]:
 
 def _terms(spec: NormSpec, facts: Facts) -> Iterator[str]:
     size = "N" if facts.set_size is None else f"{facts.set_size:,}"
+    values = "N values" if facts.set_size is None else counted(facts.set_size, "value")
     names = [
         *(["mean"] if spec.center else []),
         *(["var"] if spec.measure is Measure.VARIANCE else []),
     ]
     if names:
         verb = "is" if len(names) == 1 else "are"
-        yield f"{listed(names)} {verb} taken over the {size} values of the statistics set"
+        yield f"{listed(names)} {verb} taken over the {values} of the statistics set"
     if spec.measure in (Measure.VARIANCE, Measure.MEAN_SQUARE):
         quantity = "var" if spec.measure is Measure.VARIANCE else "mean(x**2)"
         divisor = size if not spec.ddof else f"{size} - {spec.ddof}"
@@ -234,7 +216,7 @@ def _learned(spec: NormSpec, facts: Facts) -> Iterator[str]:
 def _parameter(fact: ParameterFact) -> str:
     if not fact.axes:
         return "1 value for all"
-    return f"{count(fact.count, 'value')}, one per index of {listed(fact.axes)}"
+    return f"{counted(fact.count, 'value')}, one per index of {listed(fact.axes)}"
 
 
 # Training and inference
@@ -290,7 +272,7 @@ def _contract(explanation: Explanation) -> Iterator[str]:
     if declaration.documented is not None:
         wanted = len(declaration.documented.split())
         said = f'"{declaration.documented_words}"'
-        yield f"Documented for {count(wanted, 'axis').replace('axiss', 'axes')} only: {said}"
+        yield f"Documented for {counted(wanted, 'axis')} only: {said}"
         if rank != wanted:
             yield f"This input has {rank}. Nothing enforces the contract; it is broken silently."
         else:
@@ -317,10 +299,10 @@ def _alternatives(explanation: Explanation) -> Iterator[str]:
 
 def _accepts(layout: Layout) -> str:
     pattern = layout.pattern
-    rank = f"exactly {count(len(pattern.items), 'axis').replace('axiss', 'axes')}"
+    rank = f"exactly {counted(len(pattern.items), 'axis')}"
     if pattern.repeated or "..." in pattern.text:
         fixed = sum(1 for item in pattern.items if type(item).__name__ != "Repeat")
-        rank = f"{fixed} axes or more" if fixed != 1 else "1 axis or more"
+        rank = f"{counted(fixed, 'axis')} or more"
     splits = [
         f"axis {dim} divisible by {part.size}"
         for dim in range(len(layout.shape))

@@ -12,14 +12,17 @@ from normscope.declared import Declaration, declare
 from normscope.errors import NormscopeError, ShapeError, SpecError
 from normscope.identify.adapters import adapt
 from normscope.identify.adapters.base import Adapter, class_title
+from normscope.identify.arguments import called, for_framework, misfit
 from normscope.identify.compare import differences
 from normscope.identify.examine import Examination, ModeReport, raised, with_memory_of
 from normscope.identify.index_table import IndexTable
+from normscope.identify.opened import opened
 from normscope.identify.result import Identification, Kind
 from normscope.identify.sight import describe_silent
 from normscope.identify.structure import axis_names
 from normscope.identify.subject import Subject
 from normscope.shape import checked_shape
+from normscope.wording import counted
 
 
 def identify(
@@ -42,8 +45,8 @@ def identify(
     Args:
         layer: a layer of torch, Keras, Flax (NNX; Linen bound to its variables, or a pair of module
             and variables), Haiku (a transformed function, or a pair with its parameters) or
-            Equinox; an ONNX model or node; or any function from an array to an array. A function
-            that takes a keyword `training` is asked in both modes.
+            Equinox; an ONNX model or node, or the path of an ONNX file; or any function from an
+            array to an array. A function that takes a keyword `training` is asked in both modes.
         shape: of the input. Each axis whose part shall be found has at least 2 indices; 4 or more
             tell more.
         axes: names of the axes, such as `"b c h w"`; else they are called b, d1, d2, ...
@@ -59,7 +62,8 @@ def identify(
 
     Raises:
         ShapeError: the shape is none, or `axes` does not name its axes.
-        SpecError: the layer cannot be called at all, or `show` is unknown.
+        SpecError: the layer cannot be called at all, it is a class, or `show` is unknown.
+        ModelFileError: a file holds no ONNX model.
         MissingPackageError: its framework is not installed.
 
     Example:
@@ -70,12 +74,14 @@ def identify(
         "b t [c]", eps=0, eps_outside=1e-06
     """
     checked_show(show)
+    layer = opened(layer, "identify")
     lengths = _lengths(shape)
     names = axis_names(lengths, axes)
     indices: dict[str, tuple[IndexTable, ...]] = {}
     wanted = None if dtype is None else np.dtype(dtype)
     if wanted is not None and wanted.kind in "iub":
         wanted = np.dtype(np.float32 if wanted.itemsize <= 2 else np.float64)
+    others, inputs = for_framework(layer, tuple(others)), for_framework(layer, inputs)
     try:
         adapter = adapt(layer, lengths, others=tuple(others), inputs=inputs, dtype=wanted)
     except NormscopeError:
@@ -98,6 +104,7 @@ def identify(
             train = with_memory_of(train, infer)
             if show is not None:
                 indices = _indices(examination, adapter.modes, train, infer)
+    _check_arguments(layer, others, inputs, adapter.title, train, infer)
     declared = _declared(layer, " ".join(names))
     return Identification(
         title=adapter.title,
@@ -113,6 +120,27 @@ def identify(
         calls=subject.calls,
         indices=indices if show is not None else None,
     )
+
+
+def _check_arguments(
+    layer: Any,
+    others: Sequence[Any],
+    inputs: Mapping[str, Any] | None,
+    title: str,
+    *reports: ModeReport,
+) -> None:
+    """Where no call succeeded and the arguments do not fit: an error that says which do."""
+    if any(report.sight.axes or report.sight.output_shape for report in reports):
+        return
+    unfit = misfit(called(layer), 1 + len(others), list(inputs or {}), _further)
+    if unfit:
+        raise SpecError(f"{title} cannot be called: {unfit} ({'; '.join(reports[0].notes)})")
+
+
+def _further(missing: Sequence[str], needed: Sequence[str]) -> str:
+    others = ", ".join(missing) + ("," if len(missing) == 1 else "")
+    options = " ".join(f"--input {name}=4,8" for name in missing)
+    return f"others=({others}), or on the command line by {options}"
 
 
 def checked_show(show: str | None) -> None:
@@ -193,7 +221,7 @@ def _evidence(
         )
         yield f"{listed}: of a single index it is not known whether it would see others{also}"
     yield from adapter.notes
-    yield f"{subject.calls} calls of the layer"
+    yield counted(subject.calls, "call of the layer")
 
 
 def _declared(layer: Any, axes: str) -> Declaration | None:

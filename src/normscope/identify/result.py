@@ -12,6 +12,7 @@ from normscope.identify.examine import ModeReport
 from normscope.identify.index_table import IndexTable
 from normscope.identify.structure import sample_axis
 from normscope.identify.words import report
+from normscope.notebook import Report
 from normscope.spec import NormSpec
 
 
@@ -24,8 +25,8 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"  # it may be a normalization, but no spec reproduces it
 
 
-@dataclass(frozen=True)
-class Identification:
+@dataclass(frozen=True, repr=False)
+class Identification(Report):
     """What a layer computes, found from outside.
 
     Attributes:

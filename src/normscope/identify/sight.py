@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from normscope.identify.half import IS_HALF
 from normscope.identify.index_sets import AxisSight, Factor, axis_sight, members, other_length
 from normscope.identify.subject import Floats, Subject
+from normscope.wording import counted
 
 Bools = NDArray[np.bool_]
 
@@ -237,7 +238,7 @@ def _read(
         silent=tuple(place for place, changed in seen if not changed.any()),
         meeting=bool((np.sum([changed for _, changed in seen], axis=0) > 1).any()),
         examples=tuple(
-            f"input {place} changes {count} of {changed.size} outputs"
+            f"input {place} changes {count} of {counted(changed.size, 'output')}"
             for (place, changed), count in zip(seen, counts, strict=True)
         ),
     )
@@ -280,6 +281,6 @@ def describe_reach(sight: Sight) -> Iterator[str]:
     if most == 0:
         yield "the output does not depend on the input"
     elif least == most:
-        yield f"one input changes {most:,} of {total:,} outputs"
+        yield f"one input changes {most:,} of {counted(total, 'output')}"
     else:
-        yield f"one input changes {least:,} to {most:,} of {total:,} outputs"
+        yield f"one input changes {least:,} to {most:,} of {counted(total, 'output')}"

@@ -14,6 +14,7 @@ from normscope.identify.subject import Floats
 from normscope.layout import Layout, lay_out
 from normscope.pattern import parse
 from normscope.spec import NormSpec
+from normscope.wording import counted
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def axis_names(shape: Sequence[int], axes: str | None) -> tuple[str, ...]:
     names = tuple(axes.split())
     if len(names) != rank:
         raise ShapeError(
-            f'axes="{axes}" names {len(names)} axes, the shape has {rank}',
+            f'axes="{axes}" names {counted(len(names), "axis")}, the shape has {rank}',
             axes,
             shape,
             'write one name for each, such as "b c h w" for four',

@@ -12,7 +12,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from normscope.errors import SpecError
+from normscope.errors import MissingPackageError, SpecError, missing_package
 
 _NAMES = {
     "live.advanced_activations": "LeakyReLU PReLU ELU ParametricSoftplus ThresholdedReLU SReLU",
@@ -79,7 +79,13 @@ def __getattr__(name: str) -> Any:
     """A public name, from the module that defines it."""
     module = _MODULE_OF.get(_SAME.get(name, name))
     if module is not None:
-        return getattr(import_module(f"{__name__}.{module}"), _SAME.get(name, name))
+        try:
+            found = import_module(f"{__name__}.{module}")
+        except MissingPackageError:
+            raise
+        except ImportError as error:
+            raise missing_package(error, f"{name} of normscope.keras1") from error
+        return getattr(found, _SAME.get(name, name))
     if name in _INSTEAD:
         raise SpecError(f"{name} of Keras 1 cannot be served; use {_INSTEAD[name]}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -37,6 +37,7 @@ from normscope.keras1.releases import OF_DEVIATIONS, OF_VARIANCES
 from normscope.keras1.running_std import RunningStdComparison, compare_running_std
 from normscope.keras1.weights import LoadWarning, StoredLayer, backend_of, read_weights
 from normscope.progress import Progress
+from normscope.wording import counted
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -447,7 +448,7 @@ def _lines(report: Conversion) -> Iterator[str]:
     written = f"Keras {report.release or '1'}"
     by = f" on {report.backend}" if report.backend else ""
     yield f"{printable(report.source)} -> {printable(report.target)}"
-    yield f"written by {written}{by}; {len(report.layers)} calls of layers"
+    yield f"written by {written}{by}; {counted(len(report.layers), 'call')} of layers"
     yield ""
     rows = [
         (
@@ -466,8 +467,8 @@ def _lines(report: Conversion) -> Iterator[str]:
     checked = [layer.off_file for layer in report.layers if layer.off_file is not None]
     yield f"largest differences, relative to the largest output, on random input {shapes}:"
     yield (
-        f"  file   {max(checked, default=0.0):.1e}  {len(checked)} of {len(report.layers)} layers "
-        "computed anew in NumPy from the old file"
+        f"  file   {max(checked, default=0.0):.1e}  {len(checked)} of "
+        f"{counted(len(report.layers), 'layer')} computed anew in NumPy from the old file"
     )
     others = sorted({layer.layer_class for layer in report.layers if layer.off_file is None})
     if others:

@@ -19,8 +19,8 @@ def ensure_keras() -> None:
     Raises:
         MissingPackageError: Keras, or every backend, is missing.
     """
-    installed = [name for name in BACKENDS if find_spec(name) is not None]
-    if find_spec("keras") is None or not installed:
+    installed = [name for name in BACKENDS if _is_installed(name)]
+    if not _is_installed("keras") or not installed:
         raise MissingPackageError(
             "this needs Keras 3 and one of tensorflow, jax and torch, such as: "
             "pip install keras torch"
@@ -28,3 +28,10 @@ def ensure_keras() -> None:
     if "tensorflow" not in installed:
         os.environ.setdefault("KERAS_BACKEND", installed[0])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no greetings
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except (ImportError, ValueError):  # an import that somebody has blocked
+        return False

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from normscope.errors import ModelFileError
+from normscope.wording import counted
 
 Size: TypeAlias = int | None
 Shape: TypeAlias = tuple[Size, ...]
@@ -106,7 +107,9 @@ expected an integer from 1 to 2147483647
         if x.shape is None:
             return (None,) * rank
         if len(x.shape) != rank:
-            raise self.error(f"expected an input of {rank} axes, got the shape {x.shape}")
+            raise self.error(
+                f"expected an input of {counted(rank, 'axis')}, got the shape {x.shape}"
+            )
         return x.shape
 
     def as_integer(self, key: str, value: object, low: int = 1) -> int:

@@ -22,6 +22,7 @@ from normscope.errors import ModelFileError
 from normscope.keras1.files import Backend, StrPath
 from normscope.keras1.hdf5 import MAX_NAMES, Hdf5, open_hdf5
 from normscope.keras1.live.wrappers import Bidirectional, TimeDistributed
+from normscope.wording import counted
 
 Array: TypeAlias = npt.NDArray[np.generic]
 Variable: TypeAlias = Any
@@ -168,7 +169,7 @@ def set_weights(
         if len(slots) != len(entry.arrays):
             raise ModelFileError(
                 path,
-                f"layer {layer.name!r} has {len(slots)} weights, "
+                f"layer {layer.name!r} has {counted(len(slots), 'weight')}, "
                 f"{entry.name!r} in the file has {len(entry.arrays)}",
             )
         for slot, (name, array) in zip(slots, entry.arrays.items(), strict=True):
@@ -240,7 +241,8 @@ def _matched(
     if len(layers) != len(stored):
         raise ModelFileError(
             path,
-            f"the file has {len(stored)} layers with weights ({_listed(e.name for e in stored)}), "
+            f"the file has {counted(len(stored), 'layer')} with weights "
+            f"({_listed(entry.name for entry in stored)}), "
             f"the model has {len(layers)} ({_listed(layer.name for layer in layers)})",
         )
     return zip(layers, stored, strict=True)

@@ -13,7 +13,7 @@ from normscope.native.layer import NativeLayer
 from normscope.native.package import needed
 from normscope.native.refusal import no_layer, refused
 from normscope.native.roles import Roles
-from normscope.native.weights import Weights, flat_weights
+from normscope.native.weights import Weights, flat_weights, stated_with_weights
 from normscope.shape import Size
 from normscope.spec import Measure, NormSpec
 
@@ -53,16 +53,18 @@ def flax_layer(spec: NormSpec, layout: Layout) -> NativeLayer | None:
 
 
 def to_flax(
-    spec: NormSpec,
+    spec: NormSpec | str,
     shape: Sequence[Size],
     *,
     weights: Weights | None = None,
     rngs: Rngs | None = None,
+    **fields_and_sizes: Any,
 ) -> Module:
     """The layer of Flax NNX that computes a spec, with its weights.
 
     Args:
-        spec: a normalization, in its training mode.
+        spec: a normalization, in its training mode: a `NormSpec`, a layer by name, or a pattern
+            with sizes and fields as keywords.
         shape: of the input; None for a length that is not known, as that of the batch.
         weights: arrays under "scale" and "bias" (shaped like the axes that the spec names, or
             flat), "mean" and "var" (the running statistics, one value each per channel). What is
@@ -75,6 +77,7 @@ def to_flax(
         around the mean (`use_fast_variance=False`).
 
     Raises:
+        PatternError: the normalization is not stated correctly.
         SpecError: Flax has no such layer; the message says what is nearest.
         ShapeError: the shape does not meet the pattern, or a weight has another number of values.
         MissingPackageError: Flax is not installed.
@@ -85,13 +88,14 @@ def to_flax(
         >>> type(layer).__name__, layer.reduction_axes, layer.feature_axes
         ('LayerNorm', (1, 2, 3), (3,))
     """
+    spec = stated_with_weights(spec, fields_and_sizes, weights)
     layout = spec.layout(shape)
     found = flax_layer(spec, layout)
     if found is None:
         raise no_layer("Flax NNX", spec, layout, flax_layer, _SCOPE)
     if found.difference:
         raise refused("Flax NNX", spec, found.difference, found)
-    nnx = needed("flax.nnx", by="to_flax", install="flax")
+    nnx = needed("flax.nnx", by="to_flax")
     own = flat_weights(Roles(spec, layout), weights)
     layer: Module = getattr(nnx, found.class_name)(
         **found.arguments, rngs=nnx.Rngs(0) if rngs is None else rngs

@@ -12,7 +12,7 @@ from normscope.native.layer import NativeLayer
 from normscope.native.package import needed
 from normscope.native.refusal import no_layer, refused
 from normscope.native.roles import Roles
-from normscope.native.weights import Weights, flat_weights
+from normscope.native.weights import Weights, flat_weights, stated_with_weights
 from normscope.shape import Size
 from normscope.spec import Measure, NormSpec
 
@@ -79,11 +79,18 @@ def _difference(spec: NormSpec) -> str:
     return "" if exact else f"its least divisor is always {_UNIT_FLOOR:g}"
 
 
-def to_keras(spec: NormSpec, shape: Sequence[Size], *, weights: Weights | None = None) -> Any:
+def to_keras(
+    spec: NormSpec | str,
+    shape: Sequence[Size],
+    *,
+    weights: Weights | None = None,
+    **fields_and_sizes: Any,
+) -> Any:
     """The Keras 3 layer that computes a spec, built and with its weights.
 
     Args:
-        spec: a normalization, in its training mode.
+        spec: a normalization, in its training mode: a `NormSpec`, a layer by name, or a pattern
+            with sizes and fields as keywords.
         shape: of the input; None for a length that is not known, as that of the batch.
         weights: arrays under "scale" and "bias" (shaped like the axes that the spec names, or
             flat), "mean" and "var" (the running statistics, one value each per channel). What is
@@ -94,6 +101,7 @@ def to_keras(spec: NormSpec, shape: Sequence[Size], *, weights: Weights | None =
         Keras backend of this process.
 
     Raises:
+        PatternError: the normalization is not stated correctly.
         SpecError: Keras has no such layer; the message says what is nearest.
         ShapeError: the shape does not meet the pattern, or a weight has another number of values.
         MissingPackageError: Keras 3 is not installed.
@@ -104,6 +112,7 @@ def to_keras(spec: NormSpec, shape: Sequence[Size], *, weights: Weights | None =
         >>> type(layer).__name__, layer.epsilon, layer.gamma.shape
         ('LayerNormalization', 1e-05, (3,))
     """
+    spec = stated_with_weights(spec, fields_and_sizes, weights)
     layout = spec.layout(shape)
     found = keras_layer(spec, layout)
     if found is None:
@@ -113,7 +122,7 @@ def to_keras(spec: NormSpec, shape: Sequence[Size], *, weights: Weights | None =
     if found.call:
         reason = "at inference BatchNormalization uses running statistics, which this spec has not"
         raise refused("Keras 3", spec, f"{reason}; call it as shown, in both modes", found)
-    keras = needed("keras", by="to_keras", install="keras>=3")
+    keras = needed("keras", by="to_keras")
     if found.caution == NOT_ON_TORCH and keras.backend.backend() == "torch":
         advice = "permute them to the end, or take another backend"
         raise refused("Keras 3", spec, f"{found.caution}; {advice}", None)

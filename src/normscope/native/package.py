@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from normscope.errors import MissingPackageError
+from normscope.errors import missing_package
 
 
-def needed(module: str, *, by: str, install: str) -> Any:
+def needed(module: str, *, by: str) -> Any:
     """A module of a framework.
 
     Raises:
@@ -17,6 +17,4 @@ def needed(module: str, *, by: str, install: str) -> Any:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
-            raise
-        raise MissingPackageError(f"{by} needs {install}: pip install {install}") from error
+        raise missing_package(error, by) from error

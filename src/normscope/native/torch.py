@@ -12,7 +12,7 @@ from normscope.native.layer import NativeLayer
 from normscope.native.package import needed
 from normscope.native.refusal import no_layer, refused
 from normscope.native.roles import Roles
-from normscope.native.weights import Weights, flat_weights
+from normscope.native.weights import Weights, flat_weights, stated_with_weights
 from normscope.shape import Size
 from normscope.spec import Measure, NormSpec
 
@@ -55,12 +55,19 @@ def torch_layer(spec: NormSpec, layout: Layout) -> NativeLayer | None:
     return found and replace(found, difference=difference(spec, running_ddof=1))
 
 
-def to_torch(spec: NormSpec, shape: Sequence[Size], *, weights: Weights | None = None) -> Module:
+def to_torch(
+    spec: NormSpec | str,
+    shape: Sequence[Size],
+    *,
+    weights: Weights | None = None,
+    **fields_and_sizes: Any,
+) -> Module:
     """The layer of PyTorch that computes a spec, with its weights.
 
     Args:
-        spec: a normalization, in its training mode. torch has its channels on axis 1, and keeps
-            the running variance with ddof 1.
+        spec: a normalization, in its training mode: a `NormSpec`, a layer by name, or a pattern
+            with sizes and fields as keywords. torch has its channels on axis 1, and keeps the
+            running variance with ddof 1.
         shape: of the input; None for a length that is not known, as that of the batch.
         weights: arrays under "scale" and "bias" (shaped like the axes that the spec names, or
             flat), "mean" and "var" (the running statistics, one value each per channel). What is
@@ -72,6 +79,7 @@ def to_torch(spec: NormSpec, shape: Sequence[Size], *, weights: Weights | None =
         (`track_running_stats=False`).
 
     Raises:
+        PatternError: the normalization is not stated correctly.
         SpecError: torch has no such layer; the message says what is nearest.
         ShapeError: the shape does not meet the pattern, or a weight has another number of values.
         MissingPackageError: torch is not installed.
@@ -81,13 +89,14 @@ def to_torch(spec: NormSpec, shape: Sequence[Size], *, weights: Weights | None =
         >>> to_torch(spec("b [c h w]", scale="c h w"), (None, 3, 5, 5))
         LayerNorm((3, 5, 5), eps=1e-05, elementwise_affine=True, bias=False)
     """
+    spec = stated_with_weights(spec, fields_and_sizes, weights)
     layout = spec.layout(shape)
     found = torch_layer(spec, layout)
     if found is None:
         raise no_layer("torch", spec, layout, torch_layer, _SCOPE)
     if found.difference:
         raise refused("torch", spec, found.difference, found)
-    torch = needed("torch", by="to_torch", install="torch")
+    torch = needed("torch", by="to_torch")
     own = flat_weights(Roles(spec, layout), weights)
     layer: Module = getattr(torch.nn, found.class_name)(**found.arguments)
     for name, key in _OWN_NAMES.items():

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from normscope.errors import ShapeError, SpecError
 from normscope.native.roles import Roles
+from normscope.spec import NormSpec
+from normscope.statement import stated
+from normscope.wording import counted
 
 Weights = Mapping[str, ArrayLike]
 """Arrays under "scale", "bias", "mean" and "var" (the running statistics); not all are needed."""
+
+
+def stated_with_weights(
+    normalization: NormSpec | str, fields_and_sizes: dict[str, Any], weights: Weights | None
+) -> NormSpec:
+    """The spec that a caller states; with a bare pattern, weights run along the axis `c`.
+
+    Raises:
+        PatternError, SpecError: the normalization is not stated correctly.
+
+    Example:
+        >>> print(stated_with_weights("b [c]", {}, {"scale": [1.0, 2.0]}))
+        "b [c]", eps=1e-05, scale along c
+    """
+    scaled, biased = (
+        name in (weights or {}) and name not in fields_and_sizes for name in ("scale", "bias")
+    )
+    return stated(normalization, fields_and_sizes, scaled, biased)
 
 
 def flat_weights(roles: Roles, weights: Weights | None) -> dict[str, NDArray[np.float64]]:
@@ -43,7 +65,8 @@ def _flat(roles: Roles, name: str, values: ArrayLike) -> NDArray[np.float64]:
     wanted = _count(roles, name)
     if array.size != wanted:
         raise ShapeError(
-            f"{name} needs {wanted} values for the shape {roles.layout.shape}, it has {array.size}",
+            f"{name} needs {counted(wanted, 'value')} for the shape {roles.layout.shape}, it has "
+            f"{array.size}",
             roles.spec.pattern,
             array.shape,
         )

@@ -14,6 +14,7 @@ from enum import StrEnum
 from normscope.errors import SpecError
 from normscope.presets.patterns import Preset, bracketed, kept_axis
 from normscope.spec import NormSpec, Running, spec
+from normscope.wording import counted
 
 LATEST = "1.2.2"
 
@@ -167,7 +168,9 @@ def _axis_name(axes: str, axis: int) -> str:
     if isinstance(axis, bool) or not isinstance(axis, int):
         raise SpecError(f"axis is an integer, not {axis!r}")
     if not -len(names) <= axis < len(names):
-        raise SpecError(f'axis is {axis}, but the input has the {len(names)} axes "{axes}"')
+        raise SpecError(
+            f'axis is {axis}, but the input has {counted(len(names), "axis")}: "{axes}"'
+        )
     if axis % len(names) == 0:
         raise SpecError("axis is 0, the batch; Keras 1 cannot make its parameters")
     return names[axis]

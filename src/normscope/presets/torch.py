@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from normscope.errors import SpecError
 from normscope.presets.patterns import Preset, parameters
 from normscope.spec import Measure, NormSpec, Running, spec
+from normscope.wording import counted
 
 
 def batch_norm_1d(
@@ -78,7 +79,10 @@ def group_norm(
 ) -> NormSpec:
     """torch.nn.GroupNorm."""
     if num_channels is not None and (num_groups < 1 or num_channels % num_groups):
-        raise SpecError(f"{num_groups} groups do not divide {num_channels} channels")
+        raise SpecError(
+            f"{counted(num_channels, 'channel')} cannot be divided into "
+            f"{counted(num_groups, 'group')}"
+        )
     sizes = {"g": num_groups}
     if num_channels is not None:
         sizes["c"] = num_channels // num_groups

@@ -16,6 +16,8 @@ _FORM = re.compile(
     r"(?:(?P<name>[A-Za-z_]\w*)=)?(?P<shape>\d{1,9}(?:,\d{1,9})*),?"
     r"(?::(?P<dtype>[a-z]+\d*)(?:<(?P<bound>\d{1,18}))?)?"
 )
+_LENGTH = r"(?<![\w.])(?:any|none|\?|-1)(?![\w.])"
+_OPEN = re.compile(rf"(?:[A-Za-z_]\w*=)?(?=.*{_LENGTH})[\w,?-]+(?:[:<].*)?", re.IGNORECASE)
 _FILE = re.compile(r"(?:(?P<name>[A-Za-z_]\w*)=)?(?P<path>.+\.npy)")
 _BOUND = 10  # of random integers, where none is given
 _LARGEST = 2**28  # elements
@@ -55,6 +57,24 @@ def inputs_from_text(texts: Sequence[str]) -> Any:
     return arrays[0] if len(arrays) == 1 else arrays
 
 
+def further_inputs(texts: Sequence[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Inputs besides the first one: those by position, and those by name.
+
+    >>> others, named = further_inputs(["mask=2,3:bool"])
+    >>> others, list(named)
+    ((), ['mask'])
+
+    Raises:
+        SpecError: a text is no input; see `inputs_from_text`.
+    """
+    if not texts:
+        return (), {}
+    given = inputs_from_text(texts)
+    if isinstance(given, dict):
+        return (), given
+    return (given if isinstance(given, tuple) else (given,)), {}
+
+
 def axes_from_text(texts: Sequence[str]) -> str | dict[str, str] | None:
     """The names of the axes that a command line gives.
 
@@ -77,9 +97,14 @@ def _read(text: str, rng: np.random.Generator) -> tuple[str, Array]:
     if file is not None:
         return file["name"] or "", _loaded(Path(file["path"]))
     form = _FORM.fullmatch(text)
+    if form is None and _OPEN.fullmatch(text) is not None:
+        raise SpecError(
+            f"{text[:60]!r} leaves a length open, and the model is called: write a small number in "
+            f"its place, such as {re.sub(_LENGTH, '4', text, flags=re.IGNORECASE)[:60]!r}"
+        )
     if form is None:
         raise SpecError(
-            f"{text[:60]!r} is no input; write a shape (2,3,32,32), with a dtype (2,16:int64), "
+            f"{text[:60]!r} is not an input; write a shape (2,3,32,32), with a dtype (2,16:int64), "
             "with a bound (2,16:int64<1000), with a name (ids=2,16:int64), or a file (x.npy)"
         )
     shape = tuple(int(length) for length in form["shape"].split(","))

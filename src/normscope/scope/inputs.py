@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
 from normscope.errors import SpecError
-from normscope.identify.adapters.base import MODE_KEYWORDS, Array
+from normscope.identify.adapters.base import Array
+from normscope.identify.arguments import misfit, signature_of
 from normscope.scope.arrays import to_numpy
 from normscope.scope.trees import arrays_by_name, is_array, mapped
 
@@ -38,7 +39,7 @@ def passing(function: Callable[..., Any], inputs: Any, reserved: tuple[str, ...]
     if is_array(inputs) or not isinstance(inputs, tuple | list | Mapping):
         return Passing.WHOLE
     apart = Passing.NAMED if isinstance(inputs, Mapping) else Passing.POSITIONAL
-    signature = _signature(function, reserved)
+    signature = signature_of(function, reserved)
     arguments, named = ((), dict(inputs)) if isinstance(inputs, Mapping) else (tuple(inputs), {})
     try:
         if signature is not None:
@@ -46,21 +47,6 @@ def passing(function: Callable[..., Any], inputs: Any, reserved: tuple[str, ...]
     except TypeError:
         return Passing.WHOLE
     return apart
-
-
-def _signature(
-    function: Callable[..., Any], reserved: tuple[str, ...] = ()
-) -> inspect.Signature | None:
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):  # a builtin does not say what it takes
-        return None
-    kept = [
-        parameter
-        for name, parameter in signature.parameters.items()
-        if name not in MODE_KEYWORDS and name not in reserved
-    ]
-    return signature.replace(parameters=kept)
 
 
 class Inputs:
@@ -83,19 +69,31 @@ class Inputs:
             if is_array(leaf)
         ]
         if not found:
+            shape = isinstance(tree, tuple | list) and all(isinstance(n, int) for n in tree)
+            example = f", such as numpy.random.default_rng(0).normal(size={tree})" if shape else ""
             raise SpecError(
-                f"inputs holds no array, but {type(tree).__qualname__}; give an array, or a tuple, "
-                "list or dict of arrays"
+                f"inputs holds no array, but is a {type(tree).__qualname__}; give an array"
+                f"{example}, or a tuple, list or dict of arrays"
             )
         self.names = tuple(name for name, _ in found)
         self.arrays: tuple[Array, ...] = tuple(to_numpy(leaf) for _, leaf in found)
+
+    def misfit(self, function: Callable[..., Any], reserved: tuple[str, ...]) -> str:
+        """Why these inputs do not fit the model, and what to write; "" if they do."""
+        named = isinstance(self.tree, Mapping)
+        several = not is_array(self.tree) and isinstance(self.tree, tuple | list)
+        if self.how is not Passing.WHOLE:
+            return ""
+        names = [str(key) for key in self.tree] if named else []
+        positional = 0 if named else len(self.tree) if several else 1
+        return misfit(function, positional, names, _by_name, reserved)
 
     def _named_parts(self, function: Callable[..., Any]) -> list[tuple[str, Any]]:
         if isinstance(self.tree, Mapping):
             return [(str(key), part) for key, part in self.tree.items()]
         if self.how is not Passing.POSITIONAL:
             return [("input", self.tree)]
-        signature = _signature(function)
+        signature = signature_of(function)
         names = [] if signature is None else _positional(signature)
         return [
             (names[number] if number < len(names) else f"input[{number}]", part)
@@ -130,3 +128,9 @@ class Inputs:
 def _positional(signature: inspect.Signature) -> list[str]:
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return [name for name, parameter in signature.parameters.items() if parameter.kind in kinds]
+
+
+def _by_name(missing: Sequence[str], needed: Sequence[str]) -> str:
+    together = ", ".join(f'"{name}": ...' for name in needed)
+    options = " ".join(f"--input {name}=4,8" for name in needed)
+    return f"a dict of all, {{{together}}}, or on the command line by {options}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from normscope.errors import SpecError
 from normscope.identify.identification import checked_show
+from normscope.identify.opened import opened
 from normscope.identify.structure import axis_names
 from normscope.scope.calls import Calls
 from normscope.scope.examine import Examination
@@ -14,6 +15,7 @@ from normscope.scope.inputs import Inputs
 from normscope.scope.models import model_of
 from normscope.scope.models.base import Model
 from normscope.scope.result import ModeScope, Scope
+from normscope.wording import counted
 
 
 def scope(
@@ -31,8 +33,9 @@ def scope(
     model is afterwards as it was, bit for bit.
 
     Args:
-        model: a module of torch, a model or layer of Keras, a Flax NNX module, or any callable. One
-            that takes a keyword `training` is asked in both modes.
+        model: a module of torch, a model or layer of Keras, a Flax NNX module, an ONNX model or the
+            path of an ONNX file, or any callable. One that takes a keyword `training` is asked in
+            both modes.
         inputs: an array of any framework, or a tuple, list or dict of arrays. They are passed by
             position or by name where the model takes them so, else as one argument. What is no
             array is passed on as it is. Give different values, and at least two samples.
@@ -45,8 +48,9 @@ def scope(
         The `Scope`. That the model raises in a mode is a result too, not an error.
 
     Raises:
-        SpecError: the model cannot be called, the inputs hold no array, `axes` names none, or
-            `show` is unknown.
+        ModelFileError: a file holds no ONNX model.
+        SpecError: the model is a class or cannot be called, its arguments are others, the inputs
+            hold no array, `axes` names none, or `show` is unknown.
         ShapeError: `axes` does not name the axes of an input.
 
     Example:
@@ -61,6 +65,7 @@ def scope(
         {'b': 'shared', 'c': 'shared'}
     """
     checked_show(show)
+    model = opened(model, "scope")
     asked = model_of(model, inputs)
     given = asked.inputs(inputs)
     names = _names(given, axes)
@@ -69,6 +74,10 @@ def scope(
         found = {training: examination.mode(training) for training in asked.modes}
     inference = found[False]
     training = found.get(True, inference)
+    if not inference.dependences and not training.dependences:
+        unfit = asked.misfit(given)
+        if unfit:
+            raise SpecError(f"{asked.title} cannot be called: {unfit} ({inference.notes[0]})")
     one_mode = len(asked.modes) == 1
     return Scope(
         title=asked.title,
@@ -112,4 +121,4 @@ def _evidence(
             yield from (f"{prefix}{note}" for note in mode.notes)
     yield from examination.notes()
     yield from model.notes
-    yield f"{examination.calls.count} calls of the model"
+    yield counted(examination.calls.count, "call of the model")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from normscope.notebook import Report
 from normscope.scope.dependence import Dependence as Dependence
 from normscope.scope.first import First
 
@@ -33,8 +34,8 @@ class ModeScope:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Scope:
+@dataclass(frozen=True, repr=False)
+class Scope(Report):
     """What the outputs of a model depend on, found by calling it.
 
     Where a model has one mode only, both modes say the same.

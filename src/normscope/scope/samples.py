@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from normscope.scope.dependence import AxisDependence, Dependence
+from normscope.wording import counted
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ class Verdict:
             axis = pair.axes[number]
             if _is_ambiguous(pair, axis, number):
                 ambiguous[
-                    f"the {axis.size} samples of {pair.input} run along axis {axis.output_axis} of "
-                    f"{pair.output}, whose axis 0 has {axis.size} indices too: either may be that "
-                    "of the samples"
+                    f"the {counted(axis.size, 'sample')} of {pair.input} run along axis "
+                    f"{axis.output_axis} of {pair.output}, whose axis 0 has "
+                    f"{counted(axis.size, 'index')} too: either may be that of the samples"
                 ] = None
                 continue
             reason = _unknown(pair, axis, number)
@@ -85,5 +86,5 @@ def _unknown(pair: Dependence, axis: AxisDependence, number: int) -> str:
     if axis.word == "none":
         return f"{pair.output} does not change with {pair.input}"
     if axis.output_axis not in (0, number) or axis.size != axis.output_size:
-        return f"{pair.output} has no axis of the {axis.size} samples of {pair.input}"
+        return f"{pair.output} has no axis of the {counted(axis.size, 'sample')} of {pair.input}"
     return ""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from normscope.identify.words import axis_sentence
 from normscope.scope.dependence import AxisDependence, Dependence
 from normscope.scope.result import ModeScope, Scope
+from normscope.wording import counted
 
 _NAMED = 6
 """So many outputs that depend alike are named."""
@@ -86,7 +87,7 @@ def _mode(title: str, mode: ModeScope, indices: bool) -> Iterator[str]:
 def _listed(names: list[str]) -> str:
     """`a, b and c`; of many, the first."""
     if len(names) > _NAMED:
-        names = [*names[: _NAMED - 1], f"{len(names) - _NAMED + 1} more outputs"]
+        names = [*names[: _NAMED - 1], counted(len(names) - _NAMED + 1, "more output")]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
@@ -111,5 +112,7 @@ def _axis_words(axis: AxisDependence) -> str:
     if axis.output_axis is None:
         return f"the output has no such axis; it depends on {part} of {axis.name}"
     if axis.size != axis.output_size:
-        return f"each of the output's {axis.output_size} indices sees {part} of {axis.name}"
+        return (
+            f"each of the output's {counted(axis.output_size, 'index')} sees {part} of {axis.name}"
+        )
     return axis_sentence(axis.name, axis.word)

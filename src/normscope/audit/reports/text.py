@@ -16,6 +16,7 @@ from normscope.audit.reports.likeness import MOST_GROUPS, LikeSites, alike, not_
 from normscope.audit.result import Audit
 from normscope.errors import printable
 from normscope.spec import Running
+from normscope.wording import counted
 
 WIDTH = 100
 
@@ -61,11 +62,11 @@ def model_line(graph: ModelGraph) -> str:
 def summary_line(audit: Audit) -> str:
     """How many layers and findings of each kind."""
     counts = audit.summary
-    layers = f"{counts['layers']} normalization layer{'' if counts['layers'] == 1 else 's'}"
+    layers = counted(counts["layers"], "normalization layer")
     if not counts["findings"]:
         return f"{layers}, no findings"
     kinds = [
-        f"{counts[f'{severity}s']} {severity}{'' if counts[f'{severity}s'] == 1 else 's'}"
+        counted(counts[f"{severity}s"], str(severity))
         for severity in Severity
         if severity is not Severity.INFO and counts[f"{severity}s"]
     ]

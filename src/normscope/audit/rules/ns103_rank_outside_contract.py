@@ -30,7 +30,7 @@ from normscope.audit.explanations import explanation_of
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.graph import ModelGraph, Site
 from normscope.audit.rule import Rule
-from normscope.explain.words import count, listed
+from normscope.wording import counted, listed
 
 
 class RankOutsideContract(Rule):
@@ -48,21 +48,22 @@ class RankOutsideContract(Rule):
         facts = explanation.facts
         shared = [axis.label for axis in facts.axes if axis.word == "shared"]
         per_sample = (
-            f", {facts.sets_per_sample:,} statistics sets per sample"
+            f", {counted(facts.sets_per_sample, 'statistics set')} per sample"
             if facts.sets_per_sample is not None
             else ""
         )
         yield self.finding(
             site,
-            f'documented for {wanted} axes ("{site.declaration.documented_words}"), but the input '
-            f"has {rank}: mean and variance are taken along {listed(shared)} alone, over "
-            f"{count(facts.set_size, 'value')}{per_sample}",
+            f'documented for {counted(wanted, "axis")} ("{site.declaration.documented_words}"), '
+            f"but the input has {rank}: mean and variance are taken along {listed(shared)} alone, "
+            f"over {counted(facts.set_size, 'value')}{per_sample}",
             fix="\n".join(
                 f'{other.name}: "{other.spec.pattern}"'
                 + (f", {other.keras.code}" if other.keras else "")
                 for other in explanation.alternatives[:2]
             )
-            or f'reshape the input to {wanted} axes, or state the axes that are meant: "b [...]"',
+            or f"reshape the input to {counted(wanted, 'axis')}, or state the axes that are meant: "
+            '"b [...]"',
             evidence={
                 "rank": rank,
                 "documented_pattern": documented,

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from normscope.wording import qualified
+
 Array = NDArray[Any]
 
 MODE_KEYWORDS = {
@@ -118,4 +120,4 @@ def class_title(layer: object) -> str:
     kind = type(layer)
     parts = [part for part in kind.__module__.split(".") if part not in ("src", "modules")]
     public = [part for part in parts if not part.startswith("_")]
-    return ".".join([*public[:2], kind.__qualname__])
+    return ".".join([*public[:2], qualified(kind.__qualname__)])

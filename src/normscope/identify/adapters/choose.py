@@ -11,6 +11,7 @@ from normscope.errors import MissingPackageError, SpecError
 from normscope.identify.adapters.base import Adapter
 from normscope.identify.adapters.function import FunctionAdapter
 from normscope.identify.adapters.homes import framework as framework
+from normscope.wording import qualified
 
 
 def adapt(
@@ -71,8 +72,9 @@ def adapt(
                 ) from missing
             return OnnxAdapter(layer, shape, named)
     if not callable(layer):
+        kind = qualified(type(layer).__qualname__)
         raise SpecError(
-            f"identify calls a layer, and a {type(layer).__qualname__} cannot be called; give a "
+            f"identify calls a layer, and a {kind} cannot be called; give a "
             "layer of a framework, an ONNX model, or a function from an array to an array"
         )
     return FunctionAdapter(layer, others, named, dtype or np.dtype(np.float32))

@@ -20,6 +20,7 @@ from normscope.identify.adapters.base import (
 )
 from normscope.identify.adapters.jax_arrays import leaves, to_numpy, with_leaf
 from normscope.identify.adapters.jax_caller import Caller
+from normscope.wording import counted
 
 
 class EquinoxAdapter(Adapter):
@@ -47,7 +48,8 @@ class EquinoxAdapter(Adapter):
         self.mapped = 1 if self.stateful else self._axes_to_map(shape)
         if self.mapped:
             self.notes.append(
-                f"the module takes one example, so it was mapped over the first {self.mapped} axes"
+                "the module takes one example, so it was mapped over the first "
+                + counted(self.mapped, "axis")
             )
 
     def _axes_to_map(self, shape: tuple[int, ...]) -> int:

@@ -17,6 +17,7 @@ from normscope.identify.adapters.base import (
     mode_keyword,
 )
 from normscope.identify.adapters.function_state import FunctionState
+from normscope.wording import function_title
 
 
 class FunctionAdapter(Adapter):
@@ -36,7 +37,7 @@ class FunctionAdapter(Adapter):
         if self.keyword in inputs:
             self.keyword = None
         super().__init__(
-            getattr(function, "__qualname__", type(function).__qualname__),
+            function_title(function),
             dtype,
             (True, False) if self.keyword else (False,),
         )

@@ -16,6 +16,7 @@ from normscope.errors import SpecError
 from normscope.keras1.live import objectives, optimizers
 from normscope.keras1.live.base import Tensor, automatic_name, plain, registered
 from normscope.keras1.live.merge import Merge
+from normscope.wording import counted
 
 
 def Input(  # noqa: N802  # the name that Keras 1 gave it
@@ -288,7 +289,10 @@ class Training:
             return [given.get(name) for name in names]
         if isinstance(given, list | tuple):
             if len(given) != len(outputs):
-                raise SpecError(f"{kind} has {len(given)} items for {len(outputs)} outputs")
+                raise SpecError(
+                    f"{kind} has {counted(len(given), 'item')} for "
+                    f"{counted(len(outputs), 'output')}"
+                )
             return list(given)
         return [given] * len(outputs)
 

@@ -21,6 +21,7 @@ from normscope.layers.keras.formula import normalize, normalized
 from normscope.layout import Layout
 from normscope.presets.keras1 import LATEST, batch_normalization, facts_of
 from normscope.spec import NormSpec, Running
+from normscope.wording import counted
 
 CONTRACTS = ("warn", "error", "ignore")
 
@@ -194,13 +195,15 @@ class BatchNormalization(Keras1Layer):
             raise SpecError(f"axis is an integer, not {self.axis!r}")
         if not -rank <= self.axis < rank:
             raise ShapeError(
-                f"{self.name}: axis is {self.axis}, the input has {rank} axes", None, input_shape
+                f"{self.name}: axis is {self.axis}, the input has {counted(rank, 'axis')}",
+                None,
+                input_shape,
             )
         size, last = input_shape[self.axis], input_shape[-1]
         fits = size == last or (size == 1 and self.origin == "tensorflow")
         if self.mode == 1 and not fits:
             raise ShapeError(
-                f"{self.name}: mode 1 normalizes the last axis, of {last} values, "
+                f"{self.name}: mode 1 normalizes the last axis, of {counted(last, 'value')}, "
                 f"but axis={self.axis} gives {size} to gamma and beta",
                 self.spec.pattern,
                 input_shape,
@@ -246,11 +249,10 @@ def broken_contract(name: str, input_shape: Shape) -> tuple[str, str]:
         keras.layers.GroupNormalization(groups=-1, axis=-1)
     """
     rank = len(input_shape)
-    count = "all" if input_shape[-1] is None else str(input_shape[-1])
+    values = "all values" if input_shape[-1] is None else counted(input_shape[-1], "value")
     first_or_last = rank > 3  # a sequence always has its channels last
     told = [
-        f"{name}: BatchNormalization(mode=1) normalizes axis {rank - 1} alone, "
-        f"{count} values at a time",
+        f"{name}: BatchNormalization(mode=1) normalizes axis {rank - 1} alone, {values} at a time",
         *([f"that is: {_MEANING[rank]}"] if rank in _MEANING else []),
         f'Keras 1 documents: "{KERAS1_MODE_1_WORDS}"',
     ]

@@ -18,6 +18,7 @@ from keras import ops
 
 from normscope.errors import SpecError
 from normscope.keras1.live.base import Tensor, registered
+from normscope.wording import counted
 
 SCHEDULE_BASE = 0.96  # of Nadam
 MAX_SCHEDULE = 10_000  # steps after which the product in Nadam's schedule is 0 in any dtype
@@ -107,8 +108,8 @@ class Optimizer(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras ship
         shapes = [tuple(target.shape) for target in targets]
         if steps.shape != () or [array.shape for array in rest] != shapes:
             raise SpecError(
-                f"the state of {type(self).__name__} has {len(arrays)} arrays that do not fit the "
-                f"{len(order)} weights of the model"
+                f"the state of {type(self).__name__} has {counted(len(arrays), 'array')}, which do "
+                f"not fit the {counted(len(order), 'weight')} of the model"
             )
         self.iterations.assign(int(np.clip(np.nan_to_num(steps), 0, 2**31 - 1)))
         for target, array in zip(targets, rest, strict=True):

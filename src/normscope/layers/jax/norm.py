@@ -13,6 +13,7 @@ from flax import nnx
 from flax.typing import Dtype, Initializer
 from jax import lax
 
+from normscope.declared.text import named_layer, names_layer
 from normscope.errors import SpecError
 from normscope.layers.jax.normalize import Stats, check_sets, float_array, normalize
 from normscope.layers.jax.statistics import AxisName
@@ -202,6 +203,8 @@ class Norm(nnx.Module):
 
 def _stated(pattern: NormSpec | str, fields_and_sizes: dict[str, Any]) -> NormSpec:
     """The spec with all sizes; a `NormSpec` takes sizes by keyword, but no field."""
+    if isinstance(pattern, str) and names_layer(pattern):
+        return named_layer(pattern, fields_and_sizes).train
     if not isinstance(pattern, NormSpec):
         return spec(pattern, **fields_and_sizes)
     explicit = fields_and_sizes.pop("sizes", {})

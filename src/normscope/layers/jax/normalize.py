@@ -35,7 +35,9 @@ from normscope.layers.jax.statistics import (
     measure,
 )
 from normscope.layout import Layout
+from normscope.notebook import html_of, rows_of, text_of
 from normscope.spec import Measure, NormSpec
+from normscope.statement import stated
 from normscope.validation import (
     INTEGERS,
     check_array,
@@ -45,7 +47,6 @@ from normscope.validation import (
     float_dtype,
     laid_along,
     parameter_axes,
-    stated,
 )
 
 
@@ -66,6 +67,20 @@ class Stats(NamedTuple):
     var: jax.Array
     rstd: jax.Array
     set_size: jax.Array
+
+    def __repr__(self) -> str:
+        return text_of(_STATS, self._rows())
+
+    def _repr_html_(self) -> str:
+        return html_of(_STATS, self._rows())
+
+    def _rows(self) -> list[tuple[str, str]]:
+        if any(isinstance(array, jax.core.Tracer) for array in self):  # which has no values yet
+            return [(name, str(array)) for name, array in self._asdict().items()]
+        return rows_of(self)
+
+
+_STATS = "Stats: what was measured, one value per statistics set"
 
 
 @overload

@@ -17,6 +17,7 @@ from normscope.layers.keras.synchronization import all_sum_over_replicas
 from normscope.layout import Layout
 from normscope.shape import Size
 from normscope.spec import Measure, NormSpec, Running
+from normscope.wording import counted
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -242,7 +243,8 @@ class _Fit:
         ddof = max(self.spec.ddof, _memory_ddof(self.spec))
         if size is not None and 0 < size <= ddof:
             raise ShapeError(
-                f"a statistics set holds {size} value(s), and ddof={ddof} divides by {size - ddof}",
+                f"a statistics set holds {counted(size, 'value')}, and ddof={ddof} divides by "
+                f"{size - ddof}",
                 self.spec.pattern,
                 self.layout.shape,
             )

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from normscope.declared.text import named_layer, names_layer
 from normscope.errors import SpecError
 from normscope.presets import get, preset, preset_names
 from normscope.presets.patterns import FIRST, LAST
@@ -41,6 +42,8 @@ def stated(
             "the channels stand"
         )
     if isinstance(normalization, str):
+        if names_layer(normalization):
+            return named_layer(normalization, arguments).train
         return spec(normalization, **arguments)
     if not isinstance(normalization, NormSpec):
         raise SpecError(

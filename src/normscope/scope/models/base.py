@@ -48,6 +48,10 @@ class Model:
         """The inputs, and how they are passed to the model."""
         return Inputs(given, self._function, passing(self._function, given, self._reserved))
 
+    def misfit(self, given: Inputs) -> str:
+        """Why the inputs do not fit the model, and what to write; "" if they do."""
+        return given.misfit(self._function, self._reserved)
+
     def leaf(self, original: Any, value: Array) -> Any:
         """New values for an array of the inputs, in the form that the model takes."""
         return like(original, value)

@@ -8,6 +8,7 @@ from normscope.errors import MissingPackageError, SpecError
 from normscope.identify.adapters.choose import framework
 from normscope.scope.models.base import Model
 from normscope.scope.models.function import FunctionModel
+from normscope.wording import qualified
 
 
 def model_of(model: Any, given: Any) -> Model:
@@ -47,10 +48,15 @@ def model_of(model: Any, given: Any) -> Model:
                     f"an ONNX model is run by onnxruntime, which is not installed ({missing}): "
                     "pip install onnx onnxruntime"
                 ) from missing
-            return OnnxModel(model)
+            try:
+                return OnnxModel(model)
+            except Exception as error:  # onnxruntime has many, and the model is anybody's
+                problem = " ".join(str(error).split())[:300]
+                raise SpecError(f"onnxruntime cannot run this model: {problem}") from error
     if not callable(model):
+        kind = qualified(type(model).__qualname__)
         raise SpecError(
-            f"scope calls a model, and this {type(model).__qualname__} cannot be called; give a "
+            f"scope calls a model, and this {kind} cannot be called; give a "
             "function that runs it, such as lambda x: transformed.apply(parameters, None, x)"
         )
     return FunctionModel(model)

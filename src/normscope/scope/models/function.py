@@ -11,6 +11,7 @@ from normscope.identify.adapters.function_state import FunctionState
 from normscope.identify.adapters.homes import framework
 from normscope.scope.models.base import Model
 from normscope.scope.steps import Recorder
+from normscope.wording import function_title
 
 
 class FunctionModel(Model):
@@ -19,11 +20,9 @@ class FunctionModel(Model):
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self.keyword = mode_keyword(function)
-        name = getattr(function, "__qualname__", type(function).__qualname__)
-        title = name.rpartition("<locals>.")[2]
         state = FunctionState(function)
         super().__init__(
-            "the function" if title == "<lambda>" else title,
+            function_title(function),
             "function",
             (True, False) if self.keyword else (False,),
             [state],

@@ -15,6 +15,7 @@ from normscope.identify.adapters.base import Array
 from normscope.scope.inputs import Inputs, Passing
 from normscope.scope.models.base import Model
 from normscope.scope.steps import Recorder
+from normscope.wording import counted, listed
 
 
 class OnnxModel(Model):
@@ -41,10 +42,18 @@ class OnnxModel(Model):
             values = given if isinstance(given, tuple | list) else [given]
             if len(values) != len(self.names):
                 raise SpecError(
-                    f"the ONNX model has the inputs {', '.join(self.names)}, but {len(values)} "
-                    "were given"
+                    f"the ONNX model has the inputs {listed(self.names)}, and "
+                    f"{counted(len(values), 'input')} came"
                 )
             given = dict(zip(self.names, values, strict=True))
+        if set(given) != set(self.names):
+            wrong = [name for name in given if name not in self.names]
+            missing = [name for name in self.names if name not in given]
+            problem = f"no input {listed(wrong, 'or')}" if wrong else f"no {listed(missing)} given"
+            raise SpecError(
+                f"the ONNX model has the inputs {listed(self.names)}: {problem}; on the command "
+                f"line write --input {self.names[0]}=4,8"
+            )
         arrays = {
             name: np.asarray(value).astype(self.dtypes.get(name)) for name, value in given.items()
         }

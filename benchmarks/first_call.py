@@ -1,0 +1,59 @@
+"""What a first call costs: the import, and a call of `normalize` that compiles or need not.
+
+    python benchmarks/first_call.py
+
+Each figure is of a new process; the first call compiles into an empty folder of its own, the second
+finds there what the first has kept. Seconds of processor time, to which other programs add little.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+
+SCRIPT = """
+import sys, time
+import numpy as np
+begin = time.process_time()
+import normscope
+imported = time.process_time() - begin
+x = np.ones((64, 768), np.float32)
+times = []
+for _ in range(2):
+    begin = time.process_time()
+    normscope.normalize(x, "b [c]")
+    times.append(time.process_time() - begin)
+print(imported, *times)
+"""
+
+
+def measured(folder: str) -> list[float]:
+    """Seconds of the import, the first call and the second one, in a new process."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        env=os.environ | {"NUMBA_CACHE_DIR": folder},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [float(word) for word in done.stdout.split()]
+
+
+def main() -> None:
+    """Print a line for each figure."""
+    with tempfile.TemporaryDirectory() as folder:
+        compiling, kept = measured(folder), measured(folder)
+    lines = {
+        "import normscope (after NumPy)": min(compiling[0], kept[0]),
+        "first normalize on a machine: it is compiled": compiling[1],
+        "first normalize of a later process: machine code was kept": kept[1],
+        "second normalize": min(compiling[2], kept[2]),
+    }
+    for name, seconds in lines.items():
+        print(f"{name:58} {seconds:9.4f} s")
+
+
+if __name__ == "__main__":
+    main()
