@@ -7,6 +7,7 @@ is checked as a whole by `build_network` before anything is made of it.
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import pkgutil
 import warnings
@@ -135,6 +136,25 @@ def model_from_json(
         (None, 2)
     """
     return _model(_parsed(text), custom_objects, _backend(backend), dim_ordering)
+
+
+def model_from_config(config: Config, custom_objects: Classes | None = None) -> keras.Model:
+    """The live model of an architecture as a dict, {"class_name": ..., "config": ...}.
+
+    Args:
+        config: as `model_from_json` takes it as text.
+        custom_objects: as in `load_model`.
+
+    Raises:
+        ModelFileError: no model of Keras 1, or with a layer that is not known.
+
+    Example:
+        >>> dense = {"name": "dense_1", "output_dim": 2, "batch_input_shape": [None, 3]}
+        >>> layers = [{"class_name": "Dense", "config": dense}]
+        >>> model_from_config({"class_name": "Sequential", "config": layers}).output_shape
+        (None, 2)
+    """
+    return model_from_json(json.dumps(config), custom_objects)
 
 
 def load_weights(

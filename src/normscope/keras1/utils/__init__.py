@@ -1,0 +1,1 @@
+"""`keras.utils` of Keras 1.2.2."""
