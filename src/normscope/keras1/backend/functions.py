@@ -30,7 +30,7 @@ class Function:
                 )
         if not tensors:
             raise SpecError("function takes at least one input besides learning_phase()")
-        self.model = keras.Model(tensors, list(outputs))
+        self.model = keras.Model(tensors if len(tensors) > 1 else tensors[0], list(outputs))
 
     def __call__(self, inputs: Sequence[Any]) -> list[npt.NDArray[Any]]:
         """The outputs for a list of arrays, and 0 or 1 for learning_phase()."""

@@ -11,10 +11,29 @@ from normscope.keras1.live.base import Tensor
 from normscope.keras1.live.ordering import resolve_ordering, space_axes
 
 __all__ = [
-    *("arange", "asymmetric_spatial_2d_padding", "asymmetric_temporal_padding", "batch_flatten"),
-    *("concatenate", "expand_dims", "flatten", "gather", "one_hot", "pack", "permute_dimensions"),
-    *("repeat", "repeat_elements", "reshape", "resize_images", "resize_volumes", "reverse"),
-    *("spatial_2d_padding", "spatial_3d_padding", "squeeze", "stack", "temporal_padding", "tile"),
+    "arange",
+    "asymmetric_spatial_2d_padding",
+    "asymmetric_temporal_padding",
+    "batch_flatten",
+    "concatenate",
+    "expand_dims",
+    "flatten",
+    "gather",
+    "one_hot",
+    "pack",
+    "permute_dimensions",
+    "repeat",
+    "repeat_elements",
+    "reshape",
+    "resize_images",
+    "resize_volumes",
+    "reverse",
+    "spatial_2d_padding",
+    "spatial_3d_padding",
+    "squeeze",
+    "stack",
+    "temporal_padding",
+    "tile",
 ]
 
 

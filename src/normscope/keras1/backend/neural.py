@@ -10,6 +10,15 @@ from keras import ops
 
 from normscope.errors import SpecError
 from normscope.keras1.live import phase
+from normscope.keras1.live.activations import (
+    elu,
+    hard_sigmoid,
+    relu,
+    sigmoid,
+    softplus,
+    softsign,
+    tanh,
+)
 from normscope.keras1.live.base import Tensor
 from normscope.keras1.live.convolution import cross_correlation
 from normscope.keras1.live.ordering import (
@@ -21,12 +30,36 @@ from normscope.keras1.live.ordering import (
 from normscope.keras1.live.recurrent import recur
 
 __all__ = [
-    *("batch_normalization", "binary_crossentropy", "categorical_crossentropy", "conv1d"),
-    *("conv2d", "conv3d", "dropout", "elu", "hard_sigmoid", "in_test_phase", "in_top_k"),
-    *("in_train_phase", "l2_normalize", "map_fn", "normalize_batch_in_training", "pool2d"),
-    *("pool3d", "random_binomial", "random_normal", "random_uniform", "relu", "rnn", "sigmoid"),
-    *("softmax", "softplus", "softsign", "sparse_categorical_crossentropy", "stop_gradient"),
-    *("switch", "tanh"),
+    "batch_normalization",
+    "binary_crossentropy",
+    "categorical_crossentropy",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "dropout",
+    "elu",
+    "hard_sigmoid",
+    "in_test_phase",
+    "in_top_k",
+    "in_train_phase",
+    "l2_normalize",
+    "map_fn",
+    "normalize_batch_in_training",
+    "pool2d",
+    "pool3d",
+    "random_binomial",
+    "random_normal",
+    "random_uniform",
+    "relu",
+    "rnn",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "softsign",
+    "sparse_categorical_crossentropy",
+    "stop_gradient",
+    "switch",
+    "tanh",
 ]
 
 stop_gradient = ops.stop_gradient

@@ -9,11 +9,24 @@ import numpy as np
 
 from normscope.errors import SpecError
 from normscope.keras1.live import phase
+from normscope.keras1.live.ordering import image_dim_ordering, set_image_dim_ordering
 
 __all__ = [
-    *("backend", "cast_to_floatx", "clear_session", "epsilon", "floatx", "get_uid"),
-    *("image_dim_ordering", "is_keras_tensor", "is_sparse", "learning_phase", "reset_uids"),
-    *("set_epsilon", "set_floatx", "set_image_dim_ordering", "set_learning_phase"),
+    "backend",
+    "cast_to_floatx",
+    "clear_session",
+    "epsilon",
+    "floatx",
+    "get_uid",
+    "image_dim_ordering",
+    "is_keras_tensor",
+    "is_sparse",
+    "learning_phase",
+    "reset_uids",
+    "set_epsilon",
+    "set_floatx",
+    "set_image_dim_ordering",
+    "set_learning_phase",
 ]
 
 

@@ -16,10 +16,28 @@ from normscope.keras1.live import phase
 from normscope.keras1.live.base import Tensor
 
 __all__ = [
-    *("batch_get_value", "batch_set_value", "count_params", "dtype", "eval", "eye"),
-    *("get_value", "get_variable_shape", "int_shape", "moving_average_update", "ndim", "ones"),
-    *("placeholder", "random_normal_variable", "random_uniform_variable", "set_value", "shape"),
-    *("update", "update_add", "update_sub", "variable", "zeros"),
+    "batch_get_value",
+    "batch_set_value",
+    "count_params",
+    "dtype",
+    "eval",
+    "eye",
+    "get_value",
+    "get_variable_shape",
+    "int_shape",
+    "moving_average_update",
+    "ndim",
+    "ones",
+    "placeholder",
+    "random_normal_variable",
+    "random_uniform_variable",
+    "set_value",
+    "shape",
+    "update",
+    "update_add",
+    "update_sub",
+    "variable",
+    "zeros",
 ]
 
 Array = npt.NDArray[Any]

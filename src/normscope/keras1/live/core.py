@@ -13,7 +13,7 @@ from keras import ops
 from normscope.errors import ShapeError, SpecError
 from normscope.keras1.live import activations, phase, regularizers
 from normscope.keras1.live.base import Keras1Layer, Shape, Tensor, registered
-from normscope.keras1.live.layer import told_of_shapes
+from normscope.keras1.live.layer import run_as_written
 
 
 @registered
@@ -206,7 +206,7 @@ class Lambda(Keras1Layer):
         """The output of the function."""
         masks = {"mask": mask} if takes_mask(self.function) else {}
         with phase.calling(training, self.seed_generator):
-            return told_of_shapes(self.function, x, **self.arguments, **masks)
+            return run_as_written(self.function, x, **self.arguments, **masks)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Lambda:

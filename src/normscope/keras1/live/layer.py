@@ -6,6 +6,7 @@ with `add_weight`, an initialization or `K.variable`, and list them in `trainabl
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -15,6 +16,7 @@ import keras
 from normscope.errors import SpecError
 from normscope.keras1.live import constraints, initializers, phase, regularizers
 from normscope.keras1.live.base import Keras1Layer, Tensor
+from normscope.keras1.live.rebinding import plain_tensors, rebound
 
 
 class Layer(Keras1Layer):
@@ -145,20 +147,21 @@ def _told_the_phase(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         if "training" in taken:
             more["training"] = training
         with phase.calling(training, getattr(self, "seed_generator", None)):
-            return told_of_shapes(function, self, x, **more)
+            return run_as_written(functools.partial(function, self), x, **more)
 
     call.__doc__ = function.__doc__
     return call
 
 
-def told_of_shapes(function: Callable[..., Tensor], *arguments: Any, **options: Any) -> Tensor:
-    """The result of a function of the user, which may have looked for `_keras_shape` in vain.
+def run_as_written(function: Callable[..., Tensor], *arguments: Any, **options: Any) -> Tensor:
+    """The result of a function of the user, which no `x *= 2` in it lets change what it was given.
 
     Raises:
         SpecError: it has; what passes through a model while it runs has no such attribute.
     """
     try:
-        return function(*arguments, **options)
+        tensors, keywords = rebound((arguments, options))
+        return plain_tensors(function(*tensors, **keywords))
     except AttributeError as error:
         if getattr(error, "name", None) != "_keras_shape" and "_keras_shape" not in str(error):
             raise

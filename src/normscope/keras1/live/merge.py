@@ -13,7 +13,7 @@ from normscope.errors import ShapeError, SpecError
 from normscope.keras1.live import phase
 from normscope.keras1.live.base import Keras1Layer, Shape, Tensor, plain, registered
 from normscope.keras1.live.core import takes_mask
-from normscope.keras1.live.layer import told_of_shapes
+from normscope.keras1.live.layer import run_as_written
 
 Mode: TypeAlias = str | Callable[..., Tensor]
 
@@ -105,7 +105,7 @@ class Merge(Keras1Layer):
         if callable(self.mode):
             masks = {"mask": mask} if takes_mask(self.mode) else {}
             with phase.calling(training, self.seed_generator):
-                return told_of_shapes(self.mode, inputs, **self.arguments, **masks)
+                return run_as_written(self.mode, inputs, **self.arguments, **masks)
         if self.mode == "concat":
             return ops.concatenate(inputs, axis=self.concat_axis)
         if self.mode == "dot":

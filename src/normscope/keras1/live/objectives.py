@@ -16,6 +16,7 @@ from keras import ops
 
 from normscope.errors import SpecError
 from normscope.keras1.live.base import PACKAGE
+from normscope.keras1.live.rebinding import plain_tensors, rebound
 
 Tensor: TypeAlias = Any
 Function: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -247,28 +248,24 @@ class WeightedObjective(keras.losses.Loss):  # type: ignore[misc]  # Keras ships
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         """The mean loss of a batch."""
-        mask = getattr(y_pred, "_keras_mask", None)
-        y_pred = ops.convert_to_tensor(y_pred)
-        y_true = ops.cast(y_true, y_pred.dtype)
-        score = _one_result(self.function(y_true, y_pred), self.function, "loss")
-        if mask is not None:
-            counted = ops.cast(mask, score.dtype)
-            score = _shared(score * counted, counted)
         if sample_weight is not None:
-            weights = ops.cast(sample_weight, score.dtype)
-            axes = range(len(weights.shape), len(score.shape))
-            score = ops.mean(score, axis=tuple(axes)) if len(axes) else score
-            score = _shared(score * weights, ops.cast(ops.not_equal(weights, 0), score.dtype))
-        return ops.mean(score)
+            weights = ops.cast(sample_weight, self.dtype)
+            counted = ops.mean(ops.cast(ops.not_equal(weights, 0), self.dtype))
+            sample_weight = ops.divide_no_nan(weights, counted)  # 0 / 0 in Keras 1
+        return super().__call__(y_true, y_pred, sample_weight)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
-        """The loss of each sample."""
-        return self.function(y_true, y_pred)
+        """The loss of each sample; Keras leaves out what is masked, and takes the mean."""
+        return _by_sample(self.function, y_true, y_pred, "loss")
 
 
-def _shared(score: Tensor, counted: Tensor) -> Tensor:
-    """What counts, divided by its share; 0 if nothing does (0 / 0 in Keras 1)."""
-    return ops.divide_no_nan(score, ops.mean(counted))
+def _by_sample(function: Function, y_true: Any, y_pred: Any, kind: str) -> Tensor:
+    """What a function gives for each sample; one number for a batch is that of each."""
+    found = plain_tensors(function(*rebound((y_true, y_pred))))
+    found = _one_result(found, function, kind)
+    if len(found.shape):
+        return found
+    return ops.broadcast_to(found, (ops.shape(y_pred)[0],))
 
 
 def _one_result(found: Any, function: Any, kind: str) -> Tensor:
@@ -335,10 +332,7 @@ def _mean(function: Function, name: str) -> keras.metrics.Metric:
     """The mean over all samples; of one number for a batch, by the size of that batch."""
 
     def by_sample(y_true: Any, y_pred: Any) -> Tensor:
-        found = _one_result(function(y_true, y_pred), function, "metric")
-        if len(found.shape):
-            return found
-        return ops.broadcast_to(found, (ops.shape(y_pred)[0],))
+        return _by_sample(function, y_true, y_pred, "metric")
 
     return keras.metrics.MeanMetricWrapper(by_sample, name=name)
 

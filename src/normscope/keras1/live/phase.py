@@ -34,7 +34,7 @@ def calling(
 ) -> Iterator[None]:
     """Let K.learning_phase() and the K.random_... functions know, while the body runs.
 
-    What is None stays as it is outside.
+    What is None stays as it is outside; what nobody says is no training.
 
     >>> with calling(True):
     ...     in_training()
@@ -43,7 +43,7 @@ def calling(
     outer = _now.get()
     token = _now.set(
         Phase(
-            outer.training if training is None else bool(training),
+            bool(outer.training if training is None else training),
             outer.seeds if seeds is None else seeds,
         )
     )
