@@ -286,6 +286,8 @@ normscope convert old.h5 new.keras
 
 normscope convert old.h5 new.keras --force
 
+normscope convert model.json weights.h5 new.keras
+
 normscope convert old.h5 new.keras --backend theano --dim-ordering th
 
 KERAS_BACKEND=torch normscope convert old.h5 new.keras
@@ -294,9 +296,18 @@ Exit status: 0 done, 1 done with differences or assumptions, 2 could not be read
 )
 def convert(
     source: Annotated[
-        Path, typer.Argument(metavar="OLD.h5", help="A file of Keras 1 (model.save).")
+        Path,
+        typer.Argument(
+            metavar="OLD", help="A file of Keras 1: of model.save, or JSON of model.to_json."
+        ),
     ],
-    target: Annotated[Path, typer.Argument(metavar="NEW.keras", help="The file to write.")],
+    others: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[WEIGHTS.h5] NEW.keras",
+            help="The weights (model.save_weights) if OLD has none, and the file to write.",
+        ),
+    ],
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     backend: Annotated[
         Origin | None,
@@ -315,6 +326,12 @@ def convert(
     from normscope.keras1.frameworks import ensure_keras
     from normscope.progress import progress_bar
 
+    if len(others) > 2:
+        raise SpecError(
+            f"convert takes OLD.h5 NEW.keras, or MODEL.json WEIGHTS.h5 NEW.keras; "
+            f"these are {1 + len(others)} files"
+        )
+    *weights, target = others
     ensure_keras()
     with progress_bar() as progress:
         from normscope.keras1.convert import convert as convert_model
@@ -322,6 +339,7 @@ def convert(
         report = convert_model(
             source,
             target,
+            weights=weights[0] if weights else None,
             force=force,
             backend=backend,
             dim_ordering=dim_ordering,

@@ -18,7 +18,7 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from normscope.errors import ContractWarning, SpecError
 from normscope.keras1.files import ModelFile, StrPath, read_model_file, weights_entry
-from normscope.keras1.loading import UNORDERED, load_model
+from normscope.keras1.loading import UNORDERED, load_model, load_parts
 from normscope.keras1.network import Call, Network, build_network
 from normscope.keras1.numpy_layers import computed
 from normscope.keras1.weights import LoadWarning, StoredLayer, backend_of, read_weights
@@ -84,6 +84,7 @@ def convert(
     source: StrPath,
     target: StrPath,
     *,
+    weights: StrPath | None = None,
     force: bool = False,
     backend: str | None = None,
     dim_ordering: str | None = None,
@@ -94,8 +95,9 @@ def convert(
     The new file appears as a whole or not at all.
 
     Args:
-        source: an HDF5 file of `model.save()`.
+        source: an HDF5 file of `model.save()`; with `weights` the JSON of `model.to_json()` too.
         target: the file to write, which ends in `.keras`.
+        weights: an HDF5 file of `model.save_weights()`, where the source has none.
         force: whether an existing target is overwritten.
         backend, dim_ordering: as in `load_model`.
         progress: is told what is being done.
@@ -113,14 +115,18 @@ def convert(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", LoadWarning)
         warnings.simplefilter("always", ContractWarning)
-        model = load_model(source, backend=backend, dim_ordering=dim_ordering)
+        if weights is None:
+            model = load_model(source, backend=backend, dim_ordering=dim_ordering)
+        else:
+            model = load_parts(source, weights, backend=backend, dim_ordering=dim_ordering)
     notes = _Notes(_messages(caught, LoadWarning), _messages(caught, ContractWarning))
     folder = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
         draft = folder / path.name
         tell("writing", 0, 1)
         model.save(draft)
-        report = _checked(os.fspath(source), path, draft, model, backend, dim_ordering, notes, tell)
+        files = (os.fspath(source), os.fspath(source if weights is None else weights))
+        report = _checked(files, path, draft, model, backend, dim_ordering, notes, tell)
         _publish(draft, path, force)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -171,7 +177,7 @@ def _messages(
 
 
 def _checked(
-    source: str,
+    files: tuple[str, str],
     target: Path,
     draft: Path,
     model: keras.Model,
@@ -180,9 +186,12 @@ def _checked(
     notes: _Notes,
     tell: Progress,
 ) -> Conversion:
+    source, weights = files
+    stored = read_weights(weights)
     file = read_model_file(source)
+    if weights != source:
+        file = replace(file, weights={layer.name: tuple(layer.arrays) for layer in stored})
     network = build_network(file.architecture, source, dim_ordering)
-    stored = read_weights(source)
     written_by = backend or backend_of(stored)
     inputs = random_inputs(network)
     tell("loading again", 0, 1)
@@ -211,7 +220,7 @@ def _checked(
     model.reset_states()
     whole = model.predict(inputs if len(inputs) > 1 else inputs[0], batch_size=len(inputs[0]))
     return Conversion(
-        source=source,
+        source=source if weights == source else f"{source} and {weights}",
         target=os.fspath(target),
         release=file.release,
         backend=written_by,

@@ -90,8 +90,9 @@ def get(identifier: initializers.Given, **settings: Any) -> Callable[..., Tensor
     Raises:
         SpecError: there is no initialization of that name.
     """
-    name = initializers.resolve(identifier).__name__ if isinstance(identifier, str) else None
-    function: Callable[..., Tensor] = globals()[name] if name else identifier
+    function: Callable[..., Tensor] = initializers.resolve(identifier)
+    if isinstance(identifier, str):
+        function = globals()[identifier]
     return functools.partial(function, **settings) if settings else function
 
 

@@ -13,6 +13,7 @@ import pkgutil
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from graphlib import TopologicalSorter
 from typing import Any, TypeAlias
 
@@ -99,12 +100,45 @@ def load_model(
     file = read_model_file(path)
     if not file.weights:
         raise ModelFileError(
-            file.path, "an architecture without weights; use model_from_json, then load_weights"
+            file.path,
+            "an architecture without weights; give the file that has them, as in "
+            "load_parts('model.json', 'weights.h5') or "
+            "normscope convert model.json weights.h5 new.keras",
         )
     model = _model(file, custom_objects, written_by, dim_ordering)
     stored = read_weights(path)
     names = set_weights(model, stored, written_by or backend_of(stored), file.path)
     compile_as_stored(model, path, names)
+    return model
+
+
+def load_parts(
+    architecture: StrPath,
+    weights: StrPath,
+    custom_objects: Classes | None = None,
+    *,
+    backend: str | None = None,
+    dim_ordering: str | None = None,
+) -> keras.Model:
+    """The live model whose architecture and weights Keras 1 wrote into files of their own.
+
+    Args:
+        architecture: of the file of `model.to_json()`, or of a whole model.
+        weights: of the HDF5 file of `model.save_weights()`, or of a whole model.
+        custom_objects, backend, dim_ordering: as in `load_model`.
+
+    Raises:
+        ModelFileError: a file is damaged or not of Keras 1, has a layer that is not known, or the
+            two do not fit each other.
+
+    Example:
+        >>> load_parts("model.json", "weights.h5").predict(x)  # doctest: +SKIP
+    """
+    file = read_model_file(architecture)
+    stored = read_weights(weights)
+    written_by = _backend(backend) or backend_of(stored) or file.backend
+    model = _model(replace(file, weights={}), custom_objects, written_by, dim_ordering)
+    set_weights(model, stored, written_by, os.fspath(weights))
     return model
 
 

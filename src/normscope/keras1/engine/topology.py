@@ -16,6 +16,6 @@ __getattr__ = refusing(
     "engine.topology",
     {
         "Node": "use the inputs and outputs of the layers",
-        "Container": "use Model",
+        "Container": "use Model(input=..., output=...)",
     },
 )

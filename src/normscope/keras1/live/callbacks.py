@@ -342,7 +342,8 @@ class LambdaCallback(Callback):
         **attributes: Any,
     ) -> None:
         super().__init__()
-        vars(self).update(attributes)
+        for name, value in attributes.items():
+            setattr(self, name, value)
         given = {
             "on_epoch_begin": on_epoch_begin,
             "on_epoch_end": on_epoch_end,
@@ -351,4 +352,6 @@ class LambdaCallback(Callback):
             "on_train_begin": on_train_begin,
             "on_train_end": on_train_end,
         }
-        vars(self).update({name: one for name, one in given.items() if one is not None})
+        for name, function in given.items():
+            if function is not None:
+                setattr(self, name, function)

@@ -51,7 +51,7 @@ class Layer(Keras1Layer):
         """The input itself, unless a subclass says what it computes."""
         return x
 
-    def add_weight(  # type: ignore[override]  # Keras ships no types
+    def add_weight(
         self,
         shape: Sequence[int | None],
         initializer: initializers.Given,

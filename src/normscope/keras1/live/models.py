@@ -203,7 +203,7 @@ class Sequential(Training, keras.Sequential):  # type: ignore[misc]  # Keras shi
         layers = [keras.saving.serialize_keras_object(layer) for layer in self._layers]
         return {"name": self.name, "trainable": self.trainable, "layers": layers}
 
-    def train_on_batch(
+    def train_on_batch(  # type: ignore[override]  # so it was in Keras 1
         self,
         x: Any,
         y: Any = None,

@@ -280,7 +280,7 @@ def _one_result(found: Any, function: Any, kind: str) -> Tensor:
 def name_of(given: Any) -> str:
     """The name under which a loss or a metric is shown."""
     name = getattr(given, "name", None) or getattr(given, "__name__", None)
-    return str(name or type(given).__name__.lower())
+    return str(name or type(given).__name__.lower()).strip("<>")  # TensorFlow refuses <lambda>
 
 
 def objective(given: Any) -> Any:

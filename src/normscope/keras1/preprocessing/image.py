@@ -219,7 +219,8 @@ class ImageDataGenerator:
         angle = math.radians(_between(self.rotation_range))
         shift = _between(self.height_shift_range) * rows, _between(self.width_shift_range) * columns
         shear = _between(self.shear_range)
-        zoom = np.random.uniform(*self.zoom_range, 2) if self.zoom_range != (1, 1) else (1.0, 1.0)
+        smallest, largest = self.zoom_range
+        zoom = np.random.uniform(smallest, largest, 2) if smallest != largest else [1.0, 1.0]
         rotation = np.array(
             [
                 [math.cos(angle), -math.sin(angle), 0],
@@ -261,7 +262,8 @@ def _resampled(x: Array, matrix: Array, fill_mode: str, cval: float) -> Array:
     pixels = x[found[0], found[1]]
     if fill_mode == "constant":
         pixels[outside] = cval
-    return pixels.reshape(x.shape)
+    picture: Array = pixels.reshape(x.shape)
+    return picture
 
 
 __getattr__ = refusing(

@@ -24,7 +24,8 @@ def to_categorical(y: Any, nb_classes: int | None = None) -> Array:
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
     classes = np.asarray(y, dtype=int).ravel()
-    return np.eye(int(nb_classes or classes.max() + 1))[classes]
+    rows: Array = np.eye(int(nb_classes or classes.max() + 1))[classes]
+    return rows
 
 
 def normalize(a: Any, axis: int = -1, order: int = 2) -> Array:
