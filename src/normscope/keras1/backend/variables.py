@@ -51,12 +51,13 @@ def variable(value: Any, dtype: str | None = None, name: str | None = None) -> T
     """
     if hasattr(value, "toarray"):  # a sparse matrix of SciPy
         value = value.toarray()
-    return keras.Variable(
+    made = keras.Variable(
         np.asarray(value),
         dtype=dtype or keras.config.floatx(),
-        trainable=False,
         name=None if name is None else name.replace("/", "_").replace(":", "_"),
     )
+    made.trainable = False  # not before: TensorFlow watches only what was made to be trained
+    return made
 
 
 def zeros(shape: Sequence[int], dtype: str | None = None, name: str | None = None) -> Tensor:
