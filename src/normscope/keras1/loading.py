@@ -51,7 +51,7 @@ Config: TypeAlias = Mapping[str, Any]
 Tensor: TypeAlias = Any
 Key: TypeAlias = tuple[str, int]  # a layer of a functional model and which of its calls
 Source: TypeAlias = tuple[Key, int]  # and which output of that call
-Classes: TypeAlias = Mapping[str, type[keras.layers.Layer]]
+Classes: TypeAlias = Mapping[str, Any]
 
 NATIVE_ORDERING: Mapping[str, str] = {"theano": "th", "tensorflow": "tf"}
 CONTAINERS = ("Sequential", "Model")
@@ -80,7 +80,7 @@ def load_model(
 
     Args:
         path: of the file.
-        custom_objects: the layer classes that are not of Keras 1, by name.
+        custom_objects: what is not of Keras 1, by name: layer classes, losses and metrics.
         backend: the one that wrote the file. The names of its weights tell it; without weights it
             decides how poolings with border_mode="same" pad.
         dim_ordering: "th" or "tf", for the paddings, croppings and upsamplings where nothing in
@@ -108,7 +108,7 @@ def load_model(
     model = _model(file, custom_objects, written_by, dim_ordering)
     stored = read_weights(path)
     names = set_weights(model, stored, written_by or backend_of(stored), file.path)
-    compile_as_stored(model, path, names)
+    compile_as_stored(model, path, names, custom_objects)
     return model
 
 

@@ -7,6 +7,7 @@ of training is that of Keras 3.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ from normscope.keras1.live import data, generators, objectives, optimizers, phas
 from normscope.keras1.live.base import plain, with_keras_shapes
 from normscope.keras1.live.captured import Captures
 from normscope.keras1.live.retired import take_retired
+from normscope.keras1.live.trainable import WhatIsTrained
 
 HDF5_ENDINGS = (".h5", ".hdf5", ".hdf", ".he5")
 
@@ -24,6 +26,7 @@ class Training:
     """The arguments of Keras 1 for compiling, training, predicting and saving."""
 
     _captures: Captures | None = None
+    _trained: WhatIsTrained | None = None
     validation_data: list[Any] | None = None
 
     def __call__(self, *args: Any, **options: Any) -> Any:
@@ -89,6 +92,7 @@ class Training:
         )
         if captures:
             captures.build(self)
+        self._trained = WhatIsTrained(self)
 
     def get_compile_config(self) -> dict[str, Any]:
         """What `compile` was given, for the file; Keras calls it."""
@@ -185,21 +189,22 @@ class Training:
         if isinstance(validation_data, list | tuple):
             validation_data = self._validation(validation_data)
         self._tell_callbacks(x, y, batch_size, validation_split, validation_data)
-        return super().fit(  # type: ignore[misc]
-            x=x,
-            y=y,
-            batch_size=batch_size,
-            epochs=keras3.pop("epochs", nb_epoch),
-            verbose=verbose,
-            callbacks=list(callbacks) if callbacks else None,
-            validation_split=validation_split,
-            validation_data=validation_data,
-            shuffle=shuffle,
-            class_weight=class_weight,
-            sample_weight=sample_weight,
-            initial_epoch=initial_epoch,
-            **keras3,
-        )
+        with self._as_compiled():
+            return super().fit(  # type: ignore[misc]
+                x=x,
+                y=y,
+                batch_size=batch_size,
+                epochs=keras3.pop("epochs", nb_epoch),
+                verbose=verbose,
+                callbacks=list(callbacks) if callbacks else None,
+                validation_split=validation_split,
+                validation_data=validation_data,
+                shuffle=shuffle,
+                class_weight=class_weight,
+                sample_weight=sample_weight,
+                initial_epoch=initial_epoch,
+                **keras3,
+            )
 
     def evaluate(
         self,
@@ -248,9 +253,10 @@ class Training:
         if y is not None:
             x, y, sample_weight = self._standardized(x, y, sample_weight, class_weight)
         self.reset_metrics()  # type: ignore[attr-defined]
-        logs = super().train_on_batch(  # type: ignore[misc]
-            x, y, sample_weight=sample_weight, return_dict=True, **more
-        )
+        with self._as_compiled():
+            logs = super().train_on_batch(  # type: ignore[misc]
+                x, y, sample_weight=sample_weight, return_dict=True, **more
+            )
         return logs if as_dict else self._in_order(logs)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **more: Any) -> Any:
@@ -269,6 +275,10 @@ class Training:
         """The outputs of one batch, as arrays."""
         found = super().predict_on_batch(self._input_arrays(x))  # type: ignore[misc]
         return keras.tree.map_structure(keras.ops.convert_to_numpy, found)
+
+    def _as_compiled(self) -> AbstractContextManager[None]:
+        """While it lasts, what `compile` found to be trained is, and nothing else."""
+        return nullcontext() if self._trained is None else self._trained.again()
 
     def _standardized(
         self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
