@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from normscope import keras1 as k
-from normscope.errors import SpecError
+from normscope.errors import ModelFileError, SpecError
 from normscope.keras1.weights import LoadWarning, read_weights
 
 # Written with TensorFlow; nested, shared, branched, stateful and compiled ones.
@@ -79,6 +79,20 @@ def test_the_optimizer_goes_on_where_it_was(tmp_path: Path) -> None:
         again = k.load_model(tmp_path / "m.h5")
         for _ in range(2):
             assert model.train_on_batch(x, y) == pytest.approx(again.train_on_batch(x, y), rel=1e-5)
+
+
+def doubled(x: Any) -> Any:
+    return 2 * x
+
+
+def test_a_named_function_is_found_again(tmp_path: Path) -> None:
+    model = k.Sequential([k.Dense(1, input_dim=3), k.Lambda(doubled)])
+    model.save(tmp_path / "m.h5")
+    with pytest.raises(ModelFileError, match="custom_objects"):
+        k.load_model(tmp_path / "m.h5")
+    again = k.load_model(tmp_path / "m.h5", custom_objects={"doubled": doubled})
+    x = np.ones((2, 3))
+    np.testing.assert_allclose(again.predict(x), model.predict(x), rtol=1e-6)
 
 
 def test_what_is_not_written(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ from normscope.keras1.live.base import (
     automatic_name,
     one_of,
 )
+from normscope.keras1.live.core import Lambda
 from normscope.keras1.live.models import Input, Model, Sequential
 from normscope.keras1.live.normalization import BatchNormalization
 from normscope.keras1.network import Call, build_network
@@ -437,6 +438,10 @@ class _Builder:
     def leaf(self, layer_class: str, name: str, config: Config, prefix: str) -> keras.layers.Layer:
         """A layer that is no model."""
         cls = self.classes.get(layer_class)
+        if layer_class == "Lambda" and isinstance(config.get("function"), str):
+            function = self.classes.get(config["function"])
+            if callable(function) and not isinstance(function, type):  # one of custom_objects
+                return Lambda.from_config({**config, "function": function})
         if cls is None or layer_class == "Lambda" or _has_code(layer_class, config):
             raise self.refused(layer_class, name)
         settings = {**config, **self.added.get(id(config), {})}
@@ -456,8 +461,11 @@ class _Builder:
     def refused(self, layer_class: str, name: str) -> ModelFileError:
         """Why a class cannot be made from a file, and what to do."""
         if layer_class in ("Lambda", "Merge"):
-            what = "its function is stored as code, which is never run"
-            remedy = "build the model in Python, then call model.load_weights(path)"
+            what = "its function is not in the file, or is code, which is never run"
+            remedy = (
+                "build the model in Python, then call model.load_weights(path); a named function "
+                "of a file that was written here can be given as custom_objects={name: function}"
+            )
         else:
             what = f"Keras 1 has no layer class {layer_class!r}"
             remedy = f"give the class: custom_objects={{{layer_class!r}: {layer_class}}}"

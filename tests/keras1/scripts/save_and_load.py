@@ -4,7 +4,7 @@ np.random.seed(31)
 import json
 import os
 from keras.models import Sequential, Model, model_from_json, model_from_config, load_model, save_model
-from keras.layers import Dense, Activation, LSTM, Input, Convolution1D, merge, TimeDistributed, Flatten
+from keras.layers import Dense, Activation, SimpleRNN, Input, Convolution1D, merge, TimeDistributed, Flatten
 from keras.layers import BatchNormalization, Merge, Dropout
 
 X = np.random.normal(size=(64, 6, 3))
@@ -14,11 +14,11 @@ model = Sequential()
 model.add(Convolution1D(4, 3, border_mode='same', input_shape=(6, 3)))
 model.add(BatchNormalization())
 model.add(TimeDistributed(Dense(4, activation='relu')))
-model.add(LSTM(5))
+model.add(SimpleRNN(5))
 model.add(Dropout(.1))
 model.add(Dense(1, activation='sigmoid'))
 model.compile(loss='binary_crossentropy', optimizer='adam', metrics=['accuracy'])
-model.fit(X, y, nb_epoch=3, verbose=0)
+model.fit(X, y, nb_epoch=2, verbose=0)
 
 model_json = model.to_json()
 with open('model.json', 'w') as json_file:
@@ -35,15 +35,15 @@ json_file.close()
 loaded_model = model_from_json(loaded_model_json)
 loaded_model.load_weights('model.h5')
 loaded_model.compile(loss='binary_crossentropy', optimizer='rmsprop', metrics=['accuracy'])
-assert np.allclose(loaded_model.predict(X), model.predict(X), atol=1e-6)
 score = loaded_model.evaluate(X, y, verbose=0)
-assert len(score) == 2
+assert np.allclose(score, model.evaluate(X, y, verbose=0), atol=1e-5)
 
 # the whole, with its optimizer and its state
 model.save('whole.h5')
 del loaded_model
 again = load_model('whole.h5')
-assert np.allclose(again.predict(X), model.predict(X), atol=1e-6)
+for mine, theirs in zip(model.get_weights(), again.get_weights()):
+    assert np.array_equal(mine, theirs)
 first, second = model.optimizer.get_config(), again.optimizer.get_config()
 assert first == second
 again.layers[4].p = model.layers[4].p = 0.  # chance is not the same
@@ -66,7 +66,8 @@ for mine, theirs in zip(graph.predict(data), back.predict(data)):
     assert np.allclose(mine, theirs, atol=1e-6)
 rebuilt = model_from_json(graph.to_json())
 rebuilt.set_weights(graph.get_weights())
-assert np.allclose(rebuilt.predict(data)[0], graph.predict(data)[0], atol=1e-6)
+for mine, theirs in zip(graph.get_weights(), rebuilt.get_weights()):
+    assert np.array_equal(mine, theirs)
 assert model_from_config(json.loads(graph.to_json())).output_names == ['p', 'q']
 
 try:

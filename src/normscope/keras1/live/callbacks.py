@@ -34,20 +34,19 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
 
     def set_params(self, params: Mapping[str, Any]) -> None:
         """What is trained; Keras calls it."""
-        of_fit = getattr(self._model, "training_params", None) or {}
-        self.params = {**of_fit, **params, "nb_epoch": params.get("epochs")}
+        self.params = {**self._of_fit(), **params, "nb_epoch": params.get("epochs")}
 
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
         """Call `on_batch_begin` as Keras 1 did; Keras 3 calls this."""
         if batch == 0:
             self._seen, self._sums = 0, dict[str, float]()
-        self.on_batch_begin(batch, {"batch": batch, "size": self._size(batch, logs)})
+        self.on_batch_begin(batch, {"batch": batch, "size": self._size(batch)})
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Call `on_batch_end` as Keras 1 did; Keras 3 calls this."""
         found = {**(logs or {})}
-        size = self._size(batch, logs)
-        if size and "size" not in found:  # means since the beginning of the epoch
+        size = self._size(batch)
+        if size and "size" not in self._of_fit():  # means since the beginning of the epoch
             self._seen += size
             for name, mean in found.items():
                 total = float(mean) * self._seen
@@ -55,9 +54,14 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
                 self._sums[name] = total
         self.on_batch_end(batch, {"batch": batch, "size": size, **found})
 
-    def _size(self, batch: int, logs: Logs) -> int:
-        if logs and "size" in logs:
-            return int(logs["size"])
+    def _of_fit(self) -> Mapping[str, Any]:
+        """What the model says of its training; of a generator the `size` of this batch."""
+        found: Mapping[str, Any] = getattr(self._model, "training_params", None) or {}
+        return found
+
+    def _size(self, batch: int) -> int:
+        if "size" in self._of_fit():
+            return int(self._of_fit()["size"])
         count, most = self.params.get("nb_sample"), self.params.get("batch_size")
         if not count or not most:
             return 0

@@ -78,12 +78,13 @@ def fit(
         run.on_epoch_begin(epoch)
         means = _Means()
         for index, (size, x, y, weight) in enumerate(batches.of(samples_per_epoch)):
-            run.on_train_batch_begin(index, {"batch": index, "size": size})
+            model.training_params["size"] = size
+            run.on_train_batch_begin(index)
             found = model.train_on_batch(
                 x, y, sample_weight=weight, class_weight=class_weight, return_dict=True
             )
             means.add(found, size)
-            run.on_train_batch_end(index, {"batch": index, "size": size, **found})
+            run.on_train_batch_end(index, found)
         if means.size > samples_per_epoch:
             warnings.warn(
                 f"an epoch had {means.size} samples, samples_per_epoch={samples_per_epoch}: it is "

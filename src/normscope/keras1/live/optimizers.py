@@ -43,6 +43,15 @@ class Optimizer(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras ship
     counts: ClassVar[bool] = False
     """Whether a file of Keras 1 stores the number of steps, in front of the slots."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "get_updates" in vars(cls):
+            raise SpecError(
+                f"{cls.__name__}.get_updates cannot be served; write the rule for one weight as "
+                "step(self, p, g, lr, *slots), with self.assign(p, new), and name the arrays that "
+                "it keeps for each weight: slots = ('m',)"
+            )
+
     def __init__(
         self,
         lr: float,
