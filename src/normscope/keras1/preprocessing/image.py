@@ -43,7 +43,7 @@ class ImageDataGenerator:
 
     >>> pictures = np.arange(8.0).reshape(1, 2, 4, 1)
     >>> batches = ImageDataGenerator(rescale=0.5, dim_ordering="tf").flow(pictures, [7])
-    >>> next(batches)[0].max()
+    >>> float(next(batches)[0].max())
     3.5
     """
 
