@@ -55,7 +55,11 @@ def cases(draw: st.DrawFn) -> Case:
     if not any(shared for _, _, shared in atoms):
         words[-1], atoms[-1] = f"[{words[-1]}]", (*atoms[-1][:2], True)
     set_size = int(np.prod([size for _, size, shared in atoms if shared]))
-    measure = draw(st.sampled_from(["variance", "variance", "mean_square", "l2", "l1", "max"]))
+    measure = draw(
+        st.sampled_from(
+            ["variance", "variance", "variance", "mean_square", "l2", "l1", "max", "none"]
+        )
+    )
     names = [name for name, _, _ in atoms]
     parameter = st.none() | st.lists(st.sampled_from(names), unique=True, max_size=2).map(
         lambda chosen: " ".join(name for name in names if name in chosen)
@@ -64,24 +68,30 @@ def cases(draw: st.DrawFn) -> Case:
     spec = NormSpec(
         " ".join(words).replace("] [", " "),
         sizes=sizes,
-        center=draw(st.booleans()),
+        center=measure == "none" or draw(st.booleans()),
         measure=measure,
         ddof=draw(st.integers(0, int(measure in ("variance", "mean_square") and set_size > 2))),
         scale=scale,
         bias=draw(parameter),
         scale_shift=0 if scale is None else draw(st.integers(0, 1)),
-        **draw(constants()),
+        **({} if measure == "none" else draw(constants())),
     )
     return Case(spec, tuple(shape))
 
 
 @st.composite
 def constants(draw: st.DrawFn) -> dict[str, float]:
-    """eps, eps_outside and floor: one of them or none, or eps inside and outside."""
+    """eps, eps_outside and floor: one of them or none, or eps inside and outside; or a guard."""
     value = st.sampled_from([1e-12, 1e-8, 1e-6, 1e-5, 1e-3, 0.1]) | st.floats(-12, -1).map(
         lambda log: float(f"{10**log:.2e}")
     )
-    kind = draw(st.sampled_from(["eps", "eps", "eps_outside", "floor", "none", "both"]))
+    kinds = ["eps", "eps", "eps_outside", "floor", "none", "both", "unit_below", "zero", "guarded"]
+    kind = draw(st.sampled_from(kinds))
+    if kind == "zero":
+        return {"eps": 0.0, "unit_below": 0.0}
+    if kind == "guarded":
+        constant = draw(st.sampled_from([{"eps": 1e-6}, {"eps": 0.0, "eps_outside": 1e-3}]))
+        return {**constant, "unit_below": draw(st.sampled_from([0.01, 0.025]))}
     if kind == "both":
         both = draw(st.sampled_from([1e-6, 1e-4, 1e-3]))
         return {"eps": both, "eps_outside": both}
@@ -114,7 +124,12 @@ def numpy_layer(
                 v = total(abs(x)) ** 2
             case "max":
                 v = abs(x).max(axis=shared, keepdims=True) ** 2
+            case "none":
+                v = np.ones_like(mean)
         divisor = np.sqrt(v + dtype(spec.eps)) + dtype(spec.eps_outside)
+        if spec.unit_below is not None:
+            small = (divisor == 0) | (divisor < dtype(spec.unit_below))
+            divisor = np.where(small, dtype(1), divisor)
         y = (x - mean if spec.center else x) / np.maximum(divisor, dtype(spec.floor))
         if scale is not None:
             y = y * placed(case, spec.scale, scale).astype(dtype)
@@ -179,7 +194,11 @@ class TorchLayer(torch.nn.Module):
                 v = x.abs().sum(dims, keepdim=True) ** 2
             case "max":
                 v = x.abs().amax(dims, keepdim=True) ** 2
+            case "none":
+                v = torch.ones_like(mean)
         divisor = (torch.sqrt(v + spec.eps) + spec.eps_outside).clamp(min=spec.floor)
+        if spec.unit_below is not None:
+            divisor = torch.where((divisor == 0) | (divisor < spec.unit_below), 1.0, divisor)
         y = (x - mean if spec.center else x) / divisor
         if self.scale is not None:
             y = y * (self.along("scale") + spec.scale_shift)

@@ -104,6 +104,22 @@ def onnx_operator(name: str, opset: int, **attributes: Any) -> Run:
     return run
 
 
+def scaler(make: Callable[[Any], Any]) -> Run:
+    def run(x: np.ndarray, parameters: Arrays) -> np.ndarray:
+        from sklearn import preprocessing
+
+        return make(preprocessing).fit_transform(x)
+
+    return run
+
+
+def subtracted_by_torch(x: np.ndarray, parameters: Arrays) -> np.ndarray:
+    """What MeanSubtractionNorm documents; PyTorch Geometric is not among the test packages."""
+    import torch
+
+    return torch.sub(torch.from_numpy(x), torch.from_numpy(x).mean(0)).numpy()
+
+
 NCHW, NHWC, NC = (4, 6, 5, 3), (4, 5, 3, 6), (7, 6)
 ONE = ("scale",)
 
@@ -169,4 +185,33 @@ ORACLES = [
         onnx_operator("GroupNormalization", 21, num_groups=3),
     ),
     Oracle("onnx.RMSNormalization", {}, NHWC, onnx_operator("RMSNormalization", 23), ONE),
+    Oracle("sklearn.StandardScaler", {}, NC, scaler(lambda p: p.StandardScaler()), ()),
+    *(
+        Oracle(
+            "sklearn.StandardScaler",
+            {without: False},
+            NC,
+            scaler(lambda p, without=without: p.StandardScaler(**{without: False})),
+            (),
+        )
+        for without in ("with_mean", "with_std")
+    ),
+    Oracle(
+        "sklearn.MaxAbsScaler",
+        {"dtype": "float32"},
+        NC,
+        scaler(lambda p: p.MaxAbsScaler()),
+        (),
+    ),
+    *(
+        Oracle(
+            "sklearn.Normalizer",
+            {"norm": norm, "dtype": "float32"},
+            NC,
+            scaler(lambda p, norm=norm: p.Normalizer(norm)),
+            (),
+        )
+        for norm in ("l1", "l2", "max")
+    ),
+    Oracle("torch_geometric.MeanSubtractionNorm", {}, NC, subtracted_by_torch, ()),
 ]

@@ -91,6 +91,20 @@ def cases(draw: st.DrawFn, max_rank: int = 5, max_size: int = 4) -> Case:
     return Case(pattern, tuple(shape), sizes, tuple(atoms), tuple(names))
 
 
+DIVISORS = [
+    *(
+        {"eps": eps, "eps_outside": outside, "floor": floor}
+        for eps in (1e-5, 1e-3, 1e-12)
+        for outside in (0.0, 1e-3)
+        for floor in (0.0, 1e-6, 0.5)
+    ),
+    *({"eps": 0.0, "unit_below": below} for below in (0.0, 0.0, 0.01, 0.5, 1.0, 2.0, 30.0)),
+    {"eps": 1e-5, "unit_below": 0.5},
+    {"eps": 1e-12, "eps_outside": 1e-3, "unit_below": 1.0},
+]
+"""What a spec may do with a small divisor; a floor and a guard exclude each other."""
+
+
 def _marked(name: str, shared: bool) -> str:
     return f"[{name}]" if shared else name
 
@@ -98,7 +112,7 @@ def _marked(name: str, shared: bool) -> str:
 @st.composite
 def specs(draw: st.DrawFn, case: Case) -> NormSpec:
     """A spec over a pattern, with every field drawn."""
-    measure = draw(st.sampled_from(["variance", "mean_square", "l2", "l1", "max"]))
+    measure = draw(st.sampled_from(["variance", "mean_square", "l2", "l1", "max", "none"]))
     usable = [name for name in case.names if name]
     parameter = (
         st.none() | st.lists(st.sampled_from(usable), unique=True, max_size=3).map(" ".join)
@@ -111,12 +125,10 @@ def specs(draw: st.DrawFn, case: Case) -> NormSpec:
     return NormSpec(
         case.pattern,
         sizes=case.sizes,
-        center=draw(st.booleans()),
+        center=measure == "none" or draw(st.booleans()),
         measure=measure,
         ddof=min(ddof, max(smallest - 1, 0)),
-        eps=draw(st.sampled_from([1e-5, 1e-3, 1e-12])),
-        eps_outside=draw(st.sampled_from([0.0, 1e-3])),
-        floor=draw(st.sampled_from([0.0, 1e-6, 0.5])),
+        **({} if measure == "none" else draw(st.sampled_from(DIVISORS))),
         scale=scale,
         bias=draw(parameter),
         scale_shift=draw(st.integers(0, 1)) if scale is not None else 0,

@@ -54,10 +54,14 @@ IMPORTS = {
     "validation": "pattern layout spec",
     "forward": "spec plan threads kernels.*",
     "functional": "spec layout loops plan validation operands forward buffers kernels.*",
-    "backward": "spec layout loops plan validation operands backward_plan buffers threads "
+    "backward": "spec layout loops plan validation operands backward_plan buffers threads guard "
     "kernels.*",
+    "guard": "spec forward streaming kernels.*",
     "backward_plan": "spec layout loops plan forward",
-    "streaming": "spec layout loops plan validation operands forward functional kernels.*",
+    "array_likes": "",
+    "pieces": "layout",
+    "streaming": "spec layout loops plan validation operands forward functional array_likes "
+    "pieces kernels.*",
     "running": "spec streaming validation",
     "warmup": "spec plan operands functional backward streaming progress",
     # layers of the frameworks; each package imports its own framework
@@ -67,7 +71,8 @@ IMPORTS = {
     # Keras 1: its files as data, and its names on top of Keras 3
     "keras1.*": "keras1.*",
     "keras1.live.*": "spec layout presets.* declared.* layers.keras.* keras1.*",
-    "keras1.loading": "presets.* keras1.*",
+    "keras1.conventions": "presets.* keras1.*",
+    "keras1.releases": "presets.* keras1.*",
     "keras1.convert": "progress keras1.*",
     "progress": "",
     # what a known layer declares
@@ -92,9 +97,9 @@ IMPORTS = {
     "audit.rules.*": "shape native.* explain.* audit.finding audit.graph audit.rule",
     "audit.catalogue": "audit.rule audit.rules.*",
     "audit.readers": "audit.graph audit.readers.*",
-    "audit.readers.*": "declared.* keras1.* audit.graph",
+    "audit.readers.*": "presets.* declared.* keras1.* audit.graph",
     "audit.result": "version audit.*",
-    "audit.reports.*": "explain.* audit.*",
+    "audit.reports.*": "spec explain.* audit.*",
 }
 
 # The public names, and nothing else.

@@ -51,8 +51,9 @@ def test_every_spec_against_finite_differences(data: st.DataObject) -> None:
     if data.draw(st.booleans()) and not stated.ddof:
         arguments["mask"] = rng.random(x.shape) < 0.7
     _, stats = normalize(x, stated, **arguments, return_stats=True)
-    if (stats.rstd > 1e2).any() or (np.abs(stats.rstd * stated.floor - 1) < 1e-3).any():
-        return  # too steep for finite differences, or at the corner of the floor
+    least = stated.floor or stated.unit_below or 0.0
+    if (stats.rstd > 1e2).any() or (np.abs(stats.rstd * least - 1) < 1e-3).any():
+        return  # too steep for finite differences, or at the corner of the floor or the guard
     wanted = differences(x, dy, stated, **arguments)
     arguments.pop("bias", None)
     found = gradients(dy, x, stated, mean=stats.mean, rstd=stats.rstd, **arguments)
@@ -261,3 +262,15 @@ def test_the_floor_is_a_constant(floor: float, pattern: str) -> None:
     found = gradients(dy, x, pattern, floor=floor, mean=stats.mean, rstd=stats.rstd).x
     mean = dy.mean(spec(pattern).layout(x.shape).shared, keepdims=True)
     np.testing.assert_allclose(found, (dy - mean) / floor, rtol=1e-9, atol=1e-12 / floor)
+
+
+def test_integers_are_differentiated_as_floats() -> None:
+    x = np.arange(24, dtype=np.uint8).reshape(4, 6)
+    floats = x.astype(np.float32)
+    y, stats = normalize(x, "b [c]", return_stats=True)
+    known = {"mean": stats.mean, "rstd": stats.rstd}
+    found, wanted = (gradients(y, array, "b [c]", **known).x for array in (x, floats))
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, wanted)
+    with pytest.raises(SpecError, match="dy must be float32"):
+        gradients(x, x, "b [c]", **known)

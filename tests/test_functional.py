@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from inspect import signature
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -114,9 +115,6 @@ def test_statistics_are_returned_one_per_set() -> None:
 @pytest.mark.parametrize(
     ("x", "said"),
     [
-        (X.astype(int), "int64"),
-        (X.astype(np.uint8), "uint8"),
-        (X > 0, "bool"),
         (X.astype(complex), "complex128"),
         (X.astype(object), "object"),
         (X.astype(str), "dtype <U"),
@@ -424,8 +422,67 @@ def test_masked_arrays_are_refused_everywhere(name: str) -> None:
     x = np.ones((2, 3))
     masked = np.ma.masked_array(np.ones(3 if name == "scale" else (2, 3)), False)
     masked = masked.astype(bool) if name == "mask" else masked
-    with pytest.raises(DtypeError, match=f"{name} is a masked array"):
+    with pytest.raises(DtypeError, match=rf"{name} is a masked array: give {name}\.filled"):
         normalize(x, spec("b [c]", scale="c"), **{name: masked})
+
+
+INTEGERS = {
+    **dict.fromkeys(("bool", "uint8", "int8", "uint16", "int16", ">i2"), "float32"),
+    **dict.fromkeys(("int32", "uint32", "int64", "uint64", ">u4"), "float64"),
+}
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_integers_are_computed_as_the_floats_that_they_equal(dtype: str) -> None:
+    x = RNG.integers(0, 2 if dtype == "bool" else 128, (5, 6, 8)).astype(dtype)
+    for array in (x, np.asfortranarray(x), x[:, ::-2], x.transpose(2, 0, 1), x[:0]):
+        floats = array.astype(INTEGERS[dtype])
+        if not array.size:
+            assert normalize(array, "b [s] c").dtype == floats.dtype
+            continue
+        learned = {
+            name: np.arange(array.shape[-1]).astype(kind)
+            for name, kind in (("scale", "uint8"), ("bias", "int64"))
+        }
+        fused = {"mask": array > 0, "negative_slope": 0.5, "return_stats": True, **learned}
+        kept = array.copy()
+        found, stats = normalize(array, "[b] s c", residual=array, **fused)
+        wanted, known = normalize(floats, "[b] s c", residual=floats, **fused)
+        assert found.dtype == wanted.dtype
+        assert found.strides == wanted.strides
+        np.testing.assert_array_equal(found, wanted)
+        np.testing.assert_array_equal(stats.var, known.var)
+        out = np.empty_like(wanted)
+        assert normalize(array, "[b] s c", residual=array, out=out, **fused)[0] is out
+        np.testing.assert_array_equal(out, wanted)
+        np.testing.assert_array_equal(array, kept)
+        given = {"mean": np.full(stats.mean.shape, 3), "var": np.full(stats.mean.shape, 4)}
+        np.testing.assert_array_equal(
+            normalize(array, "[b] s c", **given), normalize(floats, "[b] s c", **given)
+        )
+
+
+def test_sums_of_integers_do_not_wrap_around() -> None:
+    x = np.array([[250, 0, 200]], np.uint8)
+    np.testing.assert_array_equal(
+        normalize(x, "b [c]", residual=x), normalize(2 * x.astype(np.float32), "b [c]")
+    )
+
+
+@pytest.mark.parametrize("name", ["out", "residual"])
+def test_what_integers_are_given_with_is_in_floats(name: str) -> None:
+    x = np.ones((2, 3), np.uint8)
+    with pytest.raises(SpecError, match=rf"{name} must be float32 of shape \(2, 3\), as the res"):
+        normalize(x, "b [c]", **{name: np.ones((2, 3), np.int8)})
+
+
+def test_a_file_that_is_no_array_is_told_a_way(tmp_path: Path) -> None:
+    import h5py
+
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        dataset = file.create_dataset("x", data=np.ones((2, 3)))
+        with pytest.raises(DtypeError, match=r"not a NumPy array: give .*fit\(pattern, x\) takes"):
+            normalize(dataset, "b [c]")
 
 
 def test_an_out_whose_elements_are_one_is_refused() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -18,7 +17,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-import normscope
 from normscope import forward, normalize, reference, spec
 from normscope.plan import Plan
 from normscope.threads import set_num_threads
@@ -441,50 +439,3 @@ for pattern, kernel in kernels.items():
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert all(int(count) > 20 for count in run.stdout.split())
-
-
-COMPILE_ONE = """
-import numpy as np
-from normscope.kernels import merging
-states = np.ones((2, 3, 1))
-merging.merge_chunks(states, np.empty((3, 1)), np.zeros(8), False)
-print(merging.merge_chunks._cache.cache_path)
-print(sum(merging.merge_chunks.stats.cache_hits.values()))
-"""
-
-
-def test_a_folder_that_cannot_be_written_uses_the_user_cache(tmp_path: Path) -> None:
-    """In a copy of the package. Rights do not bind every user; a file in place of a folder does."""
-    package = tmp_path / "site" / "normscope"
-    source = Path(normscope.__file__).parent
-    shutil.copytree(source, package, ignore=shutil.ignore_patterns("__pycache__"))
-    unusable = package / "kernels" / "__pycache__"
-    unusable.touch()
-    home = tmp_path / "home"
-    home.mkdir()
-    environment = {
-        **os.environ, "PYTHONPATH": str(package.parent), "HOME": str(home),
-        "LOCALAPPDATA": str(home),
-    }  # fmt: skip
-    environment.pop("XDG_CACHE_HOME", None)
-    environment.pop("NUMBA_CACHE_DIR", None)
-    hits = []
-    for _ in range(2):
-        run = subprocess.run(
-            [sys.executable, "-c", COMPILE_ONE],
-            env=environment, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        folder, hit = run.stdout.split()
-        hits.append(int(hit))
-        assert Path(folder).is_relative_to(home)
-        assert list(Path(folder).glob("*.nbc"))
-    assert hits == [0, 1]
-    assert unusable.is_file()
-    assert not list(package.rglob("*.nb?"))
-
-
-def test_a_change_of_any_kernel_file_invalidates_the_cache() -> None:
-    from normscope.kernels import columns, flags, rows
-
-    assert rows.normalize._cache._cache_file._source_stamp == flags._sources()
-    assert columns.apply._cache._cache_file._source_stamp == flags._sources()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from itertools import product
 from pkgutil import iter_modules
@@ -78,6 +79,14 @@ def test_after_a_warmup_nothing_is_compiled() -> None:
                 values.flags.writeable = False
             gradients(x, x, plain, **known, **options)
             gradients(x, x, learned, **known, scale=scale, **options)
+        for fields in ({"measure": "none"}, {"eps": 0, "unit_below": 0}, {"unit_below": 0.5}):
+            for options in ({}, {"mask": mask}):
+                other = replace(plain, **fields)
+                _, stats = normalize(x, other, return_stats=True, **options)
+                normalize(x, other, **options)
+                normalize(x, other, mean=stats.mean, var=stats.var, **options)
+                one = np.ones_like(stats.rstd)  # which has gradients measure x once more
+                gradients(x, x, other, mean=stats.mean, rstd=one, **options)
     assert _compiled() == before
 
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from normscope import buffers, threads
 from normscope.backward_plan import SUMS, Way, find_way, parameter_axes
 from normscope.errors import SpecError
+from normscope.guard import with_constants_apart
 from normscope.kernels.arrays import BackwardArrays, ParameterArrays, Saved, SumArrays
 from normscope.layout import Layout
 from normscope.loops import STATS, Strides, atomic_strides
@@ -34,6 +35,7 @@ from normscope.validation import (
     check_mask,
     check_out,
     check_set_size,
+    in_floats,
     laid_along,
     stated,
 )
@@ -75,17 +77,19 @@ def gradients(
 
         dx = g * rstd - mean(g) * rstd - sum(g * (x - m)) * rstd**2 / (w * (n - ddof)) * (x - m)
 
-    with g = dy * scale and w = sqrt(v + eps): the case of the centred variance. Sums are taken in
-    float64, and each result is rounded once.
+    with g = dy * scale and w = sqrt(v + eps): the case of the centred variance. Where the divisor
+    is a constant (the floor, or the 1 of `unit_below` or of the measure `none`) the last term is
+    not there. Sums are taken in float64, and each result is rounded once.
 
     Args:
-        dy: gradient with respect to the output; an array of x's shape and dtype.
-        x: what was normalized.
+        dy: gradient with respect to the output; an array of its shape and dtype, which are x's.
+        x: what was normalized; integers become floats first, as in `normalize`.
         pattern: the spec, or a pattern with sizes and fields as keywords; as for `normalize`.
-        mean, rstd: the `Stats` that `normalize(..., return_stats=True)` gave.
+        mean, rstd: the `Stats` that `normalize(..., return_stats=True)` gave. With the measure
+            `none` the rstd is not used.
         scale: the learned scale; left out, it is neutral.
         mask: the mask that the statistics were taken through.
-        out: array of x's shape and dtype for the gradient; it may be dy or x itself.
+        out: array of dy's shape and dtype for the gradient; it may be dy or x itself.
         **fields_and_sizes: with a bare pattern only, as for `spec`.
 
     Returns:
@@ -94,7 +98,7 @@ def gradients(
     Raises:
         PatternError, SpecError: the normalization is not stated correctly, or measures the maximum.
         ShapeError: x, scale or a statistic has a shape that does not fit.
-        DtypeError: x is not an array of real floats.
+        DtypeError: x is not an array of real numbers.
 
     Example:
         >>> import numpy as np
@@ -107,6 +111,7 @@ def gradients(
     """
     spec = stated(pattern, fields_and_sizes, scale is not None, False)
     check_array("x", x)
+    x = in_floats(x)
     layout = spec.layout(x.shape)
     check_set_size(spec, layout)
     check_like("dy", dy, x)
@@ -125,6 +130,8 @@ def gradients(
     counted = None
     if mask is not None:
         counted = _kept(check_mask(mask, x.shape, layout.pattern.text), out)
+    rstds = with_constants_apart(spec, x, counted, rstds)
+    if counted is not None:
         some = counted.reshape(layout.known_sizes).any(layout.shared).reshape(rstds.shape)
         rstds = np.where(some, rstds, 0.0)  # the output of an empty set is the bias, whatever x is
 

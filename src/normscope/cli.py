@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
+import zipfile
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -73,6 +74,12 @@ class TextOrJson(StrEnum):
     JSON = "json"
 
 
+class Show(StrEnum):
+    """What is shown besides."""
+
+    INDICES = "indices"
+
+
 class Origin(StrEnum):
     """Which backend a Keras 1 file was written with."""
 
@@ -89,6 +96,10 @@ class Ordering(StrEnum):
 
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", help="Write to a file instead of the screen.")
+]
+
+ShowOption = Annotated[
+    Show | None, typer.Option(help="Also index by index who sees whom, on a small shape.")
 ]
 
 
@@ -172,6 +183,7 @@ def identify(
     ],
     shape: Annotated[str, typer.Option(help="Shape of the input: 4,128,7,7.")],
     axes: Annotated[str | None, typer.Option(help='Names for the axes: "b c h w".')] = None,
+    show: ShowOption = None,
     output_format: Annotated[TextOrJson, typer.Option("--format")] = TextOrJson.TEXT,
     output: Output = None,
 ) -> None:
@@ -183,7 +195,7 @@ def identify(
     known = tuple(size for size in sizes if size is not None)
     if len(known) < len(sizes):
         raise ShapeError("a layer is called with an input of known size", None, sizes)
-    found = identify_layer(layer_from_expression(layer), known, axes=axes)
+    found = identify_layer(layer_from_expression(layer), known, axes=axes, show=show and show.value)
     write(as_json(found.to_dict()) if output_format is TextOrJson.JSON else str(found), output)
     raise typer.Exit(CLEAN if found.kind == "normalization" else FINDINGS)
 
@@ -221,6 +233,7 @@ def scope(
         list[str] | None,
         typer.Option(help='Names for the axes: "b c h w"; with several inputs "ids=b t".'),
     ] = None,
+    show: ShowOption = None,
     output_format: Annotated[TextOrJson, typer.Option("--format")] = TextOrJson.TEXT,
     output: Output = None,
 ) -> None:
@@ -230,7 +243,12 @@ def scope(
     from normscope.scope.input_text import axes_from_text, inputs_from_text
 
     given = inputs_from_text([*(shape or []), *(inputs or [])])
-    found = scope_model(layer_from_expression(model), given, axes=axes_from_text(axes or []))
+    found = scope_model(
+        layer_from_expression(model),
+        given,
+        axes=axes_from_text(axes or []),
+        show=show and show.value,
+    )
     write(as_json(found.to_dict()) if output_format is TextOrJson.JSON else str(found), output)
     raise typer.Exit(CLEAN if found.samples_independent["inference"] else FINDINGS)
 
@@ -242,7 +260,9 @@ normscope audit model.h5
 
 normscope audit model.json --format html -o report.html
 
-normscope audit model.h5 --ignore NS401 --format json"""
+normscope audit model.h5 --ignore NS401 --format json
+
+normscope audit model.json --release 1.0.5 --backend theano"""
 )
 def audit(
     path: Annotated[
@@ -257,6 +277,13 @@ def audit(
         list[str] | None, typer.Option(help="Only these rules: a code, a name or a family (NS1).")
     ] = None,
     ignore: Annotated[list[str] | None, typer.Option(help="Not these rules.")] = None,
+    release: Annotated[
+        str | None,
+        typer.Option(help="The release of Keras 1, where the file does not tell it: 1.0.5."),
+    ] = None,
+    backend: Annotated[
+        Origin | None, typer.Option(help="What wrote the file, where it does not tell it.")
+    ] = None,
 ) -> None:
     """Find every normalization in a model file, and what is wrong with it.
 
@@ -264,7 +291,9 @@ def audit(
     """
     from normscope.audit import audit as audit_model
 
-    report = audit_model(path, select=select or (), ignore=ignore or ())
+    report = audit_model(
+        path, select=select or (), ignore=ignore or (), release=release, backend=backend
+    )
     match output_format:
         case AuditFormat.TEXT:
             from normscope.audit.reports.text import plain_text, rich_text
@@ -289,6 +318,10 @@ normscope convert old.h5 new.keras --force
 normscope convert model.json weights.h5 new.keras
 
 normscope convert old.h5 new.keras --backend theano --dim-ordering th
+
+normscope convert old.h5 new.keras --release 1.0.5
+
+normscope convert old.h5 new.keras --data inputs.npy
 
 KERAS_BACKEND=torch normscope convert old.h5 new.keras
 
@@ -317,6 +350,17 @@ def convert(
         Ordering | None,
         typer.Option(help="Channels first (th) or last (tf), where the file does not tell it."),
     ] = None,
+    release: Annotated[
+        str | None,
+        typer.Option(help="The release of Keras 1, where the file does not tell it: 1.0.5."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Inputs like those of the training (.npy, or .npz for several inputs): they tell "
+            "whether running_std holds variances or, as before Keras 1.0.7, deviations."
+        ),
+    ] = None,
     output: Output = None,
 ) -> None:
     """Turn a Keras 1 model into a .keras file of Keras 3, and check the result layer by layer.
@@ -332,6 +376,7 @@ def convert(
             f"these are {1 + len(others)} files"
         )
     *weights, target = others
+    inputs = None if data is None else _arrays(data)
     ensure_keras()
     with progress_bar() as progress:
         from normscope.keras1.convert import convert as convert_model
@@ -343,6 +388,8 @@ def convert(
             force=force,
             backend=backend,
             dim_ordering=dim_ordering,
+            release=release,
+            data=inputs,
             progress=progress,
         )
     write(str(report), output)
@@ -424,6 +471,19 @@ def _length(word: str, text: str) -> int | None:
         f"--shape {text[:60]!r}: {word[:40]!r} {problem} the length of an axis; write a length "
         f'from 0 to {MAX_LENGTH}, as in --shape 8,128,56,56, or "any" where it varies'
     )
+
+
+def _arrays(path: Path) -> Any:
+    """The array of an `.npy` file, or the list of those of an `.npz` file."""
+    import numpy as np
+
+    try:
+        found = np.load(path, allow_pickle=False)
+        return found if isinstance(found, np.ndarray) else [found[key] for key in found.files]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise SpecError(
+            f"--data {str(path)!r} is no .npy or .npz file of numbers: {error}"
+        ) from None
 
 
 def _size(text: str) -> tuple[str, int]:

@@ -220,7 +220,7 @@ def _root(
 NOT_SIZES = frozenset({
     "x", "pattern", "scale", "bias", "mean", "var", "mask", "residual", "negative_slope", "out",
     "return_stats", "dy", "rstd", "batches", "spec", "progress", "measure", "center", "ddof", "eps",
-    "eps_outside", "floor", "scale_shift", "running", "sizes",
+    "eps_outside", "floor", "unit_below", "scale_shift", "running", "sizes",
 })  # fmt: skip
 """Keywords of `normalize`, `gradients`, `fit` and `spec` that say something else than a size."""
 

@@ -23,15 +23,19 @@ float64 input has two more where it is measured and written in two steps: what f
 of mean and divisor.
 """
 
-WIDE = 7
-"""The place in the numbers of a formula that says whether the input is float64."""
+WIDE, UNIT_UP_TO = 7, 8
+"""Places in the numbers of a formula: whether the input is float64, and what divisors become 1."""
 
 
 def formula(spec: NormSpec, dtype: str) -> Floats:
-    """The numbers of a spec, as `normscope.kernels.formula` wants them."""
+    """The numbers of a spec, as `normscope.kernels.formula` wants them.
+
+    Where nothing is divided the variance is measured all the same, in the pass that takes the mean.
+    """
+    measured = Measure.VARIANCE if spec.measure is Measure.NONE else spec.measure
     return np.array(
         [
-            list(Measure).index(spec.measure),
+            list(Measure).index(measured),
             spec.center,
             spec.ddof,
             spec.eps,
@@ -39,9 +43,19 @@ def formula(spec: NormSpec, dtype: str) -> Floats:
             spec.floor,
             spec.scale_shift,
             dtype == "float64",
+            _unit_up_to(spec),
         ],
         np.float64,
     )
+
+
+def _unit_up_to(spec: NormSpec) -> float:
+    """The largest divisor in whose place 1 stands."""
+    if spec.measure is Measure.NONE:
+        return np.inf
+    if spec.unit_below is None:
+        return -1.0
+    return float(np.nextafter(spec.unit_below, 0.0))  # of 0 it is 0
 
 
 def empty_statistics(plan: Plan, numbers: Floats) -> Floats:

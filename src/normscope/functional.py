@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, overload
+from typing import Any, Literal, NamedTuple, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,14 +27,18 @@ from normscope.operands import (
     written_out,
 )
 from normscope.plan import Plan, plan as find_plan
-from normscope.spec import NormSpec
+from normscope.spec import Measure, NormSpec
 from normscope.validation import (
+    INTEGERS,
     check_array,
+    check_given,
     check_like,
     check_mask,
     check_out,
     check_set_size,
     check_slope,
+    float_dtype,
+    in_floats,
     laid_along,
     parameter_axes,
     stated,
@@ -49,7 +53,8 @@ class Stats(NamedTuple):
 
     Attributes:
         mean: what was subtracted; 0 where the mean is not.
-        var: v of the formula: the variance, or the square of another measure.
+        var: v of the formula: the variance, or the square of another measure; 1 with the measure
+            `none`.
         rstd: one over the divisor.
     """
 
@@ -85,38 +90,46 @@ def normalize(
 
         y = (x - m) / max(sqrt(v + eps) + eps_outside, floor) * scale + bias
 
-    with m and v the mean and the measure of each statistics set; see `NormSpec`. Everything is
+    with m and v the mean and the measure of each statistics set; see `NormSpec`. The divisor is 1
+    where it would be 0 or less than `unit_below`, if the spec has that, and everywhere with the
+    measure `none`; a divisor within rounding of `unit_below` may fall on either side. All is
     computed in float64, for float64 input in twice its precision, and rounded once, to x's dtype;
     in one or two passes over memory and without a temporary array of x's size (unless x or `out`
     is of foreign byte order, or not aligned).
 
     Args:
         x: array of floats (float64, float32, float16 or bfloat16), of a shape that meets the
-            pattern, in any memory layout. It is not changed.
+            pattern, in any memory layout. It is not changed. Integers and booleans become floats
+            first, and the result is of floats: float32 for up to 16 bits, such as images of uint8;
+            float64 for 32 and 64 bits, which is exact up to 2**53.
         pattern: a `NormSpec`, or a pattern with sizes and fields as keywords: `g=4`, `eps=1e-3`.
         scale, bias: learned parameters, shaped like the axes that the spec names for them, in
             that order, or flat. With a bare pattern they run along the axis called `c` (and all
             parts of it where parentheses split it); other axes need a spec.
         mean, var: statistics from elsewhere, such as running ones, one per statistics set; both
-            or neither. Without `center` the mean is not used.
+            or neither. Without `center` the mean is not used. With the measure `none` the var is
+            not used, and may be left out.
         mask: booleans that broadcast to x. Only elements where it is True enter the statistics; a
             set without any is set to the bias; one with some, but no more than ddof, to NaN.
         residual: array of x's shape and dtype that is added to x first; x + residual is rounded to
-            x's dtype, so the result is exactly that of `normalize(x + residual, ...)`.
+            x's dtype, so the result is exactly that of `normalize(x + residual, ...)`. Integers are
+            added as floats, so they do not wrap around.
         negative_slope: apply a LeakyReLU of this slope to y, before it is rounded (for float64
             input, after that); 0 is ReLU.
-        out: array of x's shape and dtype for the result; it may be x itself.
+        out: array of x's shape for the result, of x's dtype, or of floats where x holds integers;
+            it may be x itself.
         return_stats: also return the `Stats`.
         **fields_and_sizes: with a bare pattern only, as for `spec`.
 
     Returns:
-        An array of x's shape, dtype and memory layout; with `return_stats` a pair with `Stats`.
+        An array of x's shape, memory layout and dtype (of floats where x holds integers); with
+        `return_stats` a pair with `Stats`.
 
     Raises:
         PatternError, SpecError: the normalization is not stated correctly.
         ShapeError: x, a parameter or a statistic has a shape that does not fit, or a statistics
             set holds too few values.
-        DtypeError: x is not an array of real floats.
+        DtypeError: x is not an array of real numbers.
 
     Example:
         >>> import numpy as np
@@ -124,15 +137,18 @@ def normalize(
         array([[-1.225,  0.   ,  1.225],
                [-1.225,  0.   ,  1.225]])
     """
-    if (mean is None) != (var is None):
-        raise SpecError("mean= and var= belong together: give both or neither")
     if isinstance(out, np.ndarray):  # the call is made for the strides of what is really read
         x = apart(x, out) if isinstance(x, np.ndarray) else x
         residual = apart(residual, out) if isinstance(residual, np.ndarray) else residual
         if isinstance(mask, np.ndarray) and np.may_share_memory(mask, out):
             mask = mask.copy()
     call = _call(x, pattern, scale, bias, mask, residual, out, fields_and_sizes)
-    given = None if mean is None or var is None else _given(call, mean, var)
+    if call is None:
+        x, residual, out = _in_floats(x, residual, out)
+        again = _call(x, pattern, scale, bias, mask, residual, out, fields_and_sizes)
+        call = cast("_Call", again)
+    check_given(call.spec, mean is not None, var is not None)
+    given = None if mean is None else _given(call, mean, var)
     if given is None and call.plan.set_size <= call.spec.ddof:
         check_set_size(call.spec, call.layout)
     slope = check_slope(negative_slope)
@@ -230,15 +246,15 @@ class _Call:
         if statistics is None:
             statistics = np.zeros((4, self.plan.num_sets))
         shape = self.plan.stats_shape
-        mean = statistics[forward.MEAN]
+        mean, var = statistics[forward.MEAN], statistics[forward.VAR]
         if not self.spec.center:
             mean = np.zeros_like(mean)
+        if self.spec.measure is Measure.NONE:
+            var = np.ones_like(var)
         divisor = statistics[forward.DIVISOR]
         with np.errstate(divide="ignore"):
             rstd = np.divide(1, divisor, out=divisor)
-        return Stats(
-            mean.reshape(shape), statistics[forward.VAR].reshape(shape), rstd.reshape(shape)
-        )
+        return Stats(mean.reshape(shape), var.reshape(shape), rstd.reshape(shape))
 
 
 _MOST_CALLS = 1024
@@ -256,8 +272,8 @@ def _call(
     residual: Array | None,
     out: Array | None,
     fields_and_sizes: dict[str, Any],
-) -> _Call:
-    """The prepared call; for arrays and a spec seen before, a look-up."""
+) -> _Call | None:
+    """The prepared call; for arrays and a spec seen before, a look-up. None if x holds integers."""
     key = None
     fields: tuple[Any, ...] = ()
     stated_once = type(pattern) in _STATED  # a subclass may call equal what is not
@@ -274,6 +290,8 @@ def _call(
         # an identity says something only while the object lives: the entry keeps it alive
         if known is not None and (out is None or out.flags.writeable):
             return known[1]
+    if isinstance(x, np.ndarray) and x.dtype.kind in INTEGERS:
+        return None
     spec = stated(pattern, fields_and_sizes, scale is not None, bias is not None)
     call = _prepared(x, spec, scale, bias, mask, residual, out)
     if key is not None and all(type(form) is not object for form in key):
@@ -362,12 +380,32 @@ def _prepared(
     )
 
 
-def _given(call: _Call, mean: ArrayLike, var: ArrayLike) -> Floats:
+def _in_floats(
+    x: Array, residual: Array | None, out: Array | None
+) -> tuple[Array, Array | None, Array]:
+    """The arrays of a call whose x holds integers, as floats.
+
+    Unless there is an `out`, the floats are overwritten by the result, for which they have room.
+    """
+    check_array("x", x)
+    floats = buffers.empty(x.shape, float_dtype(x.dtype), memory_order(x))
+    floats[...] = x
+    if isinstance(residual, np.ndarray) and residual.dtype == x.dtype:
+        residual = in_floats(residual)
+    return floats, residual, floats if out is None else out
+
+
+def _given(call: _Call, mean: ArrayLike, var: ArrayLike | None) -> Floats:
     """Statistics that the caller holds, as the kernels want them."""
     spec, layout = call.spec, call.layout
-    v = laid_along(layout, "var", layout.kept, var).astype(np.float64).ravel()
     m = laid_along(layout, "mean", layout.kept, mean).astype(np.float64).ravel()
+    v = np.ones_like(m)
+    if var is not None:
+        v = laid_along(layout, "var", layout.kept, var).astype(np.float64).ravel()
     if (v < 0).any():
         raise SpecError("var holds negative values; a variance has none")
+    if spec.measure is Measure.NONE:
+        v = np.ones_like(m)
     divisor = np.maximum(np.sqrt(v + spec.eps) + spec.eps_outside, spec.floor)
+    divisor[divisor <= call.numbers[forward.UNIT_UP_TO]] = 1
     return np.stack([np.ones_like(v), m, v, divisor])

@@ -134,7 +134,7 @@ def running_update(
     layout = spec.layout(x.shape)
     x = x.reshape(layout.known_sizes)
     sets = [x[members].ravel() for members in statistics_sets(layout)]
-    means = np.array([np.mean(values) for values in sets])
+    means = np.array([_average(values) for values in sets])
     new_mean = _mix(spec.running.decay, running_mean, means)
     if spec.measure is Measure.NONE:
         return new_mean, np.array(running_var, np.float64)
@@ -149,13 +149,19 @@ def _mix(decay: float, old: ArrayLike, batch: Floats) -> Floats:
 
 
 def _stored_spread(values: Floats, running: Running, eps: float) -> float:
-    variance = _sum_of_squares(values - np.mean(values)) / (values.size - running.ddof)
+    variance = _sum_of_squares(values - _average(values)) / (values.size - running.ddof)
     stored = variance + eps if running.plus_eps else variance
     return float(np.sqrt(stored)) if running.deviation else stored
 
 
 def _mean(values: Floats, spec: NormSpec) -> float:
-    return float(np.mean(values)) if spec.center and values.size else 0.0
+    return _average(values) if spec.center and values.size else 0.0
+
+
+def _average(values: Floats) -> float:
+    """The mean; of equal values exactly that value, which a sum over their number may miss."""
+    mean = float(np.mean(values))
+    return mean + float(np.mean(values - mean)) if np.isfinite(mean) else mean
 
 
 def _squared_measure(values: Floats, spec: NormSpec) -> float:
@@ -164,7 +170,7 @@ def _squared_measure(values: Floats, spec: NormSpec) -> float:
         return 0.0
     match spec.measure:
         case Measure.VARIANCE:
-            return _mean_square(values - np.mean(values), spec.ddof)
+            return _mean_square(values - _average(values), spec.ddof)
         case Measure.MEAN_SQUARE:
             return _mean_square(values, spec.ddof)
         case Measure.L2:

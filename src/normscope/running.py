@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,13 +36,15 @@ def updated(
 
     Returns:
         mean and variance after the step, in the shapes that came, in float64. With
-        `Running.plus_eps` the second array holds variance + eps.
+        `Running.plus_eps` the second array holds variance + eps, with `Running.deviation` the
+        square root of what it would hold; where nothing is divided (the measure `none`) it stays as
+        it was.
 
     Raises:
         SpecError: the spec has no running statistics.
         ShapeError: x does not meet the pattern, a set holds too few values, or the statistics have
             another shape than the axes outside brackets.
-        DtypeError: x is not an array of real floats.
+        DtypeError: x is not an array of real numbers.
 
     Example:
         >>> from normscope import Running, spec
@@ -54,19 +55,26 @@ def updated(
     running = stated(spec, {}, False, False).running
     if running is None:
         raise SpecError(f"{spec} has no running statistics: give it running=Running(decay=0.9)")
-    measured = replace(spec, center=True, measure=Measure.VARIANCE, ddof=running.ddof, running=None)
+    mean_only = spec.measure is Measure.NONE
+    ddof = 0 if mean_only else running.ddof
+    measured = NormSpec(spec.pattern, spec.sizes, ddof=ddof)
     check_array("x", x)
     layout = measured.layout(x.shape)
     check_set_size(measured, layout)
     count, mean, root = states_of(x, measured, mask)[:3]
-    enough = count > running.ddof
-    variance = root * root * (count / np.where(enough, count - running.ddof, 1))
+    enough = count > ddof
+    variance = root * root * (count / np.where(enough, count - ddof, 1))
     if running.plus_eps:
         variance = variance + spec.eps
+    if running.deviation:
+        variance = np.sqrt(variance)
     decay, both = running.decay, []
     for name, old, batch in (
         ("running_mean", running_mean, mean), ("running_var", running_var, variance),
     ):  # fmt: skip
+        if name == "running_var" and mean_only:
+            both.append(np.array(old, np.float64))
+            continue
         before = laid_along(layout, name, layout.kept, old).astype(np.float64)
         mixed = decay * before + (1 - decay) * batch.reshape(before.shape)
         after = np.where(enough.reshape(before.shape), mixed, before)

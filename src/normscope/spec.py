@@ -84,7 +84,7 @@ class NormSpec:
         eps_outside: added to the root, in units of x.
         floor: the least value of the divisor, in units of x.
         unit_below: where the divisor is 0, or less than this, it is 1, in units of x; 0 guards
-            against the 0 alone (as scikit-learn's scalers do), None is no such guard.
+            against the 0 alone (`where(std == 0, 1, std)`), None is no such guard.
         scale, bias: the axes along which each learned parameter varies, such as `"g c"` or
             `"s... c"`; `""` is a single number, None is no such parameter.
         scale_shift: 0 multiplies by scale, 1 by 1 + scale (as in Gemma).

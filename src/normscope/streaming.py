@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from normscope.array_likes import array_like, called, chunk_of, itemsize_of, read, shape_of
 from normscope.errors import DtypeError, ShapeError, SpecError
 from normscope.forward import formula, measured_states
 from normscope.functional import normalize
 from normscope.kernels.arrays import Arrays
 from normscope.layout import Layout
 from normscope.loops import atomic_strides
-from normscope.operands import address, readable
+from normscope.operands import address, memory_order, readable
+from normscope.pieces import Piece, at_boundaries, cut, lengths, piece, ranges
 from normscope.plan import plan as find_plan
 from normscope.spec import Measure, NormSpec
-from normscope.validation import check_array, check_mask, stated
+from normscope.validation import INTEGERS, check_array, check_mask, in_floats, stated
 
 Floats = NDArray[np.float64]
 
@@ -38,14 +42,20 @@ class Fit:
 
     Attributes:
         spec: the spec that they were measured by.
-        mean, var: m and v of the formula, in the shape of the axes outside brackets, float64.
-        count: how many elements each set has.
+        mean, var: m and v of the formula, in the shape of the axes outside brackets, float64. With
+            the measure `none` v is 1.
+        count: how many elements were counted in each set.
     """
 
     spec: NormSpec
     mean: Floats
     var: Floats
     count: Floats
+
+    @property
+    def std(self) -> Floats:
+        """The square root of `var`: the standard deviation, or another measure itself."""
+        return np.sqrt(self.var)
 
     @property
     def inference(self) -> NormSpec:
@@ -73,30 +83,42 @@ def fit(
     spec: NormSpec | str,
     batches: Any,
     *,
+    mask: Any = None,
+    missing: str = "propagate",
     progress: bool | None = None,
     **fields_and_sizes: Any,
 ) -> Fit:
-    """Measure the statistics sets of data that is given in batches.
+    """Measure the statistics sets of data that need not fit in memory.
+
+    The data is one array, or comes in batches. Anything with a shape is one array, also if it can
+    be iterated: an h5py or zarr dataset, a memory map, a tensor, a table. It is read in pieces of
+    about 64 MiB, or of one chunk of its file where that is more, cut along any axis.
 
     Every batch meets the pattern, and all have the same statistics sets: they differ in length
-    along shared axes only, such as the batch axis of `"[b] c"`. Batches are merged by Chan's
-    formula in float64, so the result is the same for any way of cutting the data, up to rounding.
+    along shared axes only, such as the batch axis of `"[b] c"`. Pieces and batches are merged by
+    Chan's formula in float64, so the result is the same for any way of cutting the data, up to
+    rounding. Integers and booleans are measured as the floats they equal (see `normalize`).
 
     Args:
         spec: the spec, or a pattern with sizes and fields as keywords; as for `normalize`.
-        batches: an array, which may be a memory map; a Dask array, whose blocks are measured where
-            Dask computes; or an iterable of arrays.
+        batches: an array; a Dask array, whose blocks are measured where Dask computes; or an
+            iterable of arrays (a list, a generator, a loader).
+        mask: booleans; only elements where it is True are counted. For one array: an array that
+            broadcasts to it. For batches: an iterable of such arrays, or of None, one per batch.
+        missing: what NaN does: `"propagate"` makes the statistics of its set NaN, `"skip"` leaves
+            it out, together with what is masked in masked arrays.
         progress: whether to show a progress bar; None: on a terminal, after a second.
         **fields_and_sizes: with a bare pattern only, as for `spec`.
 
     Returns:
-        The `Fit`: mean, var, count, and what inference needs.
+        The `Fit`: mean, var, std, count, and what inference needs.
 
     Raises:
-        PatternError, SpecError: the normalization is not stated correctly.
-        ShapeError: a batch does not meet the pattern, or has other sets than the first one; or a
-            set has too few values in all of them.
-        DtypeError: a batch is not an array of real floats.
+        PatternError, SpecError: the normalization is not stated correctly, there is no batch, or
+            there are more or fewer masks than batches.
+        ShapeError: a batch does not meet the pattern, or has other sets than the first one; a mask
+            does not broadcast; or a set has too few counted values in all of them.
+        DtypeError: what came is not an array of numbers, nor an iterable of such.
 
     Example:
         >>> found = fit("[b] c", [np.array([[0.0], [1.0]]), np.array([[5.0]])])
@@ -104,33 +126,56 @@ def fit(
         (array([2.]), array([4.66666667]), array([3.]))
         >>> found.normalize(np.array([[2.0]]))
         array([[0.]])
+        >>> fit("[b] c", np.array([[0.0], [np.nan], [5.0]]), missing="skip").std
+        array([2.5])
     """
     measured = stated(spec, fields_and_sizes, False, False)
+    if missing not in ("propagate", "skip"):
+        raise SpecError(f'missing is "propagate" or "skip", not {missing!r}')
     total: Floats | None = None
     shape: tuple[int, ...] = ()
     with _bar(progress) as advance:
-        for part, sizes in _parts(measured, batches):
-            if total is not None and sizes != shape:
+        for array, counted in _arrays(batches, mask):
+            layout = measured.layout(_known_shape(array))
+            sizes = tuple(layout.known_sizes[i] for i in layout.kept)
+            if total is None:
+                total, shape = np.zeros((5, *sizes)), sizes
+            elif sizes != shape:
                 raise ShapeError(
                     f"this batch has {sizes} statistics sets, the first one has {shape}",
                     measured.pattern,
                     sizes,
                     "batches may differ along shared axes only",
                 )
-            total, shape = (part if total is None else merged(measured, total, part)), sizes
-            advance()
+            for where, part in _parts(measured, layout, array, counted, missing == "skip"):
+                known = total[(slice(None), *where.place)]
+                if known[0].any():
+                    part = merged(measured, known.reshape(5, -1), part)
+                known[...] = part.reshape(known.shape)
+                advance()
     if total is None:
         raise SpecError("there are no batches, so there is nothing to measure")
-    count, mean, root = (row.reshape(shape) for row in total[:3])
-    least = count.min(initial=np.inf)
-    if least <= measured.ddof:
-        raise ShapeError(
-            f"a statistics set has {least:.0f} value(s) in all batches together, and with "
-            f"ddof={measured.ddof} it needs at least {measured.ddof + 1}",
-            measured.pattern,
-            shape,
-        )
+    count, mean, root = total[:3]
+    _check_counts(measured, count)
     return Fit(measured, mean, _measured(measured, count, root), count)
+
+
+def _check_counts(spec: NormSpec, count: Floats) -> None:
+    least = count.min(initial=np.inf)
+    if least > spec.ddof:
+        return
+    few = count <= spec.ddof
+    which = tuple(int(n) for n in np.argwhere(few)[0])
+    raise ShapeError(
+        f"a statistics set has {least:.0f} value(s) in all batches together, and with "
+        f"ddof={spec.ddof} it needs at least {spec.ddof + 1}",
+        spec.pattern,
+        count.shape,
+        f"{few.sum()} of {count.size} sets have too few; the first one is {which}: leave it out, "
+        "or count more with another mask"
+        if few.size > 1
+        else "",
+    )
 
 
 def states_of(x: NDArray[Any], spec: NormSpec, mask: ArrayLike | None = None) -> Floats:
@@ -140,14 +185,20 @@ def states_of(x: NDArray[Any], spec: NormSpec, mask: ArrayLike | None = None) ->
 
     Raises:
         ShapeError: x does not meet the pattern.
-        DtypeError: x is not an array of real floats.
+        DtypeError: x is not an array of real numbers.
     """
-    from normscope.kernels.memory import TAGS
-
     check_array("x", x)
     layout = spec.layout(x.shape)
-    x = readable(x, None)
     counted = None if mask is None else check_mask(mask, x.shape, layout.pattern.text)
+    return _states(x, spec, layout, counted)
+
+
+def _states(
+    x: NDArray[Any], spec: NormSpec, layout: Layout, counted: NDArray[np.bool_] | None
+) -> Floats:
+    from normscope.kernels.memory import TAGS
+
+    x = readable(in_floats(x), None)
     strides = atomic_strides(layout, x.strides, x.itemsize)
     masked = None if counted is None else atomic_strides(layout, counted.strides, 1)
     plan = find_plan(layout, [strides, strides, None, masked], [(), ()], x.itemsize)
@@ -174,6 +225,8 @@ def merged(spec: NormSpec, one: Floats, other: Floats) -> Floats:
 
 def _measured(spec: NormSpec, count: Floats, root: Floats) -> Floats:
     """v, from count and root."""
+    if spec.measure is Measure.NONE:
+        return np.ones_like(root)
     v = root * root
     with np.errstate(divide="ignore", invalid="ignore"):
         if spec.measure in (Measure.VARIANCE, Measure.MEAN_SQUARE):
@@ -183,49 +236,152 @@ def _measured(spec: NormSpec, count: Floats, root: Floats) -> Floats:
     return np.asarray(v)
 
 
-def _parts(spec: NormSpec, batches: Any) -> Iterator[tuple[Floats, tuple[int, ...]]]:
-    """The states of each piece of the data, and the sizes of the kept axes."""
-    if type(batches).__module__.split(".")[0] == "dask":
-        yield from _dask_parts(spec, batches)
+def _arrays(batches: Any, mask: Any) -> Iterator[tuple[Any, Any]]:
+    """Each array of the data, and the mask that belongs to it."""
+    array = _one_array(batches)
+    if array is not None:
+        yield array, mask
         return
     if isinstance(batches, str | bytes) or not isinstance(batches, Iterable):
-        raise DtypeError(f"batches is an array or an iterable of arrays, not {batches!r}")
-    for batch in [batches] if isinstance(batches, np.ndarray) else batches:
-        check_array("batch", batch)
-        layout = spec.layout(batch.shape)
-        for piece in _pieces(layout, batch):
-            yield states_of(piece, spec), _kept_sizes(layout)
+        raise DtypeError(f"batches is an array or an iterable of arrays, not a {called(batches)}")
+    if hasattr(batches, "keys"):
+        raise DtypeError(f"batches is a {called(batches)} of arrays: give one of them, by its name")
+    masks: Iterator[Any] | None = None
+    if mask is not None:
+        if _one_array(mask) is not None or not isinstance(mask, Iterable):
+            raise SpecError(
+                f"the data comes in batches, so mask is an iterable of masks, one for each, not a "
+                f"{called(mask)}; or give the data as one array"
+            )
+        masks = iter(mask)
+    number = -1
+    for number, batch in enumerate(batches):
+        array = _one_array(batch)
+        if array is None:
+            raise DtypeError(_no_batch(number, batch))
+        counted = None if masks is None else next(masks, _NO_MASK)
+        if counted is _NO_MASK:
+            raise SpecError(f"there are {number} masks, and more batches than these")
+        yield array, counted
+    if masks is not None and next(masks, _NO_MASK) is not _NO_MASK:
+        raise SpecError(f"there are {number + 1} batches, and more masks than these")
 
 
-def _kept_sizes(layout: Layout) -> tuple[int, ...]:
-    return tuple(layout.known_sizes[i] for i in layout.kept)
+_NO_MASK = object()
 
 
-def _pieces(layout: Layout, array: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """The array in pieces along its first axis, if that lies inside a statistics set."""
-    first = layout.parts(0) if array.ndim else ()
-    if len(first) != 1 or not first[0].shared or array.nbytes <= 2 * PIECE_BYTES:
-        yield array
+def _one_array(data: Any) -> Any:
+    """The data if it is one array, which Dask's are too; else None."""
+    return data if _is_dask(data) else array_like(data)
+
+
+def _no_batch(number: int, batch: Any) -> str:
+    came = f"batch {number} is a {called(batch)}, not an array"
+    if isinstance(batch, tuple | list) and any(array_like(part) is not None for part in batch):
+        return f"{came}: give the arrays alone, as in (batch[0] for batch in batches)"
+    return f"{came}; numbers in lists become one with np.array(...)"
+
+
+def _is_dask(data: Any) -> bool:
+    return type(data).__module__.partition(".")[0] == "dask" and hasattr(data, "to_delayed")
+
+
+def _known_shape(array: Any) -> tuple[int, ...]:
+    if not _is_dask(array):
+        return shape_of(array)
+    if not hasattr(array, "rechunk"):
+        raise DtypeError("this is a Dask collection without a shape: x.to_dask_array(lengths=True)")
+    if any(math.isnan(size) for size in array.shape):
+        raise ShapeError(
+            "the length of an axis is not known",
+            None,
+            array.shape,
+            "let Dask find it: x.compute_chunk_sizes()",
+        )
+    return tuple(array.shape)
+
+
+def _parts(
+    spec: NormSpec, layout: Layout, array: Any, mask: Any, skip: bool
+) -> Iterator[tuple[Piece, Floats]]:
+    """Each piece of an array, and the states of its sets."""
+    if mask is not None and not _is_dask(mask):
+        found = array_like(mask)
+        mask = np.asarray(mask) if found is None else found
+    if _is_dask(array):
+        yield from _dask_parts(spec, layout, array, mask, skip)
         return
-    step = max(1, PIECE_BYTES * len(array) // array.nbytes)
-    for start in range(0, len(array), step):
-        yield array[start : start + step]
+    size = max(itemsize_of(array), 4)  # integers become floats
+    order = memory_order(array) if isinstance(array, np.ndarray) else None
+    longest = lengths(shape_of(array), size, PIECE_BYTES, chunk_of(array), order)
+    for where in cut(layout, longest):
+        counted = _mask_of(mask, layout, where)
+        yield where, _measured_piece(read(array, where.index), spec, where.layout, counted, skip)
 
 
-def _dask_parts(spec: NormSpec, array: Any) -> Iterator[tuple[Floats, tuple[int, ...]]]:
+def _mask_of(mask: Any, layout: Layout, where: Piece) -> Any:
+    """The part of a mask that belongs to a piece; it broadcasts to it."""
+    if mask is None:
+        return None
+    shape = tuple(mask.shape) if _is_dask(mask) else shape_of(mask)
+    sizes = layout.shape[len(layout.shape) - len(shape) :]
+    if len(shape) > len(layout.shape) or any(
+        n not in (1, size) for n, size in zip(shape, sizes, strict=True)
+    ):
+        raise ShapeError(
+            f"mask of shape {shape} does not broadcast to x", layout.pattern.text, layout.shape
+        )
+    last = where.index[len(layout.shape) - len(shape) :]
+    index = tuple(slice(0, 1) if n == 1 else part for n, part in zip(shape, last, strict=True))
+    return mask[index] if _is_dask(mask) else read(mask, index)
+
+
+def _measured_piece(
+    x: NDArray[Any], spec: NormSpec, layout: Layout, mask: Any, skip: bool
+) -> Floats:
+    """The states of the sets of a piece that was read."""
+    counted = None if mask is None else check_mask(mask, x.shape, layout.pattern.text)
+    if isinstance(x, np.ma.MaskedArray):
+        if np.ma.is_masked(x) and not skip:
+            raise DtypeError(
+                "batch is a masked array: leave out what is masked with "
+                'missing="skip", or give batch.data, and mask='
+            )
+        if np.ma.is_masked(x):
+            unmasked = ~np.ma.getmaskarray(x)
+            counted = unmasked if counted is None else counted & unmasked
+        x = np.asarray(x.data)
+    x = np.asarray(x)
+    check_array("batch", x)
+    if skip and x.dtype.kind not in INTEGERS:
+        there = ~np.isnan(x)
+        if not there.all():
+            counted = there if counted is None else counted & there
+    return _states(x, spec, layout, counted)
+
+
+def _dask_parts(
+    spec: NormSpec, layout: Layout, array: Any, mask: Any, skip: bool
+) -> Iterator[tuple[Piece, Floats]]:
     """The states of each block, computed where Dask computes; only they travel."""
     import dask  # optional
 
-    layout = spec.layout(array.shape)
-    whole = {
-        dim: -1
-        for dim in range(array.ndim)
-        if len(layout.parts(dim)) != 1 or not layout.parts(dim)[0].shared
-    }
-    blocks = array.rechunk(whole).to_delayed().ravel()
-    measure = dask.delayed(states_of)
-    for part in dask.compute(*[measure(block, spec) for block in blocks]):
-        yield part, _kept_sizes(layout)
+    each = []
+    for dim, chunks in enumerate(array.chunks):
+        axes = layout.parts(dim)
+        if len(axes) == 1:
+            each.append(list(at_boundaries(axes, chunks)))
+        else:  # parentheses say where it may be cut
+            each.append(list(ranges(axes, max(chunks))))
+    parts = tuple(tuple(along.stop - along.start for along, _ in found) for found in each)
+    measure = dask.delayed(_measured_piece)
+    blocks = array.rechunk(parts).to_delayed().ravel()
+    pieces = [piece(layout, choice) for choice in product(*each)]
+    states = [
+        measure(block, spec, where.layout, _mask_of(mask, layout, where), skip)
+        for block, where in zip(blocks, pieces, strict=True)
+    ]
+    yield from zip(pieces, dask.compute(*states), strict=True)
 
 
 @contextmanager

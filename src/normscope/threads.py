@@ -2,79 +2,144 @@
 
 A *job* is a function that takes numbers from a counter until none is left, so it does not matter
 how many threads run it, nor when they begin: with a busy pool the calling thread does all of it.
+
+Whatever a job writes into belongs to the caller, so a call ends when its last worker has: also if
+a signal handler raises in the calling thread, and another one, and another while the first is on
+its way. A lock of `threading` cannot wait for that, as a signal ends its wait. The interpreter's
+own lock under it waits through signals; see `run`.
 """
 
 from __future__ import annotations
 
+import atexit
+import ctypes
 import os
 import threading
+import time
 from collections.abc import Callable
 from numbers import Integral
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 Job = Callable[[], object]
 
+PATIENCE = 0.2
+"""Seconds that threads which are no longer wanted have for ending before they are let go."""
 
-class _Share:
-    """One thread's part in a job: it is started by a worker, or withdrawn before that."""
+_python = ctypes.PyDLL("python", handle=ctypes.pythonapi._handle)
+_new_lock = _python.PyThread_allocate_lock
+_new_lock.argtypes, _new_lock.restype = (), ctypes.c_void_p
+_acquire = _python.PyThread_acquire_lock
+_acquire.argtypes, _acquire.restype = (ctypes.c_void_p, ctypes.c_int), ctypes.c_int
+_release, _free = _python.PyThread_release_lock, _python.PyThread_free_lock
+for _function in (_release, _free):
+    _function.argtypes, _function.restype = (ctypes.c_void_p,), None
+# a library loaded this way lets other threads run while a function of it is waited for
+_wait = ctypes.CDLL("python", handle=ctypes.pythonapi._handle).PyThread_acquire_lock
+_wait.argtypes, _wait.restype = (ctypes.c_void_p, ctypes.c_int), ctypes.c_int
 
-    __slots__ = ("_done", "_ended", "_taken", "error", "job")
+
+class _Room:
+    """Where workers are while they run a job. They share one lock, and who has it may be inside.
+
+    The caller takes the lock when nobody is inside, and keeps it: then nobody comes in any more.
+
+    Attributes:
+        job: what is run inside; None once nothing is left to do.
+        lock: the address of the lock.
+        error: what the job raised in a worker.
+    """
+
+    __slots__ = ("_counting", "_inside", "error", "job", "lock")
 
     def __init__(self, job: Job) -> None:
-        self.job = job
+        self.job: Job | None = job
         self.error: BaseException | None = None
-        self._taken: dict[str, str] = {}  # `setdefault` decides, once, who has the share
-        self._ended = False
-        self._done = threading.Lock()
-        self._done.acquire()
+        self._inside = 0
+        self._counting = threading.Lock()  # of workers alone: no signal is handled there
+        self.lock = _new_lock()
+        if not self.lock:
+            raise MemoryError
 
-    def run(self) -> None:
-        """Run the job, unless it was withdrawn."""
-        if self._taken.setdefault("by", "worker") != "worker":
+    def __del__(self, free: Callable[[int], None] = _free) -> None:
+        if lock := getattr(self, "lock", None):  # there is none if a signal ended `__init__`
+            free(lock)
+
+    def visit(self) -> None:
+        """Run the job in a worker, unless the caller has finished it."""
+        job = self.job
+        if job is None:
             return
+        with self._counting:
+            if self._inside == 0 and not _acquire(self.lock, 0):
+                return
+            self._inside += 1
         try:
-            self.job()
+            job()
         except BaseException as error:
             self.error = error
         finally:
-            self._ended = True
-            self._done.release()
-
-    def finish(self) -> None:
-        """Withdraw the share if it has not begun, else wait for its end; may be called again."""
-        if self._taken.setdefault("by", "caller") == "worker" and not self._ended:
-            self._done.acquire()
+            with self._counting:
+                self._inside -= 1
+                if self._inside == 0:
+                    _release(self.lock)
 
 
 class _Pool:
-    """Threads that wait for shares. They are made when first needed, and end with the process."""
+    """Threads that wait for rooms to visit. They are made when first needed.
+
+    Attributes:
+        rooms: what is to be visited, each as often as it has use for a worker; None: one leaves.
+        started: how many threads there are, without those that were told to leave.
+    """
 
     def __init__(self) -> None:
-        self.shares: SimpleQueue[_Share] = SimpleQueue()
+        self.rooms: SimpleQueue[_Room | None] = SimpleQueue()
         self.started = 0
-        self.lock = threading.Lock()
+        self._left: SimpleQueue[threading.Thread] = SimpleQueue()
+        self._lock = threading.RLock()  # a signal handler may normalize, too
 
-    def submit(self, share: _Share, most: int) -> None:
-        if self.started < most:
-            with self.lock:
-                if self.started < most:
-                    self._start()
-        self.shares.put(share)
+    def invite(self, room: _Room, helpers: int) -> None:
+        """Let so many workers visit a room."""
+        for _ in range(helpers):
+            if self.started < helpers:
+                with self._lock:
+                    if self.started < helpers:
+                        self._start()
+            if self.started:
+                self.rooms.put(room)
+
+    def shrink(self, most: int) -> None:
+        """Let threads leave until there are at most so many; one that works does so afterwards."""
+        with self._lock:
+            surplus = max(0, self.started - most)
+            self.started -= surplus
+            for _ in range(surplus):
+                self.rooms.put(None)
+        end = time.monotonic() + PATIENCE
+        for _ in range(surplus):
+            try:
+                thread = self._left.get(timeout=max(0, end - time.monotonic()))
+            except Empty:
+                return
+            thread.join(max(0, end - time.monotonic()))
 
     def _start(self) -> None:
-        name = f"normscope-{self.started + 1}"
-        try:
-            threading.Thread(target=self._work, name=name, daemon=True).start()
-        except RuntimeError:  # there are no more threads to be had: fewer do the same work
-            return
         self.started += 1
+        thread = threading.Thread(target=self._work, name=f"normscope-{self.started}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # there are no more threads to be had: fewer do the same work
+            self.started -= 1
 
     def _work(self) -> None:
-        shares = self.shares
+        rooms = self.rooms
         while True:
-            share = shares.get()
-            share.run()
-            del share  # what it refers to must not live until the next one comes
+            room = rooms.get()
+            if room is None:
+                self._left.put(threading.current_thread())
+                return
+            room.visit()
+            del room  # what it refers to must not live until the next one comes
 
 
 _pool = _Pool()
@@ -89,6 +154,7 @@ def _renew() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew)
+atexit.register(lambda: _pool.shrink(0))
 
 
 def num_threads() -> int:
@@ -103,7 +169,8 @@ def num_threads() -> int:
 def set_num_threads(number: int | None) -> None:
     """Set how many threads a large call uses, the calling one included.
 
-    Results do not depend on it: they are bitwise the same for any number.
+    Results do not depend on it: they are bitwise the same for any number. Threads are made when
+    they are first needed; those that a smaller number has no use for end.
 
     Args:
         number: 1 or more; None: as many as there are cores that this process may use.
@@ -123,6 +190,7 @@ def set_num_threads(number: int | None) -> None:
     ):
         raise ValueError(f"the number of threads is an integer from 1 to 1024, not {number!r}")
     _number = None if number is None else int(number)
+    _pool.shrink(num_threads() - 1)
 
 
 def run(job: Job, most: int) -> None:
@@ -133,38 +201,23 @@ def run(job: Job, most: int) -> None:
         most: no more threads than this would find work.
 
     Raises:
-        Exception: what the job raised.
+        BaseException: what the job raised, or a signal handler meanwhile; no thread is at work any
+            more.
     """
     helpers = min(num_threads(), most) - 1
     if helpers <= 0:
         job()
         return
-    shares = [_Share(job) for _ in range(helpers)]
-    pool = _pool
+    room = _Room(job)
     try:
-        for share in shares:
-            pool.submit(share, helpers)
+        _pool.invite(room, helpers)
         job()
+        room.job = None
     finally:
-        _finish(shares)
-
-
-def _finish(shares: list[_Share]) -> None:
-    """Wait for all shares, even if a signal interrupts that: they write into memory of the caller.
-
-    Raises:
-        BaseException: what a signal handler raised meanwhile, or what a share raised.
-    """
-    interrupted: BaseException | None = None
-    number = 0
-    while number < len(shares):
-        try:
-            shares[number].finish()
-            number += 1
-        except BaseException as error:
-            interrupted = error
-    if interrupted is not None:
-        raise interrupted
-    for share in shares:
-        if share.error is not None:
-            raise share.error
+        # CPython looks for signals, and so raises what their handlers raise, after a call, at a
+        # jump backwards and at the beginning of a Python function. There is none of these between
+        # the block above, however it is left, and this call, which no signal ends.
+        _wait(room.lock, 1)
+        room.job = None  # the pool may still hold the room, which must not hold arrays
+    if room.error is not None:
+        raise room.error

@@ -12,11 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from normscope.errors import DtypeError, ShapeError, SpecError
 from normscope.layout import Layout
 from normscope.pattern import Repeat, leaves, parse
-from normscope.spec import NormSpec, spec
+from normscope.spec import Measure, NormSpec, spec
 
 Array = NDArray[Any]
 
 FLOATS = ("float64", "float32", "float16", "bfloat16")
+INTEGERS = "iub"
+"""The kinds of dtypes that are computed as floats: integers, with sign or without, and booleans."""
 
 
 def stated(
@@ -62,7 +64,7 @@ def channel_axes(pattern: str) -> str:
 
 
 def check_array(name: str, x: object) -> None:
-    """An array of real floats.
+    """An array of real floats, or of integers or booleans, which `in_floats` makes floats of.
 
     Raises:
         DtypeError: it is not.
@@ -70,23 +72,48 @@ def check_array(name: str, x: object) -> None:
     _refuse_masked(name, x)
     if not isinstance(x, np.ndarray):
         kind = f"{type(x).__module__}.{type(x).__qualname__}".removeprefix("builtins.")
-        raise DtypeError(f"{name} is a {kind}, not a NumPy array: give np.asarray(..., float)")
-    if x.dtype.name in FLOATS:
+        advice = f"give np.asarray({name})"
+        if hasattr(x, "shape") and hasattr(x, "__getitem__"):
+            advice += (
+                f", or a part that fits in memory; fit(pattern, {name}) takes the statistics of "
+                "all of it, and its result normalizes part after part"
+            )
+        raise DtypeError(f"{name} is a {kind}, not a NumPy array: {advice}")
+    if x.dtype.name in FLOATS or x.dtype.kind in INTEGERS:
         return
     advice = {
-        "i": f"convert it first: {name}.astype(np.float32)",
-        "u": f"convert it first: {name}.astype(np.float32)",
-        "b": f"convert it first: {name}.astype(np.float32)",
         "c": "normalize real and imaginary part, or the magnitude",
         "O": f"make it an array of numbers first: {name}.astype(np.float64)",
-    }.get(x.dtype.kind, "convert it first")
-    raise DtypeError(f"{name} has dtype {x.dtype}, not one of {', '.join(FLOATS)}; {advice}")
+    }.get(x.dtype.kind, f"convert it first: {name}.astype(np.float32)")
+    raise DtypeError(
+        f"{name} has dtype {x.dtype}, which is none of {', '.join(FLOATS)}, nor integers; {advice}"
+    )
+
+
+def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype in which an array is computed: its own for floats; else one that holds all values.
+
+    float32 holds integers of 8 and 16 bits and booleans; float64 those of 32 bits, and of 64 bits
+    those up to 2**53, beyond which it holds the nearest.
+
+    Example:
+        >>> [float_dtype(np.dtype(name)).name for name in ("uint8", "int16", "int32", "float16")]
+        ['float32', 'float32', 'float64', 'float16']
+    """
+    if dtype.kind not in INTEGERS:
+        return dtype
+    return np.dtype(np.float32 if dtype.itemsize <= 2 else np.float64)
+
+
+def in_floats(x: Array) -> Array:
+    """The array, or one of `float_dtype` with its values, in the same memory layout."""
+    return x.astype(float_dtype(x.dtype), copy=False)
 
 
 def _refuse_masked(name: str, array: object) -> None:
     if isinstance(array, np.ma.MaskedArray):
-        advice = f"mask=~{name}.mask" if name == "x" else "what does not count as mask="
-        raise DtypeError(f"{name} is a masked array: give {name}.data, and {advice}")
+        advice = f"{name}.data, and mask=~{name}.mask" if name == "x" else f"{name}.filled(...)"
+        raise DtypeError(f"{name} is a masked array: give {advice}")
 
 
 def check_like(name: str, array: object, x: Array) -> None:
@@ -102,7 +129,9 @@ def check_like(name: str, array: object, x: Array) -> None:
             if isinstance(array, np.ndarray)
             else repr(array)
         )
-        raise SpecError(f"{name} must be {x.dtype} of shape {x.shape}, as x is; it is {shown}")
+        raise SpecError(
+            f"{name} must be {x.dtype} of shape {x.shape}, as the result is; it is {shown}"
+        )
 
 
 def check_out(out: object, x: Array, name: str = "out") -> None:
@@ -146,6 +175,19 @@ def check_set_size(spec: NormSpec, layout: Layout) -> None:
             layout.pattern.text,
             layout.shape,
         )
+
+
+def check_given(spec: NormSpec, mean: bool, var: bool) -> None:
+    """Statistics from elsewhere are given together; where nothing is divided the mean will do.
+
+    Raises:
+        SpecError: one of them is missing.
+    """
+    if mean == var or (mean and spec.measure is Measure.NONE):
+        return
+    if spec.measure is Measure.NONE:
+        raise SpecError('var= without mean=: with measure="none" the mean is all that is used')
+    raise SpecError("mean= and var= belong together: give both or neither")
 
 
 def check_slope(slope: object) -> float | None:

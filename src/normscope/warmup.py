@@ -1,9 +1,8 @@
 """`warmup`: compile every kernel now, so that no later call has to wait.
 
 There is a kernel for each way to lie in memory, dtype of the input and of long parameters, and for
-each of mask, residual and activation with and without. They are compiled by small calls. Numba
-keeps one index of each kernel on disk, to which two processes must not add at the same time: the
-calls are in groups that share no kernel, but for some of a single form.
+each of mask, residual and activation with and without. They are compiled by small calls, in groups
+that share no kernel, but for some of a single form: two processes do not compile the same.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class Step(NamedTuple):
 
     Attributes:
         name: what is called.
-        group: which steps must not be made by two processes at once.
+        group: which steps are made by one process.
         call: call it.
     """
 

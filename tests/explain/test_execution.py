@@ -52,6 +52,12 @@ def test_without_a_dtype_nothing_is_said() -> None:
 def test_what_cannot_be_run_is_refused() -> None:
     with pytest.raises(ShapeError, match="size must be known"):
         explain("b [c]", (2, None), dtype="float32")
-    for dtype in ("int8", np.int8, "float31", "nonsense", object()):
-        with pytest.raises(DtypeError, match=r"arrays of float64, .* write one of these"):
+    for dtype in ("float31", "nonsense", "complex64", np.dtype("M8[s]"), object()):
+        with pytest.raises(DtypeError, match=r"arrays of float64, .* and of integers, not of"):
             explain("b [c]", (2, 3), dtype=dtype)
+
+
+def test_integers_run_as_the_floats_that_they_equal() -> None:
+    for dtype, floats in (("int8", "float32"), (np.uint16, "float32"), (np.int32, "float64")):
+        wanted = explain("b [c]", (2, 3), dtype=floats)
+        assert str(explain("b [c]", (2, 3), dtype=dtype)) == str(wanted)

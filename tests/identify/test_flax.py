@@ -85,3 +85,106 @@ def test_decoys() -> None:
     dropout = identify(nnx.Dropout(0.5, rngs=rngs), SHAPE)
     assert dropout.kind is Kind.POINTWISE
     assert "training: two equal calls give different outputs" in dropout.evidence
+
+
+# --- the mode, told in every way that Flax has ----------------------------------------------------
+
+AXES = {"variable_axes": {"params": 0, "batch_stats": 0}, "split_rngs": {"params": True}}
+
+
+class Keyword(nn.Module):
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        return nn.BatchNorm(use_running_average=not train)(x)
+
+
+class Inverse(nn.Module):
+    @nn.compact
+    def __call__(self, x: jax.Array, *, is_eval: bool) -> jax.Array:
+        return nn.BatchNorm(use_running_average=is_eval)(x)
+
+
+class Position(nn.Module):
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        return nn.BatchNorm(use_running_average=not train)(x)
+
+
+class Later(nn.Module):
+    @nn.compact
+    def __call__(self, x: jax.Array, mask: None = None, train: bool = False) -> jax.Array:
+        return nn.BatchNorm(use_running_average=not train)(x)
+
+
+class Inside(nn.Module):
+    """As the norm of each time step, with the mode by keyword from outside."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, is_training: bool) -> jax.Array:
+        return nn.vmap(Position, in_axes=(1, None), out_axes=1, **AXES)()(x, is_training)
+
+
+PER_STEP, OVER_STEPS = "[b] t c", "[b t] c"
+
+TOLD: dict[str, tuple[nn.Module, str]] = {
+    "keyword only": (Keyword(), OVER_STEPS),
+    "keyword only, the other way round": (Inverse(), OVER_STEPS),
+    "vmap of a batch norm": (nn.vmap(nn.BatchNorm, in_axes=1, out_axes=1, **AXES)(), PER_STEP),
+    "vmap, by position": (nn.vmap(Position, in_axes=(1, None), out_axes=1, **AXES)(), PER_STEP),
+    "vmap inside": (Inside(), PER_STEP),
+    "remat, by position": (nn.remat(Position, static_argnums=(2,))(), OVER_STEPS),
+    "remat, after another": (nn.remat(Later, static_argnums=(3,))(), OVER_STEPS),
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_a_mode_is_told(name: str) -> None:
+    module, pattern = TOLD[name]
+    found = identify(module, (4, 3, 6), "b t c")
+    assert found.train is not None, found
+    assert found.infer is not None, found
+    assert (found.train.pattern, found.infer.pattern) == (pattern, None)
+    assert found.train.running == Running(0.99)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.vmap(Keyword, in_axes=1, out_axes=1, **AXES)(),  # Flax passes it on to nobody
+        nn.remat(Keyword)(),  # Flax makes a tracer of it
+    ],
+)
+def test_a_mode_that_cannot_be_told_says_what_to_write(module: nn.Module) -> None:
+    found = identify(module, (4, 3, 6), "b t c")
+    assert found.kind is Kind.UNKNOWN
+    assert "it was called with train by keyword" in str(found)
+    assert "lambda x, training=False: module.apply(variables, x, ...)" in str(found)
+
+
+class NnxKeyword(nnx.Module):
+    def __init__(self) -> None:
+        self.norm = nnx.BatchNorm(6, rngs=nnx.Rngs(0))
+
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        return self.norm(x, use_running_average=not train)
+
+
+class NnxSteps(nnx.Module):
+    def __init__(self) -> None:
+        make = nnx.vmap(lambda rngs: nnx.BatchNorm(6, rngs=rngs))
+        self.norms = make(nnx.Rngs(0).split(3))
+
+    def __call__(self, x: jax.Array, *, deterministic: bool = True) -> jax.Array:
+        def one(norm: nnx.BatchNorm, x: jax.Array) -> jax.Array:
+            return norm(x, use_running_average=deterministic)
+
+        return nnx.vmap(one, in_axes=(0, 1), out_axes=1)(self.norms, x)
+
+
+@pytest.mark.parametrize(("kind", "pattern"), [(NnxKeyword, OVER_STEPS), (NnxSteps, PER_STEP)])
+def test_nnx_is_told_by_keyword_too(kind: type[nnx.Module], pattern: str) -> None:
+    found = identify(kind(), (4, 3, 6), "b t c")
+    assert found.train is not None, found
+    assert (found.train.pattern, found.train.running) == (pattern, Running(0.99))
+    assert found.infer is not None, found
+    assert found.infer.pattern is None

@@ -86,6 +86,7 @@ def in_common_units(spec: NormSpec, case: Case) -> NormSpec:
         eps=spec.eps * times,
         eps_outside=spec.eps_outside * times**0.5,
         floor=spec.floor * times**0.5,
+        unit_below=None if spec.unit_below is None else spec.unit_below * times**0.5,
     )
 
 

@@ -207,7 +207,6 @@ DECOYS = {
     "pooling": (nn.AvgPool2d(3, 1, 1), IMAGE, "mixing"),
     "global pooling": (nn.AdaptiveAvgPool2d(1), IMAGE, "mixing"),
     "recurrent": (nn.GRU(8, 8, batch_first=True), WORDS, "mixing"),
-    "mean subtraction": (layer(lambda s, x: x - x.mean(0, keepdim=True)), NODES, "mixing"),
     "mean absolute deviation": (
         layer(lambda s, x: (x - x.mean(-1, keepdim=True)) / (x - x.mean(-1, keepdim=True)).abs().mean(-1, keepdim=True)),
         WORDS, "mixing",

@@ -264,7 +264,7 @@ def test_two_files_that_do_not_fit(keras1_golden: Path, tmp_path: Path) -> None:
     other = path_of(keras1_golden, "mnist_cnn")
     for weights, reason in (
         (other, "layers with weights"),
-        (architecture, "damaged HDF5 file|not"),
+        (architecture, "without weights"),
         (tmp_path / "none.h5", "none.h5"),
     ):
         with pytest.raises(ModelFileError, match=reason):

@@ -157,6 +157,14 @@ def test_a_wrong_origin_would_be_noticed(keras1_golden: Path) -> None:
         assert np.abs(found - stored["y0"]).max() > 1e-2 * np.abs(stored["y0"]).max()
 
 
+def test_the_older_theano_turns_its_kernels_too(keras1_golden: Path) -> None:
+    for name in ("convolution2d_same", "conv_batchnormalization_mode2"):
+        entry = one(keras1_golden, name)
+        model = load_model(keras1_golden / entry["files"]["h5"], backend="theano<0.9")
+        assert {layer.origin for layer in model.layers[1:]} == {"theano<0.9"}
+        check(called(model, stored := arrays(keras1_golden, entry)), stored, name)
+
+
 # ----------------------------------------------------------------------------------- training
 
 

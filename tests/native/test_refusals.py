@@ -37,6 +37,21 @@ def test_the_second_epsilon_of_keras_1(to: object) -> None:
         (to_flax, spec("b (g [c]) [h w]", g=2), "groups of neighbours on the last axis"),
         (to_flax, spec("b [c] h w", scale="c", scale_shift=1), "add 1 to the stored values"),
         (to_flax, spec("b [c] h w", center=False), "only for mean and variance"),
+        (to_flax, spec("b [c] h w", measure="none"), r"write x - x.mean\(1, keepdims=True\)"),
+        (to_torch, spec("[b] c [h w]", measure="none"), r"write x - x.mean\(\(0, 2, 3\), keepdims"),
+        (to_keras, spec("b (g [c]) [h w]", g=2, measure="none"), "divide by something, too\n"),
+        (to_torch, spec("b c [h w]", eps=0, unit_below=0), "no guard, by which a divisor of 0"),
+        (to_keras, spec("b [c] h w", unit_below=0.1), "a divisor of less than 0.1 becomes 1"),
+        (
+            to_keras,
+            spec("b [c] h w", center=False, measure="l2", eps=0, unit_below=0),
+            "its least divisor is 1e-12",
+        ),
+        (
+            to_torch,
+            spec("[b] c [h w]", running=Running(0.9, ddof=1, deviation=True)),
+            "not a deviation",
+        ),
     ],
 )
 def test_the_reason_and_the_nearest(to: object, stated: NormSpec, words: str) -> None:

@@ -27,6 +27,7 @@ def usual_specs(draw: st.DrawFn, max_rank: int = 5) -> tuple[NormSpec, tuple[int
         eps=0.0 if measure == Measure.L2 else draw(st.sampled_from([1e-5, 1e-3])),
         eps_outside=0.0,
         floor=1e-12 if measure == Measure.L2 else 0.0,
+        unit_below=None,
         scale=draw(likely_parameters(case)),
         bias=draw(likely_parameters(case)),
         scale_shift=0,

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (a transformation is one line)
 """Modules of Flax: NNX, and Linen with its variables."""
 
 from __future__ import annotations
@@ -134,6 +135,41 @@ def test_linen(norm: type, independent: bool) -> None:
 def test_linen_without_variables_is_refused() -> None:
     with pytest.raises(SpecError, match="has no variables"):
         scope(LinenNet(linen.LayerNorm), X)
+
+
+class KeywordNet(linen.Module):
+    @linen.compact
+    def __call__(self, x: jax.Array, *, is_train: bool) -> jax.Array:
+        return linen.BatchNorm(use_running_average=not is_train)(x)
+
+
+class PositionNet(linen.Module):
+    @linen.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        return linen.BatchNorm(use_running_average=not train)(x)
+
+
+class NnxKeyword(nnx.Module):
+    def __init__(self) -> None:
+        self.norm = nnx.BatchNorm(4, rngs=nnx.Rngs(0))
+
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        return self.norm(x, use_running_average=not train)
+
+
+def test_a_mode_is_told() -> None:
+    x = jnp.asarray(X)
+    vmapped = linen.vmap(PositionNet, in_axes=(1, None), out_axes=1, variable_axes={"params": 0, "batch_stats": 0}, split_rngs={"params": True})()  # fmt: skip
+    steps = jnp.stack([x, 2 * x], axis=1)
+    key = jax.random.key(0)
+    for module, given, arguments, named in (
+        (KeywordNet(), x, (), {"is_train": False}),
+        (vmapped, steps, (False,), {}),
+    ):
+        variables = module.init(key, given, *arguments, **named)
+        found = scope((module, variables), given)
+        assert found.samples_independent == {"training": False, "inference": True}, found
+    assert scope(NnxKeyword(), x).samples_independent == {"training": False, "inference": True}
 
 
 def test_compiled_functions() -> None:

@@ -21,6 +21,9 @@ Function = Callable[[np.ndarray], np.ndarray]
 X = np.random.default_rng(0).normal(size=(6, 8))
 
 
+KEEP = np.array([1.0, 1.0, 0.0, 1.0, 0.0, 1.0])[:, None]
+
+
 def mean(x: np.ndarray, axis: int) -> np.ndarray:
     return x.mean(axis, keepdims=True)
 
@@ -44,6 +47,15 @@ WORDS: dict[str, tuple[Function, str, str]] = {
     "transposed": (lambda x: x.T, "independent", "independent"),
     "one sample for all": (lambda x: 0 * x + x[:1], "mixed", "independent"),
     "only the last": (lambda x: x[:, -1], "independent", "mixed"),
+    "a sample times 0": (lambda x: x * KEEP, "independent", "independent"),
+    "all but one times 0": (
+        lambda x: x * (np.arange(6) == 2)[:, None],
+        "independent",
+        "independent",
+    ),
+    "features, a sample times 0": (lambda x: (x - mean(x, 1)) * KEEP, "independent", "shared"),
+    "sums of what is left": (lambda x: np.cumsum(x * KEEP, 0), "causal", "independent"),
+    "a mean of what is left": (lambda x: x - mean(x * KEEP, 0), "mixed", "independent"),
     "none": (lambda x: 0 * x, "none", "none"),
 }
 
@@ -58,6 +70,25 @@ def test_words(name: str) -> None:
         assert found.samples_independent["inference"] is None
     elif name != "none":
         assert found.samples_independent["inference"] is (first == "independent")
+
+
+def test_what_changes_nothing_is_said() -> None:
+    found = scope(lambda x: x * KEEP, X, axes="b c")
+    assert "output does not change with indices 2, 4 of b in input" in str(found)
+    padding = np.random.default_rng(0).normal(size=(5, 3)) * (np.arange(5) != 0)[:, None]
+    ids = np.array([[1, 2, 0], [0, 3, 4], [2, 2, 1]])
+    unused = scope(lambda ids: padding[ids] * (np.arange(3) != 1)[:, None, None], ids, axes="b t")
+    assert unused.axes["inference"]["input"]["output"] == {"b": "independent", "t": "independent"}
+    assert unused.samples_independent["inference"] is True
+
+
+def test_a_single_index_shows_nothing() -> None:
+    found = scope(np.tanh, X[:1], axes="b c")
+    assert found.axes["inference"]["input"]["output"] == {"b": "not known", "c": "independent"}
+    assert found.samples_independent["inference"] is None
+    assert "input holds one sample only" in str(found)
+    one = scope(np.tanh, X[:, :1], axes="b c")
+    assert one.axes["inference"]["input"]["output"] == {"b": "independent", "c": "not known"}
 
 
 def test_the_axis_of_an_output_is_found() -> None:

@@ -58,7 +58,8 @@ class Site:
         declaration: what the layer's settings declare, with the axis names of this place.
         input_shape: None if it is not known.
         dtype: of the computation.
-        arrays: stored values by role: scale, bias, running_mean, running_var; those there are.
+        arrays: stored values by role: scale, bias, running_mean, running_var; those there are. The
+            last holds what the `running` of the training spec says, which may be a deviation.
     """
 
     node: Node
@@ -119,6 +120,7 @@ class ModelGraph:
     """A model: its nodes in an order in which they can be computed, and its sites.
 
     `file` is the name of the file without its folder, so that a report is the same everywhere.
+    `assumed` says what the file does not tell, what is assumed, and how the numbers would differ.
     """
 
     file: str
@@ -129,6 +131,7 @@ class ModelGraph:
     backend: str | None
     nodes: tuple[Node, ...]
     sites: tuple[Site, ...]
+    assumed: tuple[str, ...] = ()
 
     @cached_property
     def _by_id(self) -> dict[str, Node]:

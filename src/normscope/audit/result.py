@@ -61,6 +61,7 @@ class Audit:
                 "framework": graph.framework,
                 "release": graph.release,
                 "backend": graph.backend,
+                "assumed": list(graph.assumed),
             },
             "layers": [_layer_dict(site) for site in self.layers],
             "findings": [finding.to_dict() for finding in self.findings],
@@ -91,7 +92,12 @@ class Audit:
 
 
 def audit(
-    path: str | os.PathLike[str], *, select: Sequence[str] = (), ignore: Sequence[str] = ()
+    path: str | os.PathLike[str],
+    *,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    release: str | None = None,
+    backend: str | None = None,
 ) -> Audit:
     """Find every normalization of a model file, and what is wrong with it.
 
@@ -101,13 +107,16 @@ def audit(
         path: a Keras 1 model: `.h5` from `model.save()`, `.json` from `model.to_json()`.
         select: codes, names or families ("NS1") of the rules to apply; all, if none is given.
         ignore: those not to apply.
+        release, backend: the release of Keras 1 ("1.0.0" to "1.2.2") and the backend
+            ("tensorflow", "theano" or "theano<0.9") that wrote the file, where it does not tell
+            them; what is assumed without them is in `Audit.graph.assumed` and in the report.
 
     Returns:
         The `Audit`.
 
     Raises:
         ModelFileError: the file could not be read, or what it holds contradicts itself.
-        SpecError: there is no rule of a code or name.
+        SpecError: there is no rule of a code or name, or no such release or backend.
 
     Example:
         >>> report = audit("examples/seed_network_full_th.json")
@@ -117,7 +126,7 @@ def audit(
         'rank-outside-contract'
     """
     rules = selected_rules(select, ignore)
-    graph = read_graph(Path(path))
+    graph = read_graph(Path(path), release, backend)
     findings = [
         finding for site in graph.sites for rule in rules for finding in rule.check(site, graph)
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from normscope.declared import flax, keras, torch
+from normscope.declared import flax, keras, sklearn, torch
 from normscope.declared.axis_names import with_axis_names
 from normscope.declared.declaration import Declaration
 from normscope.declared.expression import from_expression
@@ -18,10 +18,10 @@ def spec_of(layer: object, *, axes: str | None = None) -> NormSpec:
     """The spec that a layer's own settings declare, in training mode.
 
     Args:
-        layer: a normalization layer of torch, Keras or Flax (NNX or Linen); the configuration of a
-            Keras layer (a mapping with `class_name` and `config`); an expression such as
-            `"keras1.BatchNormalization(mode=1)"`; or a `NormSpec`. A layer is neither called nor
-            changed.
+        layer: a normalization layer of torch, Keras or Flax (NNX or Linen), or a scaler of
+            scikit-learn; the configuration of a Keras layer (a mapping with `class_name` and
+            `config`); an expression such as `"keras1.BatchNormalization(mode=1)"`; or a `NormSpec`.
+            A layer is neither called nor changed.
         axes: names for the axes of the input, such as `"b c h w"`: the pattern then fixes the rank.
 
     Returns:
@@ -72,6 +72,9 @@ def _read(layer: object, axes: str | None) -> Declaration:
         found = reader(layer, rank)
         if found is not None:
             return found
+    scaler = sklearn.from_layer(layer)
+    if scaler is not None:
+        return scaler
     kind = f"{type(layer).__module__}.{type(layer).__qualname__}"
     stated = getattr(layer, "spec", None)
     if isinstance(stated, NormSpec):

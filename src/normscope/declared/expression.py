@@ -8,9 +8,11 @@ from typing import Any
 
 from normscope.declared.declaration import Declaration
 from normscope.declared.keras1 import SETTINGS, keras1_batch_normalization
+from normscope.declared.sklearn import fitted
 from normscope.errors import SpecError
 from normscope.presets import get, preset, preset_names
 from normscope.presets.keras1 import LATEST, facts_of
+from normscope.presets.sklearn import FITTED
 
 MAX_LENGTH = 500
 """The longest expression that names a layer."""
@@ -51,19 +53,22 @@ def from_expression(text: str, axes: str | None = None) -> Declaration:
             _known_arguments(name, arguments), release=release, backend=backend, axes=axes
         )
     stated = preset(name, *positional, **arguments)
-    return Declaration(text, stated, stated.inference())
+    return Declaration(text, stated, fitted(stated) if name in FITTED else stated.inference())
 
 
 def _known_arguments(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     for key in arguments:
         if key not in SETTINGS:
-            raise SpecError(f"{name} has no argument {key}; it has {', '.join(SETTINGS)}, release")
+            raise SpecError(
+                f"{name} has no argument {key}; it has {', '.join(SETTINGS)}, release, backend"
+            )
     return arguments
 
 
 def _full_name(name: str, arguments: Mapping[str, Any]) -> str:
     """`BatchNormalization` with a mode is that of Keras 1; other bare names must be unique."""
-    name = name.replace("torch.nn.", "torch.").replace("keras.layers.", "keras.")
+    for home, short in _HOMES.items():
+        name = name.replace(home, short)
     if name in preset_names():
         return name
     if name == "BatchNormalization" and "mode" in arguments:
@@ -75,6 +80,15 @@ def _full_name(name: str, arguments: Mapping[str, Any]) -> str:
         raise SpecError(f"which one? {name} is a layer of several: {', '.join(matches)}")
     get(name)  # which raises, with the nearest names
     return name
+
+
+_HOMES = {
+    "torch.nn.": "torch.",
+    "torch_geometric.nn.": "torch_geometric.",
+    "keras.layers.": "keras.",
+    "sklearn.preprocessing.": "sklearn.",
+}
+"""Where frameworks have their layers, and the names that presets have."""
 
 
 def _call(text: str) -> tuple[str, list[Any], dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from normscope.declared.declaration import Declaration
 from normscope.presets import preset
-from normscope.presets.keras1 import LATEST
+from normscope.presets.keras1 import LATEST, facts_of
 
 KERAS1_MODE_1_WORDS = "sample-wise normalization. This mode assumes a 2D input."
 
@@ -26,8 +26,10 @@ def keras1_batch_normalization(
 
     Args:
         config: `layer.get_config()`: mode, axis, epsilon, momentum.
-        release: the release that wrote it; None is 1.2.2.
-        backend: "tensorflow", "theano", "theano<0.9"; None is tensorflow.
+        release: the release that wrote it; where that is not known (None) 1.2.2 is assumed, and
+            the title says so.
+        backend: "tensorflow", "theano", "theano<0.9"; where that is not known (None) tensorflow is
+            assumed, and the title says so if the formula of the release depends on it.
         axes: names for the axes of the input.
 
     Raises:
@@ -38,17 +40,21 @@ def keras1_batch_normalization(
         "... [c]", eps=0, eps_outside=1e-06, scale and bias along c
     """
     arguments = {key: config[key] for key in SETTINGS if key in config}
-    release = release or LATEST
+    used = LATEST if release is None else release
     train = preset(
         "keras1.BatchNormalization",
         **arguments,
-        release=release,
-        backend=backend or "tensorflow",
+        release=used,
+        backend="tensorflow" if backend is None else backend,
         axes=axes,
     )
     mode = arguments.get("mode", 0)
     infer = train.inference()
-    title = f"Keras {release} BatchNormalization(mode={mode:g})"
+    facts = facts_of(used)
+    title = f"Keras {used}{' (assumed)' if release is None else ''}"
+    if backend is None and mode != 1 and facts.tensorflow is not facts.theano:
+        title += " on tensorflow (assumed)"
+    title += f" BatchNormalization(mode={mode:g})"
     if mode == 1:
         return Declaration(title, train, infer, "b [c]", KERAS1_MODE_1_WORDS, arguments)
     return Declaration(title, train, infer, settings=arguments)

@@ -10,7 +10,7 @@ from normscope.layout import Layout
 from normscope.native.keras import keras_layer
 from normscope.native.layer import NativeLayer
 from normscope.presets.patterns import bracketed
-from normscope.spec import NormSpec, Running
+from normscope.spec import Measure, NormSpec, Running
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,12 @@ def alternatives(spec: NormSpec, layout: Layout, facts: Facts) -> tuple[Alternat
             "each sample over its features (layer norm)": [c],
             "each feature over the whole batch (batch norm)": [b],
         }
+    guarded = spec.measure is Measure.NONE or spec.unit_below is not None
     found = []
     for name, shared in wanted.items():
         other = NormSpec(
             bracketed(names, shared),
-            eps=spec.eps or spec.eps_outside,
+            eps=spec.eps or spec.eps_outside or (1e-5 if guarded else 0.0),
             scale=c,
             bias=c,
             running=(spec.running or Running(0.99)) if b in shared else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,29 +13,28 @@ from normscope.layout import Layout
 from normscope.loops import parameter_strides
 from normscope.plan import Plan, plan
 from normscope.spec import NormSpec
-from normscope.validation import FLOATS
+from normscope.validation import FLOATS, float_dtype
 
 
 def dtype_name(dtype: Any) -> str:
-    """The name of a dtype that `normalize` takes: of "float32", `np.float32` or an array's dtype.
+    """The name of the dtype that `normalize` computes an array in: of integers, that of floats.
+
+    Args:
+        dtype: "float32", `np.float32`, or an array's dtype.
 
     Raises:
         DtypeError: it takes no such arrays.
 
     Example:
-        >>> dtype_name(np.float32)
-        'float32'
+        >>> dtype_name(np.float32), dtype_name("uint8")
+        ('float32', 'float32')
     """
     name = dtype
-    if not isinstance(dtype, str):
-        try:
-            name = np.dtype(dtype).name
-        except TypeError:
-            name = repr(dtype)
+    with suppress(TypeError):  # NumPy alone does not know bfloat16 by its name
+        name = float_dtype(np.dtype(dtype)).name
     if name not in FLOATS:
         raise DtypeError(
-            f"normalize takes arrays of {', '.join(FLOATS)}, not of {name}; write one of these, "
-            "and convert other arrays before the call: x.astype(np.float32)"
+            f"normalize takes arrays of {', '.join(FLOATS)}, and of integers, not of {name!r}"
         )
     return str(name)
 

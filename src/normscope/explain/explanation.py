@@ -75,7 +75,7 @@ class Explanation:
             "layer": self.declaration.title or None,
             "spec": self.spec.to_dict(),
             "spec_infer": self.declaration.infer.to_dict()
-            if self.spec.running
+            if self.remembers
             else self.spec.to_dict(),
             "shape": list(self.layout.shape),
             "axes": [
@@ -89,7 +89,7 @@ class Explanation:
             },
             "sample_independent": {
                 "train": facts.sample_independent,
-                "infer": True if self.spec.running else facts.sample_independent,
+                "infer": True if self.remembers else facts.sample_independent,
             },
             "parameters": {
                 name: asdict(fact) if fact else None
@@ -112,6 +112,11 @@ class Explanation:
                 for other in self.alternatives
             ],
         }
+
+    @property
+    def remembers(self) -> bool:
+        """Whether inference takes remembered statistics, and none from its input."""
+        return self.declaration.infer.pattern is None
 
     @property
     def contract_met(self) -> bool:

@@ -33,12 +33,18 @@ def plain_formula(spec: NormSpec) -> str:
     'y = scale * (x - mean) / (sqrt(var + 0.001) + 0.001) + bias'
     >>> plain_formula(NormSpec("... [c]", eps=0, center=False, measure="l2", floor=1e-12))
     'y = x / max(sqrt(sum(x**2)), 1e-12)'
+    >>> plain_formula(NormSpec("[b] c", measure="none", bias="c"))
+    'y = x - mean + bias'
+    >>> plain_formula(NormSpec("[b] c", eps=0, unit_below=0))
+    'y = (x - mean) / where(sqrt(var) == 0, 1, sqrt(var))'
     """
     numerator = "(x - mean)" if spec.center else "x"
     scale = {None: "", 0: "scale * ", 1: "(1 + scale) * "}[
         None if spec.scale is None else spec.scale_shift
     ]
     bias = "" if spec.bias is None else " + bias"
+    if spec.measure is Measure.NONE:
+        return f"y = {scale}{numerator}{bias}" if scale else f"y = x - mean{bias}"
     return f"y = {scale}{numerator} / {plain_divisor(spec)}{bias}"
 
 
@@ -47,12 +53,20 @@ def plain_divisor(spec: NormSpec) -> str:
 
     >>> plain_divisor(NormSpec("... [c]"))
     'sqrt(var + 1e-05)'
+    >>> plain_divisor(NormSpec("... [c]", measure="none"))
+    'nothing'
     """
-    return _divisor(
+    if spec.measure is Measure.NONE:
+        return "nothing"
+    divisor = _divisor(
         spec,
         _Notation(_PLAIN[spec.measure], "sqrt({})", "{}**2", "({} + {})", "max({}, {})"),
         "{:g}".format,
     )
+    if spec.unit_below is None:
+        return divisor
+    small = f"< {spec.unit_below:g}" if spec.unit_below else "== 0"
+    return f"where({divisor} {small}, 1, {divisor})"
 
 
 def latex_formula(spec: NormSpec) -> str:
@@ -61,6 +75,15 @@ def latex_formula(spec: NormSpec) -> str:
     >>> print(latex_formula(NormSpec("b c h [w]", eps=0.001, scale="w", bias="w")))
     y = \gamma_{w} \, \frac{x - \mu}{\sqrt{\sigma^2 + 0.001}} + \beta_{w}
     """
+    numerator = r"x - \mu" if spec.center else "x"
+    scale = bias = ""
+    if spec.scale is not None:
+        gamma = rf"\gamma{_index(spec.scale)}"
+        scale = rf"(1 + {gamma}) \, " if spec.scale_shift else rf"{gamma} \, "
+    if spec.bias is not None:
+        bias = rf" + \beta{_index(spec.bias)}"
+    if spec.measure is Measure.NONE:
+        return rf"y = {scale}({numerator}){bias}" if scale else f"y = {numerator}{bias}"
     divisor = _divisor(
         spec,
         _Notation(
@@ -72,14 +95,14 @@ def latex_formula(spec: NormSpec) -> str:
         ),
         _latex_number,
     )
-    numerator = r"x - \mu" if spec.center else "x"
-    scale = bias = ""
-    if spec.scale is not None:
-        gamma = rf"\gamma{_index(spec.scale)}"
-        scale = rf"(1 + {gamma}) \, " if spec.scale_shift else rf"{gamma} \, "
-    if spec.bias is not None:
-        bias = rf" + \beta{_index(spec.bias)}"
-    return rf"y = {scale}\frac{{{numerator}}}{{{divisor}}}{bias}"
+    if spec.unit_below is None:
+        return rf"y = {scale}\frac{{{numerator}}}{{{divisor}}}{bias}"
+    small = f"< {_latex_number(spec.unit_below)}" if spec.unit_below else "= 0"
+    cases = rf"1 & \text{{if }} {divisor} {small} \\ {divisor} & \text{{else}}"
+    return (
+        rf"y = {scale}\frac{{{numerator}}}{{D}}{bias}, \quad "
+        rf"D = \begin{{cases}} {cases} \end{{cases}}"
+    )
 
 
 class _Notation(NamedTuple):

@@ -26,8 +26,29 @@ def mathml_formula(spec: NormSpec) -> str:
         scale = f"<mo>(</mo><mn>1</mn><mo>+</mo>{gamma}<mo>)</mo>" if spec.scale_shift else gamma
         scale += "<mo>·</mo>"
     bias = "" if spec.bias is None else f"<mo>+</mo>{_indexed('β', spec.bias)}"
-    fraction = f"<mfrac><mrow>{numerator}</mrow><mrow>{_divisor(spec)}</mrow></mfrac>"
-    return f'<math display="block"><mi>y</mi><mo>=</mo>{scale}{fraction}{bias}</math>'
+    divided, where = f"<mrow>{numerator}</mrow>", ""
+    if spec.measure is Measure.NONE:
+        divided = f"<mo>(</mo>{numerator}<mo>)</mo>" if scale else numerator
+    elif spec.unit_below is None:
+        divided = f"<mfrac>{divided}<mrow>{_divisor(spec)}</mrow></mfrac>"
+    else:
+        divided = f"<mfrac>{divided}<mi>D</mi></mfrac>"
+        where = f'<mo>,</mo><mspace width="1em"/>{_guarded(spec.unit_below, _divisor(spec))}'
+    return f'<math display="block"><mi>y</mi><mo>=</mo>{scale}{divided}{bias}{where}</math>'
+
+
+def _guarded(unit_below: float, divisor: str) -> str:
+    """D, by cases: 1, or the divisor."""
+    small = f"<mo>&lt;</mo>{_number(unit_below)}" if unit_below else "<mo>=</mo><mn>0</mn>"
+    rows = (
+        ("<mn>1</mn>", f"<mtext>if&#160;</mtext>{divisor}{small}"),
+        (divisor, "<mtext>else</mtext>"),
+    )
+    table = "".join(f"<mtr><mtd>{a}</mtd><mtd>{b}</mtd></mtr>" for a, b in rows)
+    return (
+        "<mi>D</mi><mo>=</mo><mrow><mo>{</mo>"
+        f'<mtable columnalign="left left">{table}</mtable></mrow>'
+    )
 
 
 def _divisor(spec: NormSpec) -> str:

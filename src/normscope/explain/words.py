@@ -12,7 +12,7 @@ from normscope.explain.formula import plain_formula
 from normscope.explain.labels import Role
 from normscope.layout import AtomicAxis, Layout
 from normscope.shape import Size
-from normscope.spec import Measure, NormSpec
+from normscope.spec import Measure, NormSpec, Running
 
 if TYPE_CHECKING:
     from normscope.explain.explanation import Explanation
@@ -36,7 +36,7 @@ def sections(explanation: Explanation) -> tuple[Section, ...]:
         Section(title, tuple(lines), detail)
         for title, lines, detail in (
             ("Statistics", _statistics(spec, layout, facts, explanation.labels), False),
-            ("Who sees whom", _sight(spec, facts), False),
+            ("Who sees whom", _sight(explanation), False),
             *([("Contract", _contract(explanation), False)] if broken else []),
             ("Formula", _formula(spec, facts), True),
             ("Learned", _learned(spec, facts), True),
@@ -122,13 +122,14 @@ def _per_sample(facts: Facts) -> str:
 # Who sees whom
 
 
-def _sight(spec: NormSpec, facts: Facts) -> Iterator[str]:
+def _sight(explanation: Explanation) -> Iterator[str]:
+    facts = explanation.facts
     names = [f"{axis.label} {_meaning(axis)}".rstrip() for axis in facts.axes]
     width = max(map(len, names), default=0)
     for name, axis in zip(names, facts.axes, strict=True):
         size = "any" if axis.size is None else f"{axis.size:,}"
         yield f"{name:{width}}  {size:>6}  {axis.word:14} {_sees(axis)}"
-    yield _samples(spec, facts)
+    yield _samples(explanation.remembers, facts)
 
 
 _ROLES = {Role.SAMPLE: "(samples)", Role.CHANNEL: "(channels)"}
@@ -155,12 +156,12 @@ def _sees(axis: AxisFact) -> str:
     return f"some along {axis.label} see each other, by the parts of the pattern"
 
 
-def _samples(spec: NormSpec, facts: Facts) -> str:
+def _samples(remembers: bool, facts: Facts) -> str:
     if facts.sample_axis is None:
         return "No axis is known to count samples; name the axes to learn more."
     if facts.sample_independent:
         return "Each sample is normalized independently of the others."
-    if spec.running:
+    if remembers:
         return (
             "A sample's output depends on the others of its batch: in training, not at inference."
         )
@@ -190,9 +191,13 @@ def _terms(spec: NormSpec, facts: Facts) -> Iterator[str]:
         divisor = size if not spec.ddof else f"{size} - {spec.ddof}"
         unbiased = " (unbiased)" if spec.ddof == 1 and spec.measure is Measure.VARIANCE else ""
         yield f"{quantity} divides the sum of squares by {divisor}{unbiased}"
+    if spec.measure is Measure.NONE:
+        yield "the mean is subtracted; nothing is divided"
 
 
 def _eps(spec: NormSpec) -> Iterator[str]:
+    if spec.measure is Measure.NONE:
+        return
     inside = f"{spec.eps:g} is added to what stands under the root (in units of x**2)"
     outside = f"{spec.eps_outside:g} is added to the root itself (in units of x)"
     if spec.eps and spec.eps_outside:
@@ -202,10 +207,13 @@ def _eps(spec: NormSpec) -> Iterator[str]:
         yield f"eps = {inside}"
     elif spec.eps_outside:
         yield f"eps = {outside}, outside the root"
-    elif not spec.floor:
+    elif not spec.floor and spec.unit_below is None:
         yield "no eps: a constant statistics set gives 0/0 (NaN)"
     if spec.floor:
         yield f"the divisor is never less than {spec.floor:g} (in units of x)"
+    if spec.unit_below is not None:
+        small = f"less than {spec.unit_below:g} (in units of x)" if spec.unit_below else "0"
+        yield f"where the divisor would be {small} it is 1"
 
 
 # Learned
@@ -234,23 +242,43 @@ def _parameter(fact: ParameterFact) -> str:
 
 def _modes(explanation: Explanation) -> Iterator[str]:
     spec, facts = explanation.spec, explanation.facts
+    if explanation.remembers and spec.running is None:
+        yield "It takes its statistics from the data that it is fitted to, and remembers them."
+        yield "Afterwards no statistic comes from the input: each sample is mapped independently."
+        return
     if spec.running is None:
         yield "Training and inference compute the same; no running statistics are kept."
         if facts.sample_independent is False:
             yield "So at inference, too, a prediction changes with the other samples in its batch."
         return
     decay = spec.running.decay
-    yield "Training takes mean and variance from the batch, and remembers them:"
+    mean_only = spec.measure is Measure.NONE
+    taken, them = ("the mean", "it") if mean_only else ("mean and variance", "them")
+    yield f"Training takes {taken} from the batch, and remembers {them}:"
     yield (
         f"  running = {decay:g} * running + {1 - decay:g} * batch    "
         f"(decay {decay:g}; torch momentum {1 - decay:g})"
     )
-    if spec.running.ddof:
-        yield f"  what is remembered is the variance divided by N - {spec.running.ddof}"
-    if spec.running.plus_eps:
-        yield "  what is remembered is the variance plus eps; inference adds eps once more"
+    if not mean_only:
+        yield from _remembered(spec.running)
     yield "Inference takes the remembered values: no statistic comes from the input,"
     yield "and each sample is mapped independently of the others."
+
+
+def _remembered(running: Running) -> Iterator[str]:
+    """What is remembered where it is not the plain variance."""
+    if running.deviation:
+        if running.ddof:
+            yield f"  its variance is divided by N - {running.ddof}"
+        if running.plus_eps:
+            yield "  what is remembered is sqrt(variance + eps); inference takes it for that root"
+        else:
+            yield "  what is remembered is the deviation, sqrt(variance)"
+        return
+    if running.ddof:
+        yield f"  what is remembered is the variance divided by N - {running.ddof}"
+    if running.plus_eps:
+        yield "  what is remembered is the variance plus eps; inference adds eps once more"
 
 
 # Contract

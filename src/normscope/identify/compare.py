@@ -32,10 +32,28 @@ def differences(declared: NormSpec, found: NormSpec, shape: tuple[int, ...]) -> 
             yield f"ddof is {found.ddof} instead of {declared.ddof}"
     for name in _CONSTANTS:
         ours, theirs = getattr(found, name), getattr(declared, name)
+        if name == "floor" and 1 in (_guard(found), _guard(declared)):
+            ours, theirs = (value if value != 1 else 0.0 for value in (ours, theirs))
         if abs(ours - theirs) > 2e-3 * max(ours, theirs):
             yield f"{name} is {ours:.6g} instead of {theirs:.6g}"
+    yield from _guards(declared, found)
     yield from _parameters(declared, found, shape)
     yield from _running(declared, found)
+
+
+def _guards(declared: NormSpec, found: NormSpec) -> Iterator[str]:
+    ours, theirs = _guard(found), _guard(declared)
+    if ours is None or theirs is None:
+        if ours is not theirs:
+            what = "0" if not (ours or theirs) else f"0 or below {ours or theirs:.6g}"
+            yield f"the divisor is {'not ' if ours is None else ''}1 where it is {what}"
+    elif abs(ours - theirs) > 2e-3 * max(ours, theirs):
+        yield f"the divisor is 1 below {ours:.6g} instead of {theirs:.6g}"
+
+
+def _guard(spec: NormSpec) -> float | None:
+    """The tolerance of the guard; below a floor of 1 the divisor is 1 too."""
+    return 1.0 if spec.floor == 1 else spec.unit_below
 
 
 def _sets(declared: NormSpec, found: NormSpec, shape: tuple[int, ...]) -> Iterator[str]:
@@ -99,5 +117,9 @@ def _running(declared: NormSpec, found: NormSpec) -> Iterator[str]:
         yield f"running decay is {ours.decay:.6g} instead of {theirs.decay:.6g}"
     if ours.decay < 1 and ours.ddof != theirs.ddof:
         yield f"the stored variance has ddof {ours.ddof} instead of {theirs.ddof}"
+    if ours.decay < 1 and ours.deviation != theirs.deviation:
+        one, other = ("deviation", "variance")[:: 1 if ours.deviation else -1]
+        yield f"what is stored is the {one} instead of the {other}"
     if ours.decay < 1 and ours.plus_eps != theirs.plus_eps:
-        yield f"what is stored is the variance {'plus eps' if ours.plus_eps else 'without eps'}"
+        kind = "deviation" if ours.deviation else "variance"
+        yield f"what is stored is the {kind} {'plus' if ours.plus_eps else 'without'} eps"

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from normscope.identify.divisor import Divisor, digits_needed, plain_number
+from normscope.identify.divisor import Divisor, Guard, digits_needed, plain_number
+from normscope.identify.half import IS_HALF
 from normscope.identify.parameters import Scale
 from normscope.spec import Measure
 
@@ -47,6 +48,11 @@ def constants_for(
         as_found: the scale before any parameter was moved, where it is one number.
     """
     kinds = kinds_of(measure, size)
+    if found.guard is not None and found.guard.unit is not None:  # it is 1 in the right units
+        unit_of = found.guard.unit
+        kinds = [kind for kind in kinds if abs(unit_of / kind.factor - 1) < max(_ONE, unit)]
+        if not kinds:
+            return None
     factor = scale.factor if scale is not None else 1.0
     notes: list[str] = []
     if factor is not None:
@@ -65,12 +71,54 @@ def constants_for(
             )
     real = found.times(1 / kind.factor)
     root = math.sqrt(size)
-    rounded = Divisor(
-        constant_of(real.eps, size, unit),
-        constant_of(real.eps_outside, root, unit),
-        constant_of(real.floor, root, unit),
+    values = zip(
+        (real.eps, real.eps_outside, real.floor), (size, root, root), real.uncertain, strict=True
     )
+    eps, eps_outside, floor = (
+        constant_of(value, times, max(unit, uncertain)) for value, times, uncertain in values
+    )
+    rounded = Divisor(eps, eps_outside, floor, real.guard)
     return Constants(kind, rounded, left, notes)
+
+
+def tolerance_of(guard: Guard, unit: float = 3e-5) -> float:
+    """The tolerance of a guard as its author wrote it: the shortest number that it may be.
+
+    Args:
+        guard: in the units of the measure.
+        unit: the relative error of the fits.
+
+    >>> tolerance_of(Guard(0.99999995e-4, 1.0000001e-4, 1.0))
+    0.0001
+    >>> tolerance_of(Guard(3.1622775e-3, 3.1622779e-3, 1.0)) == 1e-5**0.5  # of the variance
+    True
+    >>> tolerance_of(Guard(1.19209e-6, 1.192094e-6, 1.0)) == 10 * 2.0**-23
+    True
+    """
+    if guard.middle == 0:
+        return 0.0
+
+    rounding = unit / 10 if unit < IS_HALF else 2 * unit
+
+    def possible(value: float) -> bool:
+        return guard.low * (1 - rounding) <= value <= guard.high * (1 + rounding)
+
+    for digits in range(6):
+        short = float(f"{guard.middle:.{digits}e}")
+        of_square = math.sqrt(float(f"{guard.middle**2:.{digits}e}"))
+        machine = _MACHINE_TOLERANCES if digits == 2 else ()
+        for value in (short, of_square, *machine):
+            if possible(value):
+                return value
+    return guard.middle
+
+
+_MACHINE_TOLERANCES = tuple(times * 2.0**-n for n in (10, 7, 23, 52) for times in (1, 10))
+"""Machine epsilons, and the ten of them that scikit-learn takes."""
+
+
+_ONE = 1e-3
+"""How closely what replaces a small divisor must be 1; measures differ by more in small sets."""
 
 
 def constant_of(value: float, size: float, unit: float) -> float:
@@ -150,6 +198,8 @@ def _unlikely(kind: MeasureKind, found: Divisor) -> float:
     """How many digits the constants need with this measure; 1e-5 is rounder than 5e-5."""
     divisor = found.times(1 / kind.factor)
     values = [v for v in (divisor.eps, divisor.eps_outside, divisor.floor) if v]
+    if divisor.guard is not None and divisor.guard.middle > 0:
+        values.append(tolerance_of(divisor.guard))
     digits = sum(digits_needed(v) + 0.5 * (not f"{v:.2e}".startswith("1.00")) for v in values)
     # nobody divides a mean square by N - 1
     return digits + (kind.ddof == 1 and kind.measure is not Measure.VARIANCE)

@@ -4,66 +4,139 @@ Far above every epsilon the divisor is the root itself, far below it is constant
 from the one to the other says which epsilon it is:
 
     D(r) = max(sqrt(r**2 + eps) + eps_outside, floor)
+
+A guard puts a fixed number, 1, in its place where it is small.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from normscope.identify.subject import Floats
 
-_FINEST = 3e-17  # the lowest root that is tried: far below an epsilon of 1e-12 outside the root
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What stands in the place of a small divisor.
+
+    Attributes:
+        low, high: the divisor is replaced up to `low`, and no longer from `high` on; both 0 where
+            it is replaced at 0 alone.
+        unit: what replaces it, in units of the measure; None where a bias hides it.
+    """
+
+    low: float
+    high: float
+    unit: float | None
+
+    @property
+    def middle(self) -> float:
+        """Where the divisor begins to stand for itself."""
+        return math.sqrt(self.low * self.high)
+
+    def times(self, factor: float) -> Guard:
+        """The same for a divisor that is `factor` times as large."""
+        unit = None if self.unit is None else self.unit * factor
+        return Guard(self.low * factor, self.high * factor, unit)
 
 
 @dataclass(frozen=True)
 class Divisor:
-    """The constants of a divisor. `misfit`: how far the measured values are off, in sigmas."""
+    """The constants of a divisor.
+
+    Attributes:
+        misfit: how far the measured values are off, in sigmas.
+        uncertain: how closely eps, eps_outside and floor are known, as shares of them.
+    """
 
     eps: float = 0.0
     eps_outside: float = 0.0
     floor: float = 0.0
+    guard: Guard | None = None
     misfit: float = 0.0
+    uncertain: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def of(self, root: Floats) -> Floats:
         """The divisor for roots of the measure."""
-        result: Floats = np.maximum(np.sqrt(root**2 + self.eps) + self.eps_outside, self.floor)
+        inside = np.hypot(root, math.sqrt(self.eps))  # a square of 1e-200 would vanish
+        result: Floats = np.maximum(inside + self.eps_outside, self.floor)
+        if self.guard is not None and self.guard.unit is not None:
+            small = (result < self.guard.middle) | (result == 0)
+            return np.where(small, self.guard.unit, result)
         return result
 
     def times(self, factor: float) -> Divisor:
         """The same for a root that is `factor` times as large."""
         return Divisor(
-            self.eps * factor**2, self.eps_outside * factor, self.floor * factor, self.misfit
+            self.eps * factor**2,
+            self.eps_outside * factor,
+            self.floor * factor,
+            None if self.guard is None else self.guard.times(factor),
+            self.misfit,
+            self.uncertain,
         )
 
     @property
     def scales(self) -> tuple[float, ...]:
         """The roots around which something happens."""
-        found = (np.sqrt(self.eps), self.eps_outside, self.floor)
+        found = [math.sqrt(self.eps), self.eps_outside, self.floor]
+        if self.guard is not None:
+            found.append(self.guard.high)
         return tuple(float(scale) for scale in found if scale > 0)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Measured divisors: the root of each, the divisor, and its relative uncertainty."""
+    """Measured divisors.
+
+    Attributes:
+        root: of the measure.
+        share: the root over the divisor, which is what outputs show.
+        noise: the uncertainty of that share.
+    """
 
     root: Floats
-    divisor: Floats
-    sigma: Floats
+    share: Floats
+    noise: Floats
+
+    @property
+    def divisor(self) -> Floats:
+        """The divisors themselves."""
+        with np.errstate(all="ignore"):
+            return self.root / self.share
+
+    @property
+    def sigma(self) -> Floats:
+        """The relative uncertainty of the divisors."""
+        with np.errstate(all="ignore"):
+            return self.noise / np.abs(self.share)
 
     def joined(self, other: Curve) -> Curve:
         """Both together."""
         return Curve(
             np.concatenate([self.root, other.root]),
-            np.concatenate([self.divisor, other.divisor]),
-            np.concatenate([self.sigma, other.sigma]),
+            np.concatenate([self.share, other.share]),
+            np.concatenate([self.noise, other.noise]),
         )
 
+    def where(self, chosen: Bools | NDArray[np.intp]) -> Curve:
+        """Some of the points."""
+        return Curve(self.root[chosen], self.share[chosen], self.noise[chosen])
+
+    def known(self) -> Curve:
+        """The points that were measured at all, from the lowest root to the highest."""
+        finite = np.isfinite(self.share) & np.isfinite(self.noise) & (self.root > 0)
+        some = self.where(finite)
+        return some.where(np.argsort(some.root))
+
     def reliable(self) -> Curve:
-        """The points that say something."""
+        """The points that say how large the divisor is."""
         with np.errstate(invalid="ignore"):
             good = (
                 np.isfinite(self.divisor)
@@ -72,61 +145,14 @@ class Curve:
                 & (self.root > 0)
                 & (self.sigma < 0.02)
             )
-        return Curve(self.root[good], self.divisor[good], self.sigma[good])
+        return self.where(good)
 
 
-def find_divisor(measure: Callable[[Floats], Curve], batch: int, highest: float) -> Divisor | None:
-    """Measure the divisor, coarsely and then where something happens, and fit its constants.
-
-    Args:
-        measure: roots -> their divisors, for at most `batch` roots at once.
-        batch: how many one call can measure.
-        highest: the largest root to try.
-
-    Returns:
-        The constants; None if no constants explain what was measured.
-    """
-    step = 0.5 if batch >= 4 else 1.0
-    levels = 10.0 ** np.arange(np.log10(highest), np.log10(_FINEST), -step)
-    curve = _measured(measure, batch, levels).reliable()
-    if curve.root.size < 4:
-        return None
-    found = _fit(curve)
-    for _ in range(2):
-        scales = found.scales or _knee(curve)
-        if not scales:
-            break
-        factors = np.array([0.05, 0.15, 0.4, 0.7, 1.0, 1.05, 1.4, 2.0, 4.0, 10.0, 30.0, 100.0])
-        refined = np.unique(np.concatenate([scale * factors for scale in scales[:2]]))
-        if 1 < batch < 12:
-            refined = refined[: 2 * batch]
-        curve = curve.joined(_measured(measure, batch, refined).reliable())
-        found, before = _fit(curve), found
-        if found.misfit < _GOOD and _alike(found, before):
-            break
-    return found if found.misfit < _GOOD else None
+GOOD = 5.0
+"""So many sigmas are measured values off at most, on average, if the constants are right."""
 
 
-_GOOD = 5.0
-
-
-def _measured(measure: Callable[[Floats], Curve], batch: int, levels: Floats) -> Curve:
-    pieces = [measure(levels[i : i + batch]) for i in range(0, len(levels), batch)]
-    curve = pieces[0]
-    for piece in pieces[1:]:
-        curve = curve.joined(piece)
-    return curve
-
-
-def _knee(curve: Curve) -> tuple[float, ...]:
-    return (float(np.min(curve.divisor)),)
-
-
-def _alike(a: Divisor, b: Divisor) -> bool:
-    return len(a.scales) == len(b.scales)
-
-
-def _fit(curve: Curve) -> Divisor:
+def fit_divisor(curve: Curve) -> Divisor:
     """The simplest constants that explain the curve."""
     lowest = float(np.min(curve.divisor))
     at_zero = float(curve.divisor[np.argmin(curve.root)])
@@ -145,7 +171,7 @@ def _fit(curve: Curve) -> Divisor:
             fitted = _refined(curve, seed)
             if fitted.misfit < best.misfit:
                 best = fitted
-        if best.misfit < _GOOD / 2:
+        if best.misfit < GOOD / 2:
             return best
     return best
 
@@ -184,14 +210,28 @@ def _refined(curve: Curve, seed: tuple[float, float, float]) -> Divisor:
     found = _with(seed, free, logs)
     least = math.sqrt(found.eps) + found.eps_outside
     floor = found.floor if found.floor > least * (1 + 1e-6) else 0.0  # else it is never reached
-    return Divisor(found.eps, found.eps_outside, floor, misfit)
+    uncertain = {0: 0.0, 1: 0.0, 2: 0.0}
+    if free:
+        steps = np.eye(len(free)) * 1e-6
+        slope = np.stack([(residuals(logs + step) - error) / 1e-6 for step in steps], axis=1)
+        spread = np.sqrt(np.abs(np.diag(np.linalg.pinv(slope.T @ slope))))
+        for i, sigma in zip(free, spread, strict=True):
+            uncertain[i] = float(min(_SIGMAS * sigma, _MOST_UNCERTAIN))
+    return replace(
+        found, floor=floor, misfit=misfit, uncertain=(uncertain[0], uncertain[1], uncertain[2])
+    )
+
+
+_SIGMAS = 5.0
+_MOST_UNCERTAIN = 0.02  # what is known no better has no digits to be rounded to
 
 
 def _with(seed: tuple[float, float, float], free: list[int], logs: Floats) -> Divisor:
     values = list(seed)
     for i, log in zip(free, logs, strict=True):
         values[i] = float(np.exp(np.clip(log, -200, 20)))
-    return Divisor(*values)
+    eps, eps_outside, floor = values
+    return Divisor(eps, eps_outside, floor)
 
 
 _MACHINE = tuple(2.0**-n for n in (10, 7, 23, 52))

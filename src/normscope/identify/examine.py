@@ -7,8 +7,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from normscope.identify.adapters.telling import advice_on
 from normscope.identify.counting import counting
+from normscope.identify.index_table import IndexTable, index_tables
 from normscope.identify.known import largest
+from normscope.identify.pairs import Pair, pairs
 from normscope.identify.probe import Probe
 from normscope.identify.running import Memory, find_memory, still_holds
 from normscope.identify.sight import Sight, dead_zones, describe_reach, look
@@ -16,6 +19,7 @@ from normscope.identify.solve import Unsolved, solve
 from normscope.identify.stored import Pointwise, Stored, stored_normalization
 from normscope.identify.structure import axis_structure, structure
 from normscope.identify.subject import Subject
+from normscope.identify.unequal import unequal_in_words, unequal_sets
 from normscope.spec import NormSpec
 
 
@@ -31,6 +35,7 @@ class ModeReport:
         notes: the rest of the evidence.
         same: this mode computes the same as training.
         stored: it normalizes by stored statistics.
+        pairs: where a formula was refused, sets in numbers.
     """
 
     sight: Sight
@@ -40,6 +45,7 @@ class ModeReport:
     notes: tuple[str, ...] = ()
     same: bool = False
     stored: bool = False
+    pairs: tuple[Pair, ...] = ()
 
     def for_good(self) -> ModeReport:
         """The same at inference: statistics of the input need no memory."""
@@ -54,28 +60,57 @@ class Examination:
 
     Attributes:
         residual: the share of the input that training adds to the normalized values.
+        spread: the name of the array that training moves towards the variance, or its root.
     """
 
     subject: Subject
     names: tuple[str, ...]
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(20151))
     residual: float = 0.0
+    spread: str | None = None
 
     def mode(self, training: bool) -> ModeReport:
         """Examine a mode on its own."""
         try:
-            return self._mode(training, None)
+            found = self._mode(training, None)
+            if found.sight.finite and not found.sight.stochastic and self._remembers(training):
+                return _remembering(found)
+            return found
         except Exception as error:  # whatever the layer raises is evidence
             return raised(error)
+
+    def indices(self, training: bool, report: ModeReport) -> tuple[IndexTable, ...]:
+        """Index by index who sees whom, where two equal calls give the same."""
+        if not report.sight.finite or report.sight.stochastic:
+            return ()
+        try:
+            self.subject.write_all_back()
+            self.move_parameters()
+            return index_tables(self.subject, training, self.names, self.rng)
+        except Exception:  # a layer may refuse other values by any exception
+            return ()
 
     def inference_after(self, train: ModeReport) -> ModeReport:
         """Examine inference, knowing what training computes."""
         try:
-            if not train.sight.stochastic and self._same_in_both():
+            if self._same_in_both(train):
                 return replace(train.for_good(), same=True)
-            return self._mode(False, train.spec)
+            remembers = self._remembers(False)
+            if remembers:
+                self.subject.settle(self.rng)
+            found = self._mode(False, train.spec)
+            if remembers:
+                unknown = found.spec is None
+                return replace(
+                    found, certain=found.certain and not unknown, notes=(*found.notes, _REMEMBERS)
+                )
+            return found
         except Exception as error:
             return raised(error)
+
+    def _remembers(self, training: bool) -> bool:
+        self.subject.write_all_back()
+        return self.subject.remembers(training, self.rng)
 
     def _mode(self, training: bool, expected: NormSpec | None) -> ModeReport:
         self.subject.write_all_back()
@@ -102,6 +137,10 @@ class Examination:
             sight = replace(sight, product=True)
             reach = (*reach, "which ones depends on the input: some outputs are cut off")
         if sight.sets is None:
+            unequal = unequal_sets(self.subject, training, self.rng, sight)
+            if unequal is not None:
+                words = unequal_in_words(self.names[unequal[0]], unequal[1])
+                return ModeReport(sight, certain=False, notes=(*reach, words))
             return ModeReport(sight, notes=(*reach, *_why_no_sets(sight)))
         if sight.pointwise:
             return self._pointwise(sight, training, expected)
@@ -138,7 +177,7 @@ class Examination:
 
     def _pointwise(self, sight: Sight, training: bool, expected: NormSpec | None) -> ModeReport:
         found = stored_normalization(
-            self.subject, training, self.names, self.rng, expected, self.residual
+            self.subject, training, self.names, self.rng, expected, self.residual, self.spread
         )
         if isinstance(found, Pointwise):
             return ModeReport(sight, certain=expected is None, notes=(found.words,))
@@ -146,10 +185,17 @@ class Examination:
         restless = self.subject.restless[True] & self.subject.state.keys()
         if spec.running is None and expected is None and restless:
             memory = self._memory_of(found)
-            if memory is None or not (memory.known or memory.by_deviation):
+            running = None if memory is None else memory.running
+            if memory is None or not (
+                memory.known or (memory.by_deviation and not found.deviation)
+            ):
                 words = "it is not known what training makes of the stored statistics"
                 return ModeReport(sight, certain=False, notes=(f"divides by {spec}", words))
-            spec, notes = replace(spec, running=memory.running), (*notes, *memory.notes)
+            if running is not None and running.deviation != found.deviation:
+                # what moves as a deviation is another array than the one that is used
+                running, words = None, "what is stored beside the mean is the standard deviation"
+                notes = (*notes, words)
+            spec, notes = replace(spec, running=running), (*notes, *memory.notes)
         counted = () if training else counting(self.subject, found, self.rng)
         if counted is None:
             words = "the stored statistics are used otherwise after each training call"
@@ -160,7 +206,7 @@ class Examination:
         """What training makes of stored statistics, if those are of all that share one of them."""
         sets = axis_structure(self.subject.shape, self.names, kept=found.axes)
         probe = Probe(self.subject, True, sets, self.rng)
-        return find_memory(probe, found.spec)
+        return find_memory(probe, found.spec, found.arrays)
 
     def _normalizing(self, sight: Sight, training: bool, reach: tuple[str, ...]) -> ModeReport:
         assert sight.sets is not None
@@ -170,9 +216,14 @@ class Examination:
             structure(self.subject.shape, self.names, sight.sets),
             self.rng,
         )
+        precision = self.subject.eps
         found = solve(probe)
         if isinstance(found, Unsolved):
-            return ModeReport(sight, certain=found.certain, notes=(*reach, found.words))
+            self.subject.eps = precision
+            numbers = pairs(probe)
+            return ModeReport(
+                sight, certain=found.certain, notes=(*reach, found.words), pairs=numbers
+            )
         self.residual = found.claim.extras.residual
         spec, notes = found.claim.spec, found.notes
         if training:
@@ -192,6 +243,7 @@ class Examination:
             if memory is not None:
                 spec = replace(spec, running=memory.running)
                 notes = (*notes, *memory.notes)
+                self.spread = memory.spread
         elif self._uses_memory():
             return ModeReport(
                 sight,
@@ -214,20 +266,40 @@ class Examination:
         subject.write_back(*names)
         return changed
 
-    def _same_in_both(self) -> bool:
+    def _same_in_both(self, train: ModeReport) -> bool:
         """Whether both modes give the same outputs, on inputs of several sizes."""
+        if not train.sight.finite or train.sight.stochastic:
+            return False
         self.subject.write_all_back()
         self.move_parameters()
         for size in (1e-3, 1.0, 1e3):
             x = size * (self.rng.standard_normal(self.subject.shape) + 0.5)
-            train, infer = self.subject(x, True), self.subject(x, False)
-            if train.shape != infer.shape or not np.isfinite(train).any():
+            # inference first: a layer may remember what training has just seen
+            try:
+                infer, trained = self.subject(x, False), self.subject(x, True)
+            except Exception:  # one of them may need what the other has left
                 return False
-            size_out = largest(train)
-            difference = np.abs(train - infer)
+            if trained.shape != infer.shape or not np.isfinite(trained).any():
+                return False
+            size_out = largest(trained)
+            difference = np.abs(trained - infer)
             if not largest(difference) <= 64 * self.subject.eps * size_out:
                 return False
         return True
+
+
+_REMEMBERS = (
+    "a training call on another input changes what this mode then gives: it remembers, in a place "
+    "that is no array of the layer, so what it stores and how is not known; it was examined after "
+    "a training call"
+)
+
+
+def _remembering(found: ModeReport) -> ModeReport:
+    """The report on a mode whose later calls use what earlier ones left where none can look."""
+    what = "it" if found.spec is None else f"the first call is {found.spec}, but it"
+    words = f"{what} remembers: a call on another input changes what the next one gives"
+    return replace(found, spec=None, max_ulp=None, certain=False, notes=(*found.notes, words))
 
 
 def with_memory_of(train: ModeReport, infer: ModeReport) -> ModeReport:
@@ -252,8 +324,9 @@ def _why_no_sets(sight: Sight) -> Iterator[str]:
 def raised(error: Exception) -> ModeReport:
     """The report on a layer that cannot be called; what it raised is evidence."""
     first = " ".join(str(error).split())[:300]
+    advice = advice_on(error)
     return ModeReport(
         Sight(finite=False),
         certain=False,
-        notes=(f"the layer raised {type(error).__name__}: {first}",),
+        notes=(f"the layer raised {type(error).__name__}: {first}", *advice),
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,31 +18,44 @@ from normscope.identify.extras import (
     straights,
 )
 from normscope.identify.formula import (
+    BELOW_OVERFLOW,
     BEYOND,
     HYPOTHESES,
     LARGE,
+    MEAN_ONLY,
     MODERATE,
+    SMALL,
     Fit,
+    Hypothesis,
     best_fit,
     fit_affine,
     uneven_inputs,
 )
 from normscope.identify.half import IS_HALF
 from normscope.identify.probe import Probe
+from normscope.identify.rounded_statistics import jump_together, jumps_of
 from normscope.identify.subject import Floats
 
 _CALLS, _MORE_CALLS = 6, 6
+_NEAR = 0.05
+"""What a statistic in bfloat16 leaves at most."""
+
 _FEW = 400
 """So many elements tell whether an activation is worth a try."""
 
 
 @dataclass(frozen=True)
 class FirstFit:
-    """A fit, what was taken off, and the inputs that it was made on (calls, sets, elements)."""
+    """A fit, what was taken off, and the inputs that it was made on (calls, sets, elements).
+
+    Attributes:
+        rounded: the precision that the statistics alone are rounded to, if they are.
+    """
 
     fit: Fit
     extras: Extras
     x: Floats
+    rounded: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,23 +66,86 @@ class NoFit:
 
 
 def first_fit(probe: Probe) -> FirstFit | NoFit:
-    """Fit scale * n(x) + bias, bare, below an activation, or beside a residual."""
+    """Fit scale * n(x) + bias, bare, below an activation, or beside a residual.
+
+    If nothing fits, or barely, the statistics may be rounded more coarsely than all else: the
+    subject's machine epsilon is theirs from then on.
+    """
+    subject = probe.subject
+    exact = subject.eps
+    may_jump = exact < IS_HALF and subject.into is None
+    calls = _CALLS if exact < IS_HALF else _CALLS + _MORE_CALLS
+    jumps = None
     spread = LARGE
-    calls = _CALLS if probe.subject.eps < IS_HALF else _CALLS + _MORE_CALLS
     x, y = probe.ask_all(_inputs(probe, spread, calls))
-    if not np.isfinite(y).all():  # a half precision inside overflows
-        spread = MODERATE
-        x, y = probe.ask_all(_inputs(probe, spread, calls))
+    overflows = _overflows(y)
+    if may_jump and (overflows or _nearly_fits(x, y, probe.rounding)):
+        jumps = jumps_of(probe, overflows)
+    if jumps is None:
+        if overflows:
+            spread = MODERATE if exact < IS_HALF else BELOW_OVERFLOW
+            x, y = probe.ask_all(_inputs(probe, spread, calls))
+        found = _fit_as_is(probe, x, y, spread)
+        if may_jump and found == NoFit() and not overflows:
+            jumps = jumps_of(probe, overflows)
+        if jumps is None:
+            return found
+    subject.eps = jumps.eps
+    spread = BELOW_OVERFLOW if jumps.kind == "float16" else LARGE
+    x, y = probe.ask_all(_inputs(probe, spread, _CALLS + _MORE_CALLS))
+    found = _fit_as_is(probe, x, y, spread)
+    if isinstance(found, FirstFit) and jump_together(jumps, found.fit, found.extras):
+        return replace(found, rounded=jumps.kind)
+    subject.eps = exact
+    return NoFit() if isinstance(found, FirstFit) else found
+
+
+def _overflows(y: Floats) -> bool:
+    """Whether a half precision inside does: its infinities are seen, or divide all to 0."""
+    return not np.isfinite(y).all() or bool((np.ptp(y, axis=0) == 0).mean() > 0.5)
+
+
+def _nearly_fits(x: Floats, y: Floats, rounding: float) -> bool:
+    """Whether a hypothesis is off by more than rounding, but not by much."""
+    residuals = [
+        fit_affine(hypothesis.normalized(x), y).residual for hypothesis in (*HYPOTHESES, MEAN_ONLY)
+    ]
+    return rounding < min(residuals) < _NEAR
+
+
+def _fit_as_is(probe: Probe, x: Floats, y: Floats, spread: tuple[float, float]) -> FirstFit | NoFit:
     rounding = max(probe.rounding, 3e-3 if spread is MODERATE else 0.0)
     fit = best_fit(x, y, rounding)
     if fit is not None:
         return FirstFit(fit, Extras(), x)
-    beyond = best_fit(x, y, rounding, BEYOND)
-    if beyond is not None:
+    beyond = best_fit(x, y, rounding, (*BEYOND, MEAN_ONLY))
+    if beyond is not None and beyond.hypothesis is not MEAN_ONLY:
         return NoFit(f"y = {beyond.hypothesis.words}")
-    more_x, more_y = probe.ask_all(_inputs(probe, spread, _MORE_CALLS))
-    x, y = np.concatenate([x, more_x]), np.concatenate([y, more_y])
-    return _below_activation(x, y, rounding) or _beside_residual(probe) or NoFit()
+    if beyond is None:
+        more_x, more_y = probe.ask_all(_inputs(probe, spread, _MORE_CALLS))
+        x, y = np.concatenate([x, more_x]), np.concatenate([y, more_y])
+        found = _below_activation(x, y, rounding) or _beside_residual(probe)
+        if found is not None:
+            return found
+    return _mean_only(probe, len(x), bare=beyond is not None) or NoFit()
+
+
+def _mean_only(probe: Probe, calls: int, bare: bool) -> FirstFit | None:
+    """The mean is subtracted and nothing is divided: seen on small inputs.
+
+    Large ones would hide the bias, and bring an activation to its limits.
+    """
+    hypotheses = (MEAN_ONLY, *HYPOTHESES)
+    x, y = probe.ask_all(_inputs(probe, SMALL, calls if bare else _CALLS + _MORE_CALLS))
+    if not np.isfinite(y).all():
+        return None
+    fit = best_fit(x, y, probe.rounding, hypotheses)
+    if fit is None and not bare:
+        found = _below_activation(x, y, probe.rounding, hypotheses)
+    else:
+        found = None if fit is None else FirstFit(fit, Extras(), x)
+    only = found is not None and found.fit.hypothesis is MEAN_ONLY
+    return found if only else None
 
 
 def _inputs(probe: Probe, spread: tuple[float, float], count: int) -> list[Floats]:
@@ -81,19 +158,21 @@ def _inputs(probe: Probe, spread: tuple[float, float], count: int) -> list[Float
     return [inputs[0], -inputs[0], *inputs[1:]]
 
 
-def _below_activation(x: Floats, y: Floats, rounding: float) -> FirstFit | None:
+def _below_activation(
+    x: Floats, y: Floats, rounding: float, hypotheses: Sequence[Hypothesis] = HYPOTHESES
+) -> FirstFit | None:
     tolerance = 10 * rounding
     found: list[FirstFit] = []
     bare = straights(y)
     some = np.linspace(0, x[0].size - 1, min(x[0].size, _FEW)).astype(int)
-    candidates = [_picked(hypothesis.normalized(x), some) for hypothesis in HYPOTHESES]
+    candidates = [_picked(hypothesis.normalized(x), some) for hypothesis in hypotheses]
     for activation in (*bare, *curves()):
         z = activation.undo(_picked(y, some))
         if np.isfinite(z).mean() < 0.2:
             continue
         if all(fit_affine(n, z).residual > tolerance for n in candidates):
             continue  # a few elements tell soon
-        fit = best_fit(x, activation.undo(y), tolerance)
+        fit = best_fit(x, activation.undo(y), tolerance, hypotheses)
         if fit is None:
             continue
         first = FirstFit(fit, Extras(activation), x)
@@ -103,7 +182,7 @@ def _below_activation(x: Floats, y: Floats, rounding: float) -> FirstFit | None:
         if best.extras.activation not in bare:
             return best
         named = _named(best, y, tolerance)
-        refit = None if named is None else best_fit(x, named.undo(y), tolerance)
+        refit = None if named is None else best_fit(x, named.undo(y), tolerance, hypotheses)
         if refit is not None:
             return FirstFit(refit, Extras(named), x)
     return None

@@ -22,6 +22,12 @@ LARGE = (2e4, 2e5)
 MODERATE = (20.0, 60.0)
 """For layers that overflow on large inputs, or add the input to what they normalize."""
 
+BELOW_OVERFLOW = (8.0, 25.0)
+"""For half precisions: larger squares would overflow in float16."""
+
+SMALL = (0.5, 3.0)
+"""For layers that divide by nothing: beside larger outputs a bias would not be seen."""
+
 
 @dataclass(frozen=True)
 class Hypothesis:
@@ -78,8 +84,12 @@ HYPOTHESES = tuple(
 )
 """What a `NormSpec` can say. An L2 norm is the root mean square times a constant."""
 
+MEAN_ONLY = Hypothesis(
+    "x - mean, divided by nothing", True, Measure.NONE, lambda x: np.ones_like(x[..., :1])
+)
+"""Tried where none of the others fits, on small inputs."""
+
 BEYOND = (
-    Hypothesis("x - mean, not divided by anything", True, None, lambda x: np.ones_like(x[..., :1])),
     Hypothesis(
         "(x - mean) / mean absolute deviation", True, None,
         lambda x: np.mean(np.abs(_deviation(x)), axis=-1, keepdims=True),

@@ -11,6 +11,20 @@ from normscope.identify.adapters.base import Array
 PRECISIONS = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23}
 """Machine epsilons, the coarsest first."""
 
+VANISHING = {
+    2.0**-7: (1e-26, 5e-19),
+    2.0**-10: (5e-7, 3.5e-4),
+    2.0**-23: (1e-26, 5e-19),
+    2.0**-52: (1e-166, 1e-153),
+}
+"""By machine epsilon: where squares become 0, some the sooner since processors skip subnormals."""
+
+LOWEST = {2.0**-7: 1e-36, 2.0**-10: 1e-6, 2.0**-23: 1e-36, 2.0**-52: 1e-290}
+"""By machine epsilon: numbers as small as this have most of their digits."""
+
+FLOAT16_STEP = 2.0**-24
+"""Numbers of float16 near 0 are multiples of this."""
+
 IS_HALF = 1e-4
 """A machine epsilon above this is that of a half precision."""
 
@@ -50,8 +64,16 @@ def coarser_inside(
     into = next(
         (kind for kind in kinds if np.array_equal(call(rounded(x, kind)), y, equal_nan=True)), None
     )
+    if into is not None and np.array_equal(call(_otherwise(x)), y, equal_nan=True):
+        into = None  # what does not depend on x, as signs alone, says nothing of its rounding
     out = next((kind for kind in kinds if _holds(y, kind)), None)
     return into, out
+
+
+def _otherwise(x: Array) -> Array:
+    """The same, by up to a tenth larger."""
+    larger: Array = x * np.linspace(1.0, 1.1, x.size).reshape(x.shape).astype(x.dtype)
+    return larger
 
 
 def _holds(y: Array, kind: str) -> bool:

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from normscope.declared import Declaration, declare
-from normscope.errors import NormscopeError, ShapeError
+from normscope.errors import NormscopeError, ShapeError, SpecError
 from normscope.identify.adapters import adapt
 from normscope.identify.adapters.base import Adapter, class_title
 from normscope.identify.compare import differences
 from normscope.identify.examine import Examination, ModeReport, raised, with_memory_of
+from normscope.identify.index_table import IndexTable
 from normscope.identify.result import Identification, Kind
+from normscope.identify.sight import describe_silent
 from normscope.identify.structure import axis_names
 from normscope.identify.subject import Subject
 from normscope.shape import checked_shape
@@ -28,6 +30,7 @@ def identify(
     *,
     others: Sequence[Any] = (),
     inputs: Mapping[str, Any] | None = None,
+    show: str | None = None,
 ) -> Identification:
     """Find out from outside what a layer computes: it is called, and nothing it says is trusted.
 
@@ -44,16 +47,19 @@ def identify(
         shape: of the input. Each axis whose part shall be found has at least 2 indices; 4 or more
             tell more.
         axes: names of the axes, such as `"b c h w"`; else they are called b, d1, d2, ...
-        dtype: in which a layer without parameters is called; float32 by default.
+        dtype: in which a layer without parameters is called; float32 by default. Integers stand for
+            the floats that hold them: float32 for up to 16 bits, else float64.
         others: further inputs by position, held fixed.
         inputs: further inputs by name, held fixed.
+        show: `"indices"` adds a table for each axis: index by index, who sees whom. It needs more
+            calls, and axes of at most 16 indices.
 
     Returns:
         The `Identification`. That nothing could be found is a result too, not an error.
 
     Raises:
         ShapeError: the shape is none, or `axes` does not name its axes.
-        SpecError: the layer cannot be called at all.
+        SpecError: the layer cannot be called at all, or `show` is unknown.
         MissingPackageError: its framework is not installed.
 
     Example:
@@ -63,9 +69,13 @@ def identify(
         >>> print(identify(layer, (8, 4, 32), axes="b t c").train)
         "b t [c]", eps=0, eps_outside=1e-06
     """
+    checked_show(show)
     lengths = _lengths(shape)
     names = axis_names(lengths, axes)
+    indices: dict[str, tuple[IndexTable, ...]] = {}
     wanted = None if dtype is None else np.dtype(dtype)
+    if wanted is not None and wanted.kind in "iub":
+        wanted = np.dtype(np.float32 if wanted.itemsize <= 2 else np.float64)
     try:
         adapter = adapt(layer, lengths, others=tuple(others), inputs=inputs, dtype=wanted)
     except NormscopeError:
@@ -86,6 +96,8 @@ def identify(
             one_mode = len(adapter.modes) == 1
             infer = train.for_good() if one_mode else examination.inference_after(train)
             train = with_memory_of(train, infer)
+            if show is not None:
+                indices = _indices(examination, adapter.modes, train, infer)
     declared = _declared(layer, " ".join(names))
     return Identification(
         title=adapter.title,
@@ -95,11 +107,33 @@ def identify(
         train_report=train,
         infer_report=infer,
         one_mode=one_mode,
-        evidence=tuple(_evidence(adapter, subject, train, infer, lengths, one_mode)),
+        evidence=tuple(_evidence(adapter, subject, train, infer, lengths, names, one_mode)),
         headline=_headline(declared, train, infer, lengths, subject),
         declared=declared,
         calls=subject.calls,
+        indices=indices if show is not None else None,
     )
+
+
+def checked_show(show: str | None) -> None:
+    """Refuse to show what is not known.
+
+    >>> checked_show("indices")
+    """
+    if show not in (None, "indices"):
+        raise SpecError(f'show={show!r} is not known; write show="indices"')
+
+
+def _indices(
+    examination: Examination, modes: tuple[bool, ...], train: ModeReport, infer: ModeReport
+) -> dict[str, tuple[IndexTable, ...]]:
+    """The tables of each mode; of one mode, or of two that are the same, once."""
+    if len(modes) == 1 or infer.same:
+        found = examination.indices(modes[0], train)
+        return {"train": found, "infer": found}
+    # inference first: it may use what training leaves
+    after = examination.indices(False, infer)
+    return {"train": examination.indices(True, train), "infer": after}
 
 
 def _lengths(shape: Sequence[int]) -> tuple[int, ...]:
@@ -131,12 +165,14 @@ def _evidence(
     train: ModeReport,
     infer: ModeReport,
     shape: tuple[int, ...],
+    names: tuple[str, ...],
     one_mode: bool,
 ) -> Iterator[str]:
     modes = [("training", train), ("inference", infer)]
     for title, report in modes[: 1 if one_mode or infer.same else 2]:
         prefix = "" if one_mode or infer.same else f"{title}: "
-        yield from (f"{prefix}{note}" for note in report.notes)
+        silent = describe_silent(report.sight)
+        yield from (f"{prefix}{note}" for note in (*report.notes, *silent))
         if report.max_ulp is not None:
             yield (
                 f"{prefix}the reference with this spec agrees within {report.max_ulp:.3g} ulp on "
@@ -149,8 +185,13 @@ def _evidence(
     changed = subject.restless[False]
     if changed and not one_mode:
         yield f"inference changes the state: {', '.join(sorted(changed))}"
-    if 1 in shape:
-        yield "an axis of length 1 has nothing to share, so it is called independent"
+    single = [name for name, size in zip(names, shape, strict=True) if size == 1]
+    if single:
+        listed = ", ".join(single)
+        also = (
+            ", and a pattern that shares it would fit as well" if train.spec or infer.spec else ""
+        )
+        yield f"{listed}: of a single index it is not known whether it would see others{also}"
     yield from adapter.notes
     yield f"{subject.calls} calls of the layer"
 

@@ -24,16 +24,22 @@ class AxisSight:
 
     Attributes:
         word: one of independent, shared, grouped N, interleaved N, window N, causal, anticausal,
-            mixed.
+            mixed; "none" where nothing changed, "not known" of a single index.
         factors: how the axis splits, or None if its indices form no sets.
+        apart: whether each index of the output depends on its own index of the input at most; None
+            where that cannot be told.
     """
 
     word: str
     factors: tuple[Factor, ...] | None
+    apart: bool | None = None
 
 
 def axis_sight(size: int, seen: Mapping[int, frozenset[int]]) -> AxisSight:
-    """Name what was seen along one axis.
+    """Name what was seen along one axis that the output has at the same length.
+
+    An index that changes nothing, such as a sample that is multiplied by 0, neither couples nor
+    separates: the word follows from the indices that do change something.
 
     Args:
         size: of the axis.
@@ -46,18 +52,56 @@ def axis_sight(size: int, seen: Mapping[int, frozenset[int]]) -> AxisSight:
         'window 3'
         >>> axis_sight(4, {0: frozenset({0, 1, 2, 3}), 2: frozenset({2, 3})}).word
         'causal'
+        >>> axis_sight(4, {0: frozenset({0}), 1: frozenset(), 2: frozenset({2})}).word
+        'independent'
+        >>> axis_sight(1, {0: frozenset({0})}).word
+        'not known'
     """
-    for factors in _candidates(size, seen):
-        if all(members(size, factors, index) == changed for index, changed in seen.items()):
-            return AxisSight(factor_word(factors), factors)
+    shown = {index: changed for index, changed in seen.items() if changed}
+    unseen = seen.keys() - shown.keys()
+    if not shown:
+        return AxisSight("none", None)
+    if size == 1:
+        return AxisSight("not known", (Factor(1, False),))
+    apart = all(changed == {index} for index, changed in shown.items())
+    for factors in _candidates(size, shown):
+        sets = {index: members(size, factors, index) for index in shown}
+        # in a set where one index is seen by all, another cannot be seen by none
+        if sets == shown and not any(index in part for part in sets.values() for index in unseen):
+            return AxisSight(factor_word(factors), factors, apart)
+    return AxisSight(_word_of_windows(size, shown, bool(unseen)), None, apart)
+
+
+def other_length(out: int, seen: Mapping[int, frozenset[int]]) -> AxisSight:
+    """Name what was seen along an axis that has another length in the output.
+
+    Which index of the output belongs to which of the input is not known, so indices are not known
+    to be apart; but they are not where two of them meet in one of the output.
+
+    >>> other_length(2, {0: frozenset({0}), 1: frozenset({0}), 2: frozenset({1})}).apart
+    False
+    """
+    shown = {index: changed for index, changed in seen.items() if changed}
+    if not shown:
+        return AxisSight("none", None)
+    together = [index for changed in shown.values() for index in changed]
+    apart = False if len(set(together)) < len(together) else None
+    everything = all(len(changed) == out for changed in seen.values())
+    return AxisSight("shared" if everything else "mixed", None, apart)
+
+
+def _word_of_windows(size: int, shown: Mapping[int, frozenset[int]], unseen: bool) -> str:
+    """The word where indices see those around them."""
+    if unseen and len(set(shown.values())) < 2:
+        return "mixed"  # the one that is seen says nothing of the others
     for word, reach in (("causal", (0, size)), ("anticausal", (size, 0))):
-        if _is_window(size, seen, *reach):
-            return AxisSight(word, None)
-    before = max(index - min(changed, default=index) for index, changed in seen.items())
-    after = max(max(changed, default=index) - index for index, changed in seen.items())
-    if before >= 0 and after >= 0 and _is_window(size, seen, before, after):
-        return AxisSight(f"window {before + after + 1}", None)
-    return AxisSight("mixed", None)
+        if _is_window(size, shown, *reach):
+            return word
+    before = max(index - min(changed) for index, changed in shown.items())
+    after = max(max(changed) - index for index, changed in shown.items())
+    width = before + after + 1
+    fits = before >= 0 and after >= 0 and (width <= size or not unseen)
+    return f"window {width}" if fits and _is_window(size, shown, before, after) else "mixed"
 
 
 def members(size: int, factors: tuple[Factor, ...], index: int) -> frozenset[int]:
@@ -97,8 +141,6 @@ def factor_word(factors: tuple[Factor, ...]) -> str:
 
 def _candidates(size: int, seen: Mapping[int, frozenset[int]]) -> list[tuple[Factor, ...]]:
     """Splits that the sets of a few indices suggest."""
-    if size == 1:
-        return [(Factor(1, False),)]
     found = []
     for index, changed in seen.items():
         factors = _split(size, _from_zero(size, index, changed))

@@ -220,16 +220,18 @@ def _bias(
     notes: list[str],
     unit: float,
 ) -> tuple[tuple[int, ...] | None, str | None]:
+    # an output of a half precision is rounded as a whole, however small the bias in it
+    beside = median(np.abs(base.scale)) + largest(base.bias) if unit > IS_HALF else 0.0
     if not moved:
         if largest(base.bias) < 4 * unit * (1 + median(np.abs(base.scale))):
             return None, None
-        return varying_axes(structure, base.bias, unit), None
+        return varying_axes(structure, base.bias, unit, beside), None
     if len(moved) > 1:
         notes.append(f"several parameters are added: {', '.join(moved)}")
-        return varying_axes(structure, base.bias, unit), None
+        return varying_axes(structure, base.bias, unit, beside), None
     ((name, (before, after, affine)),) = moved.items()
     change = affine.bias - base.bias
-    axes = varying_axes(structure, change, unit)
+    axes = varying_axes(structure, change, unit, beside)
     sizes = [structure.layout.known_sizes[i] for i in axes]
     if int(np.prod(sizes)) == before.size:
         moved_by = (after - before).ravel()
@@ -237,23 +239,26 @@ def _bias(
         for order in permutations(range(len(axes))):
             found = along.transpose(order).ravel()
             known = np.isfinite(found)
-            error = 33 * unit
+            error = _LINEAR * unit * max(1.0, beside)
             if known.any() and np.allclose(found[known], moved_by[known], rtol=error, atol=error):
                 return axes, name
     notes.append(f"the parameter {name} is added before the scale, or with a factor")
-    return tuple(sorted({*axes, *varying_axes(structure, base.bias, unit)})), None
+    return tuple(sorted({*axes, *varying_axes(structure, base.bias, unit, beside)})), None
 
 
-def varying_axes(structure: Structure, sets: Floats, unit: float = 3e-5) -> tuple[int, ...]:
+def varying_axes(
+    structure: Structure, sets: Floats, unit: float = 3e-5, beside: float = 0.0
+) -> tuple[int, ...]:
     """The atomic axes along which an array in set form varies; NaN says nothing.
 
     Args:
         structure: the axes.
         sets: the array.
         unit: the relative error of its values.
+        beside: the size of what they were seen together with, whose error they share.
     """
     apart = structure.apart(sets)
-    size = largest(apart)
+    size = max(largest(apart), beside)
     found = []
     with np.errstate(all="ignore"):
         for axis in range(apart.ndim):

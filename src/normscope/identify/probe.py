@@ -9,7 +9,7 @@ import numpy as np
 from normscope.identify.divisor import Curve
 from normscope.identify.extras import Extras
 from normscope.identify.formula import Affine, Fit, fit_affine
-from normscope.identify.half import IS_HALF
+from normscope.identify.half import FLOAT16_STEP, IS_HALF, PRECISIONS
 from normscope.identify.structure import Structure
 from normscope.identify.subject import Floats, Subject
 from normscope.spec import Measure
@@ -65,6 +65,7 @@ class DivisorProbe:
 
     Attributes:
         scale, bias: of each element, in set form.
+        rounded: the precision of the statistics, where it is not the layer's own.
     """
 
     probe: Probe
@@ -72,6 +73,7 @@ class DivisorProbe:
     extras: Extras
     scale: Floats
     bias: Floats
+    rounded: str | None = None
 
     def __call__(self, roots: Floats) -> Curve:
         """The divisors at these roots; there may be fewer roots than sets, which then repeat."""
@@ -97,8 +99,15 @@ class DivisorProbe:
             if self.extras.activation is not None and self.extras.activation.bends:
                 amount = amount + 1.0  # a sigmoid rounds near 1/2 as coarsely as near 1
             rounding = eps * amount
-            sigma = np.sqrt((numerator**2 * rounding**2).sum(axis=1)) / weight / np.abs(inverse)
-            return Curve(root, root / inverse, np.maximum(sigma, eps + _SCALE_ERROR))
+            if self.probe.subject.eps == PRECISIONS["float16"]:
+                rounding = rounding + FLOAT16_STEP
+            noise = np.sqrt((numerator**2 * rounding**2).sum(axis=1)) / weight
+            if self.probe.subject.eps == PRECISIONS["float16"]:
+                noise = noise + np.abs(inverse) * FLOAT16_STEP / root  # of the mean
+            if self.rounded == "float16":
+                squared_divisor = (root / inverse) ** 2
+                noise = noise + np.abs(inverse) * FLOAT16_STEP / 4 / squared_divisor
+            return Curve(root, inverse, np.maximum(noise, (eps + _SCALE_ERROR) * np.abs(inverse)))
 
     def _added(self, x: Floats) -> Floats:
         return np.abs(self.extras.residual * x)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from normscope.declared import Declaration
 from normscope.identify.examine import ModeReport
+from normscope.identify.index_table import IndexTable
 from normscope.identify.structure import sample_axis
 from normscope.identify.words import report
 from normscope.spec import NormSpec
@@ -36,6 +38,7 @@ class Identification:
         headline: the surprise, if what was found is not what the layer declares; else "".
         declared: what the layer's own settings declare, if they can be read.
         calls: how often the layer was called.
+        indices: for each mode, one table per axis, if they were asked for.
     """
 
     title: str
@@ -49,6 +52,7 @@ class Identification:
     headline: str
     declared: Declaration | None
     calls: int
+    indices: Mapping[str, tuple[IndexTable, ...]] | None = None
 
     @property
     def train(self) -> NormSpec | None:
@@ -72,14 +76,28 @@ class Identification:
 
     @property
     def sample_independent(self) -> dict[str, bool | None]:
-        """Whether a sample's output depends on no other sample; None where it is not known."""
+        """Whether a sample's output depends on no other sample; None where it is not known.
+
+        It is not known of a single sample, nor where no sample changes the output.
+        """
+        axis = sample_axis(self.names)
         return {
-            mode: _independent(axes, self.names)
-            for mode, axes in (("train", self.train_axes), ("infer", self.infer_axes))
+            mode: report.sight.apart(axis)
+            for mode, report in (("train", self.train_report), ("infer", self.infer_report))
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON types."""
+        """Everything as JSON types.
+
+        "pairs" is there where a formula was refused, "indices" where they were asked for: for each
+        mode and axis, the indices of the input that each index of the output sees.
+        """
+        reports = {"train": self.train_report, "infer": self.infer_report}
+        numbers = {mode: [p.to_dict() for p in report.pairs] for mode, report in reports.items()}
+        tables = {
+            mode: {table.name: table.rows and [list(row) for row in table.rows] for table in found}
+            for mode, found in (self.indices or {}).items()
+        }
         return {
             "kind": str(self.kind),
             "train": None if self.train is None else self.train.to_dict(),
@@ -89,12 +107,9 @@ class Identification:
             "sample_independent": self.sample_independent,
             "max_ulp": {"train": self.train_report.max_ulp, "infer": self.infer_report.max_ulp},
             "evidence": [*([self.headline] if self.headline else []), *self.evidence],
+            **({"pairs": numbers} if any(numbers.values()) else {}),
+            **({"indices": tables} if self.indices is not None else {}),
         }
 
     def __str__(self) -> str:
         return report(self)
-
-
-def _independent(axes: dict[str, str], names: tuple[str, ...]) -> bool | None:
-    word = axes.get(names[sample_axis(names)]) if names else None
-    return None if word is None else word == "independent"

@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normscope.identify.half import IS_HALF
-from normscope.identify.index_sets import AxisSight, Factor, axis_sight, members
+from normscope.identify.index_sets import AxisSight, Factor, axis_sight, members, other_length
 from normscope.identify.subject import Floats, Subject
 
 Bools = NDArray[np.bool_]
 
 _NOISE = 16  # machine epsilons of the largest change; anything below is rounding
 _OWN_NOISE = 8  # machine epsilons of an output itself, likewise
+_MORE_PLACES = 8  # where some places change nothing
 _REPEATS = 6  # more equal calls of what looks like no statistics sets
 _OTHER_INPUTS, _SHOWN = 10, 0.8  # how many show what share of a set with dead zones
 _FILLED = 0.98  # of a product of index sets, at least so much must have changed; less in halves
@@ -40,6 +41,10 @@ class Sight:
         finite: the outputs are finite numbers.
         output_shape: of the output.
         smaller: the output has fewer elements than the input.
+        meeting: an output changed with two of the inputs that were tried.
+        examples: what some of the inputs change, in words.
+        tried: how many inputs were changed one by one.
+        silent: the places of those with which no output changes.
     """
 
     axes: tuple[AxisSight, ...] = ()
@@ -50,7 +55,10 @@ class Sight:
     finite: bool = True
     output_shape: tuple[int, ...] = ()
     smaller: bool = False
+    meeting: bool = False
     examples: tuple[str, ...] = field(default=())
+    tried: int = 0
+    silent: tuple[tuple[int, ...], ...] = ()
 
     @property
     def sets(self) -> tuple[tuple[Factor, ...], ...] | None:
@@ -63,12 +71,18 @@ class Sight:
     @property
     def pointwise(self) -> bool:
         """Each output depends on the input at its own place only."""
-        return self.sets is not None and all(a.word == "independent" for a in self.axes)
+        alone = ("independent", "not known")  # of a single index there is nothing else to see
+        return self.sets is not None and all(a.word in alone for a in self.axes)
 
     @property
     def alone(self) -> bool:
         """No output depends on more than one input."""
-        return self.pointwise or (self.reach == (1, 1) and not self.smaller)
+        single = self.reach[1] == 1 and not (self.meeting or self.smaller)
+        return self.pointwise or single
+
+    def apart(self, axis: int) -> bool | None:
+        """Whether no index along an axis sees another; None where that is not known."""
+        return self.axes[axis].apart if axis < len(self.axes) else None
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -92,14 +106,20 @@ def look(subject: Subject, training: bool, rng: np.random.Generator, places: int
         return stochastic
 
     disturbance = max(40.0, 0.3 * float(np.sqrt(base.size)))
-    seen: list[tuple[tuple[int, ...], Bools]] = []
-    for place in _places(shape, rng)[:places]:
+
+    def disturb(place: tuple[int, ...]) -> tuple[tuple[int, ...], Bools]:
         changed = np.zeros(out, bool)
         for x, y in zip(bases, before, strict=True):
             disturbed = x.copy()
             disturbed[place] += disturbance
             changed |= changes(y, subject(disturbed, training), subject.eps)
-        seen.append((place, changed))
+        return place, changed
+
+    seen = [disturb(place) for place in _places(shape, rng)[:places]]
+    if not any(changed.any() for _, changed in seen):
+        changed = changes(before[0], subject(base[::-1] * 3 + 1, training), subject.eps)
+        seen += [disturb(place) for place in _places_of(changed, shape)]
+    seen += [disturb(place) for place in _places_beside(seen, shape, rng)]
     sight = _read(shape, out, seen, _FILLED if subject.eps < IS_HALF else 0.8)
     if sight.sets is None:
         # what drops whole samples, and seldom, may have done the same twice by chance
@@ -151,6 +171,32 @@ def _places(shape: tuple[int, ...], rng: np.random.Generator) -> list[tuple[int,
     return list(dict.fromkeys(places))
 
 
+def _places_of(changed: Bools, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The places of some of the outputs that change when the whole input does."""
+    if changed.shape != shape or not changed.any():
+        return []
+    found = np.argwhere(changed)
+    chosen = found[np.unique(np.linspace(0, len(found) - 1, _MORE_PLACES).astype(int))]
+    return [tuple(map(int, place)) for place in chosen]
+
+
+def _places_beside(
+    seen: list[tuple[tuple[int, ...], Bools]], shape: tuple[int, ...], rng: np.random.Generator
+) -> list[tuple[int, ...]]:
+    """Places that share an index with one that changes nothing: a mask may hide just that one."""
+    hidden = [place for place, changed in seen if not changed.any()]
+    places = [
+        tuple(index if dim == kept else int(rng.integers(shape[dim])) for dim in range(len(shape)))
+        for kept in range(len(shape))
+        for index in dict.fromkeys(place[kept] for place in hidden)
+    ]
+    rng.shuffle(places)
+    tried = {place for place, _ in seen}
+    if len(hidden) == len(seen):
+        return []
+    return [place for place in dict.fromkeys(places) if place not in tried][:_MORE_PLACES]
+
+
 def changes(y: Floats, disturbed: Floats, eps: float) -> Bools:
     """Which elements of an output changed by more than rounding.
 
@@ -187,6 +233,9 @@ def _read(
         same_shape=out == shape,
         output_shape=out,
         smaller=math.prod(out) < math.prod(shape),
+        tried=len(seen),
+        silent=tuple(place for place, changed in seen if not changed.any()),
+        meeting=bool((np.sum([changed for _, changed in seen], axis=0) > 1).any()),
         examples=tuple(
             f"input {place} changes {count} of {changed.size} outputs"
             for (place, changed), count in zip(seen, counts, strict=True)
@@ -201,8 +250,7 @@ def _along(dim: int, size: int, out: int, seen: list[tuple[tuple[int, ...], Bool
         indices = frozenset(np.flatnonzero(_projected(changed, dim)).tolist())
         found[place[dim]] = found.get(place[dim], frozenset()) | indices
     if out != size:
-        everything = all(len(indices) == out for indices in found.values())
-        return AxisSight("shared" if everything else "mixed", None)
+        return other_length(out, found)
     return axis_sight(size, found)
 
 
@@ -214,6 +262,15 @@ def _projected(changed: Bools, dim: int) -> Bools:
 def _is_product(changed: Bools, filled: float) -> bool:
     spanned = float(np.prod([_projected(changed, dim).sum() for dim in range(changed.ndim)]))
     return bool(changed.sum() >= filled * spanned)
+
+
+def describe_silent(sight: Sight) -> Iterator[str]:
+    """Which inputs change nothing, in words; nothing is said where none changes anything."""
+    if sight.silent and sight.reach[1]:
+        some = " and ".join(map(str, sight.silent[:2]))
+        verb = "changes" if len(sight.silent) == 1 else "change"
+        more = ", among them" if len(sight.silent) > 2 else ":"
+        yield f"{len(sight.silent)} of {sight.tried} inputs tried {verb} no output{more} {some}"
 
 
 def describe_reach(sight: Sight) -> Iterator[str]:

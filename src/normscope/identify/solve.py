@@ -6,20 +6,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from normscope.identify.constants import Constants, constants_for, kinds_of
-from normscope.identify.divisor import Divisor, find_divisor
+from normscope.identify.constants import Constants, constants_for, kinds_of, tolerance_of
+from normscope.identify.divisor import Divisor
 from normscope.identify.extras import RELU_LIKE, Extras, name_hard_sigmoid, straight
 from normscope.identify.first_fit import FirstFit, NoFit, first_fit
-from normscope.identify.formula import Affine, fit_affine, uneven_inputs
-from normscope.identify.half import PRECISIONS
+from normscope.identify.formula import MEAN_ONLY, Affine, fit_affine, uneven_inputs
+from normscope.identify.guard import AtZero, guard_in_words
+from normscope.identify.half import LOWEST, PRECISIONS, VANISHING
 from normscope.identify.known import largest, median
 from normscope.identify.parameters import Roles, along_axes, find_roles, names_of
 from normscope.identify.probe import OUTSIDE_NOTICED, DivisorProbe, Probe
+from normscope.identify.scan import find_divisor
 from normscope.identify.structure import Structure
 from normscope.identify.subject import Floats
 from normscope.identify.symmetry import may_be_a_normalization
-from normscope.identify.verify import Claim, largest_error, tolerance
-from normscope.spec import NormSpec
+from normscope.identify.verify import Claim, error_near, largest_error, tolerance
+from normscope.spec import Measure, NormSpec
 
 
 @dataclass(frozen=True)
@@ -140,12 +142,15 @@ def _finish(probe: Probe, first: FirstFit, roles: Roles) -> Solved | Unsolved:
     if roles.bias_name is not None and first.extras.activation is None:
         subject.write(roles.bias_name, np.zeros_like(subject.learned[roles.bias_name]))
     base = probe.affine(first.fit, first.extras, first.x)
-    bias = _exact_bias(probe, first.extras, base)
-    divisor = _divisor(probe, first, base, bias)
+    bias, finite_at_zero = _exact_bias(probe, first.extras, base)
+    divisor = _divisor(probe, first, base, bias, finite_at_zero)
     if divisor is not None and divisor.eps_outside > OUTSIDE_NOTICED:
         # even large inputs show it, so the scale that they gave was a little too small
         base = _refit(probe, first, roles, divisor)
-        divisor = _divisor(probe, first, base, bias)
+        divisor = _divisor(probe, first, base, bias, finite_at_zero)
+    if divisor is None and _small_are_coarse(probe, first):
+        first = replace(first, rounded="float16")  # then small statistics are rounded more
+        divisor = _divisor(probe, first, base, bias, finite_at_zero)
     if divisor is None and _only_large(probe, first, base, bias):
         return Unsolved(f"only large inputs look like {first.fit.hypothesis.words}", True)
     if divisor is None:
@@ -168,6 +173,13 @@ def _finish(probe: Probe, first: FirstFit, roles: Roles) -> Solved | Unsolved:
         held=bool(subject.learned or subject.state),
         as_found=_scale_as_found(probe, first, roles),
     )
+    if constants is None and divisor.guard is not None and divisor.guard.unit is not None:
+        return Unsolved(
+            f"{first.fit.hypothesis.words}, but where that divisor is below "
+            f"{tolerance_of(divisor.guard, probe.unit):.6g} it is {divisor.guard.unit:.4g}, which "
+            "no spec says",
+            False,
+        )
     if constants is None:
         return Unsolved(
             f"{first.fit.hypothesis.words}, but nothing tells whether ddof is 0 or 1: the size of "
@@ -175,9 +187,13 @@ def _finish(probe: Probe, first: FirstFit, roles: Roles) -> Solved | Unsolved:
             False,
         )
     base = _refit(probe, first, roles, constants.divisor.times(constants.kind.factor))
-    claim = _claim(probe.structure, first, roles, base, constants)
+    claim = _claim(probe, first, roles, base, constants)
     allowed = tolerance(subject.eps)
-    error = largest_error(probe, claim)
+    guard = constants.divisor.guard
+    error = max(largest_error(probe, claim), error_near(probe, claim, guard))
+    if error > allowed and _small_are_coarse(probe, first):
+        claim = replace(claim, rounded="float16")
+        error = max(largest_error(probe, claim), error_near(probe, claim, guard))
     for activation in RELU_LIKE:
         if error > allowed and claim.extras.activation and claim.extras.activation.name == "relu":
             other = replace(
@@ -196,8 +212,22 @@ def _finish(probe: Probe, first: FirstFit, roles: Roles) -> Solved | Unsolved:
     learned_shape = _learned_in_formula(probe, first, base, claim, roles)
     if isinstance(learned_shape, Unsolved):
         return learned_shape
-    words = (*claim.extras.words, *roles.notes, *constants.notes, *learned_shape)
+    rounded = () if claim.rounded is None else (f"its statistics are in {claim.rounded} inside",)
+    guarded = () if guard is None else (guard_in_words(guard, divisor, claim.spec),)
+    words = (
+        *claim.extras.words,
+        *rounded,
+        *roles.notes,
+        *constants.notes,
+        *guarded,
+        *learned_shape,
+    )
     return Solved(claim, error, roles, first.fit.hypothesis.words, words)
+
+
+def _small_are_coarse(probe: Probe, first: FirstFit) -> bool:
+    """Whether small statistics may be rounded more than all else: those of float16 near 0."""
+    return probe.subject.eps == PRECISIONS["float16"] and first.rounded is None
 
 
 def _scale_as_found(probe: Probe, first: FirstFit, roles: Roles) -> float | None:
@@ -235,30 +265,61 @@ def _only_large(probe: Probe, first: FirstFit, base: Affine, bias: Floats) -> bo
     return False
 
 
-def _exact_bias(probe: Probe, extras: Extras, base: Affine) -> Floats:
-    """The bias, from an input of zeros where that gives a number, else from the fit."""
+def _exact_bias(probe: Probe, extras: Extras, base: Affine) -> tuple[Floats, bool]:
+    """The bias, from an input of zeros where that gives a number, else from the fit.
+
+    And whether an input of zeros gives the bias.
+    """
     zeros = np.zeros_like(base.bias)
     x, y = probe.ask(zeros)
     at_zero = extras.undo(y, x)
     size = max(1e-3, probe.rounding) * (1 + median(np.abs(base.scale)))
     agrees = np.abs(at_zero - base.bias) < size
     if np.isfinite(at_zero).all() and agrees[np.isfinite(base.bias)].all():
-        return at_zero
+        return at_zero, True
     if largest(base.bias) < 1e-4 * (1 + median(np.abs(base.scale))):
-        return zeros
-    return base.bias
+        return zeros, False
+    return base.bias, False
 
 
-def _divisor(probe: Probe, first: FirstFit, base: Affine, bias: Floats) -> Divisor | None:
-    measure = DivisorProbe(probe, first.fit, first.extras, base.scale, bias)
+def _divisor(
+    probe: Probe, first: FirstFit, base: Affine, bias: Floats, finite_at_zero: bool = False
+) -> Divisor | None:
+    if first.fit.hypothesis is MEAN_ONLY:
+        return Divisor()
+    measure = DivisorProbe(probe, first.fit, first.extras, base.scale, bias, first.rounded)
     highest = 300.0 if first.extras.residual else 3e3
-    return find_divisor(measure, probe.structure.num_sets, highest)
+    if probe.subject.eps == PRECISIONS["float16"]:
+        highest = 30.0  # squares of more overflow
+    at_zero = None
+    if finite_at_zero:
+        precision = probe.subject.precision
+        at_zero = AtZero(LOWEST[precision], VANISHING[precision])
+    found = find_divisor(measure, probe.structure.num_sets, highest, at_zero)
+    if found is None or found.guard is None or found.guard.unit is not None:
+        return found
+    unit = _unit_where_all_are_equal(probe, first, base, bias)
+    return found if unit is None else replace(found, guard=replace(found.guard, unit=unit))
+
+
+def _unit_where_all_are_equal(
+    probe: Probe, first: FirstFit, base: Affine, bias: Floats
+) -> float | None:
+    """What replaces a divisor of 0, seen where the mean of equal elements is not subtracted."""
+    hypothesis = first.fit.hypothesis
+    if hypothesis.center or hypothesis.measure is not Measure.VARIANCE:
+        return None
+    x, y = probe.ask(np.full_like(base.bias, 3.0))
+    with np.errstate(all="ignore"):
+        unit = median(base.scale * x / (first.extras.undo(y, x) - bias))
+    return unit if unit > 0 else None
 
 
 def _claim(
-    structure: Structure, first: FirstFit, roles: Roles, base: Affine, constants: Constants
+    probe: Probe, first: FirstFit, roles: Roles, base: Affine, constants: Constants
 ) -> Claim:
-    kind, factor = constants.kind, constants.factor
+    structure = probe.structure
+    kind, factor, guard = constants.kind, constants.factor, constants.divisor.guard
     learned = roles.scale is not None and (
         roles.scale.name is not None or roles.scale.axes != () or roles.scale.factor is None
     )
@@ -278,12 +339,13 @@ def _claim(
         eps=constants.divisor.eps,
         eps_outside=constants.divisor.eps_outside,
         floor=constants.divisor.floor,
+        unit_below=None if guard is None else tolerance_of(guard, probe.unit),
         scale=None if scale_axes is None else names_of(structure, scale_axes),
         bias=None if roles.bias is None else names_of(structure, roles.bias),
         scale_shift=shift,
     )
     bias = None if roles.bias is None else along_axes(structure, base.bias, roles.bias)
-    return Claim(spec, scale, bias, factor, first.extras)
+    return Claim(spec, scale, bias, factor, first.extras, first.rounded)
 
 
 def _refit(probe: Probe, first: FirstFit, roles: Roles, divisor: Divisor) -> Affine:
@@ -294,7 +356,7 @@ def _refit(probe: Probe, first: FirstFit, roles: Roles, divisor: Divisor) -> Aff
         # an activation that hides what is below 0 shows it on the negative of the input
         more_x, more_y = probe.ask_all(list(-first.x))
         affine = _affine(first, divisor, np.concatenate([x, more_x]), np.concatenate([y, more_y]))
-    bias = _exact_bias(probe, first.extras, affine)
+    bias, _ = _exact_bias(probe, first.extras, affine)
     return replace(affine, bias=np.where(np.isfinite(bias), bias, affine.bias))
 
 

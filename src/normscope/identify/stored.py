@@ -1,9 +1,8 @@
 """A mode that takes no statistic from its input: is it a normalization by stored statistics?
 
-    y = scale * (x - mean) / D(var) + bias
+    y = scale * (x - mean) / D(root) + bias
 
-Each array is moved alone. The variance is the one by whose root the result shrinks, the mean the
-one that it follows with a minus.
+The root is that of a stored variance, or a stored deviation; or nothing is divided.
 """
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from normscope.identify.divisor import Curve, Divisor, find_divisor, plain_number
+from normscope.identify.constants import tolerance_of
+from normscope.identify.divisor import Curve, Divisor, Guard, plain_number
 from normscope.identify.extras import (
     Activation,
     Extras,
@@ -25,12 +25,14 @@ from normscope.identify.extras import (
 from normscope.identify.formula import Affine, fit_affine
 from normscope.identify.half import PRECISIONS
 from normscope.identify.known import largest, median
-from normscope.identify.parameters import along_axes, varying_axes
+from normscope.identify.parameters import along_axes
+from normscope.identify.scan import find_divisor
+from normscope.identify.stored_arrays import Mover, StoredArrays, stored_arrays
 from normscope.identify.structure import Structure, axis_structure
 from normscope.identify.subject import Floats, Subject
 from normscope.identify.verify import tolerance
 from normscope.reference import reference
-from normscope.spec import NormSpec, Running
+from normscope.spec import Measure, NormSpec, Running
 from normscope.values import Sizes
 
 
@@ -44,6 +46,8 @@ class Stored:
     axes: tuple[int, ...]
     arrays: tuple[str, ...]
     """The names of the arrays that hold the statistics."""
+    deviation: bool = False
+    """Whether what is stored beside the mean is used as a deviation, not as a variance."""
 
 
 @dataclass(frozen=True)
@@ -53,38 +57,6 @@ class Pointwise:
     words: str
 
 
-@dataclass(frozen=True)
-class _Mover:
-    """One mode of a layer that works on each element alone."""
-
-    subject: Subject
-    training: bool
-    names: tuple[str, ...]
-    rng: np.random.Generator
-    extras: Extras
-
-    @property
-    def structure(self) -> Structure:
-        return axis_structure(self.subject.shape, self.names)
-
-    def inputs(self, calls: int) -> Floats:
-        """Random inputs; every second one is the negative of the one before."""
-        shape = ((calls + 1) // 2, *self.subject.shape)
-        normal = self.rng.standard_normal(shape)
-        away_from_zero = 2 * normal + np.copysign(0.3, normal)  # where the slope could not be seen
-        halves = [self.subject.received(x) for x in away_from_zero]
-        return np.stack([sign * x for x in halves for sign in (1, -1)])
-
-    def ask(self, x: Floats) -> tuple[Floats, Floats]:
-        """Inputs (calls, axes...) and their outputs, each call as one column."""
-        y = np.stack([self.subject(one, self.training) for one in x])
-        return x.reshape(len(x), -1, 1), y.reshape(len(x), -1, 1)
-
-    def affine(self, x: Floats) -> Affine:
-        columns, y = self.ask(x)
-        return fit_affine(columns, self.extras.undo(y, columns), least=2)
-
-
 def stored_normalization(
     subject: Subject,
     training: bool,
@@ -92,6 +64,7 @@ def stored_normalization(
     rng: np.random.Generator,
     expected: NormSpec | None,
     residual: float = 0.0,
+    moved: str | None = None,
 ) -> Stored | Pointwise:
     """Examine a pointwise mode.
 
@@ -101,8 +74,9 @@ def stored_normalization(
         rng: random numbers.
         expected: the spec of the training mode, whose constants are tried first.
         residual: the share of the input that is added to the result.
+        moved: the name of the array that training moves towards the variance, or its root.
     """
-    mover = _Mover(subject, training, names, rng, Extras())
+    mover = Mover(subject, training, names, rng, Extras())
     inputs = mover.inputs(12)
     inputs[6:] *= 1.5  # some large enough for what cuts off at 6
     x, y = mover.ask(inputs)
@@ -112,13 +86,50 @@ def stored_normalization(
     extras = replace(extras, residual=residual)
     if extras.activation is not None:  # it is not undone more exactly
         subject.eps = max(subject.eps, PRECISIONS["float32"])
-    mover = _Mover(subject, training, names, rng, extras)
+    mover = Mover(subject, training, names, rng, extras)
+    alone = Pointwise(_in_words(mover, fit_affine(x, extras.undo(y, x)), extras))
     if not subject.state:
-        return Pointwise(_in_words(mover, fit_affine(x, extras.undo(y, x)), extras))
-    roles = _roles(mover, inputs[:6] if extras.activation else inputs[:2])
-    if roles.var is None:
-        return Pointwise(_in_words(mover, fit_affine(x, extras.undo(y, x)), extras))
-    return _spec(mover, roles, expected)
+        return alone
+    found = stored_arrays(mover, inputs[: 6 if extras.activation or mover.half else 2])
+    return _refused(mover, found, expected, alone, moved) or _spec(mover, found, expected)
+
+
+def _refused(
+    mover: Mover,
+    found: StoredArrays,
+    expected: NormSpec | None,
+    alone: Pointwise,
+    moved: str | None,
+) -> Pointwise | None:
+    """Why it is none, as far as the arrays tell: what is subtracted or divided may be anything.
+
+    A shift, or a division, is one by statistics only if training moves the arrays as such.
+    """
+    if found.spread is None and found.puzzling:
+        return alone
+    if len(found.axes) == len(mover.subject.shape):
+        return alone  # every element has an array's number of its own
+    moves = bool(mover.subject.restless[True] & mover.subject.state.keys())
+    running = None if expected is None else expected.running
+    if found.spread is None:
+        only = moves if expected is None else running is not None and _divides_nothing(expected)
+        return None if found.mean is not None and only else alone
+    if moved is not None and found.spread != moved:
+        return Pointwise(f"divides by the stored {found.spread}, while training moves {moved}")
+    if found.deviation:
+        if expected is None and moves:
+            return None
+        if running is None:
+            return alone
+        if not running.deviation:
+            return Pointwise("divides by a stored array that training moves towards a variance")
+    elif running is not None and running.deviation:
+        return Pointwise("takes the root of a stored array that is a root already, a deviation")
+    return None
+
+
+def _divides_nothing(spec: NormSpec) -> bool:
+    return spec.measure is Measure.NONE
 
 
 def _extras(x: Floats, y: Floats, rounding: float) -> Extras | None:
@@ -142,16 +153,16 @@ def _extras(x: Floats, y: Floats, rounding: float) -> Extras | None:
     return Extras(min(found, key=lambda entry: entry[0])[1]) if found else None
 
 
-def _in_words(mover: _Mover, affine: Affine, extras: Extras) -> str:
-    scale = largest(affine.scale - 1) > 1e-4
-    bias = largest(affine.bias) > 1e-4
+def _in_words(mover: Mover, affine: Affine, extras: Extras) -> str:
+    scale = largest(affine.scale - 1) > max(1e-4, 8 * mover.unit)
+    bias = largest(affine.bias) > max(1e-4, 8 * mover.unit)
     parts = []
     for there, values, word in (
         (scale, affine.scale, "multiplied"),
         (bias, affine.bias, "shifted"),
     ):
         if there:
-            along = varying_axes(mover.structure, values)
+            along = mover.varying(values)
             names = " ".join(mover.names[i] for i in along)
             parts.append(f"{word} by {f'one number per {names}' if names else 'a number'}")
     said = " and ".join(parts) or "passed on unchanged"
@@ -159,129 +170,84 @@ def _in_words(mover: _Mover, affine: Affine, extras: Extras) -> str:
     return f"each element alone: {said}{after}"
 
 
-@dataclass(frozen=True)
-class _Roles:
-    mean: str | None
-    var: str | None
-    scale: str | None
-    bias: str | None
-    axes: tuple[int, ...]
-
-
-def _roles(mover: _Mover, x: Floats) -> _Roles:
-    """Which array is what, found by moving each alone."""
+def _spec(mover: Mover, arrays: StoredArrays, expected: NormSpec | None) -> Stored | Pointwise:
     subject = mover.subject
-    arrays = subject.state  # learned parameters have been moved away from 1 and 0, and so show
-    mean = var = scale = bias = None
-    axes: tuple[int, ...] = ()
-    large = {name: 1e4 * mover.rng.uniform(1, 3, value.shape) for name, value in arrays.items()}
-    base = mover.affine(x)
-    for name, value in arrays.items():
-        scaled = _power(mover, x, name, value, large[name])
-        if scaled is not None:
-            power, along = scaled
-            if abs(power + 0.5) < 0.02:
-                var, axes = name, along
-            elif power > 0:
-                scale = name
-            continue
-        new = value + mover.rng.uniform(0.5, 1.0, value.shape)
-        subject.write(name, new)
-        moved = mover.affine(x)
-        subject.write(name, value)
-        change = median(moved.bias - base.bias)
-        if largest(moved.bias - base.bias) < 1e-3:
-            continue
-        if change > 0 and median(base.scale) > 0:
-            bias = name
-        else:
-            mean = name
-    return _Roles(mean, var, scale, bias, axes)
-
-
-def _power(
-    mover: _Mover, x: Floats, name: str, value: Floats, large: Floats
-) -> tuple[float, tuple[int, ...]] | None:
-    """The power with which the result follows a large array; None if it does not scale it."""
-    subject = mover.subject
-    second = large * mover.rng.uniform(2, 4, value.shape)
-    fits = []
-    for new in (large, second):
-        subject.write(name, new)
-        fits.append(mover.affine(x * 100))
-    subject.write(name, value)
-    with np.errstate(all="ignore"):
-        ratio = fits[1].scale / fits[0].scale
-    if not largest(ratio - 1) > 1e-2:
-        return None
-    along = varying_axes(mover.structure, ratio)
-    if along_axes(mover.structure, ratio, along).size != value.size:
-        return None
-    powers = np.log(np.abs(along_axes(mover.structure, ratio, along).ravel())) / np.log(
-        (second / large).ravel()
-    )
-    return median(powers), along
-
-
-def _spec(mover: _Mover, roles: _Roles, expected: NormSpec | None) -> Stored | Pointwise:
-    subject = mover.subject
-    assert roles.var is not None
-    structure = axis_structure(subject.shape, mover.names, kept=roles.axes)
-    for name in (roles.scale, roles.bias):
+    structure = axis_structure(subject.shape, mover.names, kept=arrays.axes)
+    for name in (arrays.scale, arrays.bias):
         if name in subject.state:  # learned parameters have been moved already
             value = subject.state[name]
             subject.write(name, value + mover.rng.uniform(0.3, 0.9, value.shape))
-    affine = _neutral(mover, roles)
+    affine = _neutral(mover, arrays)
     if affine is None:
         return Pointwise("shrinks with the root of a stored array, but is no normalization by it")
     notes: list[str] = [*mover.extras.words]
-    if roles.mean is None:
+    if arrays.mean is None:
         notes.append("no stored mean is subtracted")
-    known = (
-        None if expected is None else Divisor(expected.eps, expected.eps_outside, expected.floor)
-    )
+    inferred = None if expected is None else _inferred(expected)
+    known = None if inferred is None else _divisor_of(inferred)
     for divisor in (known, None):
         if divisor is None:
-            divisor = _scan(mover, roles)
+            divisor = _scan(mover, arrays)
             if divisor is None:
                 break
-        spec = _spec_with(mover, structure, roles, divisor, affine)
-        error = _error(mover, structure, roles, spec, affine)
+        spec = _spec_with(mover, structure, arrays, divisor, affine)
+        error = _error(mover, structure, arrays, spec, affine)
         if error <= tolerance(subject.eps):
-            if expected is not None and divisor is known and _same_axes(spec, expected):
-                found = replace(expected, pattern=None, sizes=Sizes())
+            if inferred is not None and divisor is known and _same_axes(spec, inferred):
+                found = inferred
             else:
                 found = replace(spec, pattern=None, sizes=Sizes())
             if known is not None and divisor is not known:
                 notes.append("inference uses other constants than training")
             running = None if expected is None else expected.running
-            constant = roles.var in subject.adapter.constants
+            constant = arrays.spread in subject.adapter.constants
             if (
                 running is None
                 and not constant
                 and not subject.restless[True] & subject.state.keys()
             ):
                 running = Running(1.0)
-            names = tuple(name for name in (roles.mean, roles.var) if name is not None)
-            return Stored(replace(found, running=running), error, tuple(notes), roles.axes, names)
+            names = tuple(name for name in (arrays.mean, arrays.spread) if name is not None)
+            return Stored(
+                replace(found, running=running),
+                error,
+                tuple(notes),
+                arrays.axes,
+                names,
+                arrays.deviation,
+            )
     return Pointwise("shrinks with the root of a stored array, but by no known formula")
+
+
+def _inferred(expected: NormSpec) -> NormSpec:
+    """What training leads one to expect of inference by stored statistics."""
+    return replace(expected.inference(), pattern=None, sizes=Sizes())
+
+
+def _divisor_of(spec: NormSpec) -> Divisor:
+    below = spec.unit_below
+    guard = None if below is None else Guard(below, below, 1.0)
+    return Divisor(spec.eps, spec.eps_outside, spec.floor, guard)
 
 
 def _same_axes(spec: NormSpec, expected: NormSpec) -> bool:
     return (spec.scale, spec.bias, spec.center) == (expected.scale, expected.bias, expected.center)
 
 
-def _neutral(mover: _Mover, roles: _Roles) -> Affine | None:
+def _neutral(mover: Mover, arrays: StoredArrays) -> Affine | None:
     """Scale and bias as they are with mean 0 and a large variance, times its root."""
     subject = mover.subject
-    assert roles.var is not None
-    shape = subject.state.get(roles.var, subject.learned.get(roles.var, np.zeros(0))).shape
-    if roles.mean is not None:
-        subject.write(roles.mean, np.zeros(subject.state[roles.mean].shape))
-    root = 10.0 if mover.extras.residual else 1e4  # beside a residual, larger inputs hide the rest
-    subject.write(roles.var, np.full(shape, root**2))
-    affine = mover.affine(root * mover.inputs(8 if mover.extras.activation else 2))
-    if not affine.residual < 1e-3:
+    if arrays.mean is not None:
+        subject.write(arrays.mean, np.zeros(subject.state[arrays.mean].shape))
+    root = 1.0
+    if arrays.spread is not None:
+        # beside a residual, larger inputs hide the rest; half precisions hold no larger squares
+        root = 10.0 if mover.extras.residual else 100.0 if mover.half else 1e4
+        shape = subject.state[arrays.spread].shape
+        subject.write(arrays.spread, np.full(shape, arrays.written(np.array(root))))
+    calls = 8 if mover.extras.activation or mover.half else 2
+    affine = mover.affine(root * mover.inputs(calls))
+    if not affine.residual < max(1e-3, 2 * subject.eps):
         return None
     columns, y = mover.ask(np.zeros((1, *subject.shape)))
     at_zero = mover.extras.undo(y, columns)[0]
@@ -289,37 +255,42 @@ def _neutral(mover: _Mover, roles: _Roles) -> Affine | None:
     return Affine(affine.scale * root, bias, affine.residual)
 
 
-def _scan(mover: _Mover, roles: _Roles) -> Divisor | None:
+def _scan(mover: Mover, arrays: StoredArrays) -> Divisor | None:
     """The divisor as a function of the root of the stored variance."""
-    subject, structure = mover.subject, mover.structure
-    assert roles.var is not None
-    name = roles.var
+    subject, structure, name = mover.subject, mover.structure, arrays.spread
+    if name is None:
+        return Divisor()
     shape = subject.state[name].shape
     count = int(np.prod(shape))
-    affine = _neutral(mover, roles)
+    affine = _neutral(mover, arrays)
     assert affine is not None
 
     def measure(roots: Floats) -> Curve:
         wanted = np.resize(roots, count)
-        subject.write(name, (wanted**2).reshape(shape))
-        root = np.sqrt(subject.state[name].ravel())
+        subject.write(name, arrays.written(wanted).reshape(shape))
+        root = arrays.root(subject.state[name].ravel())
         # the input is free here: large enough to be seen beside the bias
-        x = subject.received(_placed(structure, np.maximum(root, 1e-3), roles.axes))
+        x = subject.received(_placed(structure, np.maximum(root, 1e-3), arrays.axes))
         columns, y = mover.ask(np.stack([x, -x]))
         outputs = mover.extras.undo(y, columns)
         with np.errstate(all="ignore"):
             slope = (outputs[0] - outputs[1]) / (2 * columns[0])
-            divisor = affine.scale / slope
-            known = along_axes(structure, divisor, roles.axes).ravel()
-            noise = (
-                subject.eps
-                * (np.abs(outputs[0]) + np.abs(affine.bias))
-                / np.abs(slope * columns[0])
-            )
-            sigma = along_axes(structure, noise, roles.axes).ravel()
-        return Curve(root, known, 2 * sigma + 3 * subject.eps)
+            inverse = along_axes(structure, slope / affine.scale, arrays.axes).ravel()
+            noise = subject.eps * (np.abs(outputs[0]) + np.abs(affine.bias))
+            noise = noise / np.abs(affine.scale * columns[0])
+            noise = 2 * along_axes(structure, noise, arrays.axes).ravel()
+            share = root * inverse
+            return Curve(root, share, root * noise + 3 * subject.eps * np.abs(share))
 
-    return find_divisor(measure, count, 1e3)
+    found = find_divisor(measure, count, 1e3, None)
+    if found is None or found.scales:
+        return found
+    with np.errstate(divide="ignore", invalid="ignore"):
+        subject.write(name, np.zeros(shape))
+        slope = subject(np.ones(subject.shape), mover.training).reshape(-1, 1) - affine.bias
+        at_zero = largest(slope / affine.scale - 1) < 8 * mover.unit
+    guarded = at_zero and bool(np.isfinite(slope).all()) and mover.extras == Extras()
+    return replace(found, guard=Guard(0.0, 0.0, 1.0)) if guarded else found
 
 
 def _placed(structure: Structure, values: Floats, axes: tuple[int, ...]) -> Floats:
@@ -328,64 +299,85 @@ def _placed(structure: Structure, values: Floats, axes: tuple[int, ...]) -> Floa
 
 
 def _spec_with(
-    mover: _Mover, structure: Structure, roles: _Roles, divisor: Divisor, affine: Affine
+    mover: Mover, structure: Structure, arrays: StoredArrays, divisor: Divisor, affine: Affine
 ) -> NormSpec:
-    flat = axis_structure(mover.subject.shape, mover.names)
-    scale_axes = varying_axes(flat, affine.scale)
-    bias_axes = varying_axes(flat, affine.bias)
-    has_scale = roles.scale is not None or scale_axes or abs(median(affine.scale) - 1) > 1e-4
-    has_bias = roles.bias is not None or largest(affine.bias) > 1e-4
+    scale_axes, bias_axes = mover.varying(affine.scale), mover.varying(affine.bias)
+    close = max(1e-4, 8 * mover.unit)
+    has_scale = arrays.scale is not None or scale_axes or abs(median(affine.scale) - 1) > close
+    has_bias = arrays.bias is not None or largest(affine.bias) > close
     named = [" ".join(mover.names[i] for i in axes) for axes in (scale_axes, bias_axes)]
+    nothing = arrays.spread is None
+    guard = divisor.guard
+    constants = [
+        plain_number(value, max(mover.unit, uncertain))
+        for value, uncertain in zip(
+            (divisor.eps, divisor.eps_outside, divisor.floor), divisor.uncertain, strict=True
+        )
+    ]
     return NormSpec(
         structure.pattern,
-        eps=plain_number(divisor.eps),
-        eps_outside=plain_number(divisor.eps_outside),
-        floor=plain_number(divisor.floor),
-        center=roles.mean is not None,
+        measure=Measure.NONE if nothing else Measure.VARIANCE,
+        eps=constants[0],
+        eps_outside=constants[1],
+        floor=constants[2],
+        unit_below=None if guard is None else tolerance_of(guard, mover.unit),
+        center=arrays.mean is not None,
         scale=named[0] if has_scale else None,
         bias=named[1] if has_bias else None,
     )
 
 
 def _error(
-    mover: _Mover, structure: Structure, roles: _Roles, spec: NormSpec, affine: Affine
+    mover: Mover, structure: Structure, arrays: StoredArrays, spec: NormSpec, affine: Affine
 ) -> float:
     """The largest error in ulp, over stored variances from far below every epsilon to large."""
-    subject, rng = mover.subject, mover.rng
-    flat = axis_structure(subject.shape, mover.names)
-    assert roles.var is not None
-    shape = subject.state[roles.var].shape
+    flat = mover.structure
     scale = (
         None if spec.scale is None else along_axes(flat, affine.scale, _indices(mover, spec.scale))
     )
     bias = None if spec.bias is None else along_axes(flat, affine.bias, _indices(mover, spec.bias))
-    worst = 0.0
-    for _ in range(5):
-        var = 10.0 ** rng.uniform(-14, 3, shape)
-        subject.write(roles.var, var)
-        var = subject.state[roles.var].ravel()
-        mean = np.zeros(var.size)
-        size = _placed(flat, np.sqrt(var), roles.axes)
-        if roles.mean is not None:
-            mean_shape = subject.state[roles.mean].shape
-            subject.write(
-                roles.mean, np.sqrt(var).reshape(mean_shape) * rng.uniform(-2, 2, mean_shape)
-            )
-            mean = subject.state[roles.mean].ravel()
-        x = subject.received(size * rng.uniform(0.5, 2, subject.shape))
-        y = subject(x, mover.training)
-        z = reference(x, spec, scale=scale, bias=bias, mean=mean, var=var)
-        # a layer may also compute x * a + b, so what cancels counts too
-        parts = np.abs(x) + np.abs(_placed(flat, mean, roles.axes))
-        amplitude = np.abs(z) + np.abs(
-            reference(parts, spec, scale=scale, mean=np.zeros_like(mean), var=var)
-        )
-        with np.errstate(all="ignore"):
-            expected = mover.extras.apply(z.reshape(-1, 1), x.reshape(-1, 1)).reshape(x.shape)
-            error = np.abs(expected - y) / (subject.eps * amplitude)
-        worst = max(worst, float(np.max(np.where(np.isnan(error), np.inf, error))))
-    return worst
+    count = structure.num_sets
+    roots = [10.0 ** mover.rng.uniform(-2 if mover.half else -7, 1.5, count) for _ in range(5)]
+    if spec.unit_below is not None and arrays.spread is not None:
+        roots.append(spec.unit_below * np.resize([0.5, 0.97, 1.03, 2.0], count))
+    return max(_error_at(mover, arrays, spec, root, scale, bias) for root in roots)
 
 
-def _indices(mover: _Mover, names: str) -> tuple[int, ...]:
+def _error_at(
+    mover: Mover,
+    arrays: StoredArrays,
+    spec: NormSpec,
+    root: Floats,
+    scale: Floats | None,
+    bias: Floats | None,
+) -> float:
+    """The error for one stored spread, whose root is given, and a mean of about its size."""
+    subject, rng, flat = mover.subject, mover.rng, mover.structure
+    size = np.where(root > 0, root, 1.0)
+    if arrays.spread is not None:
+        shape = subject.state[arrays.spread].shape
+        subject.write(arrays.spread, arrays.written(root).reshape(shape))
+        root = arrays.root(subject.state[arrays.spread].ravel())
+    mean = np.zeros(root.size)
+    if arrays.mean is not None:
+        mean_shape = subject.state[arrays.mean].shape
+        subject.write(arrays.mean, size.reshape(mean_shape) * rng.uniform(-2, 2, mean_shape))
+        mean = subject.state[arrays.mean].ravel()
+    spread = _placed(flat, size, arrays.axes)
+    x = subject.received(spread * rng.uniform(0.5, 2, subject.shape))
+    y = subject(x, mover.training)
+    z = reference(x, spec, scale=scale, bias=bias, mean=mean, var=root**2)
+    # a layer may also compute x * a + b, so what cancels counts too
+    parts = np.abs(x) + np.abs(_placed(flat, mean, arrays.axes))
+    amplitude = np.abs(z) + np.abs(
+        reference(parts, spec, scale=scale, mean=np.zeros_like(mean), var=root**2)
+    )
+    with np.errstate(all="ignore"):
+        expected = mover.extras.apply(z.reshape(-1, 1), x.reshape(-1, 1)).reshape(x.shape)
+        error = np.abs(expected - y) / (subject.eps * amplitude)
+        error = np.where(expected == y, 0.0, error)
+    return float(np.max(np.where(np.isnan(error), np.inf, error)))
+
+
+def _indices(mover: Mover, names: str) -> tuple[int, ...]:
     return tuple(mover.names.index(name) for name in names.split())

@@ -29,6 +29,7 @@ class Subject:
     Attributes:
         shape: of the input.
         calls: how often the layer was called so far.
+        limit: so often it may be called.
         eps: the machine epsilon of the precision that the outputs have.
         into: the coarser precision to which the layer rounds its input, if it does.
         rearranged: what was done to an output of another shape, in words.
@@ -39,12 +40,18 @@ class Subject:
         self.adapter = adapter
         self.shape = shape
         self.calls = 0
+        self.limit = MAX_CALLS
         self.restless: dict[bool, set[str]] = {True: set(), False: set()}
         self.eps = adapter.eps
         self.into: str | None = None
         self.rearranged: str | None = None
         self._now = adapter.arrays()
         self.found = {name: value.copy() for name, value in self._now.items()}
+
+    @property
+    def precision(self) -> float:
+        """The machine epsilon of the precision in which the layer takes its statistics."""
+        return self.adapter.eps if self.into is None else PRECISIONS[self.into]
 
     @property
     def learned(self) -> dict[str, Floats]:
@@ -99,12 +106,23 @@ class Subject:
 
     def step(self, x: Array, training: bool) -> tuple[Floats, dict[str, Array]]:
         """The output, and the arrays as the call left them, before they are put back."""
-        if self.calls >= MAX_CALLS:
-            raise TooManyCallsError(f"no answer within {MAX_CALLS} calls")
+        if self.calls >= self.limit:
+            raise TooManyCallsError(f"no answer within {self.limit} calls")
         self.calls += 1
+        try:
+            y, after = self._called(x, training)
+        finally:
+            self.adapter.put_back()
+        self.restless[training].update(self._write_arrays_back(after))
+        return y, after
+
+    def _called(self, x: Array, training: bool) -> tuple[Floats, dict[str, Array]]:
         with np.errstate(all="ignore"):
             y = self.adapter.call(self.adapter.received(np.asarray(x)), training)
-        after = self.adapter.arrays()
+        return self._in_input_order(np.asarray(y, np.float64)), self.adapter.arrays()
+
+    def _write_arrays_back(self, after: dict[str, Array]) -> list[str]:
+        """Undo what a call has made of the arrays; the names of those that it changed."""
         changed = [
             name
             for name, value in after.items()
@@ -113,8 +131,42 @@ class Subject:
         for name in changed:
             if name in self._now:
                 self.adapter.write(name, self._now[name])
-        self.restless[training].update(changed)
-        return self._in_input_order(np.asarray(y, np.float64)), after
+        return changed
+
+    def remembers(self, training: bool, rng: np.random.Generator) -> bool:
+        """Whether a call on another input changes what the next one gives, with equal arrays.
+
+        Then the layer holds a memory that no array shows, as in a closure or an attribute. It is
+        asked in one mode before and after a call in training, of which only arrays are put back.
+        """
+        if not self.adapter.may_remember:
+            return False
+        x, other = rng.standard_normal((2, *self.shape))
+        by = self.adapter.modes[0]
+        try:
+            try:
+                before = self(x, training)
+            except Exception:  # a scaler that is not fitted yet
+                before = None
+            self._write_arrays_back(self._called(3 * other + 2, by)[1])
+            after, arrays = self._called(x, training)
+            self._write_arrays_back(arrays)
+            self.calls += 2
+        finally:
+            self.adapter.put_back()
+        if before is None or before.shape != after.shape:
+            return True
+        size = np.abs(np.where(np.isfinite(before), before, 0.0)).max(initial=0.0)
+        moved = np.abs(before - after) > 64 * self.eps * size
+        return bool(np.any(moved | (np.isfinite(before) != np.isfinite(after))))
+
+    def settle(self, rng: np.random.Generator) -> None:
+        """Train the layer once; what it then remembers counts as found, until the end."""
+        self._write_arrays_back(
+            self._called(3 * rng.standard_normal(self.shape) + 2, self.adapter.modes[0])[1]
+        )
+        self.calls += 1
+        self.adapter.settle()
 
     def _in_input_order(self, y: Floats) -> Floats:
         """An output with the input's elements in another shape, in the input's shape."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from normscope.identify.divisor import Guard
 from normscope.identify.extras import Extras
-from normscope.identify.half import IS_HALF
+from normscope.identify.half import FLOAT16_STEP, IS_HALF, LOWEST
 from normscope.identify.probe import Probe
 from normscope.identify.subject import Floats
 from normscope.reference import reference
@@ -33,6 +34,7 @@ class Claim:
     Attributes:
         scale, bias: the parameters, along the axes that the spec names, in that order.
         factor: a constant by which the result is multiplied.
+        rounded: the precision of the statistics, where it is not the layer's own.
     """
 
     spec: NormSpec
@@ -40,6 +42,7 @@ class Claim:
     bias: Floats | None
     factor: float
     extras: Extras
+    rounded: str | None = None
 
     def output(self, x: Floats) -> Floats:
         """The normalized values: everything but the extras."""
@@ -75,6 +78,46 @@ def largest_error(probe: Probe, claim: Claim) -> float:
     return worst
 
 
+_BESIDE = (0.5, 0.8, 0.97, 1.03, 1.2, 2.0)
+"""Where a guard is tried, as shares of its tolerance: whatever the mean and the shape of a set."""
+
+
+def error_near(probe: Probe, claim: Claim, guard: Guard | None) -> float:
+    """The same around the tolerance of a guard, where the divisor jumps.
+
+    Args:
+        probe: the mode.
+        claim: what is claimed.
+        guard: in the units of the claim; None is no guard.
+    """
+    if guard is None:
+        return 0.0
+    structure, rng = probe.structure, probe.rng
+    width = (structure.num_sets, structure.set_size)
+    worst = 0.0
+    for beside in np.array_split(rng.permutation(_BESIDE), max(1, 6 // structure.num_sets)):
+        values = rng.standard_normal(width) + rng.uniform(-1, 1, (structure.num_sets, 1))
+        if guard.middle == 0:  # it is seen where all elements are equal, or 0
+            center = claim.spec.center or claim.spec.measure is Measure.VARIANCE
+            values = 0 * values + np.rint(10 * values[:, :1]) * center
+        else:
+            roots = _roots(values, claim.spec)
+            wanted = guard.middle * np.resize(beside, structure.num_sets)
+            inside = np.maximum(wanted - claim.spec.eps_outside, 0.0) ** 2 - claim.spec.eps
+            values = values * (np.sqrt(np.maximum(inside, 0.0)) / roots)[:, np.newaxis]
+        worst = max(worst, _error(probe, claim, values))
+    return worst
+
+
+def _roots(sets: Floats, spec: NormSpec) -> Floats:
+    """The root of the measure of each set, by the reference: x / root where nothing is added."""
+    if spec.measure is Measure.NONE:
+        return np.ones(len(sets))
+    bare = NormSpec("n [x]", measure=spec.measure, ddof=spec.ddof, center=False, eps=0)
+    with np.errstate(all="ignore"):
+        return np.asarray(np.nanmedian(sets / reference(sets, bare), axis=1))
+
+
 def _error(probe: Probe, claim: Claim, sets: Floats) -> float:
     structure = probe.structure
     x, y = probe.ask(sets)
@@ -84,12 +127,22 @@ def _error(probe: Probe, claim: Claim, sets: Floats) -> float:
         size = np.max(np.abs(expected), axis=1, keepdims=True) + np.max(
             np.abs(claim.extras.residual * x), axis=1, keepdims=True
         )
+        size = np.maximum(size, LOWEST[probe.subject.eps])  # below, rounding is no share of it
         if claim.spec.center or claim.spec.measure is Measure.VARIANCE:
             # where the mean is many times the spread, x - mean has lost that many digits
-            lost = np.max(np.abs(x), axis=1) / np.std(x, axis=1) / 4
+            spread = np.std(x, axis=1)
+            lost = np.where(spread > 0, np.max(np.abs(x), axis=1) / spread / 4, 1.0)
             size = size * np.maximum(1.0, lost)[:, np.newaxis]
+        if claim.rounded == "float16":
+            size = size * _near_zero(x, claim.spec, probe.subject.eps)[:, np.newaxis]
         if claim.extras.activation is not None:
             # an activation that bends loses what it cancels: 1 + x for a sigmoid near 0
             size = np.maximum(size, np.minimum(np.max(np.abs(z), axis=1, keepdims=True), 1.0))
         error = np.where(expected == y, 0.0, np.abs(expected - y) / (probe.subject.eps * size))
     return float(np.max(np.where(np.isnan(error), np.inf, error)))
+
+
+def _near_zero(sets: Floats, spec: NormSpec, eps: float) -> Floats:
+    """How much more than a unit in the last place rounding moves small statistics in float16."""
+    v = _roots(sets, spec) ** 2 + spec.eps
+    return np.asarray(1.0 + FLOAT16_STEP / 4 / (np.where(v > 0, v, np.inf) * eps))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from normscope.explain.formula import plain_formula
 from normscope.identify.structure import sample_axis
-from normscope.spec import NormSpec
+from normscope.spec import Measure, NormSpec, Running
 
 if TYPE_CHECKING:
     from normscope.identify.examine import ModeReport
@@ -39,7 +39,9 @@ def _verdict(found: Identification) -> str:
         case "normalization":
             return "a normalization"
         case "pointwise":
-            return "no normalization; each output depends on the input at its own place only"
+            if all(report.sight.pointwise for report in (found.train_report, found.infer_report)):
+                return "no normalization; each output depends on the input at its own place only"
+            return "no normalization; no output depends on more than one input"
         case "mixing":
             return "no normalization that a spec can say; outputs depend on several inputs"
         case _:
@@ -51,18 +53,30 @@ def _mode(title: str, mode: ModeReport, found: Identification) -> Iterator[str]:
         yield title
     if mode.spec is not None:
         yield from _spec(mode.spec)
+        running = mode.spec.running
+        # inference only uses what training has left
+        if (
+            running is not None
+            and title != "inference"
+            and (mode.spec.pattern or running.decay < 1)
+        ):
+            yield _running(mode.spec, running)
     for name, word in zip(found.names, mode.sight.words, strict=False):
         yield f"  {name:10} {word:14} {axis_sentence(name, word)}"
     if mode.sight.words:
         yield f"  {sample_sentence(found, mode)}"
+    for table in (found.indices or {}).get("infer" if title == "inference" else "train", ()):
+        yield from (f"  {line}" for line in table.lines())
+    if mode.pairs:
+        yield f'  in numbers, one set of "{mode.pairs[0].pattern}" as the layer was found'
+        yield from (f"    {line}" for pair in mode.pairs for line in pair.lines())
 
 
 def _spec(spec: NormSpec) -> Iterator[str]:
     sizes = ", ".join(f"{name}={size}" for name, size in spec.sizes.items())
     if spec.pattern is None:
         yield "  pattern    none: no statistic is taken from the input"
-        statistics = "running mean and running variance"
-        yield f"  formula    {plain_formula(spec)}, with {statistics}"
+        yield f"  formula    {plain_formula(spec)}, with {_stored(spec)}"
     else:
         yield f'  pattern    "{spec.pattern}"' + (f" with {sizes}" if sizes else "")
         yield f"  formula    {plain_formula(spec)}" + (f", ddof {spec.ddof}" if spec.ddof else "")
@@ -70,15 +84,32 @@ def _spec(spec: NormSpec) -> Iterator[str]:
         names = getattr(spec, word)
         if names is not None:
             yield f"  {word:10} " + (f"along {names}" if names else "one number")
-    if spec.running is not None and spec.pattern is not None:
-        decay = spec.running.decay
-        kind = f"the variance with ddof {spec.running.ddof}" + (
-            " plus eps" if spec.running.plus_eps else ""
-        )
-        yield (
-            f"  running    new = {decay:g} * old + {1 - decay:.6g} * batch "
-            f"(torch momentum {1 - decay:.6g}), of {kind}"
-        )
+
+
+def _running(spec: NormSpec, running: Running) -> str:
+    decay = running.decay
+    return (
+        f"  running    new = {decay:g} * old + {1 - decay:.6g} * batch "
+        f"(torch momentum {1 - decay:.6g}), of {_followed(spec, running)}"
+    )
+
+
+def _stored(spec: NormSpec) -> str:
+    """What stored statistics the formula of inference stands on."""
+    if spec.measure is Measure.NONE:
+        return "the running mean"
+    means = "running mean and " if spec.center else ""
+    if spec.running is not None and spec.running.deviation:
+        return f"{means}running deviation, whose square is var"
+    return f"{means}running variance"
+
+
+def _followed(spec: NormSpec, running: Running) -> str:
+    """What the running statistics follow besides the mean."""
+    if spec.measure is Measure.NONE:
+        return "the mean"
+    kind = f"the variance with ddof {running.ddof}" + " plus eps" * running.plus_eps
+    return f"the root of {kind}" if running.deviation else kind
 
 
 def axis_sentence(name: str, word: str) -> str:
@@ -87,7 +118,7 @@ def axis_sentence(name: str, word: str) -> str:
     >>> axis_sentence("c", "grouped 4")
     'neighbours in the same of 4 groups see each other'
     """
-    kind, _, number = word.partition(" ")
+    kind, _, number = (word, "", "") if word == "not known" else word.partition(" ")
     return {
         "independent": f"no index of {name} sees another",
         "shared": f"all along {name} see each other",
@@ -96,14 +127,21 @@ def axis_sentence(name: str, word: str) -> str:
         "window": f"each index sees {number} neighbours, itself included",
         "causal": f"each index of {name} sees itself and those before",
         "anticausal": f"each index of {name} sees itself and those after",
+        "none": f"no output changes with any index of {name} that was tried",
+        "not known": f"there is one index of {name} only, so nothing can be seen",
     }.get(kind, f"some other part of {name} is seen")
 
 
 def sample_sentence(found: Identification, mode: ModeReport) -> str:
     """Whether samples see each other."""
     axis = sample_axis(found.names)
-    if axis >= len(mode.sight.words):
-        return "whether samples see each other is not known"
-    if mode.sight.words[axis] == "independent":
-        return f"samples ({found.names[axis]}) do not see each other"
-    return f"samples ({found.names[axis]}) SEE EACH OTHER"
+    apart = mode.sight.apart(axis)
+    if apart is None:
+        reason = {
+            "none": ": nothing changes with them",
+            "not known": ": there is one only",
+        }.get(mode.sight.words[axis] if axis < len(mode.sight.words) else "", "")
+        return f"whether samples ({found.names[axis]}) see each other is not known{reason}"
+    return f"samples ({found.names[axis]}) {'do not see' if apart else 'SEE'} " + (
+        "each other" if apart else "EACH OTHER"
+    )

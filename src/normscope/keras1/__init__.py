@@ -47,6 +47,7 @@ _NAMES = {
     "live.wrappers": "Bidirectional TimeDistributed",
     "loading": "load_model model_from_config model_from_json",
     "writing": "save_model",
+    "running_std": "compare_running_std",
 }
 
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}

@@ -27,10 +27,13 @@ import numpy as np
 import numpy.typing as npt
 
 from normscope.errors import ContractWarning, SpecError
+from normscope.keras1.conventions import Told, normalizations
 from normscope.keras1.files import ModelFile, StrPath, read_model_file, weights_entry
 from normscope.keras1.loading import UNORDERED, load_model, load_parts
 from normscope.keras1.network import Call, Network, build_network
 from normscope.keras1.numpy_layers import computed
+from normscope.keras1.releases import OF_DEVIATIONS, OF_VARIANCES
+from normscope.keras1.running_std import RunningStdComparison, compare_running_std
 from normscope.keras1.weights import LoadWarning, StoredLayer, backend_of, read_weights
 from normscope.progress import Progress
 
@@ -68,6 +71,7 @@ class Conversion:
     off_whole: float
     assumed: tuple[str, ...]
     contracts: tuple[str, ...]
+    data: str = ""
 
     @property
     def differs(self) -> bool:
@@ -88,6 +92,8 @@ def convert(
     force: bool = False,
     backend: str | None = None,
     dim_ordering: str | None = None,
+    release: str | None = None,
+    data: Any = None,
     progress: Progress | None = None,
 ) -> Conversion:
     """Write the model of a Keras 1 file as a `.keras` file, and check the result.
@@ -99,12 +105,17 @@ def convert(
         target: the file to write, which ends in `.keras`.
         weights: an HDF5 file of `model.save_weights()`, where the source has none.
         force: whether an existing target is overwritten.
-        backend, dim_ordering: as in `load_model`.
+        backend, dim_ordering, release: as in `load_model`.
+        data: inputs like those of the training, an array or a list of arrays: with them
+            `compare_running_std` tells whether `running_std` holds variances or deviations. That
+            decides where nothing else tells the release; where it contradicts the release, the
+            report says so.
         progress: is told what is being done.
 
     Raises:
         ModelFileError: the source cannot be read.
-        SpecError: the target cannot be written.
+        SpecError: the target cannot be written, there is no such release, backend or dim_ordering,
+            or the data do not fit the model.
 
     Example:
         >>> print(convert("old.h5", "new.keras"))  # doctest: +SKIP
@@ -112,25 +123,61 @@ def convert(
     tell = progress or (lambda what, done, steps: None)
     path = _target(Path(target), force)
     tell("reading", 0, 1)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", LoadWarning)
-        warnings.simplefilter("always", ContractWarning)
-        if weights is None:
-            model = load_model(source, backend=backend, dim_ordering=dim_ordering)
-        else:
-            model = load_parts(source, weights, backend=backend, dim_ordering=dim_ordering)
-    notes = _Notes(_messages(caught, LoadWarning), _messages(caught, ContractWarning))
+    files = (os.fspath(source), os.fspath(source if weights is None else weights))
+    model, notes = _loaded(files, backend, dim_ordering, release)
+    if data is not None:
+        found = compare_running_std(model, data)
+        if found.holds is not None and not _release_told(model):
+            by_data = OF_DEVIATIONS if found.holds == "deviation" else OF_VARIANCES
+            model, notes = _loaded(files, backend, dim_ordering, by_data)
+        contradicted = tuple(_contradiction(model, found))
+        notes = replace(notes, data=str(found), assumed=notes.assumed + contradicted)
     folder = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
         draft = folder / path.name
         tell("writing", 0, 1)
         model.save(draft)
-        files = (os.fspath(source), os.fspath(source if weights is None else weights))
-        report = _checked(files, path, draft, model, backend, dim_ordering, notes, tell)
+        told = Told.by_user(backend, release)
+        report = _checked(files, path, draft, model, told, dim_ordering, notes, tell)
         _publish(draft, path, force)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return report
+
+
+def _loaded(
+    files: tuple[str, str], backend: str | None, dim_ordering: str | None, release: str | None
+) -> tuple[keras.Model, _Notes]:
+    """The live model, and what loading it warned of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", LoadWarning)
+        warnings.simplefilter("always", ContractWarning)
+        told: Any = {"backend": backend, "dim_ordering": dim_ordering, "release": release}
+        source, weights = files
+        one = weights == source
+        model = load_model(source, **told) if one else load_parts(source, weights, **told)
+    return model, _Notes(_messages(caught, LoadWarning), _messages(caught, ContractWarning))
+
+
+def _release_told(model: keras.Model) -> bool:
+    return all(layer.release_told for layer in normalizations(model))
+
+
+def _contradiction(model: keras.Model, found: RunningStdComparison) -> Iterator[str]:
+    """Where the data say that running_std is not what the model reads it as."""
+    wrong = [
+        layer
+        for layer in normalizations(model)
+        if layer.spec.running is not None
+        and found.holds is not None
+        and layer.spec.running.deviation != (found.holds == "deviation")
+    ]
+    if wrong:
+        fitting = OF_DEVIATIONS if found.holds == "deviation" else OF_VARIANCES
+        yield (
+            f"the data say that running_std holds a {found.holds}, but it is read as that of Keras "
+            f"{wrong[0].release}; write --release {fitting} to read it as a {found.holds}"
+        )
 
 
 def _target(path: Path, force: bool) -> Path:
@@ -160,10 +207,14 @@ def _publish(draft: Path, path: Path, force: bool) -> None:
 
 @dataclass(frozen=True)
 class _Notes:
-    """What loading warned of: what was assumed or left out, and contracts that the model breaks."""
+    """What loading warned of: what was assumed or left out, and contracts that the model breaks.
+
+    `data` is what the data told of running_std.
+    """
 
     assumed: tuple[str, ...]
     contracts: tuple[str, ...]
+    data: str = ""
 
 
 def _messages(
@@ -181,7 +232,7 @@ def _checked(
     target: Path,
     draft: Path,
     model: keras.Model,
-    backend: str | None,
+    told: Told,
     dim_ordering: str | None,
     notes: _Notes,
     tell: Progress,
@@ -192,7 +243,9 @@ def _checked(
     if weights != source:
         file = replace(file, weights={layer.name: tuple(layer.arrays) for layer in stored})
     network = build_network(file.architecture, source, dim_ordering)
-    written_by = backend or backend_of(stored)
+    written_by = told.backend or backend_of(stored)
+    releases = [layer.release for layer in normalizations(model)]  # all the same
+    computed_as = (written_by or "tensorflow", *releases[:1])
     inputs = random_inputs(network)
     tell("loading again", 0, 1)
     with warnings.catch_warnings():
@@ -213,7 +266,7 @@ def _checked(
                 became=_qualified(first.layers[call.path]),
                 output_shape=tuple(y[0].shape),
                 changes=tuple(_changes(call, first.layers[call.path], written_by)),
-                off_file=_off_file(file, stored, call, first, y, written_by or "tensorflow"),
+                off_file=_off_file(file, stored, call, first, y, computed_as),
                 off_saved=_off(y_again, y),
             )
         )
@@ -222,13 +275,14 @@ def _checked(
     return Conversion(
         source=source if weights == source else f"{source} and {weights}",
         target=os.fspath(target),
-        release=file.release,
+        release=told.release or file.release,
         backend=written_by,
         input_shapes=tuple(x.shape for x in inputs),
         layers=tuple(layers),
         off_whole=_off(whole if isinstance(whole, list) else [whole], first.results(network)),
         assumed=notes.assumed,
         contracts=notes.contracts,
+        data=notes.data,
     )
 
 
@@ -328,12 +382,13 @@ def _off_file(
     call: Call,
     run: _Run,
     found: Sequence[Array],
-    backend: str,
+    computed_as: tuple[str, ...],
 ) -> float | None:
-    """How far a layer is from the same one computed anew from the file; None where it cannot be."""
+    """How far a layer is from the same one computed anew from the file; None where it cannot be.
+
+    `computed_as` is the backend, and the release if a layer depends on it.
+    """
     if any(run.masks[source] is not None for source in call.inputs):
-        return None
-    if call.layer_class == "BatchNormalization" and file.release in OLD_MODE_1:
         return None
     entry = weights_entry(file, call.path)
     arrays = next((layer.arrays for layer in stored if layer.name == entry), {})
@@ -343,11 +398,8 @@ def _off_file(
         if name.startswith(f"{call.name}_")
     }
     inputs = [x.astype(np.float64) for x in run.inputs_of(call)]
-    wanted = computed(call.layer_class, call.config, inputs, own, backend)
+    wanted = computed(call.layer_class, call.config, inputs, own, *computed_as)
     return None if wanted is None else _off(found, [wanted])
-
-
-OLD_MODE_1 = tuple(f"1.0.{patch}" for patch in range(5))
 
 
 def _off(found: Sequence[Array], wanted: Sequence[Array]) -> float:
@@ -416,6 +468,8 @@ def _lines(report: Conversion) -> Iterator[str]:
     off_saved = max((layer.off_saved for layer in report.layers), default=0.0)
     yield f"  saved  {off_saved:.1e}  the new file, loaded again, against the model in memory"
     yield f"  whole  {report.off_whole:.1e}  model.predict against its layers one by one"
+    if report.data:
+        yield from ("data: " + report.data).splitlines()
     for kind, messages in (("assumed", report.assumed), ("note", report.contracts)):
         yield from (f"{kind}: {message}" for message in messages)
     yield ""

@@ -80,6 +80,16 @@ def read_arrays(path: StrPath, layer_name: str) -> dict[str, npt.NDArray[np.gene
         return {name: file.array(layer, name) for name in file.names(layer, "weight_names")}
 
 
+def stated_release(path: StrPath) -> str | None:
+    """The release that an HDF5 file says it is of; files of weights alone do not say.
+
+    Raises:
+        ModelFileError: it is no HDF5 file, or says that it is of another Keras.
+    """
+    with open_hdf5(os.fspath(path)) as file:
+        return checked_release(os.fspath(path), file.text("keras_version"))
+
+
 def weights_entry(model: ModelFile, layer_path: str) -> str | None:
     """The key of `model.weights` that holds the weights of the layer `layer_path` of the network.
 
@@ -197,6 +207,8 @@ def _read_hdf5(path: str) -> ModelFile:
             raise file.error(_why_no_architecture(file.file.attrs))
         weights = file.all_names()
     architecture = decode_architecture(path, config, "its attribute model_config")
+    if release is None:
+        release = checked_release(path, architecture.get("keras_version"))
     return ModelFile(path, architecture, release, _backend(weights), weights)
 
 

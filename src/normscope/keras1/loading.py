@@ -21,6 +21,13 @@ import keras
 
 from normscope.errors import ModelFileError, NormscopeError, SpecError
 from normscope.keras1 import live
+from normscope.keras1.conventions import (
+    Told,
+    adopt,
+    backend_of_origin,
+    normalizations,
+    say_assumptions,
+)
 from normscope.keras1.files import (
     Backend,
     ModelFile,
@@ -29,24 +36,18 @@ from normscope.keras1.files import (
     decode_architecture,
     read_arrays,
     read_model_file,
+    stated_release,
     weights_entry,
 )
-from normscope.keras1.live.base import (
-    ORIGINS,
-    PACKAGE,
-    Keras1Layer,
-    automatic_name,
-    one_of,
-)
+from normscope.keras1.live.base import PACKAGE, automatic_name, one_of
 from normscope.keras1.live.core import Lambda
 from normscope.keras1.live.models import Input, Model, Sequential
-from normscope.keras1.live.normalization import BatchNormalization
 from normscope.keras1.network import Call, build_network
+from normscope.keras1.releases import release_by_configs
 from normscope.keras1.settings import Settings, Shape
 from normscope.keras1.shapes import channel_axis
 from normscope.keras1.training import compile_as_stored
 from normscope.keras1.weights import LoadWarning, backend_of, read_weights, set_weights
-from normscope.presets.keras1 import batch_normalization
 
 Config: TypeAlias = Mapping[str, Any]
 Tensor: TypeAlias = Any
@@ -73,6 +74,7 @@ def load_model(
     *,
     backend: str | None = None,
     dim_ordering: str | None = None,
+    release: str | None = None,
 ) -> keras.Model:
     """The live model of a file that Keras 1 wrote with `model.save()`, or of a `.keras` file.
 
@@ -86,16 +88,28 @@ def load_model(
             decides how poolings with border_mode="same" pad.
         dim_ordering: "th" or "tf", for the paddings, croppings and upsamplings where nothing in
             the file tells it, as Keras 1 does not store it for these.
+        release: the release of Keras 1 that wrote the file, "1.0.0" to "1.2.2", where the file
+            does not tell it, or not rightly: `BatchNormalization` was another in 1.0.0 to 1.0.7.
 
     Raises:
         ModelFileError: the file is damaged, or no model of Keras 1, or has a layer that is not
             known.
+        SpecError: there is no such release, backend or dim_ordering.
+
+    Warns:
+        LoadWarning: something was assumed that the file does not tell; with how the outputs would
+            differ otherwise.
 
     Example:
         >>> load_model("model.h5").predict(x)  # doctest: +SKIP
     """
-    written_by = _backend(backend)
+    told = Told.by_user(backend, release)
     if os.path.isfile(path) and zipfile.is_zipfile(path):
+        if release is not None:
+            raise SpecError(
+                f"{os.fspath(path)} is a .keras file, whose layers say their release themselves; "
+                "leave release out"
+            )
         _live_classes()  # Keras knows them from now on
         return keras.saving.load_model(path, custom_objects=custom_objects)
     file = read_model_file(path)
@@ -106,9 +120,10 @@ def load_model(
             "load_parts('model.json', 'weights.h5') or "
             "normscope convert model.json weights.h5 new.keras",
         )
-    model = _model(file, custom_objects, written_by, dim_ordering)
+    model = _model(file, custom_objects, told, dim_ordering)
     stored = read_weights(path)
-    names = set_weights(model, stored, written_by or backend_of(stored), file.path)
+    names = set_weights(model, stored, told.backend or backend_of(stored), file.path)
+    say_assumptions(file.path, model, normalizations(model), stored=True)
     compile_as_stored(model, path, names, custom_objects)
     return model
 
@@ -120,26 +135,32 @@ def load_parts(
     *,
     backend: str | None = None,
     dim_ordering: str | None = None,
+    release: str | None = None,
 ) -> keras.Model:
     """The live model whose architecture and weights Keras 1 wrote into files of their own.
 
     Args:
         architecture: of the file of `model.to_json()`, or of a whole model.
         weights: of the HDF5 file of `model.save_weights()`, or of a whole model.
-        custom_objects, backend, dim_ordering: as in `load_model`.
+        custom_objects, backend, dim_ordering, release: as in `load_model`.
 
     Raises:
         ModelFileError: a file is damaged or not of Keras 1, has a layer that is not known, or the
             two do not fit each other.
+        SpecError: there is no such release, backend or dim_ordering.
+
+    Warns:
+        LoadWarning: as in `load_model`.
 
     Example:
         >>> load_parts("model.json", "weights.h5").predict(x)  # doctest: +SKIP
     """
+    told = Told.by_user(backend, release)
     file = read_model_file(architecture)
-    stored = read_weights(weights)
-    written_by = _backend(backend) or backend_of(stored) or file.backend
-    model = _model(replace(file, weights={}), custom_objects, written_by, dim_ordering)
-    set_weights(model, stored, written_by, os.fspath(weights))
+    origin = told.origin or backend_of(read_weights(weights)) or file.backend
+    known = Told(origin, told.release)
+    model = _model(replace(file, weights={}), custom_objects, known, dim_ordering)
+    load_weights(model, weights, backend=backend, release=release)
     return model
 
 
@@ -149,6 +170,7 @@ def model_from_json(
     *,
     backend: str | None = None,
     dim_ordering: str | None = None,
+    release: str | None = None,
 ) -> keras.Model:
     """The live model of an architecture that Keras 1 wrote with `model.to_json()`.
 
@@ -157,10 +179,14 @@ def model_from_json(
 
     Args:
         text: the JSON text.
-        custom_objects, backend, dim_ordering: as in `load_model`.
+        custom_objects, backend, dim_ordering, release: as in `load_model`.
 
     Raises:
         ModelFileError: no model of Keras 1, or with a layer that is not known.
+        SpecError: there is no such release, backend or dim_ordering.
+
+    Warns:
+        LoadWarning: as in `load_model`.
 
     Example:
         >>> import json
@@ -170,7 +196,10 @@ def model_from_json(
         >>> model_from_json(text).output_shape
         (None, 2)
     """
-    return _model(_parsed(text), custom_objects, _backend(backend), dim_ordering)
+    told = Told.by_user(backend, release)
+    model = _model(_parsed(text), custom_objects, told, dim_ordering)
+    say_assumptions("the text", model, normalizations(model), stored=False)
+    return model
 
 
 def model_from_config(config: Config, custom_objects: Classes | None = None) -> keras.Model:
@@ -193,7 +222,12 @@ def model_from_config(config: Config, custom_objects: Classes | None = None) -> 
 
 
 def load_weights(
-    model: keras.Model, path: StrPath, *, backend: str | None = None, by_name: bool = False
+    model: keras.Model,
+    path: StrPath,
+    *,
+    backend: str | None = None,
+    by_name: bool = False,
+    release: str | None = None,
 ) -> None:
     """Set the weights of a model of Keras 1 layers to those of a file.
 
@@ -202,51 +236,53 @@ def load_weights(
         path: of an HDF5 file of `model.save_weights()` or `model.save()`, or of the older layout.
         backend: the one that wrote the file, where the names of its weights do not tell it.
         by_name: set the layers that the file knows by name, and leave the others as they are.
+        release: the release of Keras 1 that wrote the file. Without it, that which the file says
+            it is of (a file of `model.save()`), else that of the layers; a `BatchNormalization`
+            that was given none is taken for one of 1.2.2, with a warning.
 
     Raises:
         ModelFileError: the file is damaged, or its layers and shapes are not those of the model.
+        SpecError: there is no such release or backend.
+
+    Warns:
+        LoadWarning: what the file holds depends on a release or a backend that nothing tells; with
+            how the outputs would differ otherwise.
     """
+    told = Told.by_user(backend, release)
+    file = os.fspath(path)
+    file_release = stated_release(path)
     stored = read_weights(path)
-    written_by = _backend(backend) or backend_of(stored) or getattr(model, "stored_backend", None)
-    set_weights(model, stored, written_by, os.fspath(path), by_name)
-    for layer in model._flatten_layers():
-        if written_by is not None and isinstance(layer, Keras1Layer):
-            _adopt(layer, written_by)
+    origin = told.origin or backend_of(stored) or getattr(model, "stored_origin", None)
+    set_weights(model, stored, backend_of_origin(origin), file, by_name)
+    adopt(model, Told(origin, told.release), file_release, file)
+    feature_wise = [layer for layer in normalizations(model) if layer.mode == 0]
+    say_assumptions(file, model, feature_wise, stored=True)
 
 
 # ------------------------------------------------------------------- what a file does not say
 
 
 def _model(
-    file: ModelFile, custom: Classes | None, backend: Backend | None, ordering: str | None
+    file: ModelFile, custom: Classes | None, told: Told, ordering: str | None
 ) -> keras.Model:
     ordering = None if ordering is None else one_of("dim_ordering", ordering, ("th", "tf"))
-    backend = backend or file.backend
+    backend = told.backend or file.backend
     network = build_network(file.architecture, file.path, ordering)
     calls = list(_all_calls(network.calls))
     added = {**_orderings(file.path, calls, ordering, backend), **_shared_axes(file, calls)}
-    origin = backend or _likely_backend(file.path, calls)
-    builder = _Builder(file, {**_live_classes(), **(custom or {})}, origin, added)
+    origin = told.origin or backend or _likely_backend(file.path, calls)
+    release, known = told.release or file.release, True
+    if release is None:
+        configs = (call.config for call in calls if call.layer_class == "BatchNormalization")
+        release, known = release_by_configs(configs)
+    builder = _Builder(file, {**_live_classes(), **(custom or {})}, origin, release, added)
     layer_class, config = str(file.architecture["class_name"]), file.architecture["config"]
     name = automatic_name("Sequential") if layer_class == "Sequential" else network.name
     model = builder.model(layer_class, config, name, "")
-    model.stored_backend = backend
+    model.stored_origin = told.origin or backend
+    for layer in normalizations(model):
+        layer.release_told = known
     return model
-
-
-def _backend(given: str | None) -> Backend | None:
-    if given is None:
-        return None
-    return "theano" if one_of("backend", given, ORIGINS) == "theano" else "tensorflow"
-
-
-def _adopt(layer: Keras1Layer, backend: Backend) -> None:
-    """Let a layer compute by the conventions of the backend that wrote its weights."""
-    layer.origin = backend
-    if isinstance(layer, BatchNormalization):
-        layer.spec = batch_normalization(
-            layer.mode, layer.axis, layer.epsilon, layer.momentum, layer.release, backend
-        )
 
 
 def _parsed(text: str) -> ModelFile:
@@ -353,10 +389,13 @@ class _Builder:
     a shared one is made once.
     """
 
-    def __init__(self, file: ModelFile, classes: Classes, origin: Backend, added: Added) -> None:
+    def __init__(
+        self, file: ModelFile, classes: Classes, origin: str, release: str, added: Added
+    ) -> None:
         self.file = file
         self.classes = classes
         self.origin = origin
+        self.release = release
         self.added = added
         self.layers: dict[str, keras.layers.Layer] = {}
         self.unnamed = 0
@@ -447,8 +486,8 @@ class _Builder:
         settings = {**config, **self.added.get(id(config), {})}
         if PACKAGE in keras.saving.get_registered_name(cls):
             settings["origin"] = self.origin
-            if layer_class == "BatchNormalization" and self.file.release is not None:
-                settings["release"] = self.file.release
+            if layer_class == "BatchNormalization":
+                settings["release"] = self.release
         try:
             if layer_class == "Merge" and settings.get("layers"):
                 settings["layers"] = [self.layer(entry, prefix) for entry in settings["layers"]]

@@ -1,7 +1,8 @@
-"""What layers of Keras 1.2.2 compute, in float64 NumPy, from the config and arrays of a file.
+"""What layers of Keras 1 compute, in float64 NumPy, from the config and arrays of a file.
 
 This is the check of a conversion: written for reading, and independent of the live layers, of
-which it shares no line. Outside training, without masks. Layers not in `LAYERS` are not checked.
+which it shares no line. Outside training, without masks. Layers that are neither in `LAYERS` nor
+a `BatchNormalization` are not checked.
 """
 
 from __future__ import annotations
@@ -126,24 +127,36 @@ def _pad(size: int, kernel: int, stride: int, mode: str, backend: str) -> tuple[
 
 
 def _batch_normalization(
-    config: Config, inputs: Sequence[Array], arrays: Arrays, backend: str
+    config: Config, x: Array, arrays: Arrays, backend: str, release: str
 ) -> Array:
-    (x,), epsilon = inputs, config["epsilon"]
-    gamma, beta = arrays["gamma"], arrays["beta"]
+    """As the sources of each release have it: divisors by release, and in 1.0.6 and 1.0.7 backend.
+
+    What `running_std` holds is what stands in it: a deviation up to 1.0.5 (1.0.6 on Theano).
+    """
+    version = tuple(int(part) for part in release.split("."))
+    epsilon, gamma, beta = config["epsilon"], arrays["gamma"], arrays["beta"]
     if config["mode"] == 1:
         centred = x - x.mean(-1, keepdims=True)
-        deviation = np.sqrt(np.square(centred).mean(-1, keepdims=True) + epsilon)
-        y: Array = gamma * centred / (deviation + epsilon) + beta
+        variance = np.square(centred).mean(-1, keepdims=True)
+        root = np.sqrt(variance) if version < (1, 0, 5) else np.sqrt(variance + epsilon)
+        y: Array = gamma * centred / (root + epsilon) + beta
         return y
     axis = config["axis"] % x.ndim
     shape = [size if index == axis else 1 for index, size in enumerate(x.shape)]
-    gamma, beta = gamma.reshape(shape), beta.reshape(shape)
+    others = tuple(index for index in range(x.ndim) if index != axis)
+    on_theano = backend != "tensorflow"
     if config["mode"] == 0:
-        mean, variance = (arrays[key].reshape(shape) for key in ("running_mean", "running_std"))
+        mean, stored = (arrays[key].reshape(shape) for key in ("running_mean", "running_std"))
     else:
-        others = tuple(index for index in range(x.ndim) if index != axis)
-        mean, variance = x.mean(others, keepdims=True), x.var(others, keepdims=True)
-    y = gamma * (x - mean) / np.sqrt(variance + epsilon) + beta
+        mean, stored = x.mean(others, keepdims=True), x.var(others, keepdims=True)
+    if version < (1, 0, 6) or (version == (1, 0, 6) and on_theano):
+        deviation = stored if config["mode"] == 0 else np.sqrt(stored + epsilon)
+        divisor = deviation + epsilon
+    elif version == (1, 0, 7) and on_theano:
+        divisor = np.sqrt(stored) + epsilon
+    else:
+        divisor = np.sqrt(stored + epsilon)
+    y = gamma.reshape(shape) * (x - mean) / divisor + beta.reshape(shape)
     return y  # noqa: RET504  # the name has the type
 
 
@@ -266,7 +279,6 @@ LAYERS: Mapping[str, Layer] = {
     **{f"SpatialDropout{n}D": _same for n in (1, 2, 3)},
     **dict.fromkeys(("Dropout", "GaussianDropout", "GaussianNoise"), _same),
     "ActivityRegularization": _same,
-    "BatchNormalization": _batch_normalization,
     "SimpleRNN": _simple_rnn,
     "GRU": _gru,
     "LSTM": _lstm,
@@ -293,7 +305,12 @@ LAYERS: Mapping[str, Layer] = {
 
 
 def computed(
-    layer_class: str, config: Config, inputs: Sequence[Array], arrays: Arrays, backend: str
+    layer_class: str,
+    config: Config,
+    inputs: Sequence[Array],
+    arrays: Arrays,
+    backend: str,
+    release: str = "1.2.2",
 ) -> Array | None:
     """The output of a layer, or None where it is not known here.
 
@@ -302,6 +319,7 @@ def computed(
         inputs: one float64 array for each input.
         arrays: the weights as stored, by their names without that of the layer.
         backend: "tensorflow" or "theano", which wrote the file.
+        release: the release of Keras that wrote it; `BatchNormalization` depends on it.
 
     >>> x = np.array([[-2.0, 4.0]])
     >>> computed("LeakyReLU", {"alpha": 0.5}, [x], {}, "theano").tolist()
@@ -309,9 +327,11 @@ def computed(
     """
     function = LAYERS.get(layer_class)
     padded = "Pooling" in layer_class and config.get("border_mode", "valid") != "valid"
-    if function is None or padded:
-        return None
     try:
+        if layer_class == "BatchNormalization":
+            return _batch_normalization(config, inputs[0], arrays, backend, release)
+        if function is None or padded:
+            return None
         return function(config, inputs, arrays, backend)
     except KeyError:  # an activation or a mode that is not known here
         return None

@@ -18,6 +18,7 @@ import numpy as np
 
 from normscope.errors import SpecError
 from normscope.keras1.architecture import RELEASE, architecture
+from normscope.keras1.conventions import normalizations
 from normscope.keras1.files import StrPath
 from normscope.keras1.live.optimizers import Optimizer
 from normscope.keras1.weights import Slot, ordered_layers, stored_order
@@ -34,7 +35,23 @@ def to_json(model: keras.Model, **options: Any) -> str:
     >>> model_from_json(to_json(Sequential([Dense(2, input_dim=3)]))).output_shape
     (None, 2)
     """
-    return json.dumps({**architecture(model), "keras_version": RELEASE}, default=_plain, **options)
+    entry = {**architecture(model), "keras_version": release_of(model)}
+    return json.dumps(entry, default=_plain, **options)
+
+
+def release_of(model: keras.Model) -> str:
+    """The release that a file says it is of: that by which its batch normalizations compute.
+
+    Raises:
+        SpecError: they compute by different ones, which one file cannot say.
+    """
+    found = sorted({layer.release for layer in normalizations(model)}) or [RELEASE]
+    if len(found) > 1:
+        raise SpecError(
+            f"the model has BatchNormalization of the releases {' and '.join(found)}, and a file "
+            "of Keras 1 is of one; save the model as .keras"
+        )
+    return found[0]
 
 
 def save_model(model: Any, path: StrPath, overwrite: bool = True) -> None:
@@ -44,9 +61,9 @@ def save_model(model: Any, path: StrPath, overwrite: bool = True) -> None:
         SpecError: the file exists and is not to be overwritten, or the model has a layer that is
             not of Keras 1.
     """
-    text = to_json(model)
+    text, release = to_json(model), release_of(model)
     with _new_file(path, overwrite) as file:
-        file.attrs["keras_version"] = RELEASE.encode()
+        file.attrs["keras_version"] = release.encode()
         file.attrs["model_config"] = text.encode()
         _write_weights(file.create_group("model_weights"), model)
         if model.compiled and isinstance(model.optimizer, Optimizer):
@@ -65,8 +82,9 @@ def save_weights(model: keras.Model, path: StrPath, overwrite: bool = True) -> N
     Raises:
         SpecError: the file exists and is not to be overwritten.
     """
+    release = release_of(model)
     with _new_file(path, overwrite) as file:
-        file.attrs["keras_version"] = RELEASE.encode()
+        file.attrs["keras_version"] = release.encode()
         _write_weights(file, model)
 
 

@@ -1,6 +1,8 @@
 """Numba kernels: loops over memory addresses, sizes and strides, which know nothing of a spec.
 
     arrays      what kernels are given: addresses, and places in arrays; this needs no Numba
+    flags       how kernels are compiled
+    disk_cache  their machine code on disk
     machine     instructions of the processor that Python has no words for
     memory      one element: load, store; all dtypes are float64 in between
     fetching    bring memory into the cache before it is needed

@@ -1,24 +1,19 @@
-"""How kernels are compiled, and how their machine code is kept on disk.
+"""How kernels are compiled.
 
 No kernel may assume that there are no NaNs or infinities: they have to stay where they are. A
 multiplication and an addition may become one instruction (`contract`). Sums are also taken in
 another order (`reassoc`), which vectorizes them; the order depends on sizes alone. Neither is
 allowed where rounding errors themselves are computed.
-
-Numba keeps machine code beside the source, or in the user's cache folder where that is not
-writable. It recompiles a function when the file of that function changes; these kernels are made
-of parts from many files, so they are recompiled when any file of this package changes.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from numba import njit
+
+from normscope.kernels.disk_cache import DiskCache
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,9 +25,8 @@ _INLINED: dict[str, Any] = {"forceinline": True, "no_cpython_wrapper": True}
 
 def kernel(function: F) -> F:
     """A function that threads call; its machine code is kept on disk."""
-    compiled: Any = njit(**_FLAGS, cache=True)(function)
-    # Numba has no public way to say on which other files a function depends.
-    compiled._cache._cache_file._source_stamp = _sources()
+    compiled: Any = njit(**_FLAGS)(function)
+    compiled._cache = DiskCache(function)  # Numba has no public way to bring a cache of one's own
     return cast(F, compiled)
 
 
@@ -52,12 +46,3 @@ def exact(function: F) -> F:
 def sums(function: F) -> F:
     """A `part` whose additions may be taken in another order."""
     return cast(F, njit(**_FLAGS, **_INLINED, fastmath={"contract", "reassoc"})(function))
-
-
-@cache
-def _sources() -> bytes:
-    """One digest of all files of this package."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.digest()

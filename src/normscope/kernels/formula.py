@@ -1,6 +1,6 @@
 """The numbers of the formula, as one array, and the divisor that they give.
 
-    D = max(sqrt(v + eps) + eps_outside, floor)
+    D = max(sqrt(v + eps) + eps_outside, floor), but 1 where that is at most `UNIT_UP_TO`
 
 `v` is root**2 * n / (n - ddof) for variance and mean square, root**2 * n for L2, root**2 for L1
 and the maximum, with the root of `normscope.kernels.state`. An array whose values
@@ -17,8 +17,13 @@ import numpy as np
 
 from normscope.kernels.flags import exact, part
 
-MEASURE, CENTER, DDOF, EPS, EPS_OUTSIDE, FLOOR, SHIFT, WIDE = range(8)
-"""Places in the array. WIDE: 1 where the range of float64 can be exceeded, for float64 input."""
+MEASURE, CENTER, DDOF, EPS, EPS_OUTSIDE, FLOOR, SHIFT, WIDE, UNIT_UP_TO = range(9)
+"""Places in the array.
+
+WIDE: 1 where the range of float64 can be exceeded, for float64 input.
+UNIT_UP_TO: the largest divisor that becomes 1. It is negative where none does, 0 where only 0 does,
+and infinite where nothing is divided: every divisor is 1 then, whatever was measured.
+"""
 
 VARIANCE, MEAN_SQUARE, L2, L1, MAX = range(5)
 
@@ -44,7 +49,13 @@ def variance_and_divisor(n: float, root: float, formula: Any) -> Any:
     d += formula[EPS_OUTSIDE]
     if d < formula[FLOOR]:
         d = formula[FLOOR]
-    return v, d
+    return v, 1.0 if becomes_one(d, formula[UNIT_UP_TO]) else d
+
+
+@part
+def becomes_one(d: float, unit_up_to: float) -> Any:
+    """Whether 1 stands in the place of a divisor; NaN stays, except where nothing is divided."""
+    return (d <= unit_up_to) | (unit_up_to == np.inf)
 
 
 @part

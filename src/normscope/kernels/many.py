@@ -20,7 +20,9 @@ from normscope.kernels.formula import (
     FLOOR,
     L2,
     MEASURE,
+    UNIT_UP_TO,
     VARIANCE,
+    becomes_one,
     inverse,
 )
 from normscope.kernels.machine import use_widest_vectors
@@ -74,12 +76,13 @@ def centres_and_rstds(
         share = n
     elif formula[DDOF] != 0.0:
         share = n / max(n - formula[DDOF], 0.0)
-    center, eps, outside, floor = (
-        formula[CENTER], formula[EPS], formula[EPS_OUTSIDE], formula[FLOOR],
+    center, eps, outside, floor, unit_up_to = (
+        formula[CENTER], formula[EPS], formula[EPS_OUTSIDE], formula[FLOOR], formula[UNIT_UP_TO],
     )  # fmt: skip
     for k in range(sets):
         root = recall(roots, k)
         d = math.sqrt(root * root * share + eps) + outside
         d = floor if d < floor else d
+        d = 1.0 if becomes_one(d, unit_up_to) else d
         keep(centres, k, recall(means, k) if center != 0.0 else 0.0)
         keep(rstds, k, inverse(d))

@@ -10,7 +10,15 @@ from typing import Any
 from normscope.kernels import many, wide
 from normscope.kernels.arrays import Arrays
 from normscope.kernels.flags import exact, part
-from normscope.kernels.formula import CENTER, EPS, EPS_OUTSIDE, FLOOR, MEASURE, VARIANCE
+from normscope.kernels.formula import (
+    CENTER,
+    EPS,
+    EPS_OUTSIDE,
+    FLOOR,
+    MEASURE,
+    UNIT_UP_TO,
+    VARIANCE,
+)
 from normscope.kernels.machine import use_widest_vectors
 from normscope.kernels.measure_rows import chunk_state
 from normscope.kernels.memory import is_wide, keep, recall
@@ -81,12 +89,12 @@ def _divisors(n: float, rows: int, formula: Any) -> Any:
     use_widest_vectors()
     share, share_rest = wide.share_of(n, formula)
     eps, outside, floor = formula[EPS], formula[EPS_OUTSIDE], formula[FLOOR]
-    center = formula[CENTER]
+    center, unit_up_to = formula[CENTER], formula[UNIT_UP_TO]
     odd = 0
     for g in range(GROUP):
         v, d, rstd, rstd_rest, valid = wide.ordinary_divisor(
             recall(rows, ROOT + g), recall(rows, ROOT_REST + g), share, share_rest,
-            eps, outside, floor,
+            eps, outside, floor, unit_up_to,
         )  # fmt: skip
         mean, mean_rest = recall(rows, MEAN + g), recall(rows, MEAN_REST + g)
         keep(rows, V + g, v)

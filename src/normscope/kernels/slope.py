@@ -9,15 +9,17 @@ the gradient of an element that counts is
     dx = g / D - A / (n D) - k * (x - p)            k = B / (D**2 * w * (n - ddof))
 
 where w = sqrt(v + eps), p is the mean for the variance and 0 for other measures. The second term is
-there if the mean is subtracted, the third unless the floor is the divisor; for L2, k lacks the
-n - ddof, and for L1 the third term is B * sum(|x|) / (D**2 * w) * sign(x). An element that the mask
-leaves out has only the first term.
+there if the mean is subtracted, the third unless the divisor is a constant: the floor, or the 1 of
+a guard (see `find_slopes`). For L2, k lacks the n - ddof, and for L1 the third term is
+B * sum(|x|) / (D**2 * w) * sign(x). An element that the mask leaves out has only the first term.
 """
 
 from __future__ import annotations
 
 import math
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from normscope.kernels.flags import part
 from normscope.kernels.formula import (
@@ -29,6 +31,7 @@ from normscope.kernels.formula import (
     L1,
     L2,
     MEASURE,
+    UNIT_UP_TO,
     VARIANCE,
 )
 from normscope.kernels.machine import use_widest_vectors
@@ -69,6 +72,10 @@ def find_slopes(work: int, step: int, sets: int, formula: Any) -> None:
 
     `work`: scratch memory whose rows begin `step` places apart, with one place for each set. The
     loop is free of branches, so that the divisions of several sets are one instruction.
+
+    Where divisors up to some size become 1, an rstd of exactly 1 is such a constant: the caller has
+    moved that of a set whose divisor is 1 by itself (`normscope.backward`). With a guard against 0
+    alone nothing is to be done, for there B is 0.
     """
     use_widest_vectors()
     measure = formula[MEASURE]
@@ -77,6 +84,7 @@ def find_slopes(work: int, step: int, sets: int, formula: Any) -> None:
     )  # fmt: skip
     around_mean, unbiased = measure == VARIANCE, measure < L2
     constant = 1.0 / floor  # what rstd is where the floor is the divisor, rounded as it was there
+    one = 1.0 if formula[UNIT_UP_TO] > 0.0 else np.nan
     for c in range(sets):
         n, rstd = recall(work, COUNT * step + c), recall(work, RSTD * step + c)
         share = 1.0 / n
@@ -89,8 +97,9 @@ def find_slopes(work: int, step: int, sets: int, formula: Any) -> None:
         free = free if unbiased else 1.0
         k = recall(work, B * step + c) * rstd * rstd / (w * free)
         some = n > 0.0
+        moves = (rstd < constant) & (rstd != one)
         keep(work, MOVE * step + c, move if some and center != 0.0 else 0.0)
-        keep(work, CURVE * step + c, k if some and rstd < constant and w > 0.0 else 0.0)
+        keep(work, CURVE * step + c, k if some and moves and w > 0.0 else 0.0)
         keep(work, POINT * step + c, point if some and around_mean else 0.0)
     if measure == L1:
         for c in range(sets):

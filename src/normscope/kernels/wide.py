@@ -30,7 +30,9 @@ from normscope.kernels.formula import (
     MAX,
     MEASURE,
     SMALL,
+    UNIT_UP_TO,
     VARIANCE,
+    becomes_one,
 )
 from normscope.kernels.machine import use_widest_vectors
 from normscope.kernels.memory import counts, keep, recall, scratch
@@ -307,12 +309,14 @@ def root_of_sum(root: float, root_rest: float, share: float, share_rest: float, 
 
 
 @exact
-def bounded(d: float, d_rest: float, outside: float, floor: float) -> Any:
-    """max(d + eps_outside, floor)."""
+def bounded(d: float, d_rest: float, outside: float, floor: float, unit_up_to: float) -> Any:
+    """max(d + eps_outside, floor), or 1 in its place."""
     if outside != 0.0:
         d, d_rest = plus(d, d_rest, outside, 0.0)
     if d < floor:
-        return floor, 0.0
+        d, d_rest = floor, 0.0
+    if becomes_one(d, unit_up_to):
+        d, d_rest = 1.0, 0.0
     return d, d_rest
 
 
@@ -329,18 +333,18 @@ def variance_and_divisor(state: State, formula: Any) -> Any:
     v, d, d_rest = root_of_sum(root, root_rest, share, share_rest, eps)
     if unit != 1.0:
         v, d, d_rest = v / unit / unit, d / unit, d_rest / unit
-    d, d_rest = bounded(d, d_rest, formula[EPS_OUTSIDE], formula[FLOOR])
+    d, d_rest = bounded(d, d_rest, formula[EPS_OUTSIDE], formula[FLOOR], formula[UNIT_UP_TO])
     return v, d, d_rest
 
 
 @exact
 def ordinary_divisor(
     root: float, root_rest: float, share: float, share_rest: float,
-    eps: float, outside: float, floor: float,
+    eps: float, outside: float, floor: float, unit_up_to: float,
 ) -> Any:  # fmt: skip
     """V, D, 1 / D and its rest, after an `ordinary_state`; whether they are valid."""
     v, d, d_rest = root_of_sum(root, root_rest, share, share_rest, eps)
-    d, d_rest = bounded(d, d_rest, outside, floor)
+    d, d_rest = bounded(d, d_rest, outside, floor, unit_up_to)
     rstd, rstd_rest = inverse(d, d_rest)
     return v, d, rstd, rstd_rest, (d >= 1e-150) & (d <= 1e150)
 

@@ -7,7 +7,7 @@ from typing import Any
 from normscope.kernels import wide
 from normscope.kernels.arrays import Arrays, Place
 from normscope.kernels.flags import exact, part
-from normscope.kernels.formula import CENTER, EPS, EPS_OUTSIDE, FLOOR
+from normscope.kernels.formula import CENTER, EPS, EPS_OUTSIDE, FLOOR, UNIT_UP_TO
 from normscope.kernels.machine import use_widest_vectors
 from normscope.kernels.memory import is_wide, keep, load, recall, store
 from normscope.kernels.nest import BIAS, SCALE, ahead, moved, offsets, row_loop, strides
@@ -54,13 +54,20 @@ def prepare_ordinary(width: int, n: float, work: int, formula: Any) -> Any:
     use_widest_vectors()
     share, share_rest = wide.share_of(n, formula)
     eps, outside, floor = formula[EPS], formula[EPS_OUTSIDE], formula[FLOOR]
-    center = formula[CENTER]
+    center, unit_up_to = formula[CENTER], formula[UNIT_UP_TO]
     odd = 0
     for c in range(width):
         mean, mean_rest = recall(work, MEAN + c), recall(work, MEAN_REST + c)
         root = recall(work, ROOT + c)
         _, _, rstd, rstd_rest, valid = wide.ordinary_divisor(
-            root, recall(work, ROOT_REST + c), share, share_rest, eps, outside, floor
+            root,
+            recall(work, ROOT_REST + c),
+            share,
+            share_rest,
+            eps,
+            outside,
+            floor,
+            unit_up_to,
         )
         keep(work, UNIT + c, 1.0)
         keep(work, SEEN + c, n)

@@ -73,6 +73,8 @@ def keras_layer(spec: NormSpec, layout: Layout) -> NativeLayer | None:
 def _difference(spec: NormSpec) -> str:
     if spec.measure is not Measure.L2:
         return difference(spec, running_ddof=0)
+    if spec.unit_below is not None:
+        return f"its least divisor is {_UNIT_FLOOR:g}, where this one has a guard"
     exact = (spec.eps, spec.eps_outside, spec.floor) == (0, 0, _UNIT_FLOOR)
     return "" if exact else f"its least divisor is always {_UNIT_FLOOR:g}"
 

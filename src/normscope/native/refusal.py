@@ -27,11 +27,22 @@ def no_layer(
     framework: str, spec: NormSpec, layout: Layout, describe: Describe, scope: str
 ) -> SpecError:
     """The error for a spec that no layer comes near to; `scope`: which sets its layers have."""
+    if spec.measure is Measure.NONE:
+        reason = "its layers that subtract the mean divide by something, too"
+        return refused(framework, spec, reason + _by_hand(layout), None)
     for change, changed in _simpler(spec):
         nearest = describe(changed, layout)
         if nearest is not None:
             return refused(framework, spec, f"it has one {change}", nearest)
     return refused(framework, spec, scope, None)
+
+
+def _by_hand(layout: Layout) -> str:
+    """How to subtract the mean without a layer, where whole axes are shared."""
+    dims = tuple(layout.axes[i].dim for i in layout.shared)
+    if any(len(layout.parts(dim)) > 1 for dim in dims):
+        return ""
+    return f"; write x - x.mean({dims if len(dims) > 1 else dims[0]}, keepdims=True)"
 
 
 def _simpler(spec: NormSpec) -> list[tuple[str, NormSpec]]:

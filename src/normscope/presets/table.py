@@ -12,7 +12,16 @@ from difflib import get_close_matches
 from typing import Any
 
 from normscope.errors import SpecError
-from normscope.presets import flax, keras, keras1, onnx, textbook, torch
+from normscope.presets import (
+    flax,
+    keras,
+    keras1,
+    onnx,
+    sklearn,
+    textbook,
+    torch,
+    torch_geometric,
+)
 from normscope.presets.patterns import Preset
 from normscope.spec import NormSpec
 
@@ -22,6 +31,8 @@ _PRESETS: dict[str, Preset] = {
     **keras.PRESETS,
     **flax.PRESETS,
     **onnx.PRESETS,
+    **sklearn.PRESETS,
+    **torch_geometric.PRESETS,
     **keras1.PRESETS,
 }
 

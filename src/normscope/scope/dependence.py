@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from normscope.identify.index_sets import axis_sight
+from normscope.identify.index_table import IndexTable
 from normscope.identify.sight import Bools
 
 
@@ -21,8 +22,8 @@ class AxisDependence:
         output_axis: the axis of the output that runs along with it, or None.
         output_size: of that axis, or None.
         word: one of independent, shared, grouped N, interleaved N, window N, causal, anticausal,
-            mixed, none. Without an axis that runs along, "shared" says that all probed positions
-            matter and "mixed" that only some do.
+            mixed; "none" where nothing changed, "not known" of a single index. Without an axis that
+            runs along, "shared" says that all probed positions matter and "mixed" that some do.
         seen: for each probed index of the input, the indices along the output's axis that changed.
     """
 
@@ -32,6 +33,13 @@ class AxisDependence:
     output_size: int | None
     word: str
     seen: tuple[tuple[int, frozenset[int]], ...]
+
+    @property
+    def table(self) -> IndexTable | None:
+        """Which inputs each output sees; None without a second index or an axis that runs along."""
+        if self.output_size is None or self.size < 2:
+            return None
+        return IndexTable.of(self.name, self.size, self.output_size, dict(self.seen))
 
 
 @dataclass(frozen=True)
@@ -107,9 +115,9 @@ def _partners(shape: tuple[int, ...], changed: tuple[Changed, ...]) -> dict[int,
 
 
 def _share(changed: Changed, partner: int) -> float:
-    """Which share of an output's axis changes with one index; nothing at all counts as much."""
-    shares = [_projected(mask, partner).mean() for mask in changed.values()]
-    return float(np.mean(shares)) or 1.0
+    """Which share of an output's axis changes with an index that changes anything; 1 if none."""
+    shares = [_projected(mask, partner).mean() for mask in changed.values() if mask.any()]
+    return float(np.mean(shares)) if shares else 1.0
 
 
 def _projected(changed: Bools, axis: int) -> Bools:

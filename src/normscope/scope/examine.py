@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from normscope.identify.adapters.telling import advice_on
+from normscope.identify.index_table import MOST
 from normscope.identify.structure import sample_axis
 from normscope.scope.calls import Calls, Outputs
 from normscope.scope.dependence import Dependence
@@ -22,10 +24,12 @@ class Examination:
     Attributes:
         calls: of the model.
         names: of the axes of each input.
+        show: "indices", if all indices of short axes are asked for.
         sample_axes: the axis of the samples in each input that has axes, by name.
     """
 
-    def __init__(self, calls: Calls, names: list[tuple[str, ...]]) -> None:
+    def __init__(self, calls: Calls, names: list[tuple[str, ...]], show: str | None = None) -> None:
+        self.show = show
         self.calls = calls
         self.names = names
         self.sample_axes = {
@@ -42,7 +46,7 @@ class Examination:
             return ModeScope(notes=(_raised("the model raised", error), *self._single_samples()))
 
     def _mode(self, training: bool) -> ModeScope:
-        probe = Probe(self.calls, training)
+        probe = Probe(self.calls, training, *([MOST] if self.show else []))
         if not any(np.isfinite(values.array).any() for values in probe.base.values()):
             return ModeScope(notes=("the output holds no finite number",))
         probe.stochastic = _differs(probe.base, self.calls.outputs(training, stream=None))
@@ -59,7 +63,7 @@ class Examination:
             None if coupling is None else (coupling.seeing, coupling.seen),
             first,
             probe.stochastic,
-            (*notes, *_notes(probe)),
+            (*notes, *_notes(probe), *_silent(dependences)),
         )
 
     def _dependences(self, probe: Probe) -> Iterator[Dependence]:
@@ -129,5 +133,18 @@ def _notes(probe: Probe) -> Iterator[str]:
         yield _raised(f"with other values of {name} the model raised", error)
 
 
+def _silent(dependences: tuple[Dependence, ...]) -> Iterator[str]:
+    """Which indices of an input change nothing in an output that others change."""
+    for pair in dependences:
+        for axis in pair.axes:
+            silent = [str(index) for index, changed in axis.seen if not changed]
+            if silent and axis.word != "none":
+                plural = "indices" if len(silent) > 1 else "index"
+                some = ", ".join(silent[:6]) + (", ..." if len(silent) > 6 else "")
+                where = f"{plural} {some} of {axis.name} in {pair.input}"
+                yield f"{pair.output} does not change with {where}"
+
+
 def _raised(before: str, error: Exception) -> str:
-    return f"{before} {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    advice = "".join(f"; {note}" for note in advice_on(error))
+    return f"{before} {type(error).__name__}: {' '.join(str(error).split())[:300]}{advice}"

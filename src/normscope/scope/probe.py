@@ -17,6 +17,7 @@ Masks = dict[int, dict[str, Bools]]
 """For each probed index along an axis: which elements of each output changed."""
 
 _ALL_UP_TO = 4  # so many indices of an axis are probed one by one; of more, some
+_MORE_UP_TO = 64  # so many, where none of those changes the output but another axis does
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,16 @@ class Probe:
     """The probing of one mode of a model.
 
     Attributes:
+        all_up_to: of a longer axis only some indices are given other values.
         base: the outputs for the inputs as given.
         stochastic: the model draws random numbers.
         changing_shape: the outputs whose shape depends on the values.
         refused: for some inputs, what the model raised on other values of them.
     """
 
-    def __init__(self, calls: Calls, training: bool) -> None:
+    def __init__(self, calls: Calls, training: bool, all_up_to: int = _ALL_UP_TO) -> None:
         self.calls = calls
+        self.all_up_to = all_up_to
         self.training = training
         self.stochastic = False
         self.changing_shape: set[str] = set()
@@ -100,6 +103,10 @@ class Probe:
             if not masks:
                 return {}
             left[axis] = list(TRIALS[count:])
+        for axis in self._silent(seen):
+            others = [i for i in range(min(array.shape[axis], _MORE_UP_TO)) if i not in seen[axis]]
+            for trial in TRIALS[:2]:
+                self._try(asked, axis, trial, seen[axis], others)
         while True:
             found = dict(self._words(names, array.shape, seen))
             mixed = {n for axes in found.values() for n in left if axes[n].word == "mixed"}
@@ -116,10 +123,26 @@ class Probe:
             changed = tuple({i: masks[output] for i, masks in along.items()} for along in seen)
             yield output, axis_dependences(names, shape, changed)
 
-    def _try(self, asked: Probed, axis: int, trial: Trial, seen: Masks) -> bool:
+    @staticmethod
+    def _silent(seen: list[Masks]) -> list[int]:
+        """The axes of which no probed index changes an output that another axis changes."""
+        changing = [
+            {name for masks in along.values() for name, mask in masks.items() if mask.any()}
+            for along in seen
+        ]
+        return [axis for axis, names in enumerate(changing) if names != set().union(*changing)]
+
+    def _try(
+        self,
+        asked: Probed,
+        axis: int,
+        trial: Trial,
+        seen: Masks,
+        indices: list[int] | None = None,
+    ) -> bool:
         """Add what one trial shows along one axis; whether that is more than was seen before."""
         grew = False
-        for index in self._indices(asked.array.shape[axis]):
+        for index in self._indices(asked.array.shape[axis]) if indices is None else indices:
             try:
                 masks = self._changed(asked, axis, index, trial)
             except Exception as error:  # other values may be refused by any exception
@@ -134,7 +157,7 @@ class Probe:
         """All of a short axis; of a long one both ends with a neighbour, and the middle."""
         middle = size // 2
         some = {0, 1, middle - 1, middle, size - 2, size - 1}
-        return list(range(size)) if size <= _ALL_UP_TO else sorted(some)
+        return list(range(size)) if size <= self.all_up_to else sorted(some)
 
     def _changed(self, asked: Probed, axis: int, index: int, trial: Trial) -> dict[str, Bools]:
         """Which elements of each output change; all, where it is gone or has another shape."""

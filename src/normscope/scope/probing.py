@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from normscope.errors import SpecError
+from normscope.identify.identification import checked_show
 from normscope.identify.structure import axis_names
 from normscope.scope.calls import Calls
 from normscope.scope.examine import Examination
@@ -15,7 +16,13 @@ from normscope.scope.models.base import Model
 from normscope.scope.result import ModeScope, Scope
 
 
-def scope(model: Any, inputs: Any, *, axes: str | Mapping[str, str] | None = None) -> Scope:
+def scope(
+    model: Any,
+    inputs: Any,
+    *,
+    axes: str | Mapping[str, str] | None = None,
+    show: str | None = None,
+) -> Scope:
     """Find out which positions of its inputs a model's outputs depend on, by calling it.
 
     One index along one axis of one input is given other values, out of those present in that
@@ -31,12 +38,15 @@ def scope(model: Any, inputs: Any, *, axes: str | Mapping[str, str] | None = Non
             array is passed on as it is. Give different values, and at least two samples.
         axes: names of the axes, such as `"b t c"`, in which b or n are the samples; for several
             inputs a dict by input name. Else they are called b, d1, d2, ...
+        show: `"indices"` adds a table for each axis that an output has too: index by index, who
+            sees whom. It needs more calls, and axes of at most 16 indices.
 
     Returns:
         The `Scope`. That the model raises in a mode is a result too, not an error.
 
     Raises:
-        SpecError: the model cannot be called, the inputs hold no array, or `axes` names none.
+        SpecError: the model cannot be called, the inputs hold no array, `axes` names none, or
+            `show` is unknown.
         ShapeError: `axes` does not name the axes of an input.
 
     Example:
@@ -50,11 +60,12 @@ def scope(model: Any, inputs: Any, *, axes: str | Mapping[str, str] | None = Non
         >>> found.axes["inference"]["input"]["output"]
         {'b': 'shared', 'c': 'shared'}
     """
+    checked_show(show)
     asked = model_of(model, inputs)
     given = asked.inputs(inputs)
     names = _names(given, axes)
     with asked.kept():
-        examination = Examination(Calls(asked, given), names)
+        examination = Examination(Calls(asked, given), names, show)
         found = {training: examination.mode(training) for training in asked.modes}
     inference = found[False]
     training = found.get(True, inference)
@@ -68,6 +79,7 @@ def scope(model: Any, inputs: Any, *, axes: str | Mapping[str, str] | None = Non
         one_mode=one_mode,
         evidence=tuple(_evidence(asked, examination, training, inference)),
         calls=examination.calls.count,
+        indices=show is not None,
     )
 
 

@@ -48,6 +48,7 @@ class Scope:
         one_mode: nothing tells the model a mode.
         evidence: lines that say what was seen.
         calls: how often the model was called.
+        indices: tables of who sees whom, index by index, were asked for.
     """
 
     title: str
@@ -58,6 +59,7 @@ class Scope:
     one_mode: bool
     evidence: tuple[str, ...]
     calls: int
+    indices: bool = False
 
     @property
     def samples_independent(self) -> dict[str, bool | None]:
@@ -103,7 +105,7 @@ class Scope:
             "pair": {m: mode.pair and list(mode.pair) for m, mode in modes.items()},
             "stochastic": {m: mode.stochastic for m, mode in modes.items()},
             **{
-                f"{m}_axes": [_pair_dict(pair) for pair in mode.dependences]
+                f"{m}_axes": [_pair_dict(pair, self.indices) for pair in mode.dependences]
                 for m, mode in modes.items()
             },
             "evidence": list(self.evidence),
@@ -121,11 +123,12 @@ def _first_dict(first: First | None) -> dict[str, Any] | None:
     return {"path": first.path, "type": first.type, "call": first.call, "where": first.where}
 
 
-def _pair_dict(pair: Dependence) -> dict[str, Any]:
-    return {
-        "input": pair.input,
-        "output": pair.output,
-        "axes": {
-            axis.name: {"word": axis.word, "output_axis": axis.output_axis} for axis in pair.axes
-        },
+def _pair_dict(pair: Dependence, indices: bool) -> dict[str, Any]:
+    axes: dict[str, dict[str, Any]] = {
+        axis.name: {"word": axis.word, "output_axis": axis.output_axis} for axis in pair.axes
     }
+    for axis in pair.axes if indices else ():
+        table = axis.table
+        rows = None if table is None else table.rows
+        axes[axis.name]["indices"] = rows and [list(row) for row in rows]
+    return {"input": pair.input, "output": pair.output, "axes": axes}

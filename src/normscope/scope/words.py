@@ -21,10 +21,10 @@ def _lines(found: Scope) -> Iterator[str]:
     yield f"{found.title} on {', '.join(_inputs(found))}"
     yield from (f"  {line}" for line in headlines(found))
     if found.one_mode or found.training.dependences == found.inference.dependences:
-        yield from _mode("" if found.one_mode else "in both modes", found.inference)
+        yield from _mode("" if found.one_mode else "in both modes", found.inference, found.indices)
     else:
-        yield from _mode("training", found.training)
-        yield from _mode("inference", found.inference)
+        yield from _mode("training", found.training, found.indices)
+        yield from _mode("inference", found.inference, found.indices)
     yield "evidence"
     yield from (f"  - {line}" for line in found.evidence)
 
@@ -70,16 +70,17 @@ def _capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _mode(title: str, mode: ModeScope) -> Iterator[str]:
+def _mode(title: str, mode: ModeScope, indices: bool) -> Iterator[str]:
     if title and mode.dependences:
         yield title
     alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for pair in mode.dependences:
-        alike.setdefault((pair.input, _axes(pair)), []).append(pair.output)
-    for (name, lines), outputs in alike.items():
+        lines = (*_axes(pair), *(_tables(pair) if indices else ()))
+        alike.setdefault((pair.input, lines), []).append(pair.output)
+    for (name, described), outputs in alike.items():
         verb = "depends" if len(outputs) == 1 else "depend"
-        yield f"  {_listed(outputs)} {verb} on {name}" + ("" if lines else ": not at all")
-        yield from (f"    {line}" for line in lines)
+        yield f"  {_listed(outputs)} {verb} on {name}" + ("" if described else ": not at all")
+        yield from (f"    {line}" for line in described)
 
 
 def _listed(names: list[str]) -> str:
@@ -95,6 +96,12 @@ def _axes(pair: Dependence) -> tuple[str, ...]:
     return tuple(
         f"{axis.name:8} {axis.size:6}  {axis.word:14} {_axis_words(axis)}" for axis in pair.axes
     )
+
+
+def _tables(pair: Dependence) -> Iterator[str]:
+    for axis in () if pair.none else pair.axes:
+        if axis.table is not None:
+            yield from axis.table.lines()
 
 
 def _axis_words(axis: AxisDependence) -> str:

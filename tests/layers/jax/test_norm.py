@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import flax.linen as nn
@@ -178,7 +179,14 @@ def test_an_empty_set_leaves_its_running_statistics_alone() -> None:
 @pytest.mark.parametrize("center", [True, False])
 @pytest.mark.parametrize("measure", ["variance", "mean_square", "max"])
 @pytest.mark.parametrize(
-    "running", [Running(0.9), Running(0.5, ddof=1), Running(0.9, plus_eps=True)]
+    "running",
+    [
+        Running(0.9),
+        Running(0.5, ddof=1),
+        Running(0.9, plus_eps=True),
+        Running(0.9, deviation=True),
+        Running(0.9, ddof=1, plus_eps=True, deviation=True),
+    ],
 )
 def test_running_statistics_are_those_of_the_definition(
     running: Running, measure: str, center: bool
@@ -197,8 +205,22 @@ def test_running_statistics_are_those_of_the_definition(
     np.testing.assert_allclose(layer.mean[...], mean, **CLOSE)
     np.testing.assert_allclose(layer.var[...], var, **CLOSE)
     found = layer(jnp.asarray(X), use_running_average=True)
-    np.testing.assert_allclose(found, reference(X, stated, mean=mean, var=var), **CLOSE)
+    v = var**2 if running.deviation else var
+    inference = replace(stated, eps=stated.inference().eps)
+    np.testing.assert_allclose(found, reference(X, inference, mean=mean, var=v), **CLOSE)
     np.testing.assert_allclose(layer.mean[...], mean, **CLOSE)
+
+
+def test_a_mean_alone_is_remembered_where_nothing_is_divided() -> None:
+    stated = NormSpec("[b s...] c", {"c": 6}, measure="none", bias="c", running=Running(0.5))
+    layer = Norm(stated, rngs=rngs())
+    assert layer.var is None
+    assert list(flat(nnx.state(layer, nnx.BatchStat))) == ["mean"]
+    np.testing.assert_allclose(layer(jnp.asarray(X)), reference(X, stated), **CLOSE)
+    mean, _ = running_update(X, stated, np.zeros(6), np.ones(6))
+    np.testing.assert_allclose(layer.mean[...], mean, **CLOSE)
+    layer.eval()
+    np.testing.assert_allclose(layer(jnp.asarray(X)), reference(X, stated, mean=mean), **CLOSE)
 
 
 def test_train_eval_view_and_call_choose_the_statistics() -> None:

@@ -16,11 +16,13 @@ from hypothesis import given, settings
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
+import normscope
 from normscope import (
     DtypeError,
     NormSpec,
     ShapeError,
     SpecError,
+    gradients,
     normalize as normalize_numpy,
     reference,
     spec,
@@ -99,7 +101,7 @@ def test_the_derivative_is_that_of_the_definition(
         at = {name: point[name] + h * step[name] for name in point}
         return reference(at.pop("x"), stated, **at, **mask)
 
-    h = 1e-6 * min(1.0, float(np.sqrt(stated.eps) / 1e-3))
+    h = 1e-6 * min(1.0, float(np.sqrt(stated.eps) / 1e-3) or 1.0)
     numeric = (moved(h) - moved(-h)) / (2 * h)
     with jax.enable_x64(True):
 
@@ -534,8 +536,6 @@ def test_a_parameter_that_the_spec_does_not_have_is_refused() -> None:
 @pytest.mark.parametrize(
     ("x", "said"),
     [
-        (jnp.ones(X.shape, jnp.int32), "int32"),
-        (X > 0, "bool"),
         (jnp.ones(X.shape, jnp.complex64), "complex64"),
         (jnp.ones(X.shape, jnp.float8_e4m3fn), "float8"),
         (X.tolist(), "a list"),
@@ -547,3 +547,75 @@ def test_a_parameter_that_the_spec_does_not_have_is_refused() -> None:
 def test_what_cannot_be_normalized_is_refused(x: object, said: str) -> None:
     with pytest.raises(DtypeError, match=said):
         normalize(x, INSTANCE)  # type: ignore[call-overload]
+
+
+# --- guards ---------------------------------------------------------------------------------------
+
+GUARDS = [
+    {"measure": "none"},
+    {"eps": 0, "unit_below": 0},
+    {"eps": 0, "unit_below": 0.5},
+    {"eps": 1e-12, "eps_outside": 1e-3, "unit_below": 0.5},
+    {"eps": 0, "unit_below": 0, "center": False, "measure": "l2"},
+    {"eps": 0, "unit_below": 0.5, "center": False, "measure": "max"},
+]
+
+
+@pytest.mark.parametrize("fields", GUARDS, ids=str)
+@pytest.mark.parametrize("dtype", [np.float32, "bfloat16"])
+def test_a_divisor_that_would_be_0_is_1(fields: dict, dtype: Any) -> None:
+    """Sets of 0, of a number that no float holds, and of a deviation below 0.5; and gradients."""
+    x = np.array([[0.1] * 4, [0] * 4, [0.1, 0.2, 0.1, 0.3], [1, 2, 5, 3]])
+    x = np.asarray(jnp.asarray(x, dtype), np.float32)
+    stated = spec("b [c]", scale="c", **fields)
+    scale = np.array([1.0, -2, 0.5, 3], np.float32)
+    wanted = reference(x, stated, scale=scale)
+    close = CLOSE if dtype is np.float32 else {"rtol": 1e-2, "atol": 1e-2}
+    given = jnp.asarray(x, dtype)
+    y, stats = normalize(given, stated, scale=scale, return_stats=True)
+    np.testing.assert_allclose(np.asarray(y, np.float32), wanted, **close)
+    known = {"mean": stats.mean, "var": stats.var}
+    again = normalize(given, stated, scale=scale, **known)
+    np.testing.assert_allclose(np.asarray(again, np.float32), wanted, **close)
+
+    def loss(x: jax.Array, var: jax.Array) -> jax.Array:
+        both = normalize(x, stated, scale=scale), normalize(x, stated, mean=stats.mean, var=var)
+        return sum(jnp.sum(jnp.sin(y.astype(jnp.float32))) for y in both)
+
+    by_x, by_var = jax.grad(loss, argnums=(0, 1))(given, stats.var)
+    assert np.isfinite(np.asarray(by_x, np.float32)).all()
+    assert np.isfinite(by_var).all()
+    if stated.measure == "none":
+        np.testing.assert_array_equal(stats.var, 1)
+        np.testing.assert_array_equal(stats.rstd, 1)
+        np.testing.assert_allclose(
+            normalize(given, stated, scale=scale, mean=stats.mean).astype(np.float32),
+            wanted,
+            **close,
+        )
+        with pytest.raises(SpecError, match="the mean is all that is used"):
+            normalize(given, stated, var=stats.var)
+
+
+def test_the_derivative_beside_a_guard_is_that_of_numpy() -> None:
+    x = np.array([[0.3, 0.3, 0.3, 0.3], [0.1, 0.2, 0.1, 0.3], [1, 2, 5, 3]])
+    dy = RNG.normal(size=x.shape)
+    for fields in GUARDS[:-1]:
+        stated = spec("b [c]", **fields)
+        _, stats = normalize_numpy(x, stated, return_stats=True)
+        wanted = gradients(dy, x, stated, mean=stats.mean, rstd=stats.rstd).x
+        with jax.enable_x64(True):
+            _, pull = jax.vjp(lambda x, s=stated: normalize(x, s), jnp.asarray(x))
+            np.testing.assert_allclose(pull(jnp.asarray(dy))[0], wanted, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "int32", "int64"])
+def test_integers_are_computed_as_floats(dtype: str) -> None:
+    x = np.arange(24).reshape(4, 6).astype(dtype)
+    wanted = normscope.normalize(x, "b [c]")
+    for array in (x, jnp.asarray(x)):
+        found = normalize(array, "b [c]")
+        assert found.dtype == jnp.float32  # without jax_enable_x64 there is no other
+        np.testing.assert_allclose(found, wanted, atol=1e-6)  # float32 beside float64
+    jitted = jax.jit(lambda x: normalize(x, "b [c]"))(x)
+    np.testing.assert_allclose(jitted, wanted, atol=1e-6)

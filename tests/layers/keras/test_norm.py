@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +133,9 @@ class ContractTest(TestCase):
 
 @pytest.mark.parametrize("ddof", [0, 1])
 @pytest.mark.parametrize("plus_eps", [False, True])
-def test_moving_statistics_by_the_definition(ddof: int, plus_eps: bool) -> None:
-    running = Running(0.7, ddof=ddof, plus_eps=plus_eps)
+@pytest.mark.parametrize("deviation", [False, True])
+def test_moving_statistics_by_the_definition(ddof: int, plus_eps: bool, deviation: bool) -> None:
+    running = Running(0.7, ddof=ddof, plus_eps=plus_eps, deviation=deviation)
     stated = spec("[b] c [s...]", eps=1e-2, running=running)
     layer = Norm(stated)
     mean, var = np.zeros(3), np.ones(3)
@@ -144,12 +145,56 @@ def test_moving_statistics_by_the_definition(ddof: int, plus_eps: bool) -> None:
         mean, var = running_update(x, stated, mean, var)
     np.testing.assert_allclose(ops.convert_to_numpy(layer.moving_mean), mean, rtol=1e-5)
     np.testing.assert_allclose(ops.convert_to_numpy(layer.moving_variance), var, rtol=1e-5)
+    inference = replace(stated, eps=stated.inference().eps)
     np.testing.assert_allclose(
         ops.convert_to_numpy(layer(x)),
-        reference(x, stated, mean=mean, var=var),
+        reference(x, inference, mean=mean, var=var**2 if deviation else var),
         rtol=1e-4,
         atol=1e-5,
     )
+
+
+def test_a_mean_alone_moves_where_nothing_is_divided() -> None:
+    stated = spec("[b] c [s...]", measure="none", bias="c", running=Running(0.7))
+    layer = Norm(stated)
+    x = data((4, 3, 5))
+    y = ops.convert_to_numpy(layer(x, training=True))
+    np.testing.assert_allclose(y, reference(x, stated), rtol=1e-4, atol=1e-5)
+    assert layer.moving_variance is None
+    assert [weight.name for weight in layer.non_trainable_weights] == ["moving_mean"]
+    mean, _ = running_update(x, stated, np.zeros(3), np.ones(3))
+    np.testing.assert_allclose(ops.convert_to_numpy(layer.moving_mean), mean, rtol=1e-5)
+    y = ops.convert_to_numpy(layer(x))
+    np.testing.assert_allclose(y, reference(x, stated, mean=mean), rtol=1e-4, atol=1e-5)
+    again = Norm.from_config(layer.get_config())
+    assert again.spec == stated
+    mask = np.array([[True], [True], [False], [True]]) & np.ones((4, 3), bool)
+    again(x, training=True, mask=mask)
+    mean, _ = running_update(x[mask[:, 0]], stated, np.zeros(3), np.ones(3))
+    np.testing.assert_allclose(ops.convert_to_numpy(again.moving_mean), mean, rtol=1e-5)
+
+
+GUARDED = [
+    spec("b [c]", scale="c", measure="none"),
+    spec("b [c]", scale="c", eps=0, unit_below=0),
+    spec("b [c]", scale="c", eps=0, unit_below=0.5),
+    spec("b [c]", scale="c", eps=1e-12, eps_outside=1e-3, unit_below=0.5),
+    spec("b [c]", scale="c", eps=0, unit_below=0, center=False, measure="l2"),
+    spec("b [c]", scale="c", eps=0, unit_below=0.5, center=False, measure="max"),
+]
+
+
+@pytest.mark.parametrize("stated", GUARDED, ids=str)
+def test_a_divisor_that_would_be_0_is_1(stated: NormSpec) -> None:
+    """Sets of 0, of a number that no float holds, and below 0.5; no weight becomes NaN."""
+    x = np.array([[0.1] * 4, [0] * 4, [0.1, 0.2, 0.1, 0.3], [1, 2, 5, 3]], "f4")
+    y = ops.convert_to_numpy(Norm(stated)(x))
+    ones = np.ones(4)
+    np.testing.assert_allclose(y, reference(x, stated, scale=ones), rtol=1e-5, atol=1e-6)
+    model = model_of(Norm(stated), (4, 4))
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    model.train_on_batch(x * 0, x)
+    assert all(np.isfinite(weights).all() for weights in model.get_weights())
 
 
 def test_a_frozen_layer_is_in_inference_mode() -> None:

@@ -13,10 +13,12 @@ from normscope.declared import Declaration, keras1_batch_normalization
 from normscope.errors import ModelFileError, SpecError
 from normscope.keras1.files import ModelFile, read_arrays, read_model_file, weights_entry
 from normscope.keras1.network import Call, build_network
+from normscope.keras1.releases import StoredNorm, assumptions, release_by_configs
+from normscope.presets.keras1 import BACKENDS, facts_of
 
 _ROLES = ("scale", "bias", "running_mean", "running_var")
 """The weights of a BatchNormalization in their order in the file; the last is called running_std
-there, and holds a variance."""
+there, and holds a variance, before release 1.0.7 a deviation."""
 
 _ADDS_BIAS = {
     "Dense",
@@ -66,30 +68,61 @@ _KEEPS_AXES = {
 }
 
 
-def read_keras1(path: Path) -> ModelGraph:
+def read_keras1(path: Path, release: str | None = None, backend: str | None = None) -> ModelGraph:
     """Read a Keras 1 model file.
+
+    Args:
+        path: of the file.
+        release, backend: what wrote it, where it does not tell.
 
     Raises:
         ModelFileError: it cannot be read, or contradicts itself.
+        SpecError: there is no such release or backend.
     """
+    _check_given(release, backend)
     file = read_model_file(path)
     network = build_network(file.architecture, str(path))
     calls = tuple(_with_wrapped(network.calls))
     nodes = {call.id: _node(call) for call in calls}
+    normalizations = [call for call in calls if call.layer_class == "BatchNormalization"]
+    release, backend = release or file.release, backend or file.backend
+    used, known = release_by_configs(call.config for call in normalizations)
+    if release is not None:
+        used, known = release, True
+    sites = tuple(_site(call, nodes[call.id], file, path, used, backend) for call in normalizations)
     return ModelGraph(
         file=path.name,
         name=network.name,
         format="hdf5" if file.weights is not None else "json",
         framework="keras1",
-        release=file.release,
-        backend=file.backend,
+        release=release,
+        backend=backend,
         nodes=tuple(nodes.values()),
-        sites=tuple(
-            _site(call, nodes[call.id], file, path)
-            for call in calls
-            if call.layer_class == "BatchNormalization"
+        sites=sites,
+        assumed=tuple(
+            assumptions(
+                "the file",
+                [_stored_norm(site) for site in sites],
+                used,
+                backend or "tensorflow",
+                release_told=known,
+                backend_told=backend is not None,
+            )
         ),
     )
+
+
+def _check_given(release: str | None, backend: str | None) -> None:
+    if release is not None:
+        facts_of(release)
+    if backend is not None and backend not in BACKENDS:
+        raise SpecError(f"backend is one of {', '.join(BACKENDS)}, not {backend!r}")
+
+
+def _stored_norm(site: Site) -> StoredNorm:
+    settings, spec = site.declaration.settings, site.train
+    epsilon = max(spec.eps, spec.eps_outside)
+    return StoredNorm(site.path, settings.get("mode", 0), epsilon, site.stored("running_var"))
 
 
 def _with_wrapped(calls: Iterable[Call]) -> Iterator[Call]:
@@ -125,13 +158,15 @@ def _channel_axis(kind: str, call: Call) -> int | None:
     return axes.index("c") if kind in _MAKES_CHANNELS and axes and "c" in axes else None
 
 
-def _site(call: Call, node: Node, file: ModelFile, path: Path) -> Site:
+def _site(
+    call: Call, node: Node, file: ModelFile, path: Path, release: str, backend: str | None
+) -> Site:
     (tensor,) = call.input_tensors
     axes = " ".join(tensor.axes) if tensor.axes else None
     arrays = _arrays(call, file, path)
     try:
         declaration = keras1_batch_normalization(
-            call.config, release=file.release, backend=file.backend, axes=axes
+            call.config, release=release, backend=backend, axes=axes
         )
     except SpecError as error:
         raise ModelFileError(str(path), f"layer {call.path}: {error}") from None

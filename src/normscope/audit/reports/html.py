@@ -26,6 +26,7 @@ def as_fragment(audit: Audit) -> str:
         .render(
             model=model_line(audit.graph),
             summary=summary_line(audit),
+            assumed=audit.graph.assumed,
             groups=[(group, _explanation(group)) for group in alike(audit)],
         )
     )

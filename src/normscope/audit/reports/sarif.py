@@ -35,6 +35,15 @@ def as_sarif(audit: Audit, version: str) -> dict[str, Any]:
                         ],
                     }
                 },
+                "invocations": [
+                    {
+                        "executionSuccessful": True,
+                        "toolExecutionNotifications": [
+                            {"level": "warning", "message": {"text": f"assumed: {message}"}}
+                            for message in audit.graph.assumed
+                        ],
+                    }
+                ],
                 "results": [
                     {
                         "ruleId": finding.code,

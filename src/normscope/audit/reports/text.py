@@ -13,6 +13,7 @@ from normscope.audit.graph import ModelGraph
 from normscope.audit.reports.likeness import LikeSites, alike
 from normscope.audit.result import Audit
 from normscope.explain import explain
+from normscope.spec import Running
 
 WIDTH = 100
 
@@ -23,6 +24,7 @@ def rich_text(audit: Audit) -> Group:
     """The report as a Rich renderable."""
     return Group(
         Text(model_line(audit.graph), style="bold"),
+        *(_assumed(message) for message in audit.graph.assumed),
         *(_group(group) for group in alike(audit)),
         Text(""),
         Text(summary_line(audit), style="bold"),
@@ -62,6 +64,11 @@ def summary_line(audit: Audit) -> str:
     return f"{layers}: {', '.join(kinds)}"
 
 
+def _assumed(message: str) -> Text:
+    lines = textwrap.wrap(f"assumed: {message}", WIDTH, subsequent_indent="  ")
+    return Text("\n".join(lines), style="yellow")
+
+
 def _group(group: LikeSites) -> Text:
     site = group.first
     times = f" ({len(group.sites)} layers alike)" if len(group.sites) > 1 else ""
@@ -90,11 +97,18 @@ def _what(group: LikeSites) -> list[str]:
         f'"{site.train.pattern}" on ({shape})',
         *statistics,
         *learned,
-        modes[0]
-        if site.train.running is None
-        else "Training takes the batch's mean and variance, inference the running ones.",
+        modes[0] if site.train.running is None else _remembered(site.train.running),
         explanation.sections[1].lines[-1],
     ]
+
+
+def _remembered(running: Running) -> str:
+    if running.deviation:
+        return (
+            "Training takes the batch's mean and variance, inference the running mean and deviation"
+            ": what is stored is no variance."
+        )
+    return "Training takes the batch's mean and variance, inference the running ones."
 
 
 def _finding(text: Text, finding: Finding) -> None:

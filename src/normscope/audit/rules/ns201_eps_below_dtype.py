@@ -41,6 +41,8 @@ class EpsBelowDtype(Rule):
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
         spec = site.train
+        if spec.measure == "none" or spec.unit_below is not None:
+            return  # nothing is divided by 0
         limits = np.finfo(site.dtype)
         smallest = float(limits.smallest_normal)
         eps = max(spec.eps, spec.eps_outside, spec.floor)

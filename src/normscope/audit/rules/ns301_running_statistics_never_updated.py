@@ -1,8 +1,8 @@
 """NS301 running-statistics-never-updated: the parameters are trained, the statistics are not.
 
 What it finds:
-    Stored running statistics that are exactly the initial ones, mean 0 and variance 1, beside a
-    scale or bias that is not the initial one.
+    Stored running statistics that are exactly the initial ones, mean 0 and variance 1 (or deviation
+    1, before Keras 1.0.7), beside a scale or bias that is not the initial one.
 
 Why it matters:
     Training uses batch statistics and looks perfect; inference then does not normalize at all.
@@ -50,9 +50,10 @@ class RunningStatisticsNeverUpdated(Rule):
         ]
         if not moved:
             return
+        spread = "deviation" if site.train.running.deviation else "variance"
         yield self.finding(
             site,
-            f"the stored running statistics are still mean 0 and variance 1, but the "
+            f"the stored running statistics are still mean 0 and {spread} 1, but the "
             f"{' and '.join(moved)} moved: at inference nothing is normalized",
             fix="run the updates of the layer in training, or re-estimate the statistics over data",
             evidence={"values": int(mean.size), "moved": moved},

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
 
-_CONTAINERS = (list, dict, set, OrderedDict)
+_CONTAINERS = (list, dict, set, OrderedDict, defaultdict, Counter, deque)
 
 
 class Attributes:
@@ -31,6 +31,14 @@ class Attributes:
         self._containers = [(v, v.copy()) for v in held if type(v) in _CONTAINERS]
         self._arrays = [(v, v.copy()) for v in held if type(v) is np.ndarray]
 
+    def changed(self, but: Collection[str] = ()) -> bool:
+        """Whether anything is otherwise than it was found, but for attributes of these names."""
+        return (
+            any(not _same(_without(now, but), _without(old, but)) for now, old in self._attributes)
+            or any(not _same(container, copy) for container, copy in self._containers)
+            or any(array.tobytes() != copy.tobytes() for array, copy in self._arrays)
+        )
+
     def put_back(self) -> None:
         """Give the objects the attributes, and these the values, that they were found with."""
         for now, found in self._attributes:
@@ -40,10 +48,17 @@ class Attributes:
         for container, copy in self._containers:
             if not _same(container, copy):
                 container.clear()
-                container.extend(copy) if isinstance(container, list) else container.update(copy)
+                if isinstance(container, list | deque):
+                    container.extend(copy)
+                else:
+                    container.update(copy)
         for array, copy in self._arrays:
             if array.tobytes() != copy.tobytes():
                 array[...] = copy
+
+
+def _without(attributes: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if name not in names}
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -16,9 +16,11 @@ MODE_KEYWORDS = {
     "training": False,
     "train": False,
     "is_training": False,
+    "is_train": False,
     "deterministic": True,
     "use_running_average": True,
     "inference": True,
+    "is_eval": True,
 }
 """Keywords by which a callable is told its mode; True: the keyword says inference."""
 
@@ -60,6 +62,17 @@ class Adapter:
     def write(self, name: str, value: Array) -> None:
         """Give an array new values."""
         raise NotImplementedError  # not asked where `arrays` has none, as of a plain function
+
+    def put_back(self) -> None:
+        """Put back what a call has changed besides the arrays, as far as that can be reached."""
+
+    def settle(self) -> None:
+        """From here on, what was changed besides the arrays counts as found, until the end."""
+
+    @property
+    def may_remember(self) -> bool:
+        """Whether a call may have changed something besides the arrays."""
+        return False
 
     @contextmanager
     def kept(self) -> Iterator[None]:

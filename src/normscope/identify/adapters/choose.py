@@ -10,6 +10,7 @@ import numpy as np
 from normscope.errors import MissingPackageError, SpecError
 from normscope.identify.adapters.base import Adapter
 from normscope.identify.adapters.function import FunctionAdapter
+from normscope.identify.adapters.homes import framework as framework
 
 
 def adapt(
@@ -47,7 +48,7 @@ def adapt(
         case "nnx":
             from normscope.identify.adapters.nnx import NnxAdapter
 
-            return NnxAdapter(layer, others, named)
+            return NnxAdapter(layer, shape, others, named)
         case "linen":
             from normscope.identify.adapters.linen import LinenAdapter
 
@@ -75,26 +76,3 @@ def adapt(
             "layer of a framework, an ONNX model, or a function from an array to an array"
         )
     return FunctionAdapter(layer, others, named, dtype or np.dtype(np.float32))
-
-
-_HOMES = {
-    # a Keras layer on the torch backend is a module of torch too, so Keras comes first
-    "keras": ("keras.src.layers.layer", "Layer"),
-    "torch": ("torch.nn.modules.module", "Module"),
-    "nnx": ("flax.nnx.module", "Module"),
-    "linen": ("flax.linen.module", "Module"),
-    "equinox": ("equinox._module", "Module"),
-}
-
-
-def framework(layer: Any) -> str | None:
-    """The framework of a layer, or of the first of a pair."""
-    subject = layer[0] if type(layer) in (tuple, list) and layer else layer
-    kinds = type(subject).__mro__
-    for name, (home, cls) in _HOMES.items():
-        if any(kind.__module__.startswith(home) and kind.__name__ == cls for kind in kinds):
-            return name
-    home = type(subject).__module__
-    if home.startswith("haiku."):
-        return "haiku"
-    return "onnx" if home.startswith(("onnx.", "onnx_ml", "onnxruntime.")) else None

@@ -10,7 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from normscope.identify.adapters.base import Adapter, Array, class_title, first_array
+from normscope.identify.adapters.base import (
+    Adapter,
+    Array,
+    class_title,
+    first_array,
+    mode_argument,
+    mode_keyword,
+)
 from normscope.identify.adapters.jax_arrays import leaves, to_numpy, with_leaf
 from normscope.identify.adapters.jax_caller import Caller
 
@@ -24,10 +31,14 @@ class EquinoxAdapter(Adapter):
         self.others = others
         self.inputs = inputs
         module, *given = layer if type(layer) in (tuple, list) else (layer,)
-        self.axis_name = getattr(module, "axis_name", None)
+        self.axis_names = _attributes(module, "axis_name")
         self.stateful = bool(given)
         self.tree = {"params": module, "state": given[0] if given else None}
-        modes = (True, False) if hasattr(module, "inference") else (False,)
+        self.switched = bool(_attributes(module, "inference"))  # or in a module inside
+        keyword = mode_keyword(type(module).__call__)
+        known = hasattr(module, keyword or "") or keyword in inputs
+        self.keyword = None if known else keyword
+        modes = (True, False) if self.switched or self.keyword else (False,)
         super().__init__(class_title(module), np.dtype(np.float32), modes)
         self.learned = frozenset(n for n in leaves(self.tree) if n.startswith("['params']"))
         self.takes_key = "key" in inspect.signature(type(module).__call__).parameters
@@ -60,12 +71,13 @@ class EquinoxAdapter(Adapter):
         if self.takes_key:
             self.calls += 1
             named.setdefault("key", jax.random.PRNGKey(self.calls))
-        if hasattr(module, "inference"):
+        named |= mode_argument(self.keyword, training)
+        if self.switched:
             module = eqx.nn.inference_mode(module, not training)
         if self.stateful:
             mapped_call = jax.vmap(
                 lambda one, kept: module(one, kept, *self.others, **named),
-                axis_name=self.axis_name,
+                axis_name=self.axis_names[0] if self.axis_names else None,
                 in_axes=(0, None),
                 out_axes=(0, None),
             )
@@ -93,3 +105,16 @@ class EquinoxAdapter(Adapter):
     def write(self, name: str, value: Array) -> None:
         """Replace one array."""
         self.tree = with_leaf(self.tree, name, value)
+
+
+def _attributes(module: Any, name: str) -> list[Any]:
+    """The values of an attribute of the module and of all modules inside, each once."""
+    found: dict[Any, None] = {}
+
+    def look(node: Any) -> bool:
+        if isinstance(node, eqx.Module) and hasattr(node, name):
+            found.setdefault(getattr(node, name))
+        return False
+
+    jax.tree_util.tree_flatten(module, is_leaf=look)
+    return list(found)

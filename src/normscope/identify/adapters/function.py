@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from normscope.identify.adapters.base import (
     mode_argument,
     mode_keyword,
 )
+from normscope.identify.adapters.function_state import FunctionState
 
 
 class FunctionAdapter(Adapter):
@@ -38,6 +40,29 @@ class FunctionAdapter(Adapter):
             dtype,
             (True, False) if self.keyword else (False,),
         )
+        self._state = FunctionState(function)
+        self._kept = ExitStack()
+
+    @property
+    def may_remember(self) -> bool:
+        """Nothing that a function holds is an array by name."""
+        return True
+
+    def put_back(self) -> None:
+        """Put back what the function holds; its random generators go on."""
+        self._state.put_back(stream=None)
+
+    def settle(self) -> None:
+        """What the function holds now is put back from here on, until the end."""
+        self._state = FunctionState(self.function)
+        self._kept.enter_context(self._state.kept())
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Whatever happens inside, what the function holds is afterwards as it was before."""
+        with self._kept:
+            self._kept.enter_context(self._state.kept())
+            yield
 
     def call(self, x: Array, training: bool) -> Array:
         """The output for one input."""

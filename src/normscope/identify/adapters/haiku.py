@@ -8,15 +8,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from normscope.identify.adapters.base import Adapter, Array, first_array
+from normscope.identify.adapters.base import (
+    MODE_KEYWORDS,
+    Adapter,
+    Array,
+    first_array,
+    mode_argument,
+)
 from normscope.identify.adapters.jax_arrays import leaves, to_numpy, with_leaf
 from normscope.identify.adapters.jax_caller import Caller
 
-_KEYWORDS = ("is_training", "training", "train")
+_LIKELY = ("is_training",)
 
 
 class HaikuAdapter(Adapter):
-    """`hk.transform(f)` or `hk.transform_with_state(f)`; f may take a keyword `is_training`."""
+    """`hk.transform(f)` or `hk.transform_with_state(f)`; f may take a keyword of the mode."""
 
     def __init__(
         self, layer: Any, shape: tuple[int, ...], others: tuple[Any, ...], inputs: dict[str, Any]
@@ -42,10 +48,13 @@ class HaikuAdapter(Adapter):
     def _initialized(self, zeros: Any) -> tuple[str | None, Any]:
         """The keyword that the function takes, found by trying, and its initial values."""
         key = jax.random.PRNGKey(0)
-        for keyword in _KEYWORDS:
+        for keyword in (*_LIKELY, *MODE_KEYWORDS):
+            if keyword in self.inputs:
+                continue
+            told = mode_argument(keyword, training=True)
             try:
                 return keyword, self.transformed.init(
-                    key, zeros, *self.others, **self.inputs, **{keyword: True}
+                    key, zeros, *self.others, **self.inputs, **told
                 )
             except TypeError:
                 continue
@@ -58,7 +67,7 @@ class HaikuAdapter(Adapter):
     def _output(self, x: Array, training: bool) -> Array:
         self.calls += 1
         key = jax.random.PRNGKey(self.calls)
-        arguments = {**self.inputs, **({self.keyword: training} if self.keyword else {})}
+        arguments = {**self.inputs, **mode_argument(self.keyword, training)}
         params, state = self.tree["params"], self.tree["state"]
         if not self.stateful:
             output = self.transformed.apply(params, key, jnp.asarray(x), *self.others, **arguments)

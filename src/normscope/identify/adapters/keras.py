@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,24 +11,26 @@ import keras
 import numpy as np
 from keras.src.backend.common import global_state
 
+from normscope.identify.adapters.attributes import Attributes
 from normscope.identify.adapters.base import Adapter, Array, class_title, first_array
+from normscope.identify.adapters.keras_build import built
 from normscope.identify.adapters.keras_state import (
     KerasState,
     is_generator,
     no_gradients,
     to_numpy,
+    torch_randomness_kept,
 )
 
 
 class KerasAdapter(Adapter):
-    """A layer of Keras; one that is not built yet is copied, since building is for good."""
+    """A layer of Keras; of one that is not built yet, a copy is built where one can be made."""
 
     def __init__(
         self, layer: Any, shape: tuple[int, ...], others: tuple[Any, ...], inputs: dict[str, Any]
     ) -> None:
         self.others = others
         self.inputs = inputs
-        self.layer = layer if layer.built else type(layer).from_config(layer.get_config())
         self.takes_training = "training" in inspect.signature(layer.call).parameters
         # a mixed policy takes its input in the dtype of the variables
         self.keras_dtype = str(layer.compute_dtype or "float32")
@@ -38,10 +39,10 @@ class KerasAdapter(Adapter):
         super().__init__(class_title(layer), known, modes)
         self.title = f"keras.layers.{type(layer).__name__}"
         self.eps = _machine_epsilon(self.keras_dtype)
-        if not self.layer.built:
-            with no_gradients():
-                self.layer(self._tensor(np.zeros(shape)), *others, **inputs)
+        self.layer, notes = built(layer, lambda made: self._output(made, np.zeros(shape), False))
+        self.notes += notes
         self._caller = _caller()
+        self._attributes: Attributes | None = None
         self.constants = frozenset(_constants(self.layer))
         self.variables = {
             f"{variable.path}" if i == 0 else f"{variable.path}#{i}": variable
@@ -54,18 +55,21 @@ class KerasAdapter(Adapter):
     def _tensor(self, x: Array) -> Any:
         return keras.ops.convert_to_tensor(np.array(x, self.dtype), dtype=self.keras_dtype)
 
+    def _output(self, layer: Any, x: Array, training: bool) -> Any:
+        arguments = dict(self.inputs)
+        if self.takes_training:
+            arguments["training"] = training
+        return layer(self._tensor(x), *self.others, **arguments)
+
     def received(self, x: Array) -> Array:
         """`x` in the layer's own dtype."""
         return to_numpy(self._tensor(x))
 
     def call(self, x: Array, training: bool) -> Array:
         """The output for one input."""
-        arguments = dict(self.inputs)
-        if self.takes_training:
-            arguments["training"] = training
 
         def called() -> Array:
-            return to_numpy(first_array(self.layer(self._tensor(x), *self.others, **arguments)))
+            return to_numpy(first_array(self._output(self.layer, x, training)))
 
         with no_gradients():
             return called() if self._caller is None else self._caller(called)
@@ -85,29 +89,28 @@ class KerasAdapter(Adapter):
             else:
                 self.variables[name].assign(np.array(value))
 
+    @property
+    def may_remember(self) -> bool:
+        """Whether a call has changed plain attributes."""
+        return self._attributes is not None and self._attributes.changed(but=self.constants)
+
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Puts values, modes and random generators back."""
         state = KerasState(self.layer)
         shared = global_state.get_global_attribute("global_seed_generator")
         seed = None if shared is None else to_numpy(shared.state)
-        with self._kept_torch():
+        with torch_randomness_kept():
             try:
-                for name, value in self.arrays().items():
-                    if name in self.constants:  # on torch it may be a view of a variable
-                        self.write(name, value)
-                yield
+                with state.kept():
+                    self._attributes = Attributes(list(self.layer._flatten_layers()))
+                    for name, value in self.arrays().items():
+                        if name in self.constants:  # on torch it may be a view of a variable
+                            self.write(name, value)
+                    yield
             finally:
-                state.put_back()
                 if shared is not None:
                     shared.state.assign(seed)
-
-    def _kept_torch(self) -> contextlib.AbstractContextManager[Any]:
-        if keras.backend.backend() != "torch":
-            return contextlib.nullcontext()
-        import torch
-
-        return torch.random.fork_rng(devices=[])
 
 
 def _caller() -> Callable[[Callable[[], Array]], Array] | None:

@@ -12,11 +12,11 @@ from normscope.identify.adapters.base import (
     Adapter,
     Array,
     first_array,
-    mode_argument,
     mode_keyword,
 )
 from normscope.identify.adapters.jax_arrays import leaves, to_numpy, with_leaf
 from normscope.identify.adapters.jax_caller import Caller
+from normscope.identify.adapters.telling import Telling, first_that_works, ways_to_tell
 
 
 class LinenAdapter(Adapter):
@@ -28,22 +28,17 @@ class LinenAdapter(Adapter):
         self.others = others
         self.inputs = inputs
         self.module, self.variables = _taken_apart(layer)
-        keyword = mode_keyword(type(self.module).__call__)
-        # a mode that is fixed when the module is made cannot be given again
-        fixed = keyword is None or getattr(self.module, keyword, None) is not None
-        self.keyword = None if fixed else keyword
-        modes = (True, False) if self.keyword else (False,)
+        self.telling, self.variables, notes = told(
+            self.module, self.variables, (jnp.zeros(shape), *others), inputs
+        )
+        modes = (True, False) if self.telling.name else (False,)
         name = type(self.module).__name__
-        if self.keyword is None and getattr(self.module, "use_running_average", None) is False:
+        if not self.telling.name and getattr(self.module, "use_running_average", None) is False:
             modes = (True,)
         super().__init__(f"flax.linen.{name}", np.dtype(np.float32), modes)
         self.calls = 0
         self._caller = Caller()
-        if self.variables is None:
-            keys = {kind: jax.random.key(0) for kind in ("params", "dropout")}
-            self.variables = self.module.init(
-                keys, jnp.zeros(shape), *others, **inputs, **mode_argument(self.keyword, False)
-            )
+        self.notes += notes
         self.learned = frozenset(n for n in leaves(self.variables) if n.startswith("['params']"))
 
     def call(self, x: Array, training: bool) -> Array:
@@ -53,12 +48,13 @@ class LinenAdapter(Adapter):
     def _output(self, x: Array, training: bool) -> Array:
         assert self.variables is not None
         self.calls += 1
-        output, changed = self.module.apply(
+        arguments, named = self.telling.arguments(
+            (jnp.asarray(x), *self.others), self.inputs, training
+        )
+        output, changed = self.telling.module(self.module, training).apply(
             self.variables,
-            jnp.asarray(x),
-            *self.others,
-            **self.inputs,
-            **mode_argument(self.keyword, training),
+            *arguments,
+            **named,
             mutable=[name for name in self.variables if name != "params"],
             rngs={"dropout": jax.random.key(self.calls)},
         )
@@ -72,6 +68,31 @@ class LinenAdapter(Adapter):
     def write(self, name: str, value: Array) -> None:
         """Replace one array."""
         self.variables = with_leaf(self.variables, name, value)
+
+
+def told(
+    module: Any, variables: dict[str, Any] | None, arguments: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[Telling, dict[str, Any], list[str]]:
+    """How a module is told its mode, and its variables, which are made here if there are none."""
+    name = mode_keyword(type(module).__call__)
+    if name is not None and getattr(module, name, None) is not None:
+        ways = [Telling()]  # a mode that is fixed when the module is made cannot be given again
+    else:
+        attribute = name is not None and hasattr(module, name)
+        ways = ways_to_tell(type(module).__call__, len(arguments), named, attribute)
+    keys = {kind: jax.random.key(0) for kind in ("params", "dropout")}
+
+    def attempt(way: Telling) -> dict[str, Any]:
+        given, by_name = way.arguments(arguments, named, training=False)
+        asked = way.module(module, False)
+        if variables is None:
+            made: dict[str, Any] = asked.init(keys, *given, **by_name)
+            return made
+        mutable = [kind for kind in variables if kind != "params"]
+        asked.apply(variables, *given, **by_name, mutable=mutable, rngs=keys)
+        return variables
+
+    return first_that_works(ways, attempt)
 
 
 def _taken_apart(layer: Any) -> tuple[Any, Any]:

@@ -6,10 +6,12 @@ from typing import Any
 
 from flax import nnx
 
+from normscope.identify.adapters.state import State
+
 _FAR = 65536  # draws; so far apart are streams
 
 
-class NnxState:
+class NnxState(State):
     """Parameters, running statistics and the streams of random numbers of a module."""
 
     def __init__(self, module: Any) -> None:

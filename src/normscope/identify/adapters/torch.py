@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from normscope.identify.adapters.attributes import Attributes
 from normscope.identify.adapters.base import Adapter, Array, class_title, first_array
 from normscope.identify.adapters.torch_state import TorchState
+from normscope.identify.adapters.torch_swap import modules_in
 
 
 class TorchAdapter(Adapter):
@@ -43,6 +45,8 @@ class TorchAdapter(Adapter):
         super().__init__(class_title(module), known, (True, False))
         self.eps = float(torch.finfo(self.torch_dtype).eps)
         self.learned = frozenset(name for name, _ in module.named_parameters())
+        self._attributes: Attributes | None = None
+        self._remembers = False
 
     def received(self, x: Array) -> Array:
         """`x` in the layer's own dtype."""
@@ -53,8 +57,10 @@ class TorchAdapter(Adapter):
         self.module.train(training)
         # a layer may work in place, and so must not get the caller's memory
         tensor = torch.tensor(x, dtype=self.torch_dtype, device=self.device)
+        others = [_fresh(value) for value in self.others]
+        inputs = {name: _fresh(value) for name, value in self.inputs.items()}
         with torch.no_grad():
-            return _numpy(first_array(self.module(tensor, *self.others, **self.inputs)))
+            return _numpy(first_array(self.module(tensor, *others, **inputs)))
 
     def arrays(self) -> dict[str, Array]:
         """Parameters and state by name."""
@@ -62,23 +68,50 @@ class TorchAdapter(Adapter):
 
     def write(self, name: str, value: Array) -> None:
         """Replace one array."""
-        target = self.tensors.get(name)
-        if target is None or _named_tensors(self.module).get(name) is not target:
-            target = _named_tensors(self.module)[name]
         tensor = torch.from_numpy(np.array(value))
+        own = self.tensors[name]
+        if _named_tensors(self.module).get(name) is not own:  # a call has put another in its place
+            self._hold(name, own)
         with torch.no_grad():
-            if target.shape != tensor.shape:  # a call may give an array another shape
-                target.data = torch.empty(tensor.shape, dtype=target.dtype, device=target.device)
-            target.copy_(tensor)
+            if own.shape != tensor.shape:  # a call may give an array another shape
+                own.data = torch.empty(tensor.shape, dtype=own.dtype, device=own.device)
+            own.copy_(tensor)
+
+    def _hold(self, name: str, tensor: torch.Tensor) -> None:
+        """Put a tensor into the place of the one of this name."""
+        path, _, attribute = name.rpartition(".")
+        part = self.module.get_submodule(path)
+        for held in (part._parameters, part._buffers):
+            if attribute in held:
+                held[attribute] = tensor  # type: ignore[assignment]
+                return
+        vars(part)[attribute] = tensor
+
+    def put_back(self) -> None:
+        """Put back plain attributes, and the module's own tensors where others took their place."""
+        if self._attributes is not None:
+            self._remembers |= self._attributes.changed(but=("training",))
+            self._attributes.put_back()
+
+    def settle(self) -> None:
+        """What the attributes are now is put back from here on, until the end."""
+        self._attributes = Attributes(list(modules_in(self.module)))
+
+    @property
+    def may_remember(self) -> bool:
+        """Whether a call has changed plain attributes."""
+        return self._remembers
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Puts values, modes and random generators back."""
-        state, generator = TorchState(self.module), torch.get_rng_state()
+        """Within, the module holds copies of its tensors; modes and generators are put back."""
+        generator = torch.get_rng_state()
         try:
-            yield
+            with TorchState(self.module).kept():
+                self.tensors = _named_tensors(self.module)
+                self._attributes = Attributes(list(modules_in(self.module)))
+                yield
         finally:
-            state.put_back()
             torch.set_rng_state(generator)
 
 
@@ -96,6 +129,11 @@ def _named_tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
             if isinstance(value, torch.Tensor):
                 found[f"{path}.{name}" if path else name] = value
     return {name: t for name, t in found.items() if not t.is_complex()}
+
+
+def _fresh(value: Any) -> Any:
+    """A copy of a tensor, since a layer may work in place."""
+    return value.detach().clone() if isinstance(value, torch.Tensor) else value
 
 
 def _numpy(tensor: torch.Tensor) -> Array:

@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from normscope.identify.adapters.attributes import Attributes
+from normscope.identify.adapters.state import State
+from normscope.identify.adapters.torch_swap import OwnTensors, modules_in
 
 
-class TorchState:
-    """Parameters, buffers, plain tensors, gradients, modes, hooks and attributes of a module."""
+class TorchState(State):
+    """Tensors, modes, hooks and attributes of a module; within `kept` it holds copies of tensors.
+
+    The tensors themselves are never written to, so that a forward pass before and a backward pass
+    after an examination belong together.
+    """
 
     def __init__(self, module: torch.nn.Module) -> None:
-        self._attributes = Attributes(list(module.modules()))
-        self._modes = [(part, part.training) for part in module.modules()]
-        tensors = {id(t): t for t in _tensors(module)}.values()
-        self._values = [(t, t.detach().clone()) for t in tensors]
-        self._gradients = [
-            (t, t.grad, None if t.grad is None else t.grad.clone()) for t in tensors if t.is_leaf
-        ]
-        self._generators = [(g, g.get_state()) for g in _generators(module)]
+        parts = modules_in(module)
+        self._attributes = Attributes(list(parts))
+        self._modes = [(part, part.training) for part in parts]
+        self._tensors = OwnTensors(list(parts))
+        self._generators = [(g, g.get_state()) for g in _generators(parts)]
+        self._examined = False
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Whatever happens inside, the module is afterwards as it was before."""
+        self._examined = True
+        try:
+            self._tensors.install()
+            yield
+        finally:
+            self._examined = False
+            self.put_back()
 
     def put_back(self, stream: int | None = 0) -> None:
-        """Write back whatever has changed.
+        """Put back whatever has changed; within `kept`, the copies with the values as found.
 
         Args:
             stream: of random numbers: 0 draws what would have been drawn, another number draws
@@ -33,15 +49,10 @@ class TorchState:
         for part, training in self._modes:
             if part.training != training:  # a scripted module does not keep it as an attribute
                 part.training = training
-        with torch.no_grad():
-            for tensor, value in self._values:
-                if not torch.equal(tensor, value):
-                    tensor.copy_(value)
-            for tensor, gradient, copy in self._gradients:
-                if tensor.grad is not gradient:
-                    tensor.grad = gradient
-                if gradient is not None and copy is not None and not torch.equal(gradient, copy):
-                    gradient.copy_(copy)
+        if self._examined:
+            self._tensors.install()
+        else:
+            self._tensors.give_back()
         for generator, state in self._generators:
             if stream is not None:
                 generator.set_state(state)
@@ -49,13 +60,6 @@ class TorchState:
                 generator.manual_seed(stream)
 
 
-def _tensors(module: torch.nn.Module) -> Iterator[torch.Tensor]:
-    yield from module.parameters()
-    yield from module.buffers()
-    for part in module.modules():
-        yield from (v for v in vars(part).values() if isinstance(v, torch.Tensor))
-
-
-def _generators(module: torch.nn.Module) -> Iterator[torch.Generator]:
-    for part in module.modules():
+def _generators(parts: list[torch.nn.Module]) -> Iterator[torch.Generator]:
+    for part in parts:
         yield from (v for v in vars(part).values() if isinstance(v, torch.Generator))

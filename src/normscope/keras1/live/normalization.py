@@ -1,12 +1,13 @@
 """`BatchNormalization` of Keras 1: three modes in one layer, and formulas that changed by release.
 
-Source: the Keras releases 1.0.0 to 1.2.2, and recorded outputs of 1.2.2.
+Source: the Keras releases 1.0.0 to 1.2.2, and recorded outputs of 1.0.5, 1.0.8 and 1.2.2.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import keras
@@ -36,7 +37,11 @@ class BatchNormalization(Keras1Layer):
 
     `trainable=False` stops neither the updates of the running values nor the use of the batch's
     own statistics in training, as in Keras 1. `running_std` holds a variance; with the origin
-    "theano" it is the variance plus epsilon.
+    "theano" it is the variance plus epsilon from release 1.2.0 on.
+
+    Releases 1.0.0 to 1.0.5, and 1.0.6 with the origin "theano" or "theano<0.9", divide by
+    sqrt(v + e) + e in modes 0 and 2, and `running_std` holds the deviation sqrt(v + e): outside
+    training they divide by running_std + e. 1.0.7 divides by sqrt(v) + e with these origins.
 
     Args:
         epsilon: e; default that of the release.
@@ -46,7 +51,8 @@ class BatchNormalization(Keras1Layer):
         weights: gamma, beta, running_mean, running_std.
         beta_init, gamma_init: initializations.
         gamma_regularizer, beta_regularizer: penalties.
-        release: the release of Keras whose formula and defaults are meant.
+        release: the release of Keras whose formula and defaults are meant, "1.0.0" to "1.2.2";
+            None is 1.2.2, until weights are loaded from a file that tells another.
         contract: what to do when mode 1, documented for 2 axes, gets another input: "warn",
             "error" or "ignore".
         **common: see `Keras1Layer`.
@@ -63,6 +69,12 @@ class BatchNormalization(Keras1Layer):
         >>> layer = BatchNormalization(mode=1, release="1.0.4")
         >>> print(layer.spec)
         "... [c]", eps=0, eps_outside=1e-06, scale and bias along c
+
+    Attributes:
+        spec: the normalization as a `NormSpec`.
+        release_told: whether the release was given, or a file told it.
+        watcher: if set, mode 0 normalizes by the batch outside training too, tells this function
+            the variance, and remembers nothing.
     """
 
     masks_pass: ClassVar[bool] = True
@@ -83,29 +95,44 @@ class BatchNormalization(Keras1Layer):
         gamma_regularizer: regularizers.Given = None,
         beta_regularizer: regularizers.Given = None,
         *,
-        release: str = LATEST,
+        release: str | None = None,
         contract: str = "warn",
         **common: Any,
     ) -> None:
         super().__init__(weights=weights, **common)
-        defaults = facts_of(release)
-        self.epsilon = defaults.epsilon if epsilon is None else epsilon
-        self.momentum = defaults.momentum if momentum is None else momentum
+        self._given = {"epsilon": epsilon, "momentum": momentum}
         self.mode = mode
         self.axis = axis
         self.beta_init = initializers.resolve(beta_init)
         self.gamma_init = initializers.resolve(gamma_init)
         self.gamma_regularizer = regularizers.get(gamma_regularizer)
         self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.release = release
         self.contract = one_of("contract", contract, CONTRACTS)
-        self.spec: NormSpec = batch_normalization(
-            mode, axis, self.epsilon, self.momentum, release, self.origin
-        )
+        self.be_of(LATEST if release is None else release, told=release is not None)
+        self.watcher: Callable[[Tensor], object] | None = None
         self.gamma: Tensor = None
         self.beta: Tensor = None
         self.running_mean: Tensor = None
         self.running_std: Tensor = None
+
+    def be_of(self, release: str, *, told: bool) -> None:
+        """Compute as a release of Keras did, by the conventions of the layer's origin.
+
+        Args:
+            release: "1.0.0" to "1.2.2"; its defaults replace those of another release.
+            told: whether it is known, and not only assumed.
+
+        Raises:
+            SpecError: it is no release of Keras 1, or had no such mode.
+        """
+        defaults = facts_of(release)
+        epsilon, momentum = self._given["epsilon"], self._given["momentum"]
+        self.epsilon: float = defaults.epsilon if epsilon is None else epsilon
+        self.momentum: float = defaults.momentum if momentum is None else momentum
+        self.release, self.release_told = release, told
+        self.spec: NormSpec = batch_normalization(
+            self.mode, self.axis, self.epsilon, self.momentum, release, self.origin
+        )
 
     def create_weights(self, input_shape: Shape) -> None:
         """gamma, beta, running_mean, running_std; modes 1 and 2 have the running ones too."""
@@ -134,19 +161,24 @@ class BatchNormalization(Keras1Layer):
         layout = self.spec.layout(tuple(x.shape))
         learned = {"scale": self._along(layout, self.gamma), "bias": self._along(layout, self.beta)}
         running = self.spec.running
-        if running is not None and not training:
-            y = normalized(x, self.spec, layout, self.running_mean, self.running_std, **learned)
+        if running is not None and not training and self.watcher is None:
+            v = ops.square(self.running_std) if running.deviation else self.running_std
+            spec = replace(self.spec, eps=self.spec.inference().eps)
+            y = normalized(x, spec, layout, self.running_mean, v, **learned)
         else:
             y, measured = normalize(x, self.spec, layout, **learned)
-            if running is not None and measured is not None:
+            if self.watcher is not None and measured is not None:
+                self.watcher(measured.v)
+            elif running is not None and measured is not None:
                 self._remember(running, measured.mean, measured.v)
         return ops.cast(y, x.dtype)
 
     def _remember(self, running: Running, mean: Tensor, variance: Tensor) -> None:
         """Each running value becomes momentum * itself + (1 - momentum) * the batch's value."""
-        if running.plus_eps:
-            variance = variance + self.spec.eps
-        for memory, value in ((self.running_mean, mean), (self.running_std, variance)):
+        stored = variance + self.spec.eps if running.plus_eps else variance
+        if running.deviation:
+            stored = ops.sqrt(stored)
+        for memory, value in ((self.running_mean, mean), (self.running_std, stored)):
             now = ops.stop_gradient(ops.cast(ops.reshape(value, memory.shape), memory.dtype))
             memory.assign(running.decay * memory + (1 - running.decay) * now)
 

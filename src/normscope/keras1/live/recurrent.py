@@ -206,7 +206,7 @@ class Recurrence(Keras1Layer):
 
     def _hides_states(self) -> bool:
         """Whether the output before the first time that is not masked is 0, not the old state."""
-        return self.origin == "theano" or self.unroll
+        return self.origin != "tensorflow" or self.unroll
 
     def draws(self, *rates: float) -> None:
         """Prepare to draw masks of dropout, if one of the rates has an effect."""

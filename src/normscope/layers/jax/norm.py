@@ -31,7 +31,8 @@ class Norm(nnx.Module):
 
         running = decay * running + (1 - decay) * batch
 
-    and the running ones when `use_running_average` is set, as `layer.eval()` does.
+    and the running ones when `use_running_average` is set, as `layer.eval()` does. With the measure
+    `none` there is a running mean alone.
 
     Args:
         pattern: a `NormSpec`, or a pattern with sizes and fields as keywords.
@@ -56,6 +57,7 @@ class Norm(nnx.Module):
         spec: the `NormSpec`, with all sizes.
         scale, bias: `nnx.Param` in the shape of the axes that the spec names, or None.
         mean, var: `nnx.BatchStat` in float32, in the shape of the axes outside brackets, or None.
+            What `var` holds is what `Running` says: the variance, with eps, or a deviation.
 
     Raises:
         PatternError, SpecError: the normalization is not stated correctly, or a size is missing.
@@ -111,6 +113,7 @@ class Norm(nnx.Module):
         if self.spec.running is not None:
             shape = _known_shape(self.spec, layout, "the running mean", layout.kept)
             self.mean = nnx.BatchStat(jnp.zeros(shape, jnp.float32))
+        if self.spec.running is not None and self.spec.measure is not Measure.NONE:
             self.var = nnx.BatchStat(jnp.ones(shape, jnp.float32))
 
     def __call__(
@@ -123,7 +126,7 @@ class Norm(nnx.Module):
         """Normalize x.
 
         Args:
-            x: array of floats, of a shape that meets the pattern.
+            x: array of floats or integers, of a shape that meets the pattern.
             use_running_average: for this call, instead of the layer's own setting.
             mask: booleans that broadcast to x. Only elements where it is True enter the statistics;
                 a set without any is set to the bias and leaves its running statistics alone.
@@ -143,7 +146,10 @@ class Norm(nnx.Module):
         x = x.astype(self.dtype or jnp.result_type(x, *held))
 
         if use_running_average:
-            return normalize(x, self.spec, scale=scale, bias=bias, mean=mean, var=var, mask=mask)
+            if var is not None and self.spec.running is not None and self.spec.running.deviation:
+                var = var**2
+            stated = replace(self.spec, eps=self.spec.inference().eps)
+            return normalize(x, stated, scale=scale, bias=bias, mean=mean, var=var, mask=mask)
         y, stats = normalize(
             x,
             self.spec,
@@ -170,11 +176,12 @@ class Norm(nnx.Module):
         self, running: Running, x: jax.Array, stats: Stats, mask: jax.Array | None
     ) -> None:
         """Move the running statistics towards those of the batch."""
-        assert self.mean is not None
-        assert self.var is not None
-        stored = NormSpec(self.spec.pattern, self.spec.sizes, ddof=running.ddof)
+        ddof = 0 if self.spec.measure is Measure.NONE else running.ddof
+        stored = NormSpec(self.spec.pattern, self.spec.sizes, ddof=ddof)
         check_sets(stored, stored.layout(x.shape), self.axis_name)
-        if self.spec.center and self.spec.measure is Measure.VARIANCE:
+        if self.spec.measure is Measure.NONE:
+            var = stats.var  # which nothing remembers
+        elif self.spec.center and self.spec.measure is Measure.VARIANCE:
             squares = stats.var * (stats.set_size - self.spec.ddof)
             var = squares / (stats.set_size - running.ddof)
         else:  # what is remembered is mean and variance, whatever the spec divides by
@@ -182,8 +189,12 @@ class Norm(nnx.Module):
             var = stats.var
         if running.plus_eps:
             var += self.spec.eps
-        enough = stats.set_size > max(self.spec.ddof, running.ddof)
+        if running.deviation:
+            var = jnp.sqrt(var)
+        enough = stats.set_size > max(self.spec.ddof, ddof)
         for memory, batch in ((self.mean, stats.mean), (self.var, var)):
+            if memory is None:
+                continue
             old = memory[...]
             new = running.decay * old + (1 - running.decay) * batch
             memory[...] = lax.stop_gradient(jnp.where(enough, new, old).astype(old.dtype))

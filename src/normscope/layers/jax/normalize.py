@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from normscope.errors import DtypeError, SpecError
+from normscope.errors import DtypeError
 from normscope.layers.jax.statistics import (
     SAVED,
     AxisName,
@@ -35,11 +35,14 @@ from normscope.layers.jax.statistics import (
     measure,
 )
 from normscope.layout import Layout
-from normscope.spec import NormSpec
+from normscope.spec import Measure, NormSpec
 from normscope.validation import (
+    INTEGERS,
     check_array,
+    check_given,
     check_mask,
     check_set_size,
+    float_dtype,
     laid_along,
     parameter_axes,
     stated,
@@ -53,7 +56,8 @@ class Stats(NamedTuple):
 
     Attributes:
         mean: what was subtracted; 0 where the mean is not.
-        var: v of the formula: the variance, or the square of another measure.
+        var: v of the formula: the variance, or the square of another measure; 1 with the measure
+            `none`.
         rstd: one over the divisor.
         set_size: how many elements were counted, over all devices of `axis_name`.
     """
@@ -93,19 +97,23 @@ def normalize(
 
         y = (x - m) / max(sqrt(v + eps) + eps_outside, floor) * scale + bias
 
-    with m and v the mean and the measure of each statistics set; see `NormSpec`. Computed in
+    with m and v the mean and the measure of each statistics set; see `NormSpec`. The divisor is 1
+    where it would be 0 or less than `unit_below`, if the spec has that, and everywhere with the
+    measure `none`; a divisor within rounding of `unit_below` may fall on either side. Computed in
     float32 (float64 for float64 input) and rounded once, to x's dtype. May be used under `jit`,
     `grad`, `jvp`, `vmap`, `scan`, `checkpoint`, `shard_map`, and derived any number of times.
 
     Args:
         x: array of floats (float64, float32, float16 or bfloat16), of a shape that meets the
-            pattern.
+            pattern. Integers and booleans become floats first: float64 for 32 and 64 bits where JAX
+            has it, else float32.
         pattern: a `NormSpec`, or a pattern with sizes and fields as keywords: `g=4`, `eps=1e-3`.
         scale, bias: learned parameters, shaped like the axes that the spec names for them, in
             that order, or flat. With a bare pattern they run along the axis called `c` (and all
             parts of it where parentheses split it); other axes need a spec.
         mean, var: statistics from elsewhere, such as running ones, one per statistics set; both
-            or neither. Without `center` the mean is not used.
+            or neither. Without `center` the mean is not used. With the measure `none` the var is
+            not used, and may be left out.
         mask: booleans that broadcast to x. Only elements where it is True enter the statistics; a
             set without any is set to the bias, and its elements have no gradient.
         axis_name: the name of a mapped axis (of `shard_map`, `vmap` or `pmap`), or a tuple of
@@ -115,14 +123,15 @@ def normalize(
         **fields_and_sizes: with a bare pattern only, as for `normscope.spec`.
 
     Returns:
-        An array of x's shape and dtype; with `return_stats` a pair with `Stats`.
+        An array of x's shape and dtype (of floats where x holds integers); with `return_stats` a
+        pair with `Stats`.
 
     Raises:
         PatternError, SpecError: the normalization is not stated correctly, or no axis is called
             `axis_name` here.
         ShapeError: x, a parameter or a statistic has a shape that does not fit, or a statistics
             set holds too few values. Under a transformation this is raised when it traces.
-        DtypeError: x is not an array of real floats.
+        DtypeError: x is not an array of real numbers.
 
     Example:
         >>> import jax
@@ -138,14 +147,14 @@ def normalize(
         Values that a `jit` cannot look at are not checked: a negative `var` gives NaN.
         A NaN that the mask leaves out stays NaN in y, and its gradient may be NaN even where the
         loss drops it, as everywhere in JAX: pad with finite numbers.
-        Magnitudes above 1e19 in float32 or bfloat16 overflow when they are squared; the NumPy
-        function computes in float64 and takes them.
+        Magnitudes above 1e19 in float32 or bfloat16 overflow when they are squared, and the squares
+        of those below 1e-19 may vanish, so that a guard against 0 acts; the NumPy function computes
+        in float64 and takes them.
     """
     spec = stated(pattern, fields_and_sizes, scale is not None, bias is not None)
     x = float_array("x", x)
     layout = spec.layout(x.shape)
-    if (mean is None) != (var is None):
-        raise SpecError("mean= and var= belong together: give both or neither")
+    check_given(spec, mean is not None, var is not None)
     if mean is None:
         check_sets(spec, layout, axis_name)
     arguments = _Arguments(
@@ -201,8 +210,12 @@ def _formula(
         values = values.astype(x.dtype).reshape(place.shape)
         return values.transpose(place.order).reshape(place.broadcast)
 
-    if given.mean is not None and given.var is not None:
-        mean, var = along(layout.kept, given.mean), along(layout.kept, given.var)
+    if given.mean is not None:
+        mean = along(layout.kept, given.mean)
+        if given.var is None or spec.measure is Measure.NONE:
+            var = jnp.ones_like(mean)
+        else:
+            var = along(layout.kept, given.var)
         elsewhere = Statistics(mean, jnp.zeros_like(mean), var, 1 / divisor(spec, var))
         found = _subtracted(spec, elsewhere)
         centred = x - found.pivot
@@ -244,10 +257,10 @@ def _stats(layout: Layout, found: Statistics, counts: Counts) -> Stats:
 
 
 def float_array(name: str, x: object) -> jax.Array:
-    """`x` as a JAX array of real floats.
+    """`x` as a JAX array of real floats, which integers and booleans become.
 
     Raises:
-        DtypeError: it is none.
+        DtypeError: it is not an array of real numbers.
     """
     if isinstance(x, jax.Array):
         check_array(name, _shell(x))
@@ -258,7 +271,8 @@ def float_array(name: str, x: object) -> jax.Array:
         raise DtypeError(
             f"{name} is a {kind}; normalize takes JAX arrays: jnp.asarray(..., jnp.float32)"
         )
-    return jnp.asarray(x)
+    dtype = jax.dtypes.canonicalize_dtype(float_dtype(x.dtype))
+    return jnp.asarray(x, dtype if x.dtype.kind in INTEGERS else None)
 
 
 def check_sets(spec: NormSpec, layout: Layout, axis_name: AxisName | None) -> None:

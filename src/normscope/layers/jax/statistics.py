@@ -130,8 +130,21 @@ def count(sets: Sets, x: jax.Array, counted: jax.Array | None) -> Counts:
 
 
 def divisor(spec: NormSpec, var: jax.Array) -> jax.Array:
-    """max(sqrt(v + eps) + eps_outside, floor)."""
-    return jnp.maximum(jnp.sqrt(var + spec.eps) + spec.eps_outside, spec.floor)
+    """max(sqrt(v + eps) + eps_outside, floor), or 1 in its place."""
+    if spec.measure is Measure.NONE:
+        return jnp.ones_like(var)
+    one = is_one(spec, var)
+    inside = jnp.where(one, 1, var + spec.eps)  # no root of 0, which has no derivative
+    found = jnp.maximum(jnp.sqrt(inside) + spec.eps_outside, spec.floor)
+    return jnp.where(one, 1, found)
+
+
+def is_one(spec: NormSpec, var: jax.Array) -> jax.Array:
+    """Whether the guard of the spec puts 1 in the place of the divisor."""
+    if spec.unit_below is None:
+        return jnp.zeros_like(var, bool)
+    found = jnp.sqrt(lax.stop_gradient(var) + spec.eps) + spec.eps_outside
+    return (found == 0) | (found < spec.unit_below)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
@@ -159,7 +172,10 @@ def measure(
     if _takes_mean(spec):
         pivot = _pivot(sets, x, counted, counts)
         deviation = x - pivot
-        sums, squares = sets.sum(counted, deviation, deviation**2)
+        if spec.measure is Measure.NONE:
+            (sums,) = sets.sum(counted, deviation)
+        else:
+            sums, squares = sets.sum(counted, deviation, deviation**2)
         rest = sums / present
     match spec.measure:
         case Measure.VARIANCE:
@@ -172,6 +188,8 @@ def measure(
             var = sets.sum(counted, jnp.abs(x))[0] ** 2
         case Measure.MAX:
             var = sets.max(counted, jnp.abs(x)) ** 2
+        case Measure.NONE:
+            var = jnp.ones_like(pivot)
     rstd = 1 / divisor(spec, var)
     return Statistics(pivot, rest, var, jnp.where(counts.total == 0, 0, rstd))
 
@@ -186,6 +204,10 @@ def _measure_jvp(
     """The tangents; see `_direction`. That of the mean stands on `rest`: the pivot is arbitrary."""
     x, counted, counts = primals
     found = saved(measure(spec, sets, *primals))
+    zero = jnp.zeros_like(found.pivot)
+    if spec.measure is Measure.NONE:
+        (change,) = sets.sum(counted, tangents[0])
+        return found, Statistics(zero, change / jnp.maximum(counts.total, 1), zero, zero)
     direction, factor = _direction(spec, sets, x, counted, counts, found)
     if counted is not None:  # not a product with what may be NaN
         direction = jnp.where(counted, direction, 0)
@@ -195,12 +217,11 @@ def _measure_jvp(
     along *= factor  # half the change of v
 
     # sqrt(v + eps) has no derivative at 0, where the deviations that it would scale are 0 too;
-    # where the floor holds, the divisor does not change
+    # where the floor or a guard holds, the divisor does not change
     positive = found.var + spec.eps > 0
     root = jnp.sqrt(jnp.where(positive, found.var + spec.eps, 1))
-    moves = positive & (root + spec.eps_outside > spec.floor)
+    moves = positive & (root + spec.eps_outside > spec.floor) & ~is_one(spec, found.var)
     drstd = -(found.rstd**2) * jnp.where(moves, along / root, 0)
-    zero = jnp.zeros_like(found.pivot)
     return found, Statistics(zero, drest if _takes_mean(spec) else zero, 2 * along, drstd)
 
 
@@ -231,6 +252,8 @@ def _direction(
             ties = (size == sets.max(counted, size)).astype(x.dtype)
             (number,) = sets.sum(counted, ties)
             return ties * jnp.sign(x), jnp.sqrt(found.var) / jnp.maximum(number, 1)
+        case Measure.NONE:
+            return jnp.zeros_like(x), jnp.zeros_like(found.var)
 
 
 def _pivot(sets: Sets, x: jax.Array, counted: jax.Array | None, counts: Counts) -> jax.Array:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from normscope.errors import ShapeError
+from normscope.errors import ShapeError, SpecError
 from normscope.layout import AtomicAxis, Layout
 from normscope.shape import product
 from normscope.spec import Measure, NormSpec
@@ -33,7 +33,8 @@ class Moments(NamedTuple):
 
     Attributes:
         mean: the mean; 0 where the spec needs none.
-        v: v of the formula: the variance, or the square of another measure.
+        v: v of the formula: the variance, or the square of another measure; 1 where nothing is
+            divided.
         count: how many values each set holds; a number where that is known before the run.
 
     Tensors have the shape of the input with its groups taken apart and shared axes of length 1.
@@ -104,7 +105,7 @@ def normalized(
     spec: NormSpec,
     layout: Layout,
     mean: Tensor,
-    v: Tensor,
+    v: Tensor | None,
     *,
     scale: Tensor | None = None,
     bias: Tensor | None = None,
@@ -114,15 +115,22 @@ def normalized(
     Args:
         x, spec, layout, scale, bias: as for `normalize`.
         mean, v: one value per statistics set, in the shape that `Moments` have, in that of the kept
-            axes, or flat. A spec that is not centred does not use `mean`.
+            axes, or flat. A spec that is not centred does not use `mean`, one that divides by
+            nothing does not use `v`, which may then be None.
 
     Returns:
         y, of x's shape, in the dtype of the statistics.
+
+    Raises:
+        SpecError: the spec divides, and `v` is None.
     """
     x = _split(x, layout)
     if spec.center:
         x = x - _per_set(mean, layout, x)
-    y = _scaled(x, spec, layout, _factor(_per_set(v, layout, x), spec), scale, bias)
+    if v is None and spec.measure is not Measure.NONE:
+        raise SpecError(f"v is None, but {spec} divides by it: give one value per statistics set")
+    known = _per_set(mean if v is None else v, layout, x)
+    y = _scaled(x, spec, layout, _factor(known, spec), scale, bias)
     return _join(y, layout)
 
 
@@ -189,17 +197,23 @@ class _Sets:
         """The largest magnitude of each set; 0 for an empty one."""
         return ops.max(self._or_zero(magnitudes), axis=self.axes, keepdims=True)
 
-    def deviations(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`x` minus the mean of its set, the mean, and the sum of squared deviations.
+    def centred(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """`x` minus the mean of its set, and the mean.
 
         What is taken away first is a constant, so that no gradient needs to go through it.
         """
         near = ops.stop_gradient(self._near_mean(x))
         x = x - near
+        rest = self.sum(x) / self._divisor()
+        return x - rest, near + rest
+
+    def deviations(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What `centred` gives, and the sum of squared deviations."""
         if self.twice:
-            rest = self.sum(x) / self._divisor()
-            centred = x - rest
-            return centred, near + rest, self.sum(ops.square(centred))
+            centred, mean = self.centred(x)
+            return centred, mean, self.sum(ops.square(centred))
+        near = ops.stop_gradient(self._near_mean(x))
+        x = x - near
         sums = [self._own_sum(x), self._own_sum(ops.square(x))]
         if self.all_sum is not None:
             sums = self.all_sum(ops.stack(sums))
@@ -237,7 +251,9 @@ class _Sets:
 def _measure(x: Tensor, spec: NormSpec, sets: _Sets) -> tuple[Tensor, Moments]:
     """What the divisor divides, and the moments; `x` is split."""
     centred, mean, squares = x, 0.0, 0.0
-    if spec.center or spec.measure is Measure.VARIANCE:
+    if spec.measure is Measure.NONE:
+        centred, mean = sets.centred(x)
+    elif spec.center or spec.measure is Measure.VARIANCE:
         centred, mean, squares = sets.deviations(x)
     match spec.measure:
         case Measure.VARIANCE:
@@ -250,6 +266,8 @@ def _measure(x: Tensor, spec: NormSpec, sets: _Sets) -> tuple[Tensor, Moments]:
             v = ops.square(sets.sum(ops.abs(x)))
         case Measure.MAX:
             v = ops.square(sets.largest(ops.abs(x)))
+        case Measure.NONE:
+            v = ops.ones_like(mean)
     return centred if spec.center else x, Moments(mean, v, sets.count)
 
 
@@ -284,11 +302,18 @@ def _by_torch_operator(
 
 
 def _factor(v: Tensor, spec: NormSpec) -> Tensor:
-    """1 / max(sqrt(v + eps) + eps_outside, floor).
+    """1 / max(sqrt(v + eps) + eps_outside, floor), or 1 in its place.
 
-    The floor is applied under the root: there the gradient of a set of zeros is 0, not NaN.
+    Floor and guard are applied under the root: there the gradient of a set of zeros is 0, not NaN.
     """
+    if spec.measure is Measure.NONE:
+        return ops.ones_like(v)
     v = v + spec.eps
+    if spec.unit_below is not None:
+        divisor = ops.sqrt(ops.stop_gradient(v)) + spec.eps_outside
+        one = ops.logical_or(ops.equal(divisor, 0), ops.less(divisor, spec.unit_below))
+        root = ops.sqrt(ops.where(one, ops.ones_like(v), v))
+        return ops.where(one, ops.ones_like(v), 1 / (root + spec.eps_outside))
     if spec.floor > spec.eps_outside:
         v = ops.maximum(v, max((spec.floor - spec.eps_outside) ** 2, _SMALLEST))
     return 1 / (ops.sqrt(v) + spec.eps_outside) if spec.eps_outside else ops.rsqrt(v)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -50,13 +50,16 @@ class Norm(keras.layers.Layer):  # type: ignore[misc]
     is False, it uses the moving statistics. Any other spec always takes them from its input.
 
     Whatever the dtype policy, statistics are computed in float32 or wider, and the variance around
-    the mean. A mask (over the leading axes of the input) keeps values out of the statistics
-    wherever one of its axes lies in a statistics set.
+    the mean; in float32 the squares of numbers below 1e-19 may vanish, so that `unit_below` acts.
+    A mask (over the leading axes of the input) keeps values out of the statistics wherever one of
+    its axes lies in a statistics set.
 
     Weights: `gamma` and `beta` where the spec has `scale` and `bias`, in the shape of the axes that
     it names; `moving_mean` and `moving_variance` with `running`, in the shape of the axes outside
-    brackets. An axis of the input that parentheses take apart counts as one: the gamma of
-    `"b (g [c])"` along `"g c"` is a flat vector, as in Keras's own layers.
+    brackets. `moving_variance` holds what `Running` says: the variance, with eps in it, or a
+    deviation; with the measure `none` there is none. An axis of the input that parentheses take
+    apart counts as one: the gamma of `"b (g [c])"` along `"g c"` is a flat vector, as in Keras's
+    own layers.
 
     Args:
         normalization: a `NormSpec`, a pattern such as `"b [s...] (g [c])"`, or the name of a
@@ -143,8 +146,11 @@ class Norm(keras.layers.Layer):  # type: ignore[misc]
         fit = self._fit(inputs.shape)
         learned = {"scale": self.gamma, "bias": self.beta}
         if self.spec.running and not (training and self.trainable):
-            moving = (self.moving_mean, self.moving_variance)
-            y = normalized(inputs, self.spec, fit.layout, *moving, **learned)
+            v = self.moving_variance
+            if self.spec.running.deviation and v is not None:
+                v = ops.square(v)
+            spec = replace(self.spec, eps=self.spec.inference().eps)
+            y = normalized(inputs, spec, fit.layout, self.moving_mean, v, **learned)
         else:
             all_sum = fit.all_sum() if self.synchronized else None
             if all_sum is None:
@@ -161,13 +167,15 @@ class Norm(keras.layers.Layer):  # type: ignore[misc]
         mean, v, count = measured
         known = None  # whether there is a batch value; None: always
         if not isinstance(count, int):
-            known = count > running.ddof
+            known = count > _memory_ddof(self.spec)
             if len(known.shape):  # one for each set
-                known = ops.reshape(known, self.moving_variance.shape)
-        if running.ddof != self.spec.ddof:
+                known = ops.reshape(known, self._moving.shape)
+        if _memory_ddof(self.spec) != self.spec.ddof:
             v = v * ((count - self.spec.ddof) / (count - running.ddof))
         if running.plus_eps:
             v = v + self.spec.eps
+        if running.deviation:
+            v = ops.sqrt(v)
         for weight, batch in ((self.moving_mean, mean), (self.moving_variance, v)):
             if weight is None:
                 continue
@@ -175,6 +183,11 @@ class Norm(keras.layers.Layer):  # type: ignore[misc]
             old = ops.cast(weight, batch.dtype)
             new = running.decay * old + (1 - running.decay) * batch
             weight.assign(new if known is None else ops.where(known, new, old))
+
+    @property
+    def _moving(self) -> Any:
+        """One of the moving statistics: all have one shape."""
+        return self.moving_mean if self.moving_variance is None else self.moving_variance
 
     def _fit(self, shape: Sequence[Size]) -> _Fit:
         fit = _fit(self.spec, tuple(shape))
@@ -225,8 +238,8 @@ class _Fit:
 
     def check_set_size(self) -> None:
         """Enough values for every divisor N - ddof."""
-        size, running = self.layout.set_size, self.spec.running
-        ddof = max(self.spec.ddof, running.ddof if running else 0)
+        size = self.layout.set_size
+        ddof = max(self.spec.ddof, _memory_ddof(self.spec))
         if size is not None and 0 < size <= ddof:
             raise ShapeError(
                 f"a statistics set holds {size} value(s), and ddof={ddof} divides by {size - ddof}",
@@ -248,6 +261,11 @@ class _Fit:
         return all_sum_over_replicas() if True in first else None
 
 
+def _memory_ddof(spec: NormSpec) -> int:
+    """The ddof of the variance that is remembered; 0 where none is."""
+    return spec.running.ddof if spec.running and spec.measure is not Measure.NONE else 0
+
+
 @lru_cache(maxsize=1024)
 def _fit(spec: NormSpec, shape: tuple[Size, ...]) -> _Fit:
     layout = spec.layout(shape)
@@ -255,7 +273,9 @@ def _fit(spec: NormSpec, shape: tuple[Size, ...]) -> _Fit:
         "gamma": None if spec.scale is None else layout.named(spec.scale),
         "beta": None if spec.bias is None else layout.named(spec.bias),
         "moving_mean": layout.kept if spec.running and spec.center else None,
-        "moving_variance": layout.kept if spec.running else None,
+        "moving_variance": layout.kept
+        if spec.running and spec.measure is not Measure.NONE
+        else None,
     }
     weights = {
         name: _weight_shape(layout, along) for name, along in axes.items() if along is not None
@@ -290,7 +310,7 @@ def _checked(spec: NormSpec, synchronized: object) -> NormSpec:
         )
     if synchronized and spec.measure is Measure.MAX:
         raise SpecError("synchronized=True: a maximum over replicas has no gradient")
-    if spec.running and spec.measure is not Measure.VARIANCE:
+    if spec.running and spec.measure not in (Measure.VARIANCE, Measure.NONE):
         raise SpecError(
             f"moving statistics are a mean and a variance; with the measure {spec.measure} there "
             "is none that inference could use: leave running out"

@@ -103,6 +103,8 @@ def operator_for(spec: NormSpec, shape: tuple[int, ...]) -> Operator | None:
     sets = (layout.num_sets or 0, layout.set_size or 0)
     if named or list(along) != sorted(along) or spec.ddof or spec.eps_outside or spec.floor:
         return None
+    if spec.unit_below is not None:
+        return None
     if 0 in sets or sets[1] == 1:  # torch refuses sets of one value, whose result is the bias
         return None
     form, sizes = _form(layout, along)

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Protocol
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from normscope.identify.adapters.base import Array
+from normscope.identify.adapters.state import State
 from normscope.scope.arrays import like
 from normscope.scope.inputs import Inputs, passing
 from normscope.scope.models.randomness import Randomness
 from normscope.scope.steps import Recorder
-
-
-class State(Protocol):
-    """What a model holds, as it was found."""
-
-    def put_back(self, stream: int | None = 0) -> None:
-        """Write back whatever has changed.
-
-        Args:
-            stream: of random numbers: 0 draws what would have been drawn, another number draws
-                others, None lets the random generators go on.
-        """
 
 
 class Model:
@@ -80,7 +69,7 @@ class Model:
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Whatever happens inside, the model is afterwards as it was before."""
-        try:
+        with ExitStack() as states:
+            for state in self.states:
+                states.enter_context(state.kept())
             yield
-        finally:
-            self.put_back()

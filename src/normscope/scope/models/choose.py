@@ -30,15 +30,15 @@ def model_of(model: Any, given: Any) -> Model:
         case "keras":
             from normscope.scope.models.keras import KerasModel
 
-            return KerasModel(model)
+            return KerasModel(model, given)
         case "nnx":
             from normscope.scope.models.nnx import NnxModel
 
-            return NnxModel(model)
+            return NnxModel(model, given)
         case "linen":
             from normscope.scope.models.linen import LinenModel
 
-            return LinenModel(model)
+            return LinenModel(model, given)
         case "onnx":
             try:
                 from normscope.scope.models.onnx import OnnxModel

@@ -9,7 +9,8 @@ from typing import Any
 import keras
 from keras.src.models.functional import Functional
 
-from normscope.errors import SpecError
+from normscope.errors import NormscopeError
+from normscope.identify.adapters.keras_build import built
 from normscope.identify.adapters.keras_state import KerasState
 from normscope.scope.inputs import Inputs, Passing
 from normscope.scope.models.base import Model
@@ -21,12 +22,10 @@ _NO_INPUTS = ("mask",)
 class KerasModel(Model):
     """A model or layer; functional models take their inputs as one structure, as Keras has it."""
 
-    def __init__(self, layer: Any) -> None:
+    def __init__(self, layer: Any, given: Any) -> None:
+        notes: list[str] = []
         if not layer.built:
-            raise SpecError(
-                f"{type(layer).__name__} {layer.name!r} is not built yet, and building is for "
-                "good; call it once on such inputs before, or build it"
-            )
+            layer, notes = self._built(layer, given)
         self.layer = layer
         super().__init__(
             f"keras model {layer.name}" if isinstance(layer, keras.Model) else layer.name,
@@ -36,6 +35,18 @@ class KerasModel(Model):
             layer.call,
             _NO_INPUTS,
         )
+        self.notes += notes
+
+    def _built(self, layer: Any, given: Any) -> tuple[Any, list[str]]:
+        self.layer = layer
+        super().__init__("", "", (), [], layer.call, _NO_INPUTS)
+        try:
+            arguments, named = self.inputs(given).arguments(self.leaf)
+            return built(layer, lambda made: made(*arguments, **named, training=False))
+        except NormscopeError:
+            raise
+        except Exception:  # whatever it is, the calls will raise it again
+            return layer, []
 
     def inputs(self, given: Any) -> Inputs:
         """The inputs, and how they are passed to the model."""

@@ -11,7 +11,9 @@ import jax.numpy as jnp
 from flax import linen
 
 from normscope.errors import SpecError
-from normscope.identify.adapters.base import Array, mode_argument, mode_keyword
+from normscope.identify.adapters.base import Array
+from normscope.identify.adapters.linen import told
+from normscope.identify.adapters.telling import Telling
 from normscope.scope.models.base import Model
 from normscope.scope.steps import Recorder
 
@@ -19,20 +21,25 @@ from normscope.scope.steps import Recorder
 class LinenModel(Model):
     """A module and its variables; as these are values, nothing has to be put back."""
 
-    def __init__(self, given: Any) -> None:
-        module, variables = given if type(given) in (tuple, list) else _unbound(given)
-        self.module, self.variables = module, dict(variables)
-        keyword = mode_keyword(type(module).__call__)
-        # a mode that is fixed when the module is made cannot be given again
-        self.keyword = None if keyword and getattr(module, keyword, None) is not None else keyword
-        self.stream = 0
+    def __init__(self, model: Any, given: Any) -> None:
+        module, variables = model if type(model) in (tuple, list) else _unbound(model)
+        self.module, self.stream = module, 0
+        super().__init__("", "", (), [], module.__call__)
+        arguments, named = self.inputs(given).arguments(self.leaf)
+        problem: Exception | None = None
+        try:
+            self.telling, self.variables, notes = told(module, dict(variables), arguments, named)
+        except Exception as error:  # which is evidence too, once it is called
+            self.telling, self.variables, notes, problem = Telling(), {}, [], error
+        self._problem = problem
         super().__init__(
             type(module).__name__,
             type(module).__name__,
-            (True, False) if self.keyword else (False,),
+            (True, False) if self.telling.name else (False,),
             [],
             module.__call__,
         )
+        self.notes += notes
 
     def leaf(self, original: Any, value: Array) -> Any:
         """New values as an array of JAX."""
@@ -45,11 +52,13 @@ class LinenModel(Model):
 
     def call(self, arguments: tuple[Any, ...], named: dict[str, Any], training: bool) -> Any:
         """One call in a mode."""
-        output, _ = self.module.apply(
+        if self._problem is not None:
+            raise self._problem
+        arguments, named = self.telling.arguments(arguments, named, training)
+        output, _ = self.telling.module(self.module, training).apply(
             self.variables,
             *arguments,
             **named,
-            **mode_argument(self.keyword, training),
             mutable=[name for name in self.variables if name != "params"],
             rngs={"dropout": jax.random.key(self.stream)},
         )

@@ -9,8 +9,10 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 
-from normscope.identify.adapters.base import Array, mode_argument, mode_keyword
+from normscope.identify.adapters.base import Array, mode_keyword
+from normscope.identify.adapters.nnx import told
 from normscope.identify.adapters.nnx_state import NnxState
+from normscope.identify.adapters.telling import Telling
 from normscope.scope.models.base import Model
 from normscope.scope.steps import Recorder
 
@@ -18,11 +20,8 @@ from normscope.scope.steps import Recorder
 class NnxModel(Model):
     """A module, told its mode by `train()` and `eval()`."""
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Any, given: Any) -> None:
         self.module = nnx.clone(module)
-        keyword = mode_keyword(type(module).__call__)
-        # train() and eval() set what is an attribute too
-        self.keyword = None if keyword is not None and hasattr(module, keyword) else keyword
         super().__init__(
             f"{type(module).__module__.partition('.')[0]}.{type(module).__name__}",
             type(module).__name__,
@@ -30,6 +29,12 @@ class NnxModel(Model):
             [NnxState(self.module)],
             self.module.__call__,
         )
+        arguments, named = self.inputs(given).arguments(self.leaf)
+        try:
+            self.telling, notes = told(module, arguments, named)
+        except Exception:  # whatever it is, the calls will raise it again
+            self.telling, notes = Telling(mode_keyword(type(module).__call__)), []
+        self.notes += notes
         self.parts = {
             ".".join(map(str, path)): part for path, part in nnx.iter_modules(self.module) if path
         }
@@ -44,7 +49,8 @@ class NnxModel(Model):
             self.module.train()
         else:
             self.module.eval()
-        return self.module(*arguments, **named, **mode_argument(self.keyword, training))
+        arguments, named = self.telling.arguments(arguments, named, training)
+        return self.module(*arguments, **named)
 
     @contextmanager
     def watched(self, recorder: Recorder) -> Iterator[None]:

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from normscope.identify.adapters.state import State
 
-class Randomness:
+
+class Randomness(State):
     """The common generators of Python and NumPy, and of torch and Keras where they are loaded.
 
     >>> found = Randomness()
