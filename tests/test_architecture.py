@@ -30,6 +30,8 @@ IMPORTS = {
     "cli": "*",
     "__main__": "cli",
     "output": "",
+    "streams": "",
+    "files.*": "files.*",
     "version": "",
     "errors": "",
     # state
@@ -69,7 +71,7 @@ IMPORTS = {
     "layers.keras.*": "spec shape layout values presets.* layers.keras.*",
     "layers.jax.*": "spec shape layout pattern values validation layers.jax.*",
     # Keras 1: its files as data, and its names on top of Keras 3
-    "keras1.*": "keras1.*",
+    "keras1.*": "files.* keras1.*",
     "keras1.live.*": "spec layout presets.* declared.* layers.keras.* keras1.*",
     "keras1.conventions": "presets.* keras1.*",
     "keras1.releases": "presets.* keras1.*",
@@ -94,7 +96,9 @@ IMPORTS = {
     "audit.graph": "spec shape layout axis_words declared.*",
     "audit.rule": "audit.finding audit.graph",
     "audit.rules": "",
-    "audit.rules.*": "shape native.* explain.* audit.finding audit.graph audit.rule",
+    "audit.explanations": "spec declared.* explain.* audit.graph",
+    "audit.rules.*": "shape native.* explain.* audit.explanations audit.finding audit.graph "
+    "audit.rule",
     "audit.catalogue": "audit.rule audit.rules.*",
     "audit.readers": "audit.graph audit.readers.*",
     "audit.readers.*": "presets.* declared.* keras1.* audit.graph",

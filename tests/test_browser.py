@@ -45,7 +45,7 @@ def opened(browser: Browser, path: Path, width: int, scheme: str) -> tuple[Page,
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1100, 390])
+@pytest.mark.parametrize("width", [1200, 390])
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_whole(
     browser: Browser, tmp_path: Path, name: str, width: int, scheme: str
@@ -63,6 +63,52 @@ def test_a_page_is_whole(
     assert formula is not None
     assert 20 < formula["height"] < 120  # one line with a fraction
     assert contrast(page) > 7
+    assert smallest_label(page) >= 10
+    assert broken_code(page) == []
+    assert clipped(page) == []
+    page.close()
+
+
+def smallest_label(page: Page) -> float:
+    """The size of the smallest letters in the pictures, in pixels of the screen."""
+    return page.evaluate(
+        """() => Math.min(...[...document.querySelectorAll("figure svg text")].map((text) =>
+             parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().d))"""
+    )
+
+
+def broken_code(page: Page) -> list[str]:
+    """The code that stands in more lines than it has."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll("code, pre")].filter((code) => {
+             const range = document.createRange();
+             range.selectNodeContents(code);
+             const tops = [...range.getClientRects()].map((box) => Math.round(box.top));
+             return new Set(tops).size > code.textContent.trimEnd().split("\\n").length;
+           }).map((code) => code.textContent)"""
+    )
+
+
+def clipped(page: Page) -> list[str]:
+    """What is wider than its place and cannot be scrolled to."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll("main *")].filter((part) =>
+             part instanceof HTMLElement && getComputedStyle(part).display !== "inline"
+             && part.scrollWidth > part.clientWidth + 1
+             && !["auto", "scroll"].includes(getComputedStyle(part).overflowX)
+           ).map((part) => part.tagName + " " + part.className)"""
+    )
+
+
+def test_the_page_opens_with_the_answer(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(PAGES["audit"](), encoding="utf-8")
+    page, _ = opened(browser, path, 390, "light")
+    answer = page.get_by_text("normalizes one image row of 56 pixels on its own")
+    box = answer.bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] < 300  # on the first screen of a phone, above all rules
+    assert box["y"] < (page.locator(".finding").first.bounding_box() or {})["y"]
     page.close()
 
 

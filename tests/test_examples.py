@@ -17,6 +17,8 @@ def run(name: str, *arguments: str) -> str:
 
 def test_the_founding_question_is_answered() -> None:
     said = run("founding_question.py")
+    answer = "Each of the 8 normalization layers normalizes one image row of 56 pixels on its own."
+    assert said.splitlines()[0] == answer
     for fact in (
         "Each of the 8 layers takes one mean and one variance over the 56 pixels of one image row",
         "7168 statistics sets per sample (128 channels x 56 rows)",

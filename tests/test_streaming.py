@@ -79,7 +79,7 @@ def test_other_measures_and_images(measure: str) -> None:
         ([X.astype(complex)], DtypeError, "complex128"),
         (X.tolist(), DtypeError, r"batch 0 is a list, not an array; .* np.array"),
         ([1.0, 2.0], DtypeError, "batch 0 is a float"),
-        ([X, (X, X)], DtypeError, r"batch 1 is a tuple, .* batch.0. for batch"),
+        ([X, (X, X)], DtypeError, r"batch 1 is a tuple, .*batch.0. for batch"),
         ({"x": X}, DtypeError, "a dict of arrays: give one of them"),
         ((part for part in ()), SpecError, "no batches"),
         (np.float32(3), ShapeError, "the shape has 0"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import traceback
 import zipfile
 from enum import StrEnum
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Annotated, Any
 
 import typer
 
-from normscope.errors import NormscopeError, ShapeError, SpecError
-from normscope.output import as_json, discard_output, print_text, show, write
+from normscope.errors import NormscopeError, ShapeError, SpecError, printable
+from normscope.output import as_json, discard_output, print_error, print_text, show, write
 from normscope.shape import MAX_LENGTH
+from normscope.streams import prepare_streams
 from normscope.version import __version__
 
 CLEAN, FINDINGS, UNUSABLE = 0, 1, 2
@@ -441,14 +443,37 @@ def rules(
 
 
 def main() -> None:
-    """Run the command line; an error of the input or the output is one message and status 2."""
+    """Run the command line; whatever goes wrong is one message and status 2, never status 1."""
+    prepare_streams()
     try:
-        app()  # ends quietly where the reader of a pipe, such as `head`, has seen enough
+        status = app(standalone_mode=False)
     except (NormscopeError, OSError) as error:
-        print(f"normscope: {error}", file=sys.stderr)
+        print_error(str(error))
         if isinstance(error, OSError):  # typer could not print the help
             discard_output()
-        sys.exit(UNUSABLE)
+    except MemoryError as error:
+        print_error(f"there is not enough memory for this: {error}".removesuffix(": "))
+    except Exception as error:
+        if not isinstance(getattr(error, "message", None), str) or not hasattr(error, "ctx"):
+            print_error(_unexpected(error))
+        else:  # an option that there is not, or an argument too many or too few
+            from typer.rich_utils import rich_format_error
+
+            error.message = printable(error.message)  # type: ignore[attr-defined]
+            rich_format_error(error)  # type: ignore[arg-type]
+    else:
+        sys.exit(status if isinstance(status, int) else CLEAN)
+    sys.exit(UNUSABLE)
+
+
+def _unexpected(error: Exception) -> str:
+    """The message for an error that is a fault of normscope."""
+    *_, (place, line) = traceback.walk_tb(error.__traceback__)
+    file = Path(place.f_code.co_filename)
+    return (
+        f"this is a fault of normscope, please report it with the command and this line: "
+        f"{type(error).__name__}: {error} (in {file.parent.name}/{file.name}, line {line})"
+    ).replace("\n", " ")
 
 
 def _shape(text: str) -> tuple[int | None, ...]:

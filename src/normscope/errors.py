@@ -1,4 +1,4 @@
-"""The exceptions of normscope, one class per cause, and the caret that points at a culprit.
+"""The exceptions of normscope, one class per cause, and how culprits and names are shown in them.
 
 A message has up to four parts: what was asked, what came, where it went wrong, and what to write
 instead. The facts are kept as attributes too, so that a program need not read the sentence.
@@ -67,12 +67,12 @@ class DtypeError(NormscopeError, TypeError):
 
 
 class ModelFileError(NormscopeError, ValueError):
-    """A model file could not be read. Attributes: `path`, `reason`."""
+    """A model file could not be read. Attributes: `path`, `reason`; the message escapes both."""
 
     def __init__(self, path: str, reason: str) -> None:
         self.path = path
         self.reason = reason
-        super().__init__(f"{path}: {reason}")
+        super().__init__(printable(f"{path}: {reason}"))
 
 
 class ContractWarning(UserWarning):
@@ -95,3 +95,24 @@ def point(text: str, start: int, stop: int | None = None) -> list[str]:
     """
     width = max(1, (start + 1 if stop is None else stop) - start)
     return [text, " " * start + "^" * width]
+
+
+def printable(text: str) -> str:
+    r"""The text with all escaped that a screen would obey instead of showing it.
+
+    The names of files and layers come from strangers. A line break, an ANSI sequence or a turn of
+    the direction of writing in one must not reach the reader as such; bytes of a file name that are
+    not UTF-8 are shown by their numbers.
+
+    >>> print(printable("a\n\x1b[2Jb\u202ec\udcff.h5"))
+    a\n\x1b[2Jb\u202ec\xff.h5
+    """
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+
+
+def _escaped(letter: str) -> str:
+    if "\udc80" <= letter <= "\udcff":  # how Python holds a byte that is not UTF-8
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    return letter.encode("unicode_escape").decode()

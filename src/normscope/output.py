@@ -1,4 +1,8 @@
-"""Where the text of a command goes: to a file, or to standard output, in colour on a terminal."""
+"""Where the text of a command goes: to a file, or to standard output, in colour on a terminal.
+
+What cannot be shown is escaped here, whoever put it into the text; `streams` sees to terminals
+that cannot show all letters, and to readers who close the pipe.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from normscope.errors import SpecError
+from normscope.errors import SpecError, printable
 
 
 def as_json(value: dict[str, Any]) -> str:
-    """The facts of a result as JSON text."""
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    r"""The facts of a result as JSON text; letters that cannot be shown are written as `\u001b`.
+
+    >>> print(as_json({"name": "a\u202eb"}))
+    {
+      "name": "a\u202eb"
+    }
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    if all(line.isprintable() for line in text.split("\n")):
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def show(rich_text: Any, plain_text: Any, subject: Any, output: Path | None) -> None:
@@ -40,9 +53,10 @@ def write(text: str, output: Path | None) -> None:
         print_text(text)
         return
     try:
-        output.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise SpecError(f"{output} cannot be written: {error.strerror}") from None
+        output.write_text(_printable_lines(text) + "\n", encoding="utf-8")
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+        reason = getattr(error, "strerror", None) or error
+        raise SpecError(f"{output} cannot be written: {reason}") from None
 
 
 def print_text(text: str) -> None:
@@ -54,12 +68,21 @@ def print_text(text: str) -> None:
     if sys.stdout is None:  # so Python says that it was closed from the start
         raise SpecError("standard output is closed: open it, or name a file with --output")
     try:
-        print(text, flush=True)
-    except BrokenPipeError:  # typer ends quietly
-        raise
+        print(_printable_lines(text), flush=True)
     except OSError as error:
         discard_output()
         raise SpecError(f"standard output cannot be written: {error.strerror}") from None
+
+
+def print_error(message: str) -> None:
+    """Print a message about what went wrong, where there is somewhere to print it."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(f"normscope: {_printable_lines(message)}", file=sys.stderr, flush=True)
+
+
+def _printable_lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def discard_output() -> None:

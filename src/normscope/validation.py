@@ -145,8 +145,12 @@ def check_out(out: object, x: Array, name: str = "out") -> None:
     check_like(name, out, x)
     if isinstance(out, np.ndarray) and not out.flags.writeable:
         raise SpecError(f"{name} is read-only")
-    if isinstance(out, np.ndarray) and any(
-        stride == 0 and size > 1 for stride, size in zip(out.strides, out.shape, strict=True)
+    if (
+        isinstance(out, np.ndarray)
+        and out.size
+        and any(
+            stride == 0 and size > 1 for stride, size in zip(out.strides, out.shape, strict=True)
+        )
     ):
         raise SpecError(
             f"{name} has a stride of 0, so several results would be one number: give "

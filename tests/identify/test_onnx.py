@@ -32,12 +32,12 @@ OPERATORS = {
     "LpNormalization of order 2": (
         ["x"],
         {"axis": 1, "p": 2},
-        NormSpec("b [c] h w", center=False, measure="l2", eps=0),
+        NormSpec("b [c] h w", center=False, measure="l2", eps=0, unit_below=0),
     ),
     "LpNormalization of order 1": (
         ["x"],
         {"axis": 1, "p": 1},
-        NormSpec("b [c] h w", center=False, measure="l1", eps=0),
+        NormSpec("b [c] h w", center=False, measure="l1", eps=0, unit_below=0),
     ),
     "MeanVarianceNormalization": (["x"], {}, NormSpec("[b] c [h w]", eps=0)),
     "BatchNormalization": (

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (one layer is one line of a table)
 """What running arrays hold: a variance or a deviation, with or without eps, once or part by part."""
 
 from __future__ import annotations

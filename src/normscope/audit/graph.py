@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -115,12 +115,41 @@ class Site:
         return None if array is None or not np.issubdtype(array.dtype, np.floating) else array
 
 
+MOST_SOURCES = 4
+"""How many makers of channels are told of one node; a model can have thousands of them."""
+
+
 @dataclass(frozen=True)
+class ChannelSources:
+    """The nearest nodes upstream that make channels: on which axes, and the first few of them."""
+
+    axes: frozenset[int]
+    paths: tuple[str, ...]
+    more: bool
+
+    @classmethod
+    def of(cls, parts: Iterable[ChannelSources]) -> ChannelSources:
+        """Those of several inputs together."""
+        known = list(dict.fromkeys(parts))
+        if len(known) == 1:
+            return known[0]
+        paths = sorted({path for part in known for path in part.paths})
+        return cls(
+            frozenset(axis for part in known for axis in part.axes),
+            tuple(paths[:MOST_SOURCES]),
+            len(paths) > MOST_SOURCES or any(part.more for part in known),
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class ModelGraph:
     """A model: its nodes in an order in which they can be computed, and its sites.
 
-    `file` is the name of the file without its folder, so that a report is the same everywhere.
-    `assumed` says what the file does not tell, what is assumed, and how the numbers would differ.
+    `file` is the name of the file without its folder, so that a report is the same everywhere; it
+    is shown through `printable`. `format` is that of the file: "hdf5" or "json". `assumed` says
+    what the file does not tell, what is assumed, and how the numbers would differ.
+
+    What is asked of each node is found for all of them in one pass: models have thousands.
     """
 
     file: str
@@ -134,52 +163,44 @@ class ModelGraph:
     assumed: tuple[str, ...] = ()
 
     @cached_property
-    def _by_id(self) -> dict[str, Node]:
-        return {node.id: node for node in self.nodes}
+    def _channel_sources(self) -> dict[str, ChannelSources]:
+        """What each node's input has of makers of channels."""
+        at_output: dict[str, ChannelSources] = {}
+        at_input: dict[str, ChannelSources] = {}
+        for node in self.nodes:
+            sources = ChannelSources.of(at_output[source] for source in node.inputs)
+            at_input[node.id] = sources
+            if node.channel_axis is not None:
+                sources = ChannelSources(frozenset({node.channel_axis}), (node.path,), False)
+            elif not node.keeps_axes:
+                sources = ChannelSources.of(())
+            at_output[node.id] = sources
+        return at_input
 
     @cached_property
-    def _consumers(self) -> dict[str, list[Node]]:
-        found: dict[str, list[Node]] = {node.id: [] for node in self.nodes}
+    def _origins(self) -> dict[str, tuple[Node, ...]]:
+        """The nodes whose values each node takes, looking through those that change nothing."""
+        behind: dict[str, tuple[Node, ...]] = {}
+        found: dict[str, tuple[Node, ...]] = {}
         for node in self.nodes:
-            for source in node.inputs:
-                found[source].append(node)
+            taken = [behind[source] for source in dict.fromkeys(node.inputs)]
+            one = taken[0] if len(taken) == 1 else tuple(o for origins in taken for o in origins)
+            found[node.id] = one
+            behind[node.id] = one if node.identity else (node,)
         return found
 
     @cached_property
     def _site_of(self) -> dict[str, Site]:
         return {site.node.id: site for site in self.sites}
 
-    def inputs(self, node: Node) -> list[Node]:
-        """The nodes that feed a node."""
-        return [self._by_id[source] for source in node.inputs]
-
-    def consumers(self, node: Node) -> Iterator[Node]:
-        """The nodes that take a node's output, looking through those that change nothing."""
-        pending, seen = [node], {node.id}
-        while pending:
-            for consumer in self._consumers[pending.pop().id]:
-                if consumer.id in seen:
-                    continue
-                seen.add(consumer.id)
-                if consumer.identity:
-                    pending.append(consumer)
-                yield consumer
+    def origins(self, node: Node) -> tuple[Node, ...]:
+        """The nodes whose values a node takes, looking through those that change nothing."""
+        return self._origins[node.id]
 
     def site_of(self, node: Node) -> Site | None:
         """The site of a node that normalizes."""
         return self._site_of.get(node.id)
 
-    def channel_sources(self, node: Node) -> list[Node]:
-        """The nearest nodes upstream that make channels, looking through what keeps the axes."""
-        found: dict[str, Node] = {}
-        pending, seen = self.inputs(node), set[str]()
-        while pending:
-            source = pending.pop()
-            if source.id in seen:
-                continue
-            seen.add(source.id)
-            if source.channel_axis is not None:
-                found[source.id] = source
-            elif source.keeps_axes:
-                pending.extend(self.inputs(source))
-        return [found[key] for key in sorted(found)]
+    def channel_sources(self, node: Node) -> ChannelSources:
+        """The nearest makers of channels upstream, looking through what keeps the axes."""
+        return self._channel_sources[node.id]

@@ -14,6 +14,7 @@ from normscope.audit.catalogue import selected_rules
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.graph import ModelGraph, Site
 from normscope.audit.readers import read_graph
+from normscope.errors import SpecError, printable
 from normscope.version import __version__
 
 
@@ -48,14 +49,21 @@ class Audit:
 
     def findings_at(self, path: str) -> tuple[Finding, ...]:
         """The findings in one layer."""
-        return tuple(finding for finding in self.findings if finding.path == path)
+        return tuple(self._by_path.get(path, ()))
+
+    @cached_property
+    def _by_path(self) -> dict[str, list[Finding]]:
+        found: dict[str, list[Finding]] = {}
+        for finding in self.findings:
+            found.setdefault(finding.path, []).append(finding)
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON types."""
         graph = self.graph
         return {
             "model": {
-                "file": graph.file,
+                "file": printable(graph.file),
                 "name": graph.name,
                 "format": graph.format,
                 "framework": graph.framework,
@@ -116,7 +124,8 @@ def audit(
 
     Raises:
         ModelFileError: the file could not be read, or what it holds contradicts itself.
-        SpecError: there is no rule of a code or name, or no such release or backend.
+        SpecError: there is no rule of a code or name, no such release or backend, or it is a model
+            instead of a file.
 
     Example:
         >>> report = audit("examples/seed_network_full_th.json")
@@ -125,12 +134,43 @@ def audit(
         >>> report.findings[0].name
         'rank-outside-contract'
     """
+    _check_path(path)
     rules = selected_rules(select, ignore)
     graph = read_graph(Path(path), release, backend)
     findings = [
         finding for site in graph.sites for rule in rules for finding in rule.check(site, graph)
     ]
     return Audit(graph, tuple(findings))
+
+
+def _check_path(path: object) -> None:
+    """Refuse what is not a path, and say which call takes it.
+
+    Raises:
+        SpecError: it is not a path.
+    """
+    if isinstance(path, str | os.PathLike):
+        return
+    if path is None:
+        came = "None"
+    elif isinstance(path, type):
+        came = f"the class {path.__qualname__}"
+    else:
+        came = f"an object of {type(path).__module__}.{type(path).__qualname__}"
+    instance = f"make an instance, {path.__qualname__}(...); " if isinstance(path, type) else ""
+    if hasattr(path, "dtype") and hasattr(path, "shape"):
+        use = "for an array write ns.normalize(x, pattern)"
+    elif isinstance(path, bytes):
+        use = "write the path as a str"
+    else:
+        use = (
+            f"{instance}for a live model write ns.scope(model, inputs), which finds out whether "
+            "samples see each other, for one layer ns.identify(layer, shape), which finds out what "
+            "it normalizes"
+        )
+    raise SpecError(
+        f"audit takes the path of a model file of Keras 1 (.h5, .json) today, not {came}; {use}"
+    )
 
 
 def _layer_dict(site: Site) -> dict[str, Any]:

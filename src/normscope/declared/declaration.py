@@ -19,7 +19,8 @@ class Declaration:
         documented: the pattern that the layer's documentation promises, where it is narrower than
             what the layer accepts; None where they agree.
         documented_words: the words in which the documentation says so.
-        settings: the layer's own settings, by its framework's names.
+        settings: the layer's own settings, by its framework's names; not compared, as the specs
+            follow from them.
     """
 
     title: str
@@ -27,4 +28,4 @@ class Declaration:
     infer: NormSpec
     documented: str | None = None
     documented_words: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict, compare=False)

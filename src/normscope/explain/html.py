@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from normscope.explain.mathml import mathml_formula
+from normscope.explain.picture import picture
+from normscope.explain.svg import draw_svg
 from normscope.explain.text import headline
 
 if TYPE_CHECKING:
@@ -17,13 +22,20 @@ if TYPE_CHECKING:
 @cache
 def environment() -> Environment:
     """The templates of explanations; what is put into them is escaped."""
-    return Environment(
-        loader=PackageLoader("normscope", "explain"),
+    return templates("explain")
+
+
+def templates(folder: str) -> Environment:
+    """The templates in a folder of the package."""
+    found = Environment(
+        loader=PackageLoader("normscope", folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.filters["with_code"] = with_code
+    return found
 
 
 def style_sheet() -> str:
@@ -38,10 +50,40 @@ def as_fragment(explanation: Explanation) -> str:
         .get_template("explanation.html.j2")
         .render(
             formula=mathml_formula(explanation.spec),
-            svg=explanation.svg,
-            sections=explanation.sections,
+            svg=draw_svg(picture(explanation.layout, explanation.labels), least_width=0),
+            sections=[(section.title, _blocks(section.lines)) for section in explanation.sections],
         )
     )
+
+
+def _blocks(lines: Iterable[str]) -> list[tuple[bool, list[str]]]:
+    """Lines in blocks: (True, those in columns), which scroll, or (False, one of words)."""
+    blocks: list[tuple[bool, list[str]]] = []
+    for line in lines:
+        words = line.removeprefix("  ")
+        columns = "  " in words or words.startswith("y = ")
+        if columns and blocks and blocks[-1][0]:
+            blocks[-1][1].append(line)
+        else:
+            blocks.append((columns, [line]))
+    return blocks
+
+
+def with_code(text: str) -> Markup:
+    """A text as HTML in which patterns and calls are code, which does not break.
+
+    >>> print(with_code("<b>, or keras.layers.Norm(axis=1)"))
+    &lt;b&gt;, or <code>keras.layers.Norm(axis=1)</code>
+    """
+    parts = _CODE.split(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else part
+        for number, part in enumerate(parts)
+    )
+
+
+_CODE = re.compile(r'("[^"]*[\[\]][^"]*"|\w+(?:\.\w+)+\([^()]*\))')
+"""A pattern in quotation marks, or a call by its full name."""
 
 
 def as_notebook_cell(explanation: Explanation) -> str:

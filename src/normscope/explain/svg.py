@@ -25,6 +25,9 @@ DEPTH_X, DEPTH_Y = 0.48, 0.36
 GROUP_GAP = 0.3
 BLOCK_GAP = 1.1
 
+LEAST_SCALE = 0.85
+"""Of a text of 12 pixels this leaves 10, which can be read."""
+
 LINE_HEIGHT = 16.0
 CHARACTER = 6.9
 """The width of a character, estimated: the font that is at hand decides it."""
@@ -56,14 +59,17 @@ STYLE = """
 """.replace("\n", "")
 
 
-def draw_svg(picture: Picture) -> str:
+def draw_svg(picture: Picture, least_width: float = WIDTH) -> str:
     """Draw one statistics set among the others.
 
     The last axis runs to the right, the one before it down, and from rank 4 on the one before
     those into the depth of a block. Further axes repeat this side by side and below each other.
 
+    It shrinks with the page only as far as its labels can be read; the page lets it scroll then.
+
     Args:
         picture: what to draw.
+        least_width: how wide it is at least, in pixels; what is drawn stands in the middle.
 
     Returns:
         An `<svg>` element as text.
@@ -82,7 +88,8 @@ def draw_svg(picture: Picture) -> str:
         _draw_legend(canvas, picture, _draw_axes(canvas, scene) + 2 * LINE_HEIGHT)
     else:
         canvas.text((0, 0), ("", picture.description))
-    return canvas.svg(f"One statistics set of {picture.pattern}", picture.description)
+    title = f"One statistics set of {picture.pattern}"
+    return canvas.svg(title, picture.description, least_width)
 
 
 class _Canvas:
@@ -120,17 +127,17 @@ class _Canvas:
         for along, across in ((start, -8.0), (start + length, 8.0)):
             self.reach.append((x + across, y - along) if upward else (x + along, y + across))
 
-    def svg(self, title: str, description: str) -> str:
+    def svg(self, title: str, description: str, least_width: float) -> str:
         left, top = (min(point[i] for point in self.reach) for i in (0, 1))
         right, bottom = (max(point[i] for point in self.reach) for i in (0, 1))
-        width, height = max(WIDTH, right - left + 16), bottom - top + 16
+        width, height = max(least_width, right - left + 16), bottom - top + 16
         paths = "".join(
             f'<path class="{kind}" d="{"".join(d)}"/>' for kind, d in self.paths.items()
         )
         return (
             '<svg xmlns="http://www.w3.org/2000/svg" class="normscope-picture" role="img" '
             f'viewBox="{(left + right - width) / 2:.1f} {top - 8:.1f} {width:.1f} {height:.1f}" '
-            f'width="100%" style="max-width:{width:.0f}px">'
+            f'width="100%" style="max-width:{width:.0f}px;min-width:{LEAST_SCALE * width:.0f}px">'
             f"<title>{escape(title)}</title><desc>{escape(description)}</desc>"
             f"<style>{STYLE}</style>{paths}{''.join(self.texts)}</svg>"
         )

@@ -49,8 +49,8 @@ def constants_for(
     """
     kinds = kinds_of(measure, size)
     if found.guard is not None and found.guard.unit is not None:  # it is 1 in the right units
-        unit_of = found.guard.unit
-        kinds = [kind for kind in kinds if abs(unit_of / kind.factor - 1) < max(_ONE, unit)]
+        of_one, close = found.guard.unit, max(_ONE, unit, 5 * found.guard.uncertain)
+        kinds = [kind for kind in kinds if abs(of_one / kind.factor - 1) < close]
         if not kinds:
             return None
     factor = scale.factor if scale is not None else 1.0

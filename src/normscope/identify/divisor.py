@@ -29,11 +29,13 @@ class Guard:
         low, high: the divisor is replaced up to `low`, and no longer from `high` on; both 0 where
             it is replaced at 0 alone.
         unit: what replaces it, in units of the measure; None where a bias hides it.
+        uncertain: how closely that is known, as a share of it.
     """
 
     low: float
     high: float
     unit: float | None
+    uncertain: float = 0.0
 
     @property
     def middle(self) -> float:
@@ -43,7 +45,7 @@ class Guard:
     def times(self, factor: float) -> Guard:
         """The same for a divisor that is `factor` times as large."""
         unit = None if self.unit is None else self.unit * factor
-        return Guard(self.low * factor, self.high * factor, unit)
+        return Guard(self.low * factor, self.high * factor, unit, self.uncertain)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from normscope.identify.probe import Probe
 from normscope.identify.rounded_statistics import jump_together, jumps_of
 from normscope.identify.subject import Floats
 
-_CALLS, _MORE_CALLS = 6, 6
+_CALLS, _MORE_CALLS, _FEWER_CALLS = 6, 6, 8
 _NEAR = 0.05
 """What a statistic in bfloat16 leaves at most."""
 
@@ -65,11 +65,15 @@ class NoFit:
     words: str = ""
 
 
-def first_fit(probe: Probe) -> FirstFit | NoFit:
+def first_fit(probe: Probe, again: bool = False) -> FirstFit | NoFit:
     """Fit scale * n(x) + bias, bare, below an activation, or beside a residual.
 
-    If nothing fits, or barely, the statistics may be rounded more coarsely than all else: the
+    If something nearly fits, the statistics may be rounded more coarsely than all else: the
     subject's machine epsilon is theirs from then on.
+
+    Args:
+        probe: the mode.
+        again: with other parameters nothing did fit; what costs many calls is not tried again.
     """
     subject = probe.subject
     exact = subject.eps
@@ -85,15 +89,11 @@ def first_fit(probe: Probe) -> FirstFit | NoFit:
         if overflows:
             spread = MODERATE if exact < IS_HALF else BELOW_OVERFLOW
             x, y = probe.ask_all(_inputs(probe, spread, calls))
-        found = _fit_as_is(probe, x, y, spread)
-        if may_jump and found == NoFit() and not overflows:
-            jumps = jumps_of(probe, overflows)
-        if jumps is None:
-            return found
+        return _fit_as_is(probe, x, y, spread, again)
     subject.eps = jumps.eps
     spread = BELOW_OVERFLOW if jumps.kind == "float16" else LARGE
     x, y = probe.ask_all(_inputs(probe, spread, _CALLS + _MORE_CALLS))
-    found = _fit_as_is(probe, x, y, spread)
+    found = _fit_as_is(probe, x, y, spread, again)
     if isinstance(found, FirstFit) and jump_together(jumps, found.fit, found.extras):
         return replace(found, rounded=jumps.kind)
     subject.eps = exact
@@ -113,7 +113,9 @@ def _nearly_fits(x: Floats, y: Floats, rounding: float) -> bool:
     return rounding < min(residuals) < _NEAR
 
 
-def _fit_as_is(probe: Probe, x: Floats, y: Floats, spread: tuple[float, float]) -> FirstFit | NoFit:
+def _fit_as_is(
+    probe: Probe, x: Floats, y: Floats, spread: tuple[float, float], again: bool
+) -> FirstFit | NoFit:
     rounding = max(probe.rounding, 3e-3 if spread is MODERATE else 0.0)
     fit = best_fit(x, y, rounding)
     if fit is not None:
@@ -127,7 +129,8 @@ def _fit_as_is(probe: Probe, x: Floats, y: Floats, spread: tuple[float, float]) 
         found = _below_activation(x, y, rounding) or _beside_residual(probe)
         if found is not None:
             return found
-    return _mean_only(probe, len(x), bare=beyond is not None) or NoFit()
+    bare = beyond is not None
+    return (None if again and not bare else _mean_only(probe, len(x), bare)) or NoFit()
 
 
 def _mean_only(probe: Probe, calls: int, bare: bool) -> FirstFit | None:
@@ -136,7 +139,7 @@ def _mean_only(probe: Probe, calls: int, bare: bool) -> FirstFit | None:
     Large ones would hide the bias, and bring an activation to its limits.
     """
     hypotheses = (MEAN_ONLY, *HYPOTHESES)
-    x, y = probe.ask_all(_inputs(probe, SMALL, calls if bare else _CALLS + _MORE_CALLS))
+    x, y = probe.ask_all(_inputs(probe, SMALL, calls if bare else _FEWER_CALLS))
     if not np.isfinite(y).all():
         return None
     fit = best_fit(x, y, probe.rounding, hypotheses)

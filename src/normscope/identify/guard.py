@@ -87,7 +87,7 @@ def find_guard(
         guarded = None if found.floor else _narrowed(measure, batch, found, unit, (low, high))
         guard = None if guarded is None else guarded.guard
         if vanishes and (guard is None or guard.low < vanishing[1]):
-            return replace(found, guard=Guard(0.0, high, unit))
+            return replace(found, guard=unit.guard(0.0, high))
         return guarded
     return None
 
@@ -118,7 +118,7 @@ def guard_far_below(
     if not _replaced(replaced, unit).all():
         return None  # what is no number is replaced, not the divisor
     if vanishes:
-        return Divisor(guard=Guard(0.0, above, unit))
+        return Divisor(guard=unit.guard(0.0, above))
     return _narrowed(measure, batch, Divisor(), unit, (top, above))
 
 
@@ -135,13 +135,25 @@ def _far_below(measure: Measured, batch: int, highest: float, at_zero: AtZero) -
     return points.known()
 
 
-def _unit(points: Curve) -> float | None:
-    """What stands in the place of these divisors; None where a bias hides it."""
+@dataclass(frozen=True)
+class _Unit:
+    """What stands in the place of small divisors, and how closely that is known."""
+
+    value: float | None
+    uncertain: float = 0.0
+
+    def guard(self, low: float, high: float) -> Guard:
+        return Guard(low, high, self.value, self.uncertain)
+
+
+def _unit(points: Curve) -> _Unit:
+    """What stands in the place of these divisors; no value where a bias hides it."""
     with np.errstate(all="ignore"):
         weight = points.root / points.noise**2
         inverse = float((weight * points.share).sum() / (weight * points.root).sum())
-        uncertain = 1 / (np.sqrt((weight * points.root).sum()) * inverse)
-    return 1 / inverse if inverse > 0 and uncertain < _HIDDEN else None
+        uncertain = float(1 / (np.sqrt((weight * points.root).sum()) * inverse))
+    known = inverse > 0 and uncertain < _HIDDEN
+    return _Unit(1 / inverse, uncertain) if known else _Unit(None)
 
 
 def _itself(points: Curve, found: Divisor, loose: float = _CLOSE) -> Bools:
@@ -151,9 +163,12 @@ def _itself(points: Curve, found: Divisor, loose: float = _CLOSE) -> Bools:
     return close
 
 
-def _replaced(points: Curve, unit: float | None) -> Bools:
+def _replaced(points: Curve, unit: _Unit) -> Bools:
     """Which points agree with a fixed divisor; where that is hidden, with any that is not small."""
-    share, loose = (points.root, 1 / _LEAST_UNIT) if unit is None else (points.root / unit, _CLOSE)
+    if unit.value is None:
+        share, loose = points.root, 1 / _LEAST_UNIT
+    else:
+        share, loose = points.root / unit.value, _CLOSE + _SIGMAS * unit.uncertain
     close: Bools = np.abs(points.share - share) <= _SIGMAS * points.noise + loose * share
     return close
 
@@ -162,7 +177,7 @@ def _narrowed(
     measure: Measured,
     batch: int,
     found: Divisor,
-    unit: float | None,
+    unit: _Unit,
     between: tuple[float, float],
 ) -> Divisor | None:
     """The guard, its tolerance found as closely as rounding allows."""
@@ -188,9 +203,9 @@ def _narrowed(
     if high / low > _WIDEST:
         return None
     ends = found.of(np.array([low, high]))
-    if unit is not None and abs(ends[1] / unit - 1) < _LEAST_JUMP:
+    if unit.value is not None and abs(ends[1] / unit.value - 1) < _LEAST_JUMP:
         return None
-    return replace(found, guard=Guard(float(ends[0]), float(ends[1]), unit))
+    return replace(found, guard=unit.guard(float(ends[0]), float(ends[1])))
 
 
 def guard_in_words(guard: Guard, found: Divisor, spec: NormSpec) -> str:

@@ -44,7 +44,7 @@ def layer_from_expression(text: str) -> Any:
     module = _module(module_name.strip())
     try:
         return eval(expression.strip(), dict(vars(module)))
-    except Exception as error:  # whatever the user's own expression raises
+    except (Exception, SystemExit) as error:  # whatever the user's own expression raises
         raise SpecError(f"{text!r} fails: {type(error).__name__}: {error}") from error
 
 
@@ -61,6 +61,8 @@ def _module(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         raise MissingPackageError(f"{name} cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:  # whatever the user's own module raises
+        raise SpecError(f"{name} fails: {type(error).__name__}: {error}") from error
 
 
 def _module_of_file(path: Path) -> ModuleType:
@@ -77,6 +79,6 @@ def _module_of_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except ImportError as error:
         raise MissingPackageError(f"{path} cannot be imported: {error}") from error
-    except Exception as error:  # whatever the user's own file raises
+    except (Exception, SystemExit) as error:  # whatever the user's own file raises
         raise SpecError(f"{path} fails: {type(error).__name__}: {error}") from error
     return module

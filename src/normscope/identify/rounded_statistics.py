@@ -71,10 +71,13 @@ def jumps_of(probe: Probe, overflows: bool) -> Jumps | None:
     if not np.isfinite(y).all():
         return None
     steps = np.sqrt(np.mean(np.diff(y, n=_ORDER, axis=0) ** 2, axis=0)) / _NORM
-    spread = np.std(y, axis=(0, 2), keepdims=True)[0]
-    with np.errstate(all="ignore"):
-        # most elements: where an activation cuts off, nothing jumps, and at its bend all do
-        size = float(np.nanmedian(np.nanquantile(steps / spread, 0.75, axis=1)))
+    spread = np.std(y, axis=(0, 2))
+    varies = spread > 0
+    if not varies.any():
+        return None
+    # most elements: where an activation cuts off, nothing jumps, and at its bend all do
+    of_sets = np.quantile(steps[varies] / spread[varies, np.newaxis], 0.75, axis=1)
+    size = float(np.median(of_sets))
     if not _SMOOTH < size < _COARSEST:
         return None
     if overflows or size < _FLOAT16:

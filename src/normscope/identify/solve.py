@@ -56,7 +56,7 @@ def solve(probe: Probe) -> Solved | Unsolved:
     if isinstance(first, NoFit):
         moved = probe.subject.learned
         probe.subject.write_back(*moved)
-        as_found = first_fit(probe) if moved and not first.words else first
+        as_found = first_fit(probe, again=True) if moved and not first.words else first
         if isinstance(as_found, NoFit):
             for name, value in moved.items():
                 probe.subject.write(name, value)

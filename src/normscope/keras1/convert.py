@@ -12,6 +12,7 @@ Three checks, on random input:
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import shutil
 import tempfile
@@ -26,7 +27,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from normscope.errors import ContractWarning, SpecError
+from normscope.errors import ContractWarning, ModelFileError, SpecError, printable
 from normscope.keras1.conventions import Told, normalizations
 from normscope.keras1.files import ModelFile, StrPath, read_model_file, weights_entry
 from normscope.keras1.loading import UNORDERED, load_model, load_parts
@@ -43,6 +44,7 @@ TOLERANCE_FILE = 1e-4  # float32 against float64, relative to the largest output
 TOLERANCE_SAVED = 1e-6
 SAMPLES = 2
 UNKNOWN_SIZE = 16  # for the sizes that a model leaves open
+MAX_VALUES = 2**28  # of all layers together
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ def convert(
     path = _target(Path(target), force)
     tell("reading", 0, 1)
     files = (os.fspath(source), os.fspath(source if weights is None else weights))
+    _check_size(read_model_file(source), dim_ordering)
     model, notes = _loaded(files, backend, dim_ordering, release)
     if data is not None:
         found = compare_running_std(model, data)
@@ -177,6 +180,19 @@ def _contradiction(model: keras.Model, found: RunningStdComparison) -> Iterator[
         yield (
             f"the data say that running_std holds a {found.holds}, but it is read as that of Keras "
             f"{wrong[0].release}; write --release {fitting} to read it as a {found.holds}"
+        )
+
+
+def _check_size(file: ModelFile, dim_ordering: str | None) -> None:
+    """Refuse a model that is too large to be checked, before anything is made of it."""
+    network = build_network(file.architecture, file.path, dim_ordering)
+    shapes = [call.output.shape or () for call in network.calls]
+    total = sum(math.prod(size or UNKNOWN_SIZE for size in shape) for shape in shapes)
+    if total > MAX_VALUES:
+        raise ModelFileError(
+            file.path,
+            f"its layers give {total:,} values for one input, more than are computed to check a "
+            f"conversion ({MAX_VALUES:,})",
         )
 
 
@@ -439,7 +455,7 @@ def _changes(call: Call, layer: keras.layers.Layer, backend: str | None) -> Iter
 def _lines(report: Conversion) -> Iterator[str]:
     written = f"Keras {report.release or '1'}"
     by = f" on {report.backend}" if report.backend else ""
-    yield f"{report.source} -> {report.target}"
+    yield f"{printable(report.source)} -> {printable(report.target)}"
     yield f"written by {written}{by}; {len(report.layers)} calls of layers"
     yield ""
     rows = [
@@ -471,7 +487,7 @@ def _lines(report: Conversion) -> Iterator[str]:
     if report.data:
         yield from ("data: " + report.data).splitlines()
     for kind, messages in (("assumed", report.assumed), ("note", report.contracts)):
-        yield from (f"{kind}: {message}" for message in messages)
+        yield from (f"{kind}: {printable(message)}" for message in messages)
     yield ""
     yield f"to load it: normscope.keras1.load_model({report.target!r})"
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import mmap
+import os
 import struct
+import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import takewhile
@@ -18,25 +21,40 @@ from normscope.errors import ModelFileError
 MAX_TEXT_BYTES = 8 * 2**20  # the architecture of a thousand layers is about half a MiB
 MAX_NAMES = 10_000
 MAX_NAME_BYTES = 1_000
+MAX_STEPS = 100_000  # from a group to one of its members
 MAX_UNPACKED = 500_000  # records of an HDF5 file looked at one by one
-MAX_ARRAY_BYTES = 2**31
-MAX_INFLATED_BYTES = 64 * 2**20
+MAX_INFLATED_BYTES = 2**28  # of all arrays that are compressed
+MOST_DEFLATED = 1032  # times can zlib make data smaller, not more
+MAX_CHUNKS = 100_000  # of all arrays that are stored in pieces
+
+SHUFFLE, CHECKSUM = h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32
+
+DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, struct.error, zlib.error)
+"""What h5py, struct and zlib raise where a file is damaged."""
 
 
 class Hdf5:
     """An open HDF5 file, read so that a damaged one costs neither time nor memory nor the process.
 
-    libhdf5 does the reading, with one exception. A text of variable length is looked up in the
+    libhdf5 does the reading, with two exceptions. A text of variable length is looked up in the
     bytes of the file, as libhdf5 (2.0.0, and before) may loop without end, allocate 4 GiB or crash
-    where a single bit of such a text or of its heap is wrong.
+    where a single bit of such a text or of its heap is wrong. A compressed array is inflated here,
+    as libhdf5 inflates a piece of it as far as that goes, whatever size the piece should have.
+
+    What is read is counted over the whole life of this object: many names may stand for one array.
     """
 
-    def __init__(self, path: str, file: h5py.File, data: mmap.mmap) -> None:
+    def __init__(self, path: str, file: h5py.File, data: mmap.mmap, most: int) -> None:
         self.path = path
         self.file = file
         self.data = data
+        self.most = most
         self.heaps: dict[int, dict[int, tuple[int, int]]] = {}
         self.unpacked = 0
+        self.steps = 0
+        self.read = 0
+        self.inflated = 0
+        self.chunks = 0
         if file.id.get_create_plist().get_sizes() != (8, 8):
             raise self.error("an HDF5 file whose addresses are not of 8 bytes")
 
@@ -70,7 +88,11 @@ class Hdf5:
         if key not in group.attrs:
             parts = (f"{key}{part}" for part in range(MAX_NAMES))
             keys = list(takewhile(lambda part: part in group.attrs, parts))
-        names = [name for part in keys for name in self._strings(group, part)]
+        names: list[str] = []
+        for part in keys:
+            names += self._strings(group, part)
+            if len(names) > MAX_NAMES:
+                raise self.error(f"{group.name!r} has more than {MAX_NAMES} {key}")
         if not keys or not all(name.isprintable() for name in names):
             raise self.error(f"{group.name!r} has no readable attribute {key}")
         return tuple(names)
@@ -88,26 +110,119 @@ class Hdf5:
 
     def array(self, group: h5py.Group, name: str) -> npt.NDArray[np.generic]:
         """An array of numbers inside a group, its size bounded before it is read."""
+        found = self.dataset(group, name)
+        size = math.prod(found.shape) * found.dtype.itemsize
+        if found.chunks is None:
+            self.read += size
+            most = min(len(self.data), self.most)  # each array that is there is a part of the file
+            if self.read > most:
+                raise self.error(
+                    f"{self._place(group, name)} claims {size} bytes; with those read before it, "
+                    f"that is more than the {most} there can be"
+                )
+            return np.asarray(found[()])
+        self.inflated += size
+        most = min(MAX_INFLATED_BYTES, self.most)
+        if self.inflated > most:
+            raise self.error(
+                f"{self._place(group, name)} claims {size} bytes; all arrays stored in pieces can "
+                f"have {most} together, those stored whole (h5repack -l CONTI) more"
+            )
+        return self._from_chunks(found, self._place(group, name))
+
+    def dataset(self, group: h5py.Group, name: str) -> h5py.Dataset:
+        """An array of numbers inside a group, not yet read: its shape and dtype."""
         found = self._member(group, name)
-        where = f"{name!r} in {group.name!r}"
-        if not isinstance(found, h5py.Dataset) or found.dtype.kind not in "fiu":
+        where = self._place(group, name)
+        if (
+            not isinstance(found, h5py.Dataset)
+            or found.dtype.kind not in "fiu"
+            or found.shape is None
+        ):
             raise self.error(f"{where} is not an array of numbers")
         if found.is_virtual or found.external:
             raise self.error(f"{where} is stored outside the file, which is not followed")
-        filtered = found.id.get_create_plist().get_nfilters() > 0
-        limit = MAX_INFLATED_BYTES if filtered else min(len(self.data), MAX_ARRAY_BYTES)
-        size = math.prod(found.shape or (0,)) * found.dtype.itemsize
-        if size > limit:
-            raise self.error(f"{where} claims {size} bytes, the most it can have is {limit}")
-        return np.asarray(found[()])
+        return found
+
+    def _from_chunks(self, found: h5py.Dataset, where: str) -> npt.NDArray[np.generic]:
+        """An array that is stored in pieces, each of which may be compressed."""
+        sizes, whole = found.chunks, found.shape
+        if math.prod(sizes) * found.dtype.itemsize > MAX_INFLATED_BYTES:
+            raise self.error(f"{where} has pieces of {sizes} values, which is too large")
+        self.chunks += math.prod(-(-n // size) for n, size in zip(whole, sizes, strict=True))
+        if self.chunks > MAX_CHUNKS:
+            raise self.error(f"{where} is stored in more than {MAX_CHUNKS} pieces")
+        if h5py.h5t.py_create(found.dtype) != found.id.get_type():
+            raise self.error(f"{where} has numbers of a kind not known here")
+        filters = self._filters(found, where)
+        array = np.full(whole, found.fillvalue, found.dtype)
+        for stored in self._pieces(found, where):
+            mask, data = found.id.read_direct_chunk(stored.chunk_offset)
+            used = [code for bit, code in enumerate(filters) if not mask >> bit & 1]
+            values = self._unfiltered(data, used, math.prod(sizes), found.dtype, where)
+            part = tuple(
+                slice(start, start + size)
+                for start, size in zip(stored.chunk_offset, sizes, strict=True)
+            )
+            target = array[part]
+            fits = tuple(slice(0, n) for n in target.shape)
+            target[...] = values.reshape(sizes)[fits]
+        return array
+
+    def _pieces(self, found: h5py.Dataset, where: str) -> list[h5py.h5d.StoreInfo]:
+        """Where the pieces of an array are in the file."""
+        pieces: list[h5py.h5d.StoreInfo] = []
+
+        def note(stored: h5py.h5d.StoreInfo) -> bool | None:
+            pieces.append(stored)
+            return len(pieces) > MAX_CHUNKS or None  # True ends it
+
+        found.id.chunk_iter(note)
+        if len(pieces) > MAX_CHUNKS or any(stored.size > len(self.data) for stored in pieces):
+            raise self.error(f"damaged HDF5 file: the pieces of {where} are more than the file has")
+        return pieces
+
+    def _filters(self, found: h5py.Dataset, where: str) -> list[int]:
+        """The codes of what was done to each piece, in that order."""
+        how = found.id.get_create_plist()
+        codes = [how.get_filter(index)[0] for index in range(how.get_nfilters())]
+        known = (h5py.h5z.FILTER_DEFLATE, SHUFFLE, CHECKSUM)
+        if any(code not in known for code in codes) or len(set(codes)) < len(codes):
+            raise self.error(
+                f"{where} is compressed in a way not known here: store it whole (h5repack -f NONE)"
+            )
+        return codes
+
+    def _unfiltered(
+        self, data: bytes, filters: list[int], count: int, dtype: np.dtype[np.generic], where: str
+    ) -> npt.NDArray[np.generic]:
+        """The `count` values of one piece."""
+        size = count * dtype.itemsize
+        for code in reversed(filters):
+            if code == CHECKSUM:
+                data = data[:-4]
+            elif code == SHUFFLE:
+                data = np.frombuffer(data, "u1").reshape(dtype.itemsize, -1).T.tobytes()
+            else:
+                data = zlib.decompressobj().decompress(data, size + 5)  # and a checksum at the end
+        if len(data) != size:
+            raise self.error(f"damaged HDF5 file: a piece of {where} has not the size it should")
+        return np.frombuffer(data, dtype)
+
+    @staticmethod
+    def _place(group: h5py.Group, name: str) -> str:
+        return f"{name!r} in {group.name!r}"
 
     def _member(self, group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset:
         """The object under `name`, each `/` of which is a sub-group, without following a link."""
         found = group
         for part in name.split("/"):
+            self.steps += 1
+            if self.steps > MAX_STEPS:
+                raise self.error(f"the names in it lead through more than {MAX_STEPS} groups")
             if not isinstance(found, h5py.Group) or not part or part not in found:
                 raise self.error(f"{group.name!r} has no member {name!r}")
-            if not isinstance(found.get(part, getlink=True), h5py.HardLink):
+            if found.id.links.get_info(part.encode()).type != h5py.h5l.TYPE_HARD:
                 raise self.error(f"{name!r} in {group.name!r} is a link, which is not followed")
             found = found[part]
         return found
@@ -215,16 +330,21 @@ def _padded(size: int) -> int:
 
 
 @contextmanager
-def open_hdf5(path: str) -> Iterator[Hdf5]:
-    """The open file; whatever a damaged one makes h5py or struct raise is a `ModelFileError`."""
+def open_hdf5(path: str, most: int = sys.maxsize) -> Iterator[Hdf5]:
+    """The open file; whatever a damaged one makes h5py or struct raise is a `ModelFileError`.
+
+    `most` is how many bytes of arrays are read from it at most.
+    """
     try:
         with (
             open(path, "rb") as stream,
             mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data,
             h5py.File(path, "r") as file,
         ):
-            yield Hdf5(path, file, data)
+            yield Hdf5(path, file, data, most)
     except ModelFileError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, struct.error) as error:
+    except FileNotFoundError as error:
+        raise ModelFileError(path, f"cannot be opened: {os.strerror(error.errno or 0)}") from error
+    except DAMAGE as error:
         raise ModelFileError(path, f"damaged HDF5 file: {error}") from error

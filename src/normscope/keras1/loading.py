@@ -11,7 +11,6 @@ import json
 import os
 import pkgutil
 import warnings
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from graphlib import TopologicalSorter
@@ -20,7 +19,9 @@ from typing import Any, TypeAlias
 import keras
 
 from normscope.errors import ModelFileError, NormscopeError, SpecError
+from normscope.files.recognition import KERAS_ARCHIVE, recognise
 from normscope.keras1 import live
+from normscope.keras1.archives import load_archive
 from normscope.keras1.conventions import (
     Told,
     adopt,
@@ -34,12 +35,12 @@ from normscope.keras1.files import (
     StrPath,
     checked_release,
     decode_architecture,
-    read_arrays,
+    open_arrays,
     read_model_file,
     stated_release,
     weights_entry,
 )
-from normscope.keras1.live.base import PACKAGE, automatic_name, one_of
+from normscope.keras1.live.base import PACKAGE, automatic_name, one_of, weights_limited
 from normscope.keras1.live.core import Lambda
 from normscope.keras1.live.models import Input, Model, Sequential
 from normscope.keras1.network import Call, build_network
@@ -62,6 +63,9 @@ UNFIT = (
     *(NormscopeError, ValueError, TypeError, KeyError, IndexError, AttributeError),
     *(ArithmeticError, RuntimeError, MemoryError),
 )
+MOST_UNSTORED = 2**20
+"""How many weights a model may have besides those in its file: the states of stateful layers."""
+
 UNORDERED = (  # layers for which Keras 1 does not store dim_ordering
     *("ZeroPadding2D", "ZeroPadding3D", "Cropping2D", "Cropping3D", "UpSampling2D", "UpSampling3D"),
     *("SpatialDropout2D", "SpatialDropout3D"),
@@ -93,7 +97,8 @@ def load_model(
 
     Raises:
         ModelFileError: the file is damaged, or no model of Keras 1, or has a layer that is not
-            known.
+            known; of a `.keras` file: it holds code, or names what neither Keras nor
+            `custom_objects` has.
         SpecError: there is no such release, backend or dim_ordering.
 
     Warns:
@@ -104,14 +109,14 @@ def load_model(
         >>> load_model("model.h5").predict(x)  # doctest: +SKIP
     """
     told = Told.by_user(backend, release)
-    if os.path.isfile(path) and zipfile.is_zipfile(path):
+    if recognise(os.fspath(path)) is KERAS_ARCHIVE:
         if release is not None:
             raise SpecError(
                 f"{os.fspath(path)} is a .keras file, whose layers say their release themselves; "
                 "leave release out"
             )
         _live_classes()  # Keras knows them from now on
-        return keras.saving.load_model(path, custom_objects=custom_objects)
+        return load_archive(os.fspath(path), custom_objects)
     file = read_model_file(path)
     if not file.weights:
         raise ModelFileError(
@@ -120,8 +125,10 @@ def load_model(
             "load_parts('model.json', 'weights.h5') or "
             "normscope convert model.json weights.h5 new.keras",
         )
-    model = _model(file, custom_objects, told, dim_ordering)
     stored = read_weights(path)
+    held = sum(array.size for layer in stored for array in layer.arrays.values())
+    with weights_limited(held + MOST_UNSTORED):
+        model = _model(file, custom_objects, told, dim_ordering)
     names = set_weights(model, stored, told.backend or backend_of(stored), file.path)
     say_assumptions(file.path, model, normalizations(model), stored=True)
     compile_as_stored(model, path, names, custom_objects)
@@ -157,9 +164,11 @@ def load_parts(
     """
     told = Told.by_user(backend, release)
     file = read_model_file(architecture)
-    origin = told.origin or backend_of(read_weights(weights)) or file.backend
-    known = Told(origin, told.release)
-    model = _model(replace(file, weights={}), custom_objects, known, dim_ordering)
+    stored = read_weights(weights)
+    held = sum(array.size for layer in stored for array in layer.arrays.values())
+    known = Told(told.origin or backend_of(stored) or file.backend, told.release)
+    with weights_limited(held + MOST_UNSTORED):
+        model = _model(replace(file, weights={}), custom_objects, known, dim_ordering)
     load_weights(model, weights, backend=backend, release=release)
     return model
 
@@ -340,15 +349,18 @@ def _likely_ordering(shape: Shape | None, backend: Backend | None) -> str:
 def _shared_axes(file: ModelFile, calls: Sequence[Call]) -> Added:
     """The shared axes of PReLU, which Keras 1 does not store: where its slopes have size 1."""
     added: dict[int, Config] = {}
-    for call in calls:
-        if call.layer_class != "PReLU":
-            continue
-        entry, sizes = weights_entry(file, call.path), call.input_tensors[0].shape
-        if entry is None or sizes is None or "shared_axes" in call.config:
-            continue
-        for name, array in read_arrays(file.path, entry).items():
-            if name.removesuffix(":0") == f"{call.name}_alphas" and array.ndim == len(sizes) - 1:
-                pairs = enumerate(zip(array.shape, sizes[1:], strict=True), start=1)
+    slopes = [call for call in calls if call.layer_class == "PReLU"]
+    if not slopes or not file.weights:
+        return added
+    with open_arrays(file) as stored:
+        for call in slopes:
+            entry, sizes = weights_entry(file, call.path), call.input_tensors[0].shape
+            if entry is None or sizes is None or "shared_axes" in call.config:
+                continue
+            name = file.stored_name(entry, f"{call.name}_alphas")
+            shape = () if name is None else stored.shape(entry, name)
+            if len(shape) == len(sizes) - 1:
+                pairs = enumerate(zip(shape, sizes[1:], strict=True), start=1)
                 shared = [axis for axis, (have, size) in pairs if have == 1 and size != 1]
                 added[id(call.config)] = {"shared_axes": shared or None}
     return added

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import reprlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import TypeAlias, TypeGuard
 
@@ -30,8 +31,11 @@ Key: TypeAlias = tuple[str, int]  # a layer of a functional model and which of i
 Source: TypeAlias = tuple[Key, int]  # and which output of that call
 
 MAX_CALLS = 10_000
+MAX_EDGES = 200_000
 MAX_NAME_LENGTH = 200
+MAX_PATH_LENGTH = 1_000
 MAX_ROUNDS = 4
+NO_CONFIG: Config = {}
 SEQUENCE_INPUTS = (
     *("SimpleRNN", "GRU", "LSTM", "TimeDistributedDense"),
     *("Convolution1D", "AtrousConvolution1D", "LocallyConnected1D"),
@@ -70,9 +74,17 @@ class Network:
     calls: tuple[Call, ...]
     outputs: tuple[str, ...]
 
+    @cached_property
+    def _consumers(self) -> dict[str, list[Call]]:
+        found: dict[str, list[Call]] = {}
+        for call in self.calls:
+            for source in dict.fromkeys(call.inputs):
+                found.setdefault(source, []).append(call)
+        return found
+
     def consumers(self, call_id: str) -> tuple[Call, ...]:
         """The calls that take the output of `call_id`."""
-        return tuple(call for call in self.calls if call_id in call.inputs)
+        return tuple(self._consumers.get(call_id, ()))
 
 
 def build_network(architecture: Config, path: str, ordering: str | None = None) -> Network:
@@ -134,6 +146,17 @@ class _Layer:
 
 
 @dataclass(frozen=True)
+class _Graph:
+    """What a functional model says, checked: what each call of each layer takes, in an order."""
+
+    layers: Mapping[str, _Layer]
+    sources: Mapping[Key, list[Source]]
+    order: Sequence[Key]
+    inputs: Sequence[Source]
+    outputs: Sequence[Source]
+
+
+@dataclass(frozen=True)
 class _Ref:
     """The output of a call, where another one takes it."""
 
@@ -192,8 +215,11 @@ class _Builder:
         self.ids: set[str] = set()
         self.uses: Counter[str] = Counter()
         self.layers: dict[str, _Layer] = {}
+        self.alike: set[tuple[int, int]] = set()  # configs already compared
         self.sequentials: dict[int, str] = {}
+        self.graphs: dict[int, _Graph] = {}
         self.applied = 0
+        self.edges = 0
 
     def error(self, reason: str) -> ModelFileError:
         return ModelFileError(self.file, reason)
@@ -271,7 +297,7 @@ class _Builder:
         settings = self.settings(layer, prefix)
         if layer.layer_class == "Merge":
             return self.emit(layer, prefix, self.branches(settings, prefix, feed))
-        hidden = _Layer(f"{layer.name}_input", "InputLayer", {})
+        hidden = _Layer(f"{layer.name}_input", "InputLayer", NO_CONFIG)
         return self.emit(
             layer, prefix, [self.input(hidden, prefix, feed, _declared_input(settings))]
         )
@@ -297,16 +323,27 @@ class _Builder:
         where = f"the Model {prefix!r}" if prefix else "the Model"
         if not isinstance(config, dict):
             raise self.error(f"the config of {where} is {reprlib.repr(config)}, expected an object")
-        layers = self.named_layers(config, where)
+        if id(config) not in self.graphs:  # a model that is called often is read once
+            self.graphs[id(config)] = self.graph(config, where)
+        graph = self.graphs[id(config)]
+        self.count_edges(len(graph.inputs) + len(graph.outputs))
         made: dict[Key, list[_Ref]] = {}
-        for key, _ in self.sources(config.get("input_layers"), layers, f"input_layers of {where}"):
-            made[key] = [self.input(layers[key[0]], prefix, feed)]
-        graph = self.graph(layers, where)
-        for key in self.order(graph, made, where):
-            taken = [self.output(source, layers, made, where) for source in graph[key]]
-            made[key] = self.call(layers[key[0]], prefix, taken)
-        ends = self.sources(config.get("output_layers"), layers, f"output_layers of {where}")
-        return [self.output(source, layers, made, where) for source in ends]
+        for key, _ in graph.inputs:
+            made[key] = [self.input(graph.layers[key[0]], prefix, feed)]
+        for key in graph.order:
+            taken = [
+                self.output(source, graph.layers, made, where) for source in graph.sources[key]
+            ]
+            made[key] = self.call(graph.layers[key[0]], prefix, taken)
+        return [self.output(source, graph.layers, made, where) for source in graph.outputs]
+
+    def graph(self, config: Config, where: str) -> _Graph:
+        layers = self.named_layers(config, where)
+        inputs = self.sources(config.get("input_layers"), layers, f"input_layers of {where}")
+        sources = self.taken_sources(layers, where)
+        order = self.order(sources, {key for key, _ in inputs}, where)
+        outputs = self.sources(config.get("output_layers"), layers, f"output_layers of {where}")
+        return _Graph(layers, sources, order, inputs, outputs)
 
     def named_layers(self, config: Config, where: str) -> dict[str, _Layer]:
         layers: dict[str, _Layer] = {}
@@ -317,7 +354,7 @@ class _Builder:
             layers[layer.name] = layer
         return layers
 
-    def graph(self, layers: Mapping[str, _Layer], where: str) -> dict[Key, list[Source]]:
+    def taken_sources(self, layers: Mapping[str, _Layer], where: str) -> dict[Key, list[Source]]:
         """For each call of each layer, what it takes."""
         graph: dict[Key, list[Source]] = {}
         for layer in layers.values():
@@ -328,9 +365,7 @@ class _Builder:
                 graph[layer.name, index] = self.sources(node, layers, what)
         return graph
 
-    def order(
-        self, graph: Mapping[Key, list[Source]], made: Mapping[Key, list[_Ref]], where: str
-    ) -> list[Key]:
+    def order(self, graph: Mapping[Key, list[Source]], made: Set[Key], where: str) -> list[Key]:
         """The calls in an order in which each comes after those it takes from."""
         waits = {key: [source for source, _ in taken] for key, taken in graph.items()}
         for source in (source for taken in waits.values() for source in taken):
@@ -418,6 +453,10 @@ class _Builder:
 
     def settings(self, layer: _Layer, prefix: str) -> Settings:
         path = _join(prefix, layer.name)
+        if len(path) > MAX_PATH_LENGTH:
+            raise self.error(
+                f"a layer has a path of more than {MAX_PATH_LENGTH} letters: {path:.60}"
+            )
         if not isinstance(layer.config, dict):
             found = reprlib.repr(layer.config)
             raise self.error(f"layer {path!r} has the config {found}, expected an object")
@@ -432,6 +471,7 @@ class _Builder:
         wrapped: tuple[Call, ...] = (),
     ) -> _Ref:
         self.count()
+        self.count_edges(len(refs))
         settings = self.settings(layer, prefix)
         call_id = self.new_id(layer, settings.path)
         names = self.learned.get(call_id)
@@ -455,8 +495,12 @@ class _Builder:
     def new_id(self, layer: _Layer, path: str) -> str:
         """The path; a second layer of that path must be the same one, as Keras would share it."""
         known = self.layers.setdefault(path, layer)
-        if (known.layer_class, known.config) != (layer.layer_class, layer.config):
+        pair = id(known.config), id(layer.config)
+        if known.layer_class != layer.layer_class or (
+            pair not in self.alike and known.config != layer.config
+        ):
             raise self.error(f"two different layers have the name {path!r}")
+        self.alike.add(pair)
         self.uses[path] += 1
         call_id = path if self.uses[path] == 1 else f"{path}#{self.uses[path]}"
         if call_id in self.ids:
@@ -468,6 +512,11 @@ class _Builder:
         self.applied += 1
         if self.applied > MAX_CALLS:
             raise self.error(f"its layers are called more than {MAX_CALLS} times")
+
+    def count_edges(self, number: int) -> None:
+        self.edges += number
+        if self.edges > MAX_EDGES:
+            raise self.error(f"its layers take more than {MAX_EDGES} inputs together")
 
     # names from behind
 

@@ -107,17 +107,24 @@ def _layout(file: Hdf5, root: h5py.Group) -> Iterator[StoredLayer]:
 
 
 def _older_layout(file: Hdf5, root: h5py.Group) -> Iterator[StoredLayer]:
+    total = 0
     for k in range(_count(file, root, "nb_layers")):
         group = file.group(root, f"layer_{k}")
         keys = [f"param_{p}" for p in range(_count(file, group, "nb_params"))]
+        total += len(keys)
+        if total > MAX_NAMES:
+            raise file.error(f"more than {MAX_NAMES} weights")
         yield StoredLayer(f"layer_{k}", {key: file.array(group, key) for key in keys})
 
 
 def _count(file: Hdf5, group: h5py.Group, key: str) -> int:
-    value = np.asarray(group.attrs.get(key, -1))
-    if value.shape != () or value.dtype.kind not in "iu" or not 0 <= value <= MAX_NAMES:
+    stored = group.attrs.get_id(key) if key in group.attrs else None
+    if stored is None or stored.shape != () or stored.dtype.kind not in "iu":
+        raise file.error(f"the attribute {key} of {group.name!r} is not one whole number")
+    value = int(group.attrs[key])
+    if not 0 <= value <= MAX_NAMES:
         raise file.error(f"the attribute {key} of {group.name!r} is no number up to {MAX_NAMES}")
-    return int(value)
+    return value
 
 
 # -------------------------------------------------------------------------------------- setting

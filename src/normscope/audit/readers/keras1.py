@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,15 @@ from numpy.typing import NDArray
 
 from normscope.audit.graph import ModelGraph, Node, Site
 from normscope.declared import Declaration, keras1_batch_normalization
+from normscope.declared.keras1 import SETTINGS
 from normscope.errors import ModelFileError, SpecError
-from normscope.keras1.files import ModelFile, read_arrays, read_model_file, weights_entry
+from normscope.keras1.files import (
+    ModelFile,
+    StoredArrays,
+    open_arrays,
+    read_model_file,
+    weights_entry,
+)
 from normscope.keras1.network import Call, build_network
 from normscope.keras1.releases import StoredNorm, assumptions, release_by_configs
 from normscope.presets.keras1 import BACKENDS, facts_of
@@ -19,6 +27,9 @@ from normscope.presets.keras1 import BACKENDS, facts_of
 _ROLES = ("scale", "bias", "running_mean", "running_var")
 """The weights of a BatchNormalization in their order in the file; the last is called running_std
 there, and holds a variance, before release 1.0.7 a deviation."""
+
+MAX_STORED_BYTES = 2**26
+"""Of the scales, biases and running statistics of one file: a thousand layers of 4096 channels."""
 
 _ADDS_BIAS = {
     "Dense",
@@ -89,11 +100,17 @@ def read_keras1(path: Path, release: str | None = None, backend: str | None = No
     used, known = release_by_configs(call.config for call in normalizations)
     if release is not None:
         used, known = release, True
-    sites = tuple(_site(call, nodes[call.id], file, path, used, backend) for call in normalizations)
+    declarations = _Declarations(path, used, backend)
+    with open_arrays(file, MAX_STORED_BYTES) if file.weights else nullcontext() as stored:
+        if stored is not None:
+            stored.check_sizes(file.weights)
+        sites = tuple(
+            _site(call, nodes[call.id], file, stored, declarations, path) for call in normalizations
+        )
     return ModelGraph(
         file=path.name,
         name=network.name,
-        format="hdf5" if file.weights is not None else "json",
+        format=file.format,
         framework="keras1",
         release=release,
         backend=backend,
@@ -158,38 +175,56 @@ def _channel_axis(kind: str, call: Call) -> int | None:
     return axes.index("c") if kind in _MAKES_CHANNELS and axes and "c" in axes else None
 
 
+class _Declarations:
+    """What layers declare; layers with the same settings share one declaration."""
+
+    def __init__(self, path: Path, release: str, backend: str | None) -> None:
+        self.path = path
+        self.release = release
+        self.backend = backend
+        self.known: dict[str, Declaration] = {}
+
+    def declaration(self, call: Call, axes: str | None) -> Declaration:
+        """What a layer with inputs of such axes declares."""
+        key = repr((axes, [call.config.get(name) for name in SETTINGS]))
+        if key not in self.known:
+            try:
+                self.known[key] = keras1_batch_normalization(
+                    call.config, release=self.release, backend=self.backend, axes=axes
+                )
+            except SpecError as error:
+                raise ModelFileError(str(self.path), f"layer {call.path}: {error}") from None
+        return self.known[key]
+
+
 def _site(
-    call: Call, node: Node, file: ModelFile, path: Path, release: str, backend: str | None
+    call: Call,
+    node: Node,
+    file: ModelFile,
+    stored: StoredArrays | None,
+    known: _Declarations,
+    path: Path,
 ) -> Site:
     (tensor,) = call.input_tensors
     axes = " ".join(tensor.axes) if tensor.axes else None
-    arrays = _arrays(call, file, path)
-    try:
-        declaration = keras1_batch_normalization(
-            call.config, release=release, backend=backend, axes=axes
-        )
-    except SpecError as error:
-        raise ModelFileError(str(path), f"layer {call.path}: {error}") from None
+    arrays = {} if stored is None else _arrays(call, file, stored)
+    declaration = known.declaration(call, axes)
     _check_parameters(declaration, tensor.shape, call.path, path)
     dtype = next((a.dtype.name for a in arrays.values() if a.dtype.kind == "f"), "float32")
     return Site(node, declaration, tensor.shape, dtype, arrays)
 
 
-def _arrays(call: Call, file: ModelFile, path: Path) -> dict[str, NDArray[Any]]:
+def _arrays(call: Call, file: ModelFile, stored: StoredArrays) -> dict[str, NDArray[Any]]:
     """The layer's stored arrays by role; a nested Sequential stores them with its other layers."""
     entry = weights_entry(file, call.path)
     if entry is None:
         return {}
-    stored = read_arrays(path, entry)
-    own = {
-        role: array
-        for role, ending in zip(
-            _ROLES, ("gamma", "beta", "running_mean", "running_std"), strict=True
-        )
-        for name, array in stored.items()
-        if name.removesuffix(":0") == f"{call.path.split('/')[-1]}_{ending}"
-    }
-    return own if len(own) == len(_ROLES) else {}
+    layer = call.path.split("/")[-1]
+    endings = zip(_ROLES, ("gamma", "beta", "running_mean", "running_std"), strict=True)
+    names = {role: file.stored_name(entry, f"{layer}_{ending}") for role, ending in endings}
+    if None in names.values():
+        return {}
+    return {role: stored.array(entry, name) for role, name in names.items() if name is not None}
 
 
 def _check_parameters(

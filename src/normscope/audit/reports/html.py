@@ -4,30 +4,40 @@ from __future__ import annotations
 
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
-from normscope.audit.reports.likeness import LikeSites, alike
+from normscope.audit.explanations import explanation_of
+from normscope.audit.reports.answer import answer
+from normscope.audit.reports.likeness import MOST_GROUPS, LikeSites, alike, not_shown
 from normscope.audit.reports.text import model_line, summary_line
 from normscope.audit.result import Audit
-from normscope.explain import explain
-from normscope.explain.html import as_fragment as explanation_fragment, as_page, style_sheet
+from normscope.errors import printable
+from normscope.explain.html import (
+    as_fragment as explanation_fragment,
+    as_page,
+    style_sheet,
+    templates,
+)
 
 
 def as_html(audit: Audit) -> str:
     """The report as a page of its own."""
-    return as_page(f"What is normalized in {audit.graph.file}", as_fragment(audit))
+    return as_page(f"What is normalized in {printable(audit.graph.file)}", as_fragment(audit))
 
 
 def as_fragment(audit: Audit) -> str:
     """The report as a piece of a page, without its style sheet."""
+    groups = alike(audit)
     return (
         _environment()
         .get_template("report.html.j2")
         .render(
+            answer=answer(groups),
             model=model_line(audit.graph),
             summary=summary_line(audit),
             assumed=audit.graph.assumed,
-            groups=[(group, _explanation(group)) for group in alike(audit)],
+            groups=[(group, _explanation(group)) for group in groups[:MOST_GROUPS]],
+            not_shown=not_shown(groups),
         )
     )
 
@@ -38,18 +48,10 @@ def as_notebook_cell(audit: Audit) -> str:
 
 
 def _explanation(group: LikeSites) -> str:
-    site = group.first
-    if site.input_shape is None:
-        return ""
-    return explanation_fragment(explain(site.declaration, site.input_shape))
+    explanation = explanation_of(group.first)
+    return "" if explanation is None else explanation_fragment(explanation)
 
 
 @cache
 def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("normscope", "audit/reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return templates("audit/reports")

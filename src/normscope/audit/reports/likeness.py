@@ -33,12 +33,22 @@ class LikeSites:
         return ", ".join(paths) if len(paths) <= 3 else f"{paths[0]} ... {paths[-1]}"
 
 
+MOST_GROUPS = 100
+"""How many groups a report shows. A real model has a few; `Audit.to_dict` has every layer."""
+
+
+def not_shown(groups: tuple[LikeSites, ...]) -> str:
+    """What a report leaves out, in words; empty if nothing."""
+    left = sum(len(group.sites) for group in groups[MOST_GROUPS:])
+    return f"{left} more layers are in --format json and --format sarif only." if left else ""
+
+
 def alike(audit: Audit) -> tuple[LikeSites, ...]:
     """The sites of a model, equal ones together, those with the worst findings first."""
     groups: dict[object, list[Site]] = {}
     for site in audit.layers:
         said = tuple((f.code, f.message, f.fix) for f in audit.findings_at(site.path))
-        key = (site.declaration.title, site.train, site.infer, site.input_shape, said)
+        key = (site.declaration, site.input_shape, said)
         groups.setdefault(key, []).append(site)
     likes = [
         LikeSites(

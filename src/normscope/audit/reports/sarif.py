@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
+from urllib.parse import quote
 
 from normscope.audit.catalogue import all_rules
 from normscope.audit.finding import Severity
@@ -13,6 +15,7 @@ _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: 
 
 def as_sarif(audit: Audit, version: str) -> dict[str, Any]:
     """The findings of an audit; the place of one is the file and the layer in it."""
+    uri = quote(os.fsencode(audit.graph.file))
     return {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -51,7 +54,7 @@ def as_sarif(audit: Audit, version: str) -> dict[str, Any]:
                         "message": {"text": f"{finding.message}\n{finding.fix}"},
                         "locations": [
                             {
-                                "physicalLocation": {"artifactLocation": {"uri": audit.graph.file}},
+                                "physicalLocation": {"artifactLocation": {"uri": uri}},
                                 "logicalLocations": [
                                     {"fullyQualifiedName": finding.path, "kind": "member"}
                                 ],

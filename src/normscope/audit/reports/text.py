@@ -8,11 +8,13 @@ import textwrap
 from rich.console import Console, Group
 from rich.text import Text
 
+from normscope.audit.explanations import explanation_of
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.graph import ModelGraph
-from normscope.audit.reports.likeness import LikeSites, alike
+from normscope.audit.reports.answer import answer
+from normscope.audit.reports.likeness import MOST_GROUPS, LikeSites, alike, not_shown
 from normscope.audit.result import Audit
-from normscope.explain import explain
+from normscope.errors import printable
 from normscope.spec import Running
 
 WIDTH = 100
@@ -21,11 +23,15 @@ _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity
 
 
 def rich_text(audit: Audit) -> Group:
-    """The report as a Rich renderable."""
+    """The report as a Rich renderable: first the answer, then the layers, the worst first."""
+    groups = alike(audit)
+    left_out = not_shown(groups)
     return Group(
-        Text(model_line(audit.graph), style="bold"),
+        *(Text(sentence, style="bold") for sentence in answer(groups)),
+        Text(model_line(audit.graph)),
         *(_assumed(message) for message in audit.graph.assumed),
-        *(_group(group) for group in alike(audit)),
+        *(_group(group) for group in groups[:MOST_GROUPS]),
+        *([Text(f"\n{left_out}")] if left_out else []),
         Text(""),
         Text(summary_line(audit), style="bold"),
     )
@@ -45,7 +51,11 @@ def model_line(graph: ModelGraph) -> str:
     backend = f", {graph.backend}" if graph.backend else ""
     frameworks = {"keras1": "Keras 1" if not release else "Keras"}
     framework = frameworks.get(graph.framework, graph.framework)
-    return f"{graph.file}: model {graph.name}, written by {framework}{release}{backend}"
+    form = {"json": "JSON without weights", "hdf5": "HDF5"}.get(graph.format, graph.format)
+    return (
+        f"{printable(graph.file)}: model {graph.name}, written by {framework}{release}{backend}, "
+        f"{form}"
+    )
 
 
 def summary_line(audit: Audit) -> str:
@@ -86,9 +96,9 @@ def _group(group: LikeSites) -> Text:
 def _what(group: LikeSites) -> list[str]:
     """Pattern, shape, and the first lines of the explanation."""
     site = group.first
-    if site.input_shape is None:
+    explanation = explanation_of(site)
+    if explanation is None or site.input_shape is None:
         return [f'"{site.train.pattern}", on an input of unknown shape']
-    explanation = explain(site.declaration, site.input_shape)
     shape = ", ".join("any" if n is None else f"{n}" for n in site.input_shape)
     statistics = explanation.sections[0].lines
     learned = next(s.lines for s in explanation.sections if s.title == "Learned")

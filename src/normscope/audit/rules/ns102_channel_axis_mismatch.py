@@ -41,13 +41,12 @@ class ChannelAxisMismatch(Rule):
         if kept is None or site.input_shape is None:
             return
         sources = graph.channel_sources(site.node)
-        axes = {source.channel_axis for source in sources}
-        if len(axes) != 1 or kept in axes:
+        if len(sources.axes) != 1 or kept in sources.axes:
             return
-        channels = next(axis for axis in axes if axis is not None)
+        channels = next(iter(sources.axes))
         if not 0 <= channels < len(site.input_shape):
             return
-        makers = ", ".join(sorted({source.path for source in sources}))
+        makers = ", ".join(sources.paths) + (", ..." if sources.more else "")
         yield self.finding(
             site,
             f"statistics are kept per index of {site.axis_name(kept)}, of length "
@@ -58,7 +57,7 @@ class ChannelAxisMismatch(Rule):
             evidence={
                 "kept_axis": kept,
                 "channel_axis": channels,
-                "channel_sources": sorted({source.path for source in sources}),
+                "channel_sources": list(sources.paths),
                 "input_shape": list(site.input_shape),
             },
         )

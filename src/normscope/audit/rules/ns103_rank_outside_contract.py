@@ -26,10 +26,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from normscope.audit.explanations import explanation_of
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.graph import ModelGraph, Site
 from normscope.audit.rule import Rule
-from normscope.explain import explain
 from normscope.explain.words import count, listed
 
 
@@ -39,12 +39,12 @@ class RankOutsideContract(Rule):
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
         documented = site.declaration.documented
-        if documented is None or site.input_shape is None or site.layout is None:
+        if documented is None or site.input_shape is None:
             return
         rank, wanted = len(site.input_shape), len(documented.split())
-        if rank == wanted:
+        explanation = explanation_of(site)
+        if rank == wanted or explanation is None:
             return
-        explanation = explain(site.declaration, site.input_shape)
         facts = explanation.facts
         shared = [axis.label for axis in facts.axes if axis.word == "shared"]
         per_sample = (

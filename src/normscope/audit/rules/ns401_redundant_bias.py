@@ -25,6 +25,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from weakref import WeakKeyDictionary
 
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.graph import ModelGraph, Node, Site
@@ -36,10 +37,8 @@ class RedundantBias(Rule):
     severity = Severity.INFO
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
-        for source in _sources(site, graph):
-            if not source.adds_bias or source.channel_axis is None or source.is_output:
-                continue
-            if all(_is_undone(reader, source, graph) for reader in graph.consumers(source)):
+        for source in graph.origins(site.node):
+            if source.id in _undone_biases(graph):
                 yield self.finding(
                     site,
                     f"the bias of {source.path} is subtracted again with the mean",
@@ -48,16 +47,25 @@ class RedundantBias(Rule):
                 )
 
 
-def _sources(site: Site, graph: ModelGraph) -> list[Node]:
-    """The nodes whose values reach the site unchanged."""
-    found, pending = [], graph.inputs(site.node)
-    while pending:
-        node = pending.pop()
-        if node.identity:
-            pending.extend(graph.inputs(node))
-        else:
-            found.append(node)
-    return found
+_KNOWN: WeakKeyDictionary[ModelGraph, frozenset[str]] = WeakKeyDictionary()
+
+
+def _undone_biases(graph: ModelGraph) -> frozenset[str]:
+    """The ids of the nodes whose bias every reader of their output takes away again."""
+    if graph not in _KNOWN:
+        readers: dict[str, list[Node]] = {}
+        for node in graph.nodes:
+            for source in graph.origins(node):
+                readers.setdefault(source.id, []).append(node)
+        _KNOWN[graph] = frozenset(
+            node.id
+            for node in graph.nodes
+            if node.adds_bias
+            and node.channel_axis is not None
+            and not node.is_output
+            and all(_is_undone(reader, node, graph) for reader in readers.get(node.id, ()))
+        )
+    return _KNOWN[graph]
 
 
 def _is_undone(reader: Node, source: Node, graph: ModelGraph) -> bool:

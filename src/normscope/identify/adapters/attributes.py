@@ -8,6 +8,11 @@ from typing import Any
 
 import numpy as np
 
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_LARGE = 2**22
+"""Bytes. A data set that a function holds is not looked through after each of its calls."""
+
 _CONTAINERS = (list, dict, set, OrderedDict, defaultdict, Counter, deque)
 
 
@@ -36,11 +41,15 @@ class Attributes:
         return (
             any(not _same(_without(now, but), _without(old, but)) for now, old in self._attributes)
             or any(not _same(container, copy) for container, copy in self._containers)
-            or any(array.tobytes() != copy.tobytes() for array, copy in self._arrays)
+            or any(not _same_bits(array, copy) for array, copy in self._arrays)
         )
 
-    def put_back(self) -> None:
-        """Give the objects the attributes, and these the values, that they were found with."""
+    def put_back(self, large: bool = True) -> None:
+        """Give the objects the attributes, and these the values, that they were found with.
+
+        Args:
+            large: also look for changes in arrays of many elements, which takes its time.
+        """
         for now, found in self._attributes:
             if not _same(now, found):
                 now.clear()
@@ -53,8 +62,14 @@ class Attributes:
                 else:
                     container.update(copy)
         for array, copy in self._arrays:
-            if array.tobytes() != copy.tobytes():
+            if (large or array.nbytes <= _LARGE) and not _same_bits(array, copy):
                 array[...] = copy
+
+
+def _same_bits(a: Array, b: Array) -> bool:
+    if a.dtype.hasobject or not (a.flags.c_contiguous and b.flags.c_contiguous):
+        return a.tobytes() == b.tobytes()
+    return np.array_equal(a.reshape(-1).view(np.uint8), b.reshape(-1).view(np.uint8))
 
 
 def _without(attributes: dict[str, Any], names: Collection[str]) -> dict[str, Any]:

@@ -63,12 +63,12 @@ class FunctionState(State):
                 self._put_plain_back()
 
     def put_back(self, stream: int | None = 0) -> None:
-        """Give everything its values back."""
-        self._put_plain_back()
+        """Give everything its values back, large arrays only where random numbers are too."""
+        self._put_plain_back(large=stream is not None)
         for state in self._states:
             state.put_back(stream)
 
-    def _put_plain_back(self) -> None:
+    def _put_plain_back(self, large: bool = True) -> None:
         for names, found in self._bound:
             now = dict(names.items())
             for name in now.keys() - found.keys():
@@ -76,7 +76,7 @@ class FunctionState(State):
             for name, value in found.items():
                 if name not in now or now[name] is not value:
                     names[name] = value
-        self._attributes.put_back()
+        self._attributes.put_back(large)
         if self._tensors is not None:
             if self._examined:
                 self._tensors.install()

@@ -128,7 +128,8 @@ def _named_tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
         for name, value in vars(part).items():
             if isinstance(value, torch.Tensor):
                 found[f"{path}.{name}" if path else name] = value
-    return {name: t for name, t in found.items() if not t.is_complex()}
+    strided = torch.strided  # a sparse tensor has no array
+    return {n: t for n, t in found.items() if t.layout is strided and not t.is_complex()}
 
 
 def _fresh(value: Any) -> Any:

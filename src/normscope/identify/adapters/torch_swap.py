@@ -95,6 +95,8 @@ class OwnTensors:
         plain = tensor.layout is torch.strided and not (tensor.is_conj() or tensor.is_neg())
         if not plain or type(tensor) not in (torch.Tensor, torch.nn.Parameter):
             return tensor.detach().clone()
+        if 0 in tensor.stride():  # an expanded tensor cannot be written to
+            return tensor.detach().clone(memory_format=torch.contiguous_format)
         storage = tensor.untyped_storage()
         address = storage.data_ptr()
         if not address or tensor.is_quantized:
@@ -132,7 +134,8 @@ def _modules_held(container: Any, known: set[int]) -> Iterator[torch.nn.Module]:
 
 def _is_tensor(held: Any) -> bool:
     """Whether this is a tensor that has values; one of a lazy module has none yet."""
-    return isinstance(held, torch.Tensor) and not torch.nn.parameter.is_lazy(held)
+    lazy = torch.nn.parameter.is_lazy
+    return isinstance(held, torch.Tensor) and not lazy(held) and held.device.type != "meta"
 
 
 def _holds_tensors(held: tuple[Any, ...]) -> bool:

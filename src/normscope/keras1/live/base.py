@@ -6,7 +6,10 @@ that those of a file are set by position: `layer.set_weights(arrays)`. Source: K
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import keras
@@ -30,6 +33,19 @@ def registered(cls: _Class) -> _Class:
     """Class decorator: a model with such a layer can be saved as `.keras` and loaded again."""
     decorator: Callable[[_Class], _Class] = keras.saving.register_keras_serializable(PACKAGE)
     return decorator(cls)
+
+
+_LIMIT: ContextVar[list[int] | None] = ContextVar("limit", default=None)
+
+
+@contextmanager
+def weights_limited(most: int) -> Iterator[None]:
+    """Within, layers make at most so many weights: a small file can ask for any number of them."""
+    token = _LIMIT.set([most, most])
+    try:
+        yield
+    finally:
+        _LIMIT.reset(token)
 
 
 class Keras1Layer(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
@@ -186,6 +202,18 @@ class Keras1Layer(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             trainable=trainable,
             autocast=autocast,
         )
+
+    def add_weight(self, shape: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """A weight of Keras, counted where their number is limited."""
+        limit = _LIMIT.get()
+        if limit is not None:
+            limit[0] -= math.prod(shape or ())
+            if limit[0] < 0:
+                raise SpecError(
+                    f"it asks for weights of the shape {tuple(shape)}; with those of the layers "
+                    f"before, these are more than the file holds (about {limit[1]:,})"
+                )
+        return super().add_weight(shape, *args, **kwargs)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """The symbolic output, found by tracing `call`."""

@@ -1,0 +1,185 @@
+"""What a file is, is told by its content; whoever opens one says it, and what takes it."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import helper
+
+import normscope as ns
+from budget import budget
+from normscope import ModelFileError, SpecError
+from normscope.files.archive import MAX_LIST_BYTES, member_names
+from normscope.files.recognition import HDF5, JSON, recognise
+
+KERAS_3 = {"module": "keras", "class_name": "Sequential", "registered_name": None}
+
+
+def archive(*names: str) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as opened:
+        for name in names:
+            opened.writestr(name, b"{}")
+    return stream.getvalue()
+
+
+def saved(save: Callable[[io.BytesIO], object]) -> bytes:
+    stream = io.BytesIO()
+    save(stream)
+    return stream.getvalue()
+
+
+def onnx_model() -> bytes:
+    float_32 = onnx.TensorProto.FLOAT
+    ends = [helper.make_tensor_value_info(name, float_32, [2, 3]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", ends[:1], ends[1:])
+    return helper.make_model(graph).SerializeToString()
+
+
+def torch_saved(new: bool) -> bytes:
+    weights = {"w": torch.zeros(3)}
+    return saved(lambda f: torch.save(weights, f, _use_new_zipfile_serialization=new))
+
+
+def safetensors() -> bytes:
+    header = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    return struct.pack("<Q", len(header)) + header + bytes(4)
+
+
+# what is in the file: what it is called, what else must be said
+FILES: dict[str, tuple[Callable[[], bytes], str, str]] = {
+    "torch": (lambda: torch_saved(True), "a PyTorch checkpoint", "ns.scope(model, inputs)"),
+    "old torch": (lambda: torch_saved(False), "a PyTorch checkpoint", "ns.scope(model, inputs)"),
+    "torchscript": (
+        lambda: archive("m/constants.pkl", "m/data.pkl", "m/code/__torch__.py"),
+        "a TorchScript model",
+        "torch.jit.load",
+    ),
+    "exported torch": (lambda: archive("m/archive_format"), "an exported PyTorch program", ".pt2"),
+    "onnx": (onnx_model, "an ONNX model", "normscope scope "),
+    "keras 3": (
+        lambda: archive("metadata.json", "config.json", "model.weights.h5"),
+        "a .keras archive of Keras 3",
+        "keras.saving.load_model",
+    ),
+    "keras 3 json": (
+        lambda: json.dumps(KERAS_3 | {"config": {"layers": []}}).encode(),
+        "JSON of a model of Keras 3",
+        "keras.saving.load_model",
+    ),
+    "keras 2 json": (
+        lambda: json.dumps({"class_name": "Functional", "config": {"layers": []}}).encode(),
+        "JSON of a model of Keras 2 or 3",
+        "ns.scope(model, inputs)",
+    ),
+    "safetensors": (safetensors, "a safetensors file", "ns.scope(model, inputs)"),
+    "npz": (lambda: saved(lambda f: np.savez(f, x=np.ones(3))), "NumPy arrays (.npz)", "no arch"),
+    "npy": (lambda: saved(lambda f: np.save(f, np.ones(3))), "of NumPy (.npy)", "ns.normalize"),
+    "pickle": (lambda: pickle.dumps({"a": 1}), "a pickle of Python", "never done here"),
+    "saved model": (lambda: b"\x08\x01\x12\x02ab", "the graph of a SavedModel", "TensorFlow"),
+    "tflite": (lambda: b"\x1c\0\0\0TFL3" + bytes(99), "a TensorFlow Lite model", "ns.scope"),
+    "gguf": (lambda: b"GGUF\3\0\0\0", "a GGUF file", "no architecture"),
+    "png": (lambda: b"\x89PNG\r\n\x1a\n" + bytes(9), "a PNG image", "no model"),
+    "gzip": (lambda: b"\x1f\x8b\x08" + bytes(9), "gzip", "unpack it"),
+    "zip": (lambda: archive("a.txt"), "a zip archive, but not of a model", "unpack it"),
+    "cut zip": (lambda: archive("config.json")[:40], "a damaged or very large zip", "get it anew"),
+    "pointer": (lambda: b"version https://git-lfs.github.com/spec/v1\n", "Git LFS", "git lfs pull"),
+    "page": (lambda: b"<!DOCTYPE html><html>", "an HTML page", "get it anew"),
+    "yaml": (lambda: b"class_name: Sequential\nconfig: []\n", "a YAML text", "model.to_json()"),
+    "python": (lambda: b"import torch\nnet = 1\n", "Python source", ":net --shape"),
+    "empty": (lambda: b"", "an empty file", "HDF5"),
+    "text": (lambda: b"hello", "a text", "HDF5"),
+    "noise": (lambda: bytes(range(255, 150, -1)), "a file of unknown kind", "HDF5"),
+    "zip behind something": (lambda: b"#!" + archive("config.json"), "unknown kind", "HDF5"),
+}
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+@pytest.mark.parametrize("name", FILES)
+def test_audit_says_what_a_file_is_and_what_takes_it(
+    tmp_path: Path, name: str, suffix: str
+) -> None:
+    data, kind, advice = FILES[name]
+    path = tmp_path / f"model{suffix}"  # the name says nothing
+    path.write_bytes(data())
+    with budget(), pytest.raises(ModelFileError) as raised:
+        ns.audit(path)
+    message = str(raised.value)
+    assert kind in message
+    assert advice in message
+    assert message.isprintable()
+    assert "Error" not in message
+
+
+def test_folders_are_recognised_too(tmp_path: Path) -> None:
+    assert recognise(str(tmp_path)).name == "a folder"
+    (tmp_path / "saved_model.pb").write_bytes(b"")
+    with pytest.raises(ModelFileError, match="a SavedModel folder of TensorFlow"):
+        ns.audit(tmp_path)
+
+
+def test_what_is_read_is_known_by_its_start(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    for start, kind in ((b"\x89HDF\r\n\x1a\n", HDF5), (b"\xef\xbb\xbf {", JSON), (b"[", JSON)):
+        path.write_bytes(start)
+        assert recognise(str(path)) is kind
+
+
+@pytest.mark.parametrize("name", ["missing", "a\0b"])
+def test_what_cannot_be_opened(name: str) -> None:
+    with pytest.raises(ModelFileError, match="cannot be opened"):
+        recognise(name)
+
+
+def test_the_list_of_an_archive_is_bounded_before_it_is_read() -> None:
+    """A list that is long by the record of small archives, or by that of large ones."""
+    data = archive("a.txt")
+    assert member_names(io.BytesIO(data)) == {"a.txt"}
+    end = data.rindex(b"PK\5\6")
+    claims = struct.pack("<I", MAX_LIST_BYTES + 1)
+    assert member_names(io.BytesIO(data[: end + 12] + claims + data[end + 16 :])) is None
+    large = b"PK\6\6" + bytes(36) + struct.pack("<Q", 2**40) + bytes(8)
+    locator = b"PK\6\7" + bytes(4) + struct.pack("<Q", end) + bytes(4)
+    assert member_names(io.BytesIO(data[:end] + large + locator + data[end:])) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (torch.nn.LayerNorm(3), r"LayerNorm; for a live model write ns\.scope\(model, inputs\)"),
+        (torch.nn.LayerNorm, r"the class LayerNorm; make an instance, LayerNorm\(\.\.\.\)"),
+        (None, r"not None; for a live model write ns\.scope"),
+        (lambda x: x, r"ns\.identify\(layer, shape\)"),
+        (np.zeros((2, 3)), r"for an array write ns\.normalize\(x, pattern\)"),
+        (torch.zeros(2), r"for an array write ns\.normalize"),
+        (b"model.h5", "write the path as a str"),
+    ],
+    ids=["layer", "class", "none", "function", "array", "tensor", "bytes"],
+)
+def test_audit_of_what_is_no_path_says_which_call_takes_it(given: object, said: str) -> None:
+    with pytest.raises(SpecError, match=rf"audit takes the path of a model file.*{said}"):
+        ns.audit(given)  # type: ignore[arg-type]
+
+
+def test_the_format_of_a_file_is_told(tmp_path: Path) -> None:
+    from keras1_models import norm, sequential, write_h5, write_json
+
+    model = sequential((None, 3, 8, 6), norm(mode=1))
+    for path, form, words in (
+        (write_json(tmp_path / "m.h5", model), "json", "JSON without weights"),
+        (write_h5(tmp_path / "m.json", model, {}), "hdf5", "HDF5"),
+    ):
+        report = ns.audit(path)
+        assert report.to_dict()["model"]["format"] == form
+        assert f"written by Keras 1.2.2, {words}" in str(report).replace("tensorflow, ", "")
+        assert f", {words}" in report.to_html()
