@@ -51,7 +51,7 @@ class Layer(Keras1Layer):
         """The input itself, unless a subclass says what it computes."""
         return x
 
-    def add_weight(
+    def add_weight(  # type: ignore[override]  # in the order that Keras 1 had
         self,
         shape: Sequence[int | None],
         initializer: initializers.Given,
