@@ -335,6 +335,7 @@ def audit(
     epilog=_ending(
         "normscope convert old.h5 new.keras",
         "normscope convert old.h5 new.keras --force",
+        "normscope convert model.json weights.h5 new.keras",
         "normscope convert old.h5 new.keras --backend theano --dim-ordering th",
         "normscope convert old.h5 new.keras --release 1.0.5",
         "normscope convert old.h5 new.keras --data inputs.npy",
@@ -344,9 +345,18 @@ def audit(
 )
 def convert(
     source: Annotated[
-        Path, typer.Argument(metavar="OLD.h5", help="A file of Keras 1 (model.save).")
+        Path,
+        typer.Argument(
+            metavar="OLD", help="A file of Keras 1: of model.save, or JSON of model.to_json."
+        ),
     ],
-    target: Annotated[Path, typer.Argument(metavar="NEW.keras", help="The file to write.")],
+    others: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[WEIGHTS.h5] NEW.keras",
+            help="The weights (model.save_weights) if OLD has none, and the file to write.",
+        ),
+    ],
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     backend: Annotated[
         Origin | None,
@@ -376,6 +386,12 @@ def convert(
     from normscope.keras1.frameworks import ensure_keras
     from normscope.progress import progress_bar
 
+    if len(others) > 2:
+        raise SpecError(
+            f"convert takes OLD.h5 NEW.keras, or MODEL.json WEIGHTS.h5 NEW.keras; "
+            f"these are {1 + len(others)} files"
+        )
+    *weights, target = others
     inputs = None if data is None else _arrays(data)
     ensure_keras()
     with progress_bar() as progress:
@@ -384,6 +400,7 @@ def convert(
         report = convert_model(
             source,
             target,
+            weights=weights[0] if weights else None,
             force=force,
             backend=backend,
             dim_ordering=dim_ordering,

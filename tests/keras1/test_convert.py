@@ -230,3 +230,45 @@ def test_random_inputs_fit(keras1_golden: Path) -> None:
             assert arrays[0].max() < 10
         shapes = {"embedding_mask_lstm": [(2, 6)], "merge_sum_functional": [(2, 4), (2, 5)]}
         assert [x.shape for x in arrays] == shapes.get(name, [(3, 5, 4)])
+
+
+# --------------------------------------------------------------------------- two files
+
+
+@pytest.mark.parametrize(
+    "name", ["seed_network_1block", "nested_model", "merge_concat_sequential", "gru_stateful"]
+)
+def test_architecture_and_weights_apart(keras1_golden: Path, tmp_path: Path, name: str) -> None:
+    whole = path_of(keras1_golden, name)
+    architecture, target = whole.with_suffix(".json"), tmp_path / "new.keras"
+    report = convert(architecture, target, weights=whole)
+    assert not report.differs, str(report)
+    assert any(layer.off_file is not None for layer in report.layers)
+    assert report.source == f"{architecture} and {whole}"
+
+    weights = tmp_path / "weights.hdf5"
+    load_model(whole).save_weights(weights)
+    status, said = run(architecture, weights, tmp_path / "again.keras")
+    assert status == 0, said
+    assert "weights.hdf5 -> " in said
+    for old, new in zip(
+        load_model(target).get_weights(),
+        load_model(tmp_path / "again.keras").get_weights(),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_two_files_that_do_not_fit(keras1_golden: Path, tmp_path: Path) -> None:
+    architecture = path_of(keras1_golden, "lstm_gpu").with_suffix(".json")
+    other = path_of(keras1_golden, "mnist_cnn")
+    for weights, reason in (
+        (other, "layers with weights"),
+        (architecture, "without weights"),
+        (tmp_path / "none.h5", "none.h5"),
+    ):
+        with pytest.raises(ModelFileError, match=reason):
+            convert(architecture, tmp_path / "new.keras", weights=weights)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(SpecError, match=r"these are 4 files"):
+        CliRunner().invoke(app, ["convert", "a", "b", "c", "d"], catch_exceptions=False)

@@ -3,8 +3,10 @@
     from normscope.keras1 import *
 
 gives old code the names that it imported from keras.layers, keras.models, keras.optimizers,
-keras.regularizers and keras.constraints. Keras itself is imported with the first of these names,
-so that an audit of a file (`normscope.keras1.files`) needs no framework.
+keras.regularizers and keras.constraints; and `normscope.keras1` in place of `keras` in its imports
+is enough for the modules too: `from normscope.keras1.layers.core import Dense`,
+`from normscope.keras1 import backend as K`. Keras itself is imported with the first of these
+names, so that an audit of a file (`normscope.keras1.files`) needs no framework.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ _NAMES = {
     "Reshape",
     "live.dense": "Dense Highway MaxoutDense TimeDistributedDense",
     "live.embedding": "Embedding",
+    "engine.topology": "InputSpec",
+    "live.layer": "Layer",
     "live.local": "LocallyConnected1D LocallyConnected2D",
     "live.merge": "Merge merge",
     "live.models": "Input InputLayer Model Sequential",
@@ -41,11 +45,21 @@ _NAMES = {
     "live.regularizers": "l1 l2 l1l2 activity_l1 activity_l2 activity_l1l2 L1L2Regularizer "
     "EigenvalueRegularizer WeightRegularizer ActivityRegularizer",
     "live.wrappers": "Bidirectional TimeDistributed",
-    "loading": "load_model model_from_json",
+    "loading": "load_model model_from_config model_from_json",
+    "writing": "save_model",
     "running_std": "compare_running_std",
 }
 
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
+
+# What Keras 1.2.2 had as attributes once it was imported itself.
+_MODULES = (
+    *("activations", "applications", "backend", "callbacks", "constraints", "datasets", "engine"),
+    *("initializations", "layers", "metrics", "models", "objectives", "optimizers"),
+    *("preprocessing", "regularizers", "utils", "wrappers"),
+)
+
+__version__ = "1.2.2"
 
 # As Keras 1.2.2 had them itself.
 _SAME = {
@@ -62,14 +76,10 @@ _INSTEAD = {
     "Graph": "Model(input=..., output=...)",
     "AutoEncoder": "two models: Model(input=..., output=...)",
     "LambdaMerge": "merge([a, b], mode=function)",
-    "MaskedLayer": "keras.layers.Layer with supports_masking = True",
-    "Layer": "keras.layers.Layer of Keras 3, with add_weight and build as it has them",
-    "Wrapper": "keras.layers.Wrapper of Keras 3",
-    "Recurrent": "keras.layers.RNN of Keras 3 with a cell of your own",
-    "InputSpec": "keras.layers.InputSpec of Keras 3",
+    "MaskedLayer": "Layer with supports_masking = True",
+    "Wrapper": "Layer, which calls the layer inside in its call",
+    "Recurrent": "Layer, with K.rnn(step, x, states) in its call",
     "model_from_yaml": "model_from_json; YAML can hold code, and is not read",
-    "model_from_config": "Model.from_config, or model_from_json with the JSON text",
-    "save_model": "model.save('model.keras')",
 }
 
 __all__ = [*sorted(_MODULE_OF), *sorted(_SAME)]
@@ -86,10 +96,12 @@ def __getattr__(name: str) -> Any:
         except ImportError as error:
             raise missing_package(error, f"{name} of normscope.keras1") from error
         return getattr(found, _SAME.get(name, name))
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     if name in _INSTEAD:
         raise SpecError(f"{name} of Keras 1 cannot be served; use {_INSTEAD[name]}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    return [*globals(), *__all__, *_MODULES]

@@ -30,7 +30,7 @@ import numpy.typing as npt
 from normscope.errors import ContractWarning, ModelFileError, SpecError, printable
 from normscope.keras1.conventions import Told, normalizations
 from normscope.keras1.files import ModelFile, StrPath, read_model_file, weights_entry
-from normscope.keras1.loading import UNORDERED, load_model
+from normscope.keras1.loading import UNORDERED, load_model, load_parts
 from normscope.keras1.network import Call, Network, build_network
 from normscope.keras1.numpy_layers import computed
 from normscope.keras1.releases import OF_DEVIATIONS, OF_VARIANCES
@@ -91,6 +91,7 @@ def convert(
     source: StrPath,
     target: StrPath,
     *,
+    weights: StrPath | None = None,
     force: bool = False,
     backend: str | None = None,
     dim_ordering: str | None = None,
@@ -103,8 +104,9 @@ def convert(
     The new file appears as a whole or not at all.
 
     Args:
-        source: an HDF5 file of `model.save()`.
+        source: an HDF5 file of `model.save()`; with `weights` the JSON of `model.to_json()` too.
         target: the file to write, which ends in `.keras`.
+        weights: an HDF5 file of `model.save_weights()`, where the source has none.
         force: whether an existing target is overwritten.
         backend, dim_ordering, release: as in `load_model`.
         data: inputs like those of the training, an array or a list of arrays: with them
@@ -124,13 +126,14 @@ def convert(
     tell = progress or (lambda what, done, steps: None)
     path = _target(Path(target), force)
     tell("reading", 0, 1)
+    files = (os.fspath(source), os.fspath(source if weights is None else weights))
     _check_size(read_model_file(source), dim_ordering)
-    model, notes = _loaded(source, backend, dim_ordering, release)
+    model, notes = _loaded(files, backend, dim_ordering, release)
     if data is not None:
         found = compare_running_std(model, data)
         if found.holds is not None and not _release_told(model):
             by_data = OF_DEVIATIONS if found.holds == "deviation" else OF_VARIANCES
-            model, notes = _loaded(source, backend, dim_ordering, by_data)
+            model, notes = _loaded(files, backend, dim_ordering, by_data)
         contradicted = tuple(_contradiction(model, found))
         notes = replace(notes, data=str(found), assumed=notes.assumed + contradicted)
     folder = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
@@ -139,7 +142,7 @@ def convert(
         tell("writing", 0, 1)
         model.save(draft)
         told = Told.by_user(backend, release)
-        report = _checked(os.fspath(source), path, draft, model, told, dim_ordering, notes, tell)
+        report = _checked(files, path, draft, model, told, dim_ordering, notes, tell)
         _publish(draft, path, force)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -147,13 +150,16 @@ def convert(
 
 
 def _loaded(
-    source: StrPath, backend: str | None, dim_ordering: str | None, release: str | None
+    files: tuple[str, str], backend: str | None, dim_ordering: str | None, release: str | None
 ) -> tuple[keras.Model, _Notes]:
     """The live model, and what loading it warned of."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", LoadWarning)
         warnings.simplefilter("always", ContractWarning)
-        model = load_model(source, backend=backend, dim_ordering=dim_ordering, release=release)
+        told: Any = {"backend": backend, "dim_ordering": dim_ordering, "release": release}
+        source, weights = files
+        one = weights == source
+        model = load_model(source, **told) if one else load_parts(source, weights, **told)
     return model, _Notes(_messages(caught, LoadWarning), _messages(caught, ContractWarning))
 
 
@@ -239,7 +245,7 @@ def _messages(
 
 
 def _checked(
-    source: str,
+    files: tuple[str, str],
     target: Path,
     draft: Path,
     model: keras.Model,
@@ -248,9 +254,12 @@ def _checked(
     notes: _Notes,
     tell: Progress,
 ) -> Conversion:
+    source, weights = files
+    stored = read_weights(weights)
     file = read_model_file(source)
+    if weights != source:
+        file = replace(file, weights={layer.name: tuple(layer.arrays) for layer in stored})
     network = build_network(file.architecture, source, dim_ordering)
-    stored = read_weights(source)
     written_by = told.backend or backend_of(stored)
     releases = [layer.release for layer in normalizations(model)]  # all the same
     computed_as = (written_by or "tensorflow", *releases[:1])
@@ -281,7 +290,7 @@ def _checked(
     model.reset_states()
     whole = model.predict(inputs if len(inputs) > 1 else inputs[0], batch_size=len(inputs[0]))
     return Conversion(
-        source=source,
+        source=source if weights == source else f"{source} and {weights}",
         target=os.fspath(target),
         release=told.release or file.release,
         backend=written_by,

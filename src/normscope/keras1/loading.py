@@ -7,10 +7,12 @@ is checked as a whole by `build_network` before anything is made of it.
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import pkgutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from graphlib import TopologicalSorter
 from typing import Any, TypeAlias
 
@@ -39,6 +41,7 @@ from normscope.keras1.files import (
     weights_entry,
 )
 from normscope.keras1.live.base import PACKAGE, automatic_name, one_of, weights_limited
+from normscope.keras1.live.core import Lambda
 from normscope.keras1.live.models import Input, Model, Sequential
 from normscope.keras1.network import Call, build_network
 from normscope.keras1.releases import release_by_configs
@@ -51,7 +54,7 @@ Config: TypeAlias = Mapping[str, Any]
 Tensor: TypeAlias = Any
 Key: TypeAlias = tuple[str, int]  # a layer of a functional model and which of its calls
 Source: TypeAlias = tuple[Key, int]  # and which output of that call
-Classes: TypeAlias = Mapping[str, type[keras.layers.Layer]]
+Classes: TypeAlias = Mapping[str, Any]
 
 NATIVE_ORDERING: Mapping[str, str] = {"theano": "th", "tensorflow": "tf"}
 CONTAINERS = ("Sequential", "Model")
@@ -84,7 +87,7 @@ def load_model(
 
     Args:
         path: of the file.
-        custom_objects: the layer classes that are not of Keras 1, by name.
+        custom_objects: what is not of Keras 1, by name: layer classes, losses and metrics.
         backend: the one that wrote the file. The names of its weights tell it; without weights it
             decides how poolings with border_mode="same" pad.
         dim_ordering: "th" or "tf", for the paddings, croppings and upsamplings where nothing in
@@ -117,7 +120,10 @@ def load_model(
     file = read_model_file(path)
     if not file.weights:
         raise ModelFileError(
-            file.path, "an architecture without weights; use model_from_json, then load_weights"
+            file.path,
+            "an architecture without weights; give the file that has them, as in "
+            "load_parts('model.json', 'weights.h5') or "
+            "normscope convert model.json weights.h5 new.keras",
         )
     stored = read_weights(path)
     held = sum(array.size for layer in stored for array in layer.arrays.values())
@@ -125,7 +131,45 @@ def load_model(
         model = _model(file, custom_objects, told, dim_ordering)
     names = set_weights(model, stored, told.backend or backend_of(stored), file.path)
     say_assumptions(file.path, model, normalizations(model), stored=True)
-    compile_as_stored(model, path, names)
+    compile_as_stored(model, path, names, custom_objects)
+    return model
+
+
+def load_parts(
+    architecture: StrPath,
+    weights: StrPath,
+    custom_objects: Classes | None = None,
+    *,
+    backend: str | None = None,
+    dim_ordering: str | None = None,
+    release: str | None = None,
+) -> keras.Model:
+    """The live model whose architecture and weights Keras 1 wrote into files of their own.
+
+    Args:
+        architecture: of the file of `model.to_json()`, or of a whole model.
+        weights: of the HDF5 file of `model.save_weights()`, or of a whole model.
+        custom_objects, backend, dim_ordering, release: as in `load_model`.
+
+    Raises:
+        ModelFileError: a file is damaged or not of Keras 1, has a layer that is not known, or the
+            two do not fit each other.
+        SpecError: there is no such release, backend or dim_ordering.
+
+    Warns:
+        LoadWarning: as in `load_model`.
+
+    Example:
+        >>> load_parts("model.json", "weights.h5").predict(x)  # doctest: +SKIP
+    """
+    told = Told.by_user(backend, release)
+    file = read_model_file(architecture)
+    stored = read_weights(weights)
+    held = sum(array.size for layer in stored for array in layer.arrays.values())
+    known = Told(told.origin or backend_of(stored) or file.backend, told.release)
+    with weights_limited(held + MOST_UNSTORED):
+        model = _model(replace(file, weights={}), custom_objects, known, dim_ordering)
+    load_weights(model, weights, backend=backend, release=release)
     return model
 
 
@@ -165,6 +209,25 @@ def model_from_json(
     model = _model(_parsed(text), custom_objects, told, dim_ordering)
     say_assumptions("the text", model, normalizations(model), stored=False)
     return model
+
+
+def model_from_config(config: Config, custom_objects: Classes | None = None) -> keras.Model:
+    """The live model of an architecture as a dict, {"class_name": ..., "config": ...}.
+
+    Args:
+        config: as `model_from_json` takes it as text.
+        custom_objects: as in `load_model`.
+
+    Raises:
+        ModelFileError: no model of Keras 1, or with a layer that is not known.
+
+    Example:
+        >>> dense = {"name": "dense_1", "output_dim": 2, "batch_input_shape": [None, 3]}
+        >>> layers = [{"class_name": "Dense", "config": dense}]
+        >>> model_from_config({"class_name": "Sequential", "config": layers}).output_shape
+        (None, 2)
+    """
+    return model_from_json(json.dumps(config), custom_objects)
 
 
 def load_weights(
@@ -426,6 +489,10 @@ class _Builder:
     def leaf(self, layer_class: str, name: str, config: Config, prefix: str) -> keras.layers.Layer:
         """A layer that is no model."""
         cls = self.classes.get(layer_class)
+        if layer_class == "Lambda" and isinstance(config.get("function"), str):
+            function = self.classes.get(config["function"])
+            if callable(function) and not isinstance(function, type):  # one of custom_objects
+                return Lambda.from_config({**config, "function": function})
         if cls is None or layer_class == "Lambda" or _has_code(layer_class, config):
             raise self.refused(layer_class, name)
         settings = {**config, **self.added.get(id(config), {})}
@@ -445,8 +512,11 @@ class _Builder:
     def refused(self, layer_class: str, name: str) -> ModelFileError:
         """Why a class cannot be made from a file, and what to do."""
         if layer_class in ("Lambda", "Merge"):
-            what = "its function is stored as code, which is never run"
-            remedy = "build the model in Python, then call model.load_weights(path)"
+            what = "its function is not in the file, or is code, which is never run"
+            remedy = (
+                "build the model in Python, then call model.load_weights(path); a named function "
+                "of a file that was written here can be given as custom_objects={name: function}"
+            )
         else:
             what = f"Keras 1 has no layer class {layer_class!r}"
             remedy = f"give the class: custom_objects={{{layer_class!r}: {layer_class}}}"

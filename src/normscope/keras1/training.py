@@ -59,7 +59,12 @@ def read_training(path: StrPath) -> Training | None:
         raise ModelFileError(os.fspath(path), reason) from error
 
 
-def compile_as_stored(model: keras.Model, path: StrPath, names: Mapping[int, str]) -> None:
+def compile_as_stored(
+    model: keras.Model,
+    path: StrPath,
+    names: Mapping[int, str],
+    custom_objects: Mapping[str, Any] | None = None,
+) -> None:
     """Compile a model as it was compiled when it was saved; nothing is done if it was not.
 
     The state of the optimizer follows the trained weights sorted by their names in the file.
@@ -69,6 +74,7 @@ def compile_as_stored(model: keras.Model, path: StrPath, names: Mapping[int, str
         model: with the weights of the file.
         path: of the file.
         names: the name in the file of each weight, by the id of its variable.
+        custom_objects: losses and metrics of one's own, by name.
 
     Raises:
         ModelFileError: the state does not fit the model.
@@ -80,14 +86,15 @@ def compile_as_stored(model: keras.Model, path: StrPath, names: Mapping[int, str
         optimizer = optimizers.get(training.optimizer)
         model.compile(
             optimizer=optimizer,
-            loss=training.loss,
-            metrics=training.metrics,
+            loss=_with_functions(training.loss, custom_objects or {}),
+            metrics=_with_functions(training.metrics, custom_objects or {}),
             loss_weights=training.loss_weights,
             sample_weight_mode=training.sample_weight_mode,
         )
     except NormscopeError as error:
         warnings.warn(
             f"{os.fspath(path)}: the model is loaded, but not compiled: {error}; "
+            "give functions of your own as custom_objects={name: function}, or "
             "call model.compile(...) to train it",
             LoadWarning,
             stacklevel=3,
@@ -101,3 +108,12 @@ def compile_as_stored(model: keras.Model, path: StrPath, names: Mapping[int, str
             optimizer.set_state(training.state, order)
         except NormscopeError as error:
             raise ModelFileError(os.fspath(path), str(error)) from error
+
+
+def _with_functions(given: Any, known: Mapping[str, Any]) -> Any:
+    """Names of losses or metrics, those of one's own replaced by what they name."""
+    if isinstance(given, Mapping):
+        return {key: _with_functions(one, known) for key, one in given.items()}
+    if isinstance(given, list):
+        return [_with_functions(one, known) for one in given]
+    return known.get(given, given) if isinstance(given, str) else given

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -143,61 +140,3 @@ def test_several_outputs_by_name() -> None:
 def test_unknown_names(arguments: dict[str, object], text: str) -> None:
     with pytest.raises(SpecError, match=text):
         mlp().compile(**arguments)
-
-
-def test_generators_say_what_to_write() -> None:
-    with pytest.raises(SpecError, match="steps_per_epoch"):
-        mlp().fit_generator(iter([]), 10, 1)
-
-
-def test_a_compiled_model_is_saved_and_trained_on(tmp_path: Path) -> None:
-    model = mlp()
-    model.compile("adam", "mse", metrics=["accuracy", "mae"])
-    model.fit(X, Y, nb_epoch=2, verbose=0)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
-    assert isinstance(loaded, k.Sequential)
-    wanted = model.train_on_batch(X, Y)
-    np.testing.assert_allclose(loaded.train_on_batch(X, Y), wanted, rtol=1e-6)
-    for mine, its in zip(model.get_weights(), loaded.get_weights(), strict=True):
-        np.testing.assert_allclose(its, mine, rtol=1e-6, atol=1e-7)
-
-
-@pytest.mark.parametrize("mode", ["sum", "mul", "concat", "ave", "cos", "dot", "max"])
-def test_a_merge_at_the_head_is_trained_and_saved(mode: str, tmp_path: Path) -> None:
-    axes = {"concat": {"concat_axis": 1}, "dot": {"dot_axes": 1}, "cos": {"dot_axes": 1}}
-    left = k.Sequential([k.Dense(3, input_dim=5)])
-    right = k.Sequential([k.Dense(3, input_dim=3)])
-    model = k.Sequential([k.Merge([left, right], mode=mode, **axes.get(mode, {})), k.Dense(2)])
-    assert [w.shape for w in model.get_weights()[:4]] == [(5, 3), (3,), (3, 3), (3,)]
-    model.compile("sgd", "mse")
-    target = np.zeros((12, *model.output_shape[1:]), "float32")
-    model.fit([X, Y], target, nb_epoch=1, verbose=0)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded.predict([X, Y]), model.predict([X, Y]))
-
-
-def test_merge_refuses_shapes_that_do_not_fit() -> None:
-    a, b = k.Input(shape=(5,)), k.Input(shape=(3,))
-    for mode in ("sum", "cos", "dot"):
-        with pytest.raises(ValueError, match=r"shape|differ"):
-            k.merge([a, b], mode=mode)
-
-
-def test_frozen_layers_keep_their_weights() -> None:
-    model = k.Sequential(
-        [
-            k.Dense(6, input_dim=5, trainable=False),
-            k.BatchNormalization(trainable=False),
-            k.Dense(3),
-        ]
-    )
-    model.compile(k.SGD(lr=0.1), "mse")
-    before = model.get_weights()
-    model.train_on_batch(X, Y)
-    after = model.get_weights()
-    changed = [not np.array_equal(a, b) for a, b in zip(after, before, strict=True)]
-    # Dense; gamma, beta and then the running values, which move all the same; Dense.
-    assert changed == [False, False, False, False, True, True, True, True]

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from normscope.errors import ShapeError, SpecError
-from normscope.keras1.live import activations, constraints, initializers, regularizers
+from normscope.keras1.live import activations, constraints, initializers, phase, regularizers
 
 Tensor: TypeAlias = Any
 """An array of whichever backend Keras runs on, or a symbolic one."""
@@ -112,6 +112,42 @@ class Keras1Layer(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             None if batch_input_shape is None else tuple(batch_input_shape)
         )
         self.declared_input_dtype = input_dtype
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """The output; symbolic ones know their `_keras_shape`, as in Keras 1."""
+        if phase.forced() is not None and self._call_has_training_arg:
+            options["training"] = phase.forced()
+        return with_keras_shapes(super().__call__(*args, **options))
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of the input; a list of shapes for several."""
+        return shapes_of(self.input)
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output; a list of shapes for several."""
+        return shapes_of(self.output)
+
+    def get_input_at(self, node_index: int) -> Any:
+        """The input of the call of that number."""
+        return _single(self._inbound_nodes[node_index].input_tensors)
+
+    def get_output_at(self, node_index: int) -> Any:
+        """The output of the call of that number."""
+        return _single(self._inbound_nodes[node_index].output_tensors)
+
+    def get_input_shape_at(self, node_index: int) -> Any:
+        """The shape of the input of the call of that number."""
+        return shapes_of(self.get_input_at(node_index))
+
+    def get_output_shape_at(self, node_index: int) -> Any:
+        """The shape of the output of the call of that number."""
+        return shapes_of(self.get_output_at(node_index))
+
+    def get_output_shape_for(self, input_shape: Any) -> Any:
+        """The output shape, by the name that Keras 1 has for it."""
+        return self.compute_output_shape(input_shape)
 
     def create_weights(self, input_shape: Any) -> None:
         """Make the weights with `weight`, in the order of Keras 1."""
@@ -213,6 +249,29 @@ class Keras1Layer(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
                 f"{type(self).__name__}() of Keras 1 has no argument {key!r}; "
                 f"its own are {', '.join(self.settings) or 'none'}"
             )
+
+
+def with_keras_shapes(tensors: Any) -> Any:
+    """The tensors, each with its shape as `_keras_shape` if it is symbolic.
+
+    >>> with_keras_shapes(keras.Input((3,)))._keras_shape
+    (None, 3)
+    """
+    for tensor in keras.tree.flatten(tensors):
+        if isinstance(tensor, keras.KerasTensor):
+            tensor._keras_shape = tuple(tensor.shape)
+    return tensors
+
+
+def shapes_of(tensors: Any) -> Any:
+    """The shape of a tensor, or the shapes of a list of them."""
+    if isinstance(tensors, list | tuple):
+        return [tuple(tensor.shape) for tensor in tensors]
+    return tuple(tensors.shape)
+
+
+def _single(tensors: Sequence[Tensor]) -> Any:
+    return tensors[0] if len(tensors) == 1 else list(tensors)
 
 
 def automatic_name(class_name: str) -> str:

@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+import keras
 from keras import ops
 
 from normscope.keras1.live import lookup
 
 Tensor: TypeAlias = Any
-
-EPSILON = 1e-7
-"""Added to a norm before it divides."""
 
 
 class Constraint:
@@ -47,7 +45,7 @@ class MaxNorm(Constraint):
     def __call__(self, p: Tensor) -> Tensor:
         """The weight that meets the constraint."""
         norms = _norms(p, self.axis)
-        return p * (ops.clip(norms, 0, self.m) / (EPSILON + norms))
+        return p * (ops.clip(norms, 0, self.m) / (keras.config.epsilon() + norms))
 
     def get_config(self) -> dict[str, Any]:
         """The name and the settings."""
@@ -70,7 +68,7 @@ class UnitNorm(Constraint):
 
     def __call__(self, p: Tensor) -> Tensor:
         """The weight that meets the constraint."""
-        return p / (EPSILON + _norms(p, self.axis))
+        return p / (keras.config.epsilon() + _norms(p, self.axis))
 
     def get_config(self) -> dict[str, Any]:
         """The name and the settings."""
@@ -96,7 +94,7 @@ class MinMaxNorm(Constraint):
         """The weight that meets the constraint, in part if `rate` is below 1."""
         norms = _norms(p, self.axis)
         wanted = self.rate * ops.clip(norms, self.low, self.high) + (1 - self.rate) * norms
-        return p * (wanted / (EPSILON + norms))
+        return p * (wanted / (keras.config.epsilon() + norms))
 
     def get_config(self) -> dict[str, Any]:
         """The name and the settings."""

@@ -80,17 +80,31 @@ class _Convolution(KernelLayer):
 
     def convolve(self, x: Tensor, kernel: Tensor) -> Tensor:
         """The cross-correlation; both with their channels last."""
-        options = {
-            "strides": self.strides,
-            "data_format": "channels_last",
-            "dilation_rate": self.rates,
-        }
-        if border.framework_pads(self.border_mode, self.origin):
-            return ops.conv(x, kernel, padding=self.border_mode, **options)
-        size = border.dilated(self.kernel_size, self.rates)
-        pads = border.theano_pads(size, self.border_mode)
-        y = ops.conv(border.pad_space(x, pads), kernel, padding="valid", **options)
-        return border.cut_to_same(y, x, self.strides) if self.border_mode == "same" else y
+        return cross_correlation(x, kernel, self.strides, self.rates, self.border_mode, self.origin)
+
+
+def cross_correlation(
+    x: Tensor,
+    kernel: Tensor,
+    strides: Sequence[int],
+    rates: Sequence[int],
+    border_mode: str,
+    origin: str,
+) -> Tensor:
+    """X (batch, space..., in) with a kernel (space..., in, out).
+
+    Args:
+        x, kernel: as above.
+        strides, rates: steps between outputs, and between the elements of the kernel.
+        border_mode: "valid", "same" or "full".
+        origin: by which backend's convention "same" pads.
+    """
+    options = {"strides": strides, "data_format": "channels_last", "dilation_rate": rates}
+    if border.framework_pads(border_mode, origin):
+        return ops.conv(x, kernel, padding=border_mode, **options)
+    pads = border.theano_pads(border.dilated(kernel.shape[:-2], rates), border_mode)
+    y = ops.conv(border.pad_space(x, pads), kernel, padding="valid", **options)
+    return border.cut_to_same(y, x, strides) if border_mode == "same" else y
 
 
 @registered
@@ -291,6 +305,7 @@ class Deconvolution2D(Convolution2D):
     """
 
     settings: ClassVar[tuple[str, ...]] = (*Convolution2D.settings, "output_shape")
+    output_shape: Any = None  # the argument, as Keras 1 called it; not that of the last call
 
     def __init__(
         self,

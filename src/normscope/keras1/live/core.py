@@ -11,8 +11,9 @@ import keras
 from keras import ops
 
 from normscope.errors import ShapeError, SpecError
-from normscope.keras1.live import activations, regularizers
+from normscope.keras1.live import activations, phase, regularizers
 from normscope.keras1.live.base import Keras1Layer, Shape, Tensor, registered
+from normscope.keras1.live.layer import run_as_written
 
 
 @registered
@@ -196,15 +197,16 @@ class Lambda(Keras1Layer):
         self.declared_output_shape = output_shape
         self.arguments = dict(arguments or {})
         self.supports_masking = takes_mask(function)
+        self.seed_generator = keras.random.SeedGenerator()
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None = None) -> None:
         """No mask: a function that takes one has used it up."""
 
-    def call(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def call(self, x: Tensor, mask: Tensor | None = None, training: bool | None = None) -> Tensor:
         """The output of the function."""
-        if takes_mask(self.function):
-            return self.function(x, **{**self.arguments, "mask": mask})
-        return self.function(x, **self.arguments)
+        masks = {"mask": mask} if takes_mask(self.function) else {}
+        with phase.calling(training, self.seed_generator):
+            return run_as_written(self.function, x, **self.arguments, **masks)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Lambda:

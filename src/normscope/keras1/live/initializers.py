@@ -6,6 +6,7 @@ by its own layout. Source: Keras 1.2.2.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -159,6 +160,16 @@ def get(given: Given, dim_ordering: str = "th") -> Callable[..., Tensor]:
     def initialize(shape: Size, dtype: Any = None) -> Tensor:
         if function in INITIALIZATIONS.values():
             return ops.cast(function(shape, dim_ordering), dtype)
-        return ops.convert_to_tensor(np.asarray(function(shape)), dtype)
+        return ops.convert_to_tensor(np.asarray(_called(function, shape, dim_ordering)), dtype)
 
     return initialize
+
+
+def _called(function: Callable[..., Any], shape: Size, dim_ordering: str) -> Any:
+    """A function of the user, given the name and the ordering if it takes them, as in Keras 1."""
+    try:
+        taken = inspect.signature(function).parameters
+    except ValueError:  # written in C
+        return function(shape)
+    offered = {"name": None, "dim_ordering": dim_ordering}
+    return function(shape, **{key: value for key, value in offered.items() if key in taken})

@@ -10,14 +10,15 @@ import keras
 from keras import ops
 
 from normscope.errors import ShapeError, SpecError
+from normscope.keras1.live import phase
 from normscope.keras1.live.base import Keras1Layer, Shape, Tensor, plain, registered
 from normscope.keras1.live.core import takes_mask
+from normscope.keras1.live.layer import run_as_written
 
 Mode: TypeAlias = str | Callable[..., Tensor]
 
 MODES = ("sum", "mul", "concat", "ave", "cos", "dot", "max")
 SAME_SHAPES = ("sum", "mul", "ave", "max", "cos")
-EPSILON = 1e-7
 
 
 @registered
@@ -72,6 +73,8 @@ class Merge(Keras1Layer):
         self.output_mask = output_mask
         self.arguments = dict(arguments or {})
         self.branches = [as_model(layer) for layer in layers or ()]
+        if callable(mode):
+            self.seed_generator = keras.random.SeedGenerator()
 
     def create_weights(self, input_shape: Any) -> None:
         """No weights; the shapes are checked.
@@ -97,11 +100,12 @@ class Merge(Keras1Layer):
                 f"{self.name}: only axis {self.concat_axis} may differ in size", None, shapes
             )
 
-    def call(self, inputs: list[Tensor], mask: Any = None) -> Tensor:
+    def call(self, inputs: list[Tensor], mask: Any = None, training: bool | None = None) -> Tensor:
         """The merged inputs."""
         if callable(self.mode):
             masks = {"mask": mask} if takes_mask(self.mode) else {}
-            return self.mode(inputs, **self.arguments, **masks)
+            with phase.calling(training, self.seed_generator):
+                return run_as_written(self.mode, inputs, **self.arguments, **masks)
         if self.mode == "concat":
             return ops.concatenate(inputs, axis=self.concat_axis)
         if self.mode == "dot":
@@ -109,7 +113,9 @@ class Merge(Keras1Layer):
         if self.mode == "cos":
             first, second = inputs
             norms = ops.sqrt(self._dot(first, first) * self._dot(second, second))
-            return ops.expand_dims(self._dot(first, second) / ops.maximum(norms, EPSILON), 1)
+            return ops.expand_dims(
+                self._dot(first, second) / ops.maximum(norms, keras.config.epsilon()), 1
+            )
         return self._element_by_element(inputs)
 
     def compute_mask(self, inputs: list[Tensor], previous_mask: Any = None) -> Any:

@@ -16,11 +16,10 @@ from keras import ops
 
 from normscope.errors import SpecError
 from normscope.keras1.live.base import PACKAGE
+from normscope.keras1.live.rebinding import plain_tensors, rebound
 
 Tensor: TypeAlias = Any
 Function: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-
-EPSILON = 1e-7
 
 
 def _on_tensors(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -28,7 +27,8 @@ def _on_tensors(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
     @functools.wraps(function)
     def on_tensors(y_true: Any, y_pred: Any, **settings: Any) -> Tensor:
-        y_pred = ops.convert_to_tensor(y_pred)
+        if not isinstance(y_pred, keras.KerasTensor):
+            y_pred = ops.convert_to_tensor(y_pred)
         return function(ops.cast(y_true, y_pred.dtype), y_pred, **settings)
 
     registered: Callable[..., Tensor] = keras.saving.register_keras_serializable(PACKAGE)(
@@ -52,14 +52,16 @@ def mean_absolute_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
 @_on_tensors
 def mean_absolute_percentage_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """100 times the mean of abs((y_true - y_pred) / y_true)."""
-    size = ops.maximum(ops.abs(y_true), EPSILON)
+    size = ops.maximum(ops.abs(y_true), keras.config.epsilon())
     return 100.0 * ops.mean(ops.abs((y_true - y_pred) / size), axis=-1)
 
 
 @_on_tensors
 def mean_squared_logarithmic_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """The mean of (log(1 + y_pred) - log(1 + y_true))**2."""
-    difference = ops.log1p(ops.maximum(y_pred, EPSILON)) - ops.log1p(ops.maximum(y_true, EPSILON))
+    difference = ops.log1p(ops.maximum(y_pred, keras.config.epsilon())) - ops.log1p(
+        ops.maximum(y_true, keras.config.epsilon())
+    )
     return ops.mean(ops.square(difference), axis=-1)
 
 
@@ -96,14 +98,17 @@ def binary_crossentropy(y_true: Tensor, y_pred: Tensor) -> Tensor:
 @_on_tensors
 def kullback_leibler_divergence(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """The sum of y_true * log(y_true / y_pred)."""
-    y_true, y_pred = ops.clip(y_true, EPSILON, 1.0), ops.clip(y_pred, EPSILON, 1.0)
+    y_true, y_pred = (
+        ops.clip(y_true, keras.config.epsilon(), 1.0),
+        ops.clip(y_pred, keras.config.epsilon(), 1.0),
+    )
     return ops.sum(y_true * ops.log(y_true / y_pred), axis=-1)
 
 
 @_on_tensors
 def poisson(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """The mean of y_pred - y_true * log(y_pred)."""
-    return ops.mean(y_pred - y_true * ops.log(y_pred + EPSILON), axis=-1)
+    return ops.mean(y_pred - y_true * ops.log(y_pred + keras.config.epsilon()), axis=-1)
 
 
 @_on_tensors
@@ -182,19 +187,19 @@ def matthews_correlation(y_true: Tensor, y_pred: Tensor) -> Tensor:
     tp, tn = ops.sum(true * said), ops.sum((1 - true) * (1 - said))
     fp, fn = ops.sum((1 - true) * said), ops.sum(true * (1 - said))
     norm = ops.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
-    return (tp * tn - fp * fn) / (norm + EPSILON)
+    return (tp * tn - fp * fn) / (norm + keras.config.epsilon())
 
 
 @_on_tensors
 def precision(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """How many of those predicted are true, of the whole batch."""
-    return ops.sum(_rounded(y_true * y_pred)) / (ops.sum(_rounded(y_pred)) + EPSILON)
+    return ops.sum(_rounded(y_true * y_pred)) / (ops.sum(_rounded(y_pred)) + keras.config.epsilon())
 
 
 @_on_tensors
 def recall(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """How many of the true are predicted, of the whole batch."""
-    return ops.sum(_rounded(y_true * y_pred)) / (ops.sum(_rounded(y_true)) + EPSILON)
+    return ops.sum(_rounded(y_true * y_pred)) / (ops.sum(_rounded(y_true)) + keras.config.epsilon())
 
 
 @_on_tensors
@@ -209,7 +214,7 @@ def fbeta_score(y_true: Tensor, y_pred: Tensor, beta: float = 1) -> Tensor:
     if beta < 0:
         raise SpecError(f"beta is not negative; it is {beta!r}")
     p, r = precision(y_true, y_pred), recall(y_true, y_pred)
-    return (1 + beta**2) * p * r / (beta**2 * p + r + EPSILON)
+    return (1 + beta**2) * p * r / (beta**2 * p + r + keras.config.epsilon())
 
 
 METRICS: dict[str, Function] = {
@@ -226,11 +231,75 @@ METRICS: dict[str, Function] = {
 }
 
 
-def metric(given: Any, its_loss: Any, output_size: int | None) -> Any:
-    """A metric by name, as Keras 1 understood it; anything but a name as it is.
+class WeightedObjective(keras.losses.Loss):  # type: ignore[misc]  # Keras ships no types
+    """A loss with weights of samples and a mask, as Keras 1 took them into account.
+
+    The values of what is masked do not count; those of a sample of the weight 0 do not either, so
+    the sum is divided by the number of the others.
 
     Args:
-        given: "accuracy", "acc", another name, a function or a metric of Keras 3.
+        function: of (y_true, y_pred) to one value for each sample, or for each sample and time, or
+            to one for all.
+    """
+
+    def __init__(self, function: Function) -> None:
+        super().__init__(name=name_of(function))
+        self.function = function
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
+        """The mean loss of a batch."""
+        if sample_weight is not None:
+            weights = ops.cast(sample_weight, self.dtype)
+            counted = ops.mean(ops.cast(ops.not_equal(weights, 0), self.dtype))
+            sample_weight = ops.divide_no_nan(weights, counted)  # 0 / 0 in Keras 1
+        return super().__call__(y_true, y_pred, sample_weight)
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        """The loss of each sample; Keras leaves out what is masked, and takes the mean."""
+        return _by_sample(self.function, y_true, y_pred, "loss")
+
+
+def _by_sample(function: Function, y_true: Any, y_pred: Any, kind: str) -> Tensor:
+    """What a function gives for each sample; one number for a batch is that of each."""
+    found = plain_tensors(function(*rebound((y_true, y_pred))))
+    found = _one_result(found, function, kind)
+    if len(found.shape):
+        return found
+    return ops.broadcast_to(found, (ops.shape(y_pred)[0],))
+
+
+def _one_result(found: Any, function: Any, kind: str) -> Tensor:
+    if isinstance(found, Mapping):
+        raise SpecError(
+            f"the {kind} {name_of(function)} gives a dict, which cannot be served; write one "
+            f"function for each of {[*found]}"
+        )
+    return found
+
+
+def name_of(given: Any) -> str:
+    """The name under which a loss or a metric is shown."""
+    name = getattr(given, "name", None) or getattr(given, "__name__", None)
+    return str(name or type(given).__name__.lower()).strip("<>")  # TensorFlow refuses <lambda>
+
+
+def objective(given: Any) -> Any:
+    """What Keras 3 is given for a loss: functions weigh their samples as Keras 1 did.
+
+    >>> objective("mse").name, objective(None)
+    ('mean_squared_error', None)
+    """
+    found = loss(given)
+    plain = callable(found) and not isinstance(found, keras.losses.Loss)
+    return WeightedObjective(found) if plain else found
+
+
+def metric(given: Any, its_loss: Any, output_size: int | None) -> Any:
+    """A metric of Keras 3 that is the mean of one of Keras 1, or of a function.
+
+    Args:
+        given: "accuracy", "acc", another name, a function of (y_true, y_pred), or a metric of
+            Keras 3.
         its_loss: the loss on the same output.
         output_size: the size of the last axis of that output.
 
@@ -240,12 +309,32 @@ def metric(given: Any, its_loss: Any, output_size: int | None) -> Any:
     >>> metric("acc", "binary_crossentropy", 3).name
     'acc'
     """
-    if not isinstance(given, str):
+    if isinstance(given, keras.metrics.Metric) or not (callable(given) or isinstance(given, str)):
         return given
     if given in ("accuracy", "acc"):
-        return keras.metrics.MeanMetricWrapper(_accuracy(loss(its_loss), output_size), name="acc")
+        return _mean(_accuracy(loss(its_loss), output_size), "acc")
     function = _named("metric", given, METRICS)
-    return keras.metrics.MeanMetricWrapper(function, name=function.__name__)
+    return _mean(function, name_of(function))
+
+
+def metric_name(given: Any) -> str:
+    """The name under which the value of a metric is found, without that of its output.
+
+    >>> metric_name("accuracy"), metric_name("mse")
+    ('acc', 'mean_squared_error')
+    """
+    if given in ("accuracy", "acc"):
+        return "acc"
+    return name_of(_named("metric", given, METRICS))
+
+
+def _mean(function: Function, name: str) -> keras.metrics.Metric:
+    """The mean over all samples; of one number for a batch, by the size of that batch."""
+
+    def by_sample(y_true: Any, y_pred: Any) -> Tensor:
+        return _by_sample(function, y_true, y_pred, "metric")
+
+    return keras.metrics.MeanMetricWrapper(by_sample, name=name)
 
 
 def _accuracy(its_loss: Any, output_size: int | None) -> Function:

@@ -44,6 +44,15 @@ class Optimizer(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras ship
     counts: ClassVar[bool] = False
     """Whether a file of Keras 1 stores the number of steps, in front of the slots."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "get_updates" in vars(cls):
+            raise SpecError(
+                f"{cls.__name__}.get_updates cannot be served; write the rule for one weight as "
+                "step(self, p, g, lr, *slots), with self.assign(p, new), and name the arrays that "
+                "it keeps for each weight: slots = ('m',)"
+            )
+
     def __init__(
         self,
         lr: float,
@@ -76,7 +85,7 @@ class Optimizer(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras ship
     def update_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor) -> None:
         """Apply the rule to one weight; Keras calls it."""
         rate = ops.cast(learning_rate, variable.dtype)
-        gradient = ops.cast(gradient, variable.dtype)
+        gradient = ops.cast(_dense(gradient), variable.dtype)
         if self.largest:
             gradient = ops.clip(gradient, -self.largest, self.largest)
         if self.decay:
@@ -130,6 +139,14 @@ class Optimizer(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras ship
     def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Optimizer:
         """The optimizer of a config."""
         return cls(**config)
+
+
+def _dense(gradient: Tensor) -> Tensor:
+    """A gradient as a tensor; TensorFlow gives that of an Embedding as some of its rows."""
+    if type(gradient).__name__ != "IndexedSlices":
+        return gradient
+    indices = ops.expand_dims(gradient.indices, -1)
+    return ops.scatter(indices, gradient.values, gradient.dense_shape)  # equal ones are summed
 
 
 @registered

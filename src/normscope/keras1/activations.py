@@ -1,0 +1,27 @@
+"""`keras.activations` of Keras 1.2.2."""
+
+from normscope.keras1.live.activations import (
+    elu,
+    get,
+    hard_sigmoid,
+    linear,
+    relu,
+    sigmoid,
+    softmax,
+    softplus,
+    softsign,
+    tanh,
+)
+
+__all__ = [
+    "elu",
+    "get",
+    "hard_sigmoid",
+    "linear",
+    "relu",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "softsign",
+    "tanh",
+]

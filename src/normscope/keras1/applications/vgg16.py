@@ -1,0 +1,12 @@
+"""`keras.applications.vgg16` of Keras 1.2.2: what to use in its place."""
+
+from normscope.keras1.absent import refusing
+
+__getattr__ = refusing(
+    "applications.vgg16",
+    {
+        "VGG16": "use keras.applications.VGG16 of Keras 3",
+        "preprocess_input": "use keras.applications.vgg16.preprocess_input of Keras 3",
+        "decode_predictions": "use keras.applications.vgg16.decode_predictions of Keras 3",
+    },
+)

@@ -1,0 +1,10 @@
+"""`keras.datasets.mnist` of Keras 1.2.2: what to use in its place."""
+
+from normscope.keras1.absent import refusing
+
+__getattr__ = refusing(
+    "datasets.mnist",
+    {
+        "load_data": "keras.datasets.mnist.load_data() of Keras 3 gives the same data",
+    },
+)

@@ -1,0 +1,1 @@
+"""`keras.preprocessing` of Keras 1.2.2."""
