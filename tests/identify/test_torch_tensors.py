@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, weight_norm
 
 from normscope.identify import identify
+from normscope.identify.adapters.torch_state import TorchState
 from normscope.scope import scope
 
 SHAPE = (4, 6)
@@ -206,10 +207,18 @@ def test_tensors_in_others_are_left_alone() -> None:
 
 def test_the_copies_are_tied_as_the_tensors_are() -> None:
     """Else training would move one of two views, and inference use the other."""
-    made = Views()
-    nn.init.eye_(made.linear.weight)
-    found = identify(made, SHAPE, "b c")
-    assert found.sample_independent == {"train": False, "infer": True}
+    for made, one, other in (
+        (Views(), lambda m: m.both[0], lambda m: m.mean),
+        (Views(), lambda m: m.both[1], lambda m: m.var),
+        (tied(), lambda m: m[0].weight, lambda m: m[2].weight),
+    ):
+        found = one(made).data_ptr()
+        with TorchState(made).kept(), torch.no_grad():
+            assert one(made).data_ptr() != found
+            one(made).fill_(3)
+            assert (other(made) == 3).all()
+        assert one(made).data_ptr() == other(made).data_ptr() == found
+        assert not (other(made) == 3).any()
 
 
 def test_the_check_notices() -> None:
