@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from normscope import SpecError
@@ -115,3 +116,11 @@ def test_a_refused_formula_is_shown_in_numbers() -> None:
     sizes = [float(np.abs(pair["x"]).max()) for pair in pairs]
     assert max(sizes) > 1000 * min(sizes)
     assert "pairs" not in identify(right, (8, 3)).to_dict()
+
+
+def test_an_answer_that_takes_too_many_calls_still_says_who_sees_whom() -> None:
+    made = torch.nn.utils.parametrizations.spectral_norm(torch.nn.Linear(8, 8))
+    found = identify(made, (3, 7, 8), "b t c")
+    assert found.calls <= 200
+    assert found.train_axes == {"b": "independent", "t": "independent", "c": "shared"}
+    assert found.infer_axes == found.train_axes

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, weight_norm
 
 from normscope.identify import identify
+from normscope.identify.adapters.torch_state import TorchState
 from normscope.scope import scope
 
 SHAPE = (4, 6)
@@ -102,6 +103,7 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "parametrized": lambda: nn.Sequential(parametrizations.weight_norm(nn.Linear(6, 6)), nn.BatchNorm1d(6)),
     "spectral norm": lambda: nn.Sequential(parametrizations.spectral_norm(nn.Linear(6, 6)), nn.LayerNorm(6)),
     "weight norm by a hook": weight_normed,
+    "spectral norm by a hook": lambda: nn.Sequential(nn.utils.spectral_norm(nn.Linear(6, 6)), nn.LayerNorm(6)),
     "scripted": scripted,
     "not differentiated": lambda: nn.Sequential(nn.Linear(6, 6).requires_grad_(False), nn.BatchNorm1d(6)),
     "double": lambda: nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6)).double(),
@@ -206,10 +208,26 @@ def test_tensors_in_others_are_left_alone() -> None:
 
 def test_the_copies_are_tied_as_the_tensors_are() -> None:
     """Else training would move one of two views, and inference use the other."""
-    made = Views()
-    nn.init.eye_(made.linear.weight)
-    found = identify(made, SHAPE, "b c")
-    assert found.sample_independent == {"train": False, "infer": True}
+    for made, one, other in (
+        (Views(), lambda m: m.both[0], lambda m: m.mean),
+        (Views(), lambda m: m.both[1], lambda m: m.var),
+        (tied(), lambda m: m[0].weight, lambda m: m[2].weight),
+    ):
+        found = one(made).data_ptr()
+        with TorchState(made).kept(), torch.no_grad():
+            assert one(made).data_ptr() != found
+            one(made).fill_(3)
+            assert (other(made) == 3).all()
+        assert one(made).data_ptr() == other(made).data_ptr() == found
+        assert not (other(made) == 3).any()
+
+
+def test_a_tensor_that_each_call_replaces_is_cut_loose() -> None:
+    """The hook of `spectral_norm` computes `weight`, which at first shares memory with another."""
+    found = identify(nn.utils.spectral_norm(nn.Linear(6, 6)), SHAPE, "b c")
+    for mode in (found.train_axes, found.infer_axes):
+        assert mode == {"b": "independent", "c": "shared"}
+    assert "two equal calls give different outputs" not in str(found)
 
 
 def test_the_check_notices() -> None:

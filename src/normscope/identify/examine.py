@@ -15,10 +15,10 @@ from normscope.identify.pairs import Pair, pairs
 from normscope.identify.probe import Probe
 from normscope.identify.running import Memory, find_memory, still_holds
 from normscope.identify.sight import Sight, dead_zones, describe_reach, look
-from normscope.identify.solve import Unsolved, solve
+from normscope.identify.solve import Solved, Unsolved, solve
 from normscope.identify.stored import Pointwise, Stored, stored_normalization
 from normscope.identify.structure import axis_structure, structure
-from normscope.identify.subject import Subject
+from normscope.identify.subject import Subject, TooManyCallsError
 from normscope.identify.unequal import unequal_in_words, unequal_sets
 from normscope.spec import NormSpec
 
@@ -60,12 +60,14 @@ class Examination:
 
     Attributes:
         residual: the share of the input that training adds to the normalized values.
+        refused: for modes whose formula is none that is known, how their sets are asked for.
     """
 
     subject: Subject
     names: tuple[str, ...]
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(20151))
     residual: float = 0.0
+    refused: dict[bool, Probe] = field(default_factory=dict)
 
     def mode(self, training: bool) -> ModeReport:
         """Examine a mode on its own."""
@@ -76,6 +78,15 @@ class Examination:
             return found
         except Exception as error:  # whatever the layer raises is evidence
             return raised(error)
+
+    def with_pairs(self, training: bool, report: ModeReport) -> ModeReport:
+        """The report with sets in numbers, if a formula was refused and calls are left."""
+        if training not in self.refused or report.spec is not None:
+            return report
+        try:
+            return replace(report, pairs=pairs(self.refused[training]))
+        except Exception:  # a layer may refuse other values by any exception
+            return report
 
     def indices(self, training: bool, report: ModeReport) -> tuple[IndexTable, ...]:
         """Index by index who sees whom, where two equal calls give the same."""
@@ -215,13 +226,15 @@ class Examination:
             self.rng,
         )
         precision = self.subject.eps
-        found = solve(probe)
+        found: Solved | Unsolved
+        try:
+            found = solve(probe)
+        except TooManyCallsError as error:  # who sees whom is known all the same
+            found = Unsolved(str(error), False)
         if isinstance(found, Unsolved):
             self.subject.eps = precision
-            numbers = pairs(probe)
-            return ModeReport(
-                sight, certain=found.certain, notes=(*reach, found.words), pairs=numbers
-            )
+            self.refused[training] = probe
+            return ModeReport(sight, certain=found.certain, notes=(*reach, found.words))
         self.residual = found.claim.extras.residual
         spec, notes = found.claim.spec, found.notes
         if training:

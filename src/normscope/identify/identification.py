@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,11 @@ def identify(
             one_mode = len(adapter.modes) == 1
             infer = train.for_good() if one_mode else examination.inference_after(train)
             train = with_memory_of(train, infer)
+            if not one_mode and not infer.same:  # first, as long as nothing is trained
+                infer = examination.with_pairs(False, infer)
+            train = examination.with_pairs(adapter.modes[0], train)
+            if one_mode or infer.same:
+                infer = replace(infer, pairs=train.pairs)
             if show is not None:
                 indices = _indices(examination, adapter.modes, train, infer)
     _check_arguments(layer, others, inputs, adapter.title, train, infer)

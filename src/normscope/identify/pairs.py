@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from normscope.identify.probe import Probe
-from normscope.identify.subject import MAX_CALLS
 
 _SIZES = (1.0, 0.01, 100.0)
 _IN_WORDS, _MOST = 6, 64
@@ -63,7 +62,7 @@ def pairs(probe: Probe) -> tuple[Pair, ...]:
     subject, structure = probe.subject, probe.structure
     subject.write_all_back()
     found = []
-    for size in _SIZES[: max(0, MAX_CALLS - subject.calls)]:
+    for size in _SIZES[: max(0, subject.limit - subject.calls)]:
         values = probe.rng.standard_normal((structure.num_sets, structure.set_size)) + 0.5
         x, y = probe.ask(size * np.round(values, 1))
         first = x[0]

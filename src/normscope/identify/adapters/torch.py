@@ -47,6 +47,7 @@ class TorchAdapter(Adapter):
         self.learned = frozenset(name for name, _ in module.named_parameters())
         self._attributes: Attributes | None = None
         self._remembers = False
+        self._loose: set[str] = set()
 
     def received(self, x: Array) -> Array:
         """`x` in the layer's own dtype."""
@@ -91,7 +92,25 @@ class TorchAdapter(Adapter):
         """Put back plain attributes, and the module's own tensors where others took their place."""
         if self._attributes is not None:
             self._remembers |= self._attributes.changed(but=("training",))
+            replaced = self._replaced()
             self._attributes.put_back()
+            for name in replaced:
+                self.tensors[name] = self.tensors[name].detach().clone()
+                self._hold(name, self.tensors[name])
+            if replaced:
+                self._loose |= replaced
+                self._attributes = Attributes(list(modules_in(self.module)))
+
+    def _replaced(self) -> set[str]:
+        """Tensors that calls replace: the one that is put back may share memory with no other."""
+        now = _named_tensors(self.module)
+        return {
+            name
+            for name, own in self.tensors.items()
+            if name not in self._loose
+            and now.get(name) is not own
+            and not isinstance(own, torch.nn.Parameter)
+        }
 
     def settle(self) -> None:
         """What the attributes are now is put back from here on, until the end."""
