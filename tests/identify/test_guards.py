@@ -153,6 +153,9 @@ def test_what_only_looks_like_a_guard(name: str) -> None:
 def test_what_no_spec_says_is_said() -> None:
     found = identify(OTHERS["half where it is small"][0], WORDS, "b t c")
     assert "where that divisor is below 0.001 it is 0.5, which no spec says" in str(found)
+    at_zero = made(lambda s, x: (x - mean(x)) / torch.where(std(x) == 0, 1e-8, std(x)))
+    said = str(identify(at_zero, WORDS, "b t c"))
+    assert "where that divisor is 0 it is 1e-08, which no spec says" in said
 
 
 SCALERS = {

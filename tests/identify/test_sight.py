@@ -54,7 +54,12 @@ CASES: dict[str, tuple[Function, tuple[int, int], str, bool | None]] = {
     "two samples for all": (lambda x: 0 * x + x[:1] + x[1:2], (4, 5), "mixed", False),
     "samples exchanged": (lambda x: x[::-1], (4, 5), "mixed", False),
     "samples exchanged, one times 0": (lambda x: x[::-1] * KEEP, (4, 5), "mixed", False),
-    "some samples only": (lambda x: x[:2], (4, 5), "mixed", None),
+    "some samples only": (lambda x: x[:2], (4, 5), "independent", True),
+    "without the first samples": (lambda x: layer_norm(x)[1:], (4, 5), "independent", True),
+    "further samples of zeros": (lambda x: np.pad(x, ((0, 2), (0, 0))), (4, 5), "independent", True),
+    "some samples only, of which one saw another": (lambda x: np.concatenate([x[:40], x[40:41] + x[50:51]]), (64, 5), "mixed", False),
+    "every second sample": (lambda x: x[::2], (6, 5), "mixed", None),
+    "batch norm, then a feature times 0": (lambda x: batch_norm(x) * KEEP[:, 0], (5, 4), "shared", False),
     "each sample twice": (lambda x: np.repeat(x, 2, 0), (4, 5), "mixed", None),
     "pairs of samples": (lambda x: x[:2] + x[2:], (4, 5), "mixed", False),
     "nothing": (lambda x: 0 * x, (4, 5), "none", None),
@@ -98,6 +103,41 @@ def test_no_output_depends_on_two_inputs() -> None:
     # each of the inputs changes one output, but two of them the same one
     sums = identify(lambda x: np.pad(x[:1] + x[1:2] + x[2:3] + x[3:], ((0, 3), (0, 0))), (4, 5))
     assert sums.kind is Kind.MIXING
+
+
+@pytest.mark.parametrize(
+    ("function", "pattern"),
+    [
+        (lambda x: layer_norm(x) * (np.arange(20) != 3), "b [c]"),
+        (lambda x: layer_norm(x) * (np.arange(20) == 3), "b [c]"),
+        (lambda x: np.where(np.arange(20) < 9, layer_norm(x), 0), "b [c]"),
+        (lambda x: batch_norm(x) * (np.arange(20) != 3), "[b] c"),
+        (lambda x: layer_norm(x.reshape(4, 4, 5)).reshape(4, 20) * (np.arange(20) != 3), "b (g [c])"),
+    ],
+)  # fmt: skip
+def test_outputs_that_a_mask_hides_belong_to_their_set(function: Function, pattern: str) -> None:
+    found = identify(function, (4, 20), "b c")
+    assert found.train is not None
+    assert found.train.pattern == pattern
+    assert found.train.scale == ("g c" if "g" in pattern else "c")
+
+
+def test_what_a_mask_hides_makes_no_set_of_an_order() -> None:
+    masked = identify(lambda x: np.cumsum(x, 1) * (np.arange(6) != 2), (4, 6), "b c")
+    assert masked.train_axes == {"b": "independent", "c": "mixed"}
+
+
+@pytest.mark.parametrize("taken", [np.s_[:, :3], np.s_[:, 0], np.s_[:, [2]], np.s_[::2, 1:]])
+def test_what_selects_depends_on_one_input(taken: tuple[slice | int | list[int], ...]) -> None:
+    found = identify(lambda x: x[taken], (8, 6), "b c")
+    assert found.kind is Kind.POINTWISE
+    assert "no output depends on more than one input" in str(found)
+
+
+@pytest.mark.parametrize("pool", [np.max, np.mean, np.prod])
+def test_what_pools_depends_on_several(pool: Callable[..., np.ndarray]) -> None:
+    # far apart, so that single inputs hardly ever show that two of them meet
+    assert identify(lambda x: pool([x[:32], x[32:]], axis=0), (64, 16)).kind is Kind.MIXING
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 8), (1, 3, 1), (4, 3, 1)])

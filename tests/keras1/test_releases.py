@@ -284,6 +284,17 @@ def test_an_architecture_as_only_1_0_0_to_1_0_3_wrote_it(tmp_path: Path) -> None
     check(outputs(model), predicted("deviation"))
 
 
+def test_the_backend_given_for_an_architecture_counts_before_the_names_of_the_weights(
+    tmp_path: Path,
+) -> None:
+    """As in `load_model`: what the user says is not overruled by a guess from names."""
+    model = model_from_json(architecture("1.0.6"), backend="tensorflow")
+    model.load_weights(weights_file(tmp_path / "weights.h5", "theano"))
+    check(outputs(model), predicted("inside"))
+    model.load_weights(tmp_path / "weights.h5", backend="theano")
+    check(outputs(model), predicted("deviation"))
+
+
 def test_1_0_6_without_a_backend(tmp_path: Path) -> None:
     with pytest.warns(LoadWarning, match="nothing tells which backend wrote it"):
         model = model_from_json(architecture("1.0.6"))

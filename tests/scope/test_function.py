@@ -46,6 +46,12 @@ WORDS: dict[str, tuple[Function, str, str]] = {
     "samples exchanged": (lambda x: x[::-1], "mixed", "independent"),
     "transposed": (lambda x: x.T, "independent", "independent"),
     "one sample for all": (lambda x: 0 * x + x[:1], "mixed", "independent"),
+    "a feature left out": (lambda x: x[:, :-1], "independent", "independent"),
+    "a feature of zeros added": (
+        lambda x: np.pad(x, ((0, 0), (1, 0))),
+        "independent",
+        "independent",
+    ),
     "only the last": (lambda x: x[:, -1], "independent", "mixed"),
     "a sample times 0": (lambda x: x * KEEP, "independent", "independent"),
     "all but one times 0": (
@@ -58,6 +64,11 @@ WORDS: dict[str, tuple[Function, str, str]] = {
     "a mean of what is left": (lambda x: x - mean(x * KEEP, 0), "mixed", "independent"),
     "none": (lambda x: 0 * x, "none", "none"),
 }
+
+
+def test_a_feature_that_nothing_changes_belongs_to_its_set() -> None:
+    found = scope(lambda x: (x - mean(x, 1)) * (np.arange(5) != 1), X[:, :5], axes="b c")
+    assert found.axes["inference"]["input"]["output"] == {"b": "independent", "c": "shared"}
 
 
 @pytest.mark.parametrize("name", WORDS)

@@ -6,7 +6,7 @@ An axis splits into *factors*, from the outermost to the innermost, each of whic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 
@@ -35,15 +35,20 @@ class AxisSight:
     apart: bool | None = None
 
 
-def axis_sight(size: int, seen: Mapping[int, frozenset[int]]) -> AxisSight:
+def axis_sight(
+    size: int, seen: Mapping[int, frozenset[int]], dead: frozenset[int] | None = None
+) -> AxisSight:
     """Name what was seen along one axis that the output has at the same length.
 
     An index that changes nothing, such as a sample that is multiplied by 0, neither couples nor
-    separates: the word follows from the indices that do change something.
+    separates: the word follows from the indices that do change something. Likewise those of the
+    output that nothing changes, as behind a mask, belong to any set.
 
     Args:
         size: of the axis.
         seen: for some indices of the input, the indices of the output that changed with them.
+        dead: the indices of the output that never change; None takes those that change with no
+            index of the input, if all are in `seen`.
 
     Example:
         >>> axis_sight(6, {0: frozenset({0, 1, 2}), 4: frozenset({3, 4, 5})}).word
@@ -54,6 +59,8 @@ def axis_sight(size: int, seen: Mapping[int, frozenset[int]]) -> AxisSight:
         'causal'
         >>> axis_sight(4, {0: frozenset({0}), 1: frozenset(), 2: frozenset({2})}).word
         'independent'
+        >>> axis_sight(3, {0: frozenset({0, 2}), 1: frozenset({0, 2})}, frozenset({1})).word
+        'shared'
         >>> axis_sight(1, {0: frozenset({0})}).word
         'not known'
     """
@@ -69,21 +76,34 @@ def axis_sight(size: int, seen: Mapping[int, frozenset[int]]) -> AxisSight:
         # in a set where one index is seen by all, another cannot be seen by none
         if sets == shown and not any(index in part for part in sets.values() for index in unseen):
             return AxisSight(factor_word(factors), factors, apart)
+    if dead is None and len(seen) == size:
+        dead = frozenset(range(size)).difference(*shown.values())
+    if dead and not unseen:
+        for factors in _sets_of_neighbours(size):
+            if all(members(size, factors, index) - dead == shown[index] for index in shown):
+                return AxisSight(factor_word(factors), factors, apart)
     return AxisSight(_word_of_windows(size, shown, bool(unseen)), None, apart)
 
 
 def other_length(out: int, seen: Mapping[int, frozenset[int]]) -> AxisSight:
     """Name what was seen along an axis that has another length in the output.
 
-    Which index of the output belongs to which of the input is not known, so indices are not known
-    to be apart; but they are not where two of them meet in one of the output.
+    Indices that are passed on one by one and in line, as where the last are left out or others are
+    added, are independent. Else which index of the output belongs to which of the input is not
+    known, so indices are not known to be apart; but they are not where two of them meet in one.
 
+    >>> other_length(2, {0: frozenset({0}), 1: frozenset({1}), 2: frozenset()}).word
+    'independent'
     >>> other_length(2, {0: frozenset({0}), 1: frozenset({0}), 2: frozenset({1})}).apart
     False
     """
     shown = {index: changed for index, changed in seen.items() if changed}
     if not shown:
         return AxisSight("none", None)
+    steps = {index - place for place, changed in shown.items() for index in changed}
+    single = all(len(changed) == 1 for changed in shown.values())
+    if single and len(shown) > 1 and len(steps) == 1:
+        return AxisSight("independent", None, True)
     together = [index for changed in shown.values() for index in changed]
     apart = False if len(set(together)) < len(together) else None
     everything = all(len(changed) == out for changed in seen.values())
@@ -137,6 +157,14 @@ def factor_word(factors: tuple[Factor, ...]) -> str:
             return f"interleaved {number}"
         case _:
             return "mixed"
+
+
+def _sets_of_neighbours(size: int) -> Iterator[tuple[Factor, ...]]:
+    """An axis that is one set, and all its splits into equal groups of neighbours."""
+    yield (Factor(size, True),)
+    for number in range(2, size // 2 + 1):
+        if size % number == 0:
+            yield Factor(number, False), Factor(size // number, True)
 
 
 def _candidates(size: int, seen: Mapping[int, frozenset[int]]) -> list[tuple[Factor, ...]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ Bools = NDArray[np.bool_]
 _NOISE = 16  # machine epsilons of the largest change; anything below is rounding
 _OWN_NOISE = 8  # machine epsilons of an output itself, likewise
 _MORE_PLACES = 8  # where some places change nothing
+_FRESH_INPUTS = 3  # that show which outputs never change
+_HALVINGS = 6  # two inputs of one output are in different halves once, but for 1 time in 64
 _REPEATS = 6  # more equal calls of what looks like no statistics sets
 _OTHER_INPUTS, _SHOWN = 10, 0.8  # how many show what share of a set with dead zones
 _FILLED = 0.98  # of a product of index sets, at least so much must have changed; less in halves
@@ -41,8 +43,7 @@ class Sight:
         same_shape: the output has the input's shape.
         finite: the outputs are finite numbers.
         output_shape: of the output.
-        smaller: the output has fewer elements than the input.
-        meeting: an output changed with two of the inputs that were tried.
+        meeting: an output changed with two of the inputs that were tried, or of two halves.
         examples: what some of the inputs change, in words.
         tried: how many inputs were changed one by one.
         silent: the places of those with which no output changes.
@@ -55,7 +56,6 @@ class Sight:
     same_shape: bool = True
     finite: bool = True
     output_shape: tuple[int, ...] = ()
-    smaller: bool = False
     meeting: bool = False
     examples: tuple[str, ...] = field(default=())
     tried: int = 0
@@ -78,8 +78,7 @@ class Sight:
     @property
     def alone(self) -> bool:
         """No output depends on more than one input."""
-        single = self.reach[1] == 1 and not (self.meeting or self.smaller)
-        return self.pointwise or single
+        return self.pointwise or (self.reach[1] == 1 and not self.meeting)
 
     def apart(self, axis: int) -> bool | None:
         """Whether no index along an axis sees another; None where that is not known."""
@@ -121,7 +120,21 @@ def look(subject: Subject, training: bool, rng: np.random.Generator, places: int
         changed = changes(before[0], subject(base[::-1] * 3 + 1, training), subject.eps)
         seen += [disturb(place) for place in _places_of(changed, shape)]
     seen += [disturb(place) for place in _places_beside(seen, shape, rng)]
-    sight = _read(shape, out, seen, _FILLED if subject.eps < IS_HALF else 0.8)
+    filled = _FILLED if subject.eps < IS_HALF else 0.8
+    sight = _read(shape, out, seen, filled)
+    if sight.sets is None and not sight.alone and out == shape:
+        dead = _dead_outputs(subject, training, rng, tuple(before))
+        if dead.any():
+            sight = _read(shape, out, seen, filled, dead)
+    if sight.reach[1] == 1 and not sight.meeting and math.prod(out) < math.prod(shape):
+        # where outputs are fewer, inputs that were not tried may meet in one
+        sight = replace(sight, meeting=_halves_meet(subject, training, rng, base, before[0]))
+    axes = list(sight.axes)
+    for dim, axis in enumerate(axes):
+        left_out = axis.apart and out[dim] != shape[dim]  # what was not tried may see others
+        if left_out and _halves_meet(subject, training, rng, base, before[0], dim):
+            axes[dim] = replace(axis, word="mixed", apart=False)
+    sight = replace(sight, axes=tuple(axes))
     if sight.sets is None:
         # what drops whole samples, and seldom, may have done the same twice by chance
         repeated = (subject(base, training) for _ in range(_REPEATS))
@@ -186,16 +199,53 @@ def _places_beside(
 ) -> list[tuple[int, ...]]:
     """Places that share an index with one that changes nothing: a mask may hide just that one."""
     hidden = [place for place, changed in seen if not changed.any()]
+    shown = [place for place, changed in seen if changed.any()]
+    if not shown:
+        return []
+    # beside a place that is known to change something, only the index itself can be hidden
     places = [
-        tuple(index if dim == kept else int(rng.integers(shape[dim])) for dim in range(len(shape)))
+        (*beside[:kept], index, *beside[kept + 1 :])
         for kept in range(len(shape))
         for index in dict.fromkeys(place[kept] for place in hidden)
+        if index not in {place[kept] for place in shown}
+        for beside in shown[:1]
     ]
     rng.shuffle(places)
     tried = {place for place, _ in seen}
-    if len(hidden) == len(seen):
-        return []
     return [place for place in dict.fromkeys(places) if place not in tried][:_MORE_PLACES]
+
+
+def _dead_outputs(
+    subject: Subject, training: bool, rng: np.random.Generator, before: tuple[Floats, ...]
+) -> Bools:
+    """The outputs that are the same whatever the input is, as behind a mask."""
+    fresh = [
+        subject(subject.received(_far_from_zero(rng.standard_normal(subject.shape))), training)
+        for _ in range(_FRESH_INPUTS)
+    ]
+    others = (*before[1:], *fresh)
+    found: Bools = ~np.any([changes(before[0], y, subject.eps) for y in others], axis=0)
+    return found
+
+
+def _halves_meet(
+    subject: Subject,
+    training: bool,
+    rng: np.random.Generator,
+    base: Floats,
+    before: Floats,
+    dim: int | None = None,
+) -> bool:
+    """Whether an output changes with both of two halves of the input, or of one of its axes."""
+    shape = tuple(n if dim in (None, d) else 1 for d, n in enumerate(base.shape))
+    for _ in range(_HALVINGS):
+        half = rng.random(shape) < 0.5
+        both = np.ones(before.shape, bool)
+        for part in (half, ~half):
+            both &= changes(before, subject(base + 40.0 * part, training), subject.eps)
+        if both.any():
+            return True
+    return False
 
 
 def changes(y: Floats, disturbed: Floats, eps: float) -> Bools:
@@ -222,18 +272,18 @@ def _read(
     out: tuple[int, ...],
     seen: list[tuple[tuple[int, ...], Bools]],
     filled: float,
+    dead: Bools | None = None,
 ) -> Sight:
     counts = [int(changed.sum()) for _, changed in seen]
     axes: tuple[AxisSight, ...] = ()
     if len(out) == len(shape):
-        axes = tuple(_along(dim, shape[dim], out[dim], seen) for dim in range(len(shape)))
+        axes = tuple(_along(dim, shape[dim], out[dim], seen, dead) for dim in range(len(shape)))
     return Sight(
         axes=axes,
         product=all(_is_product(changed, filled) for _, changed in seen),
         reach=(min(counts), max(counts)),
         same_shape=out == shape,
         output_shape=out,
-        smaller=math.prod(out) < math.prod(shape),
         tried=len(seen),
         silent=tuple(place for place, changed in seen if not changed.any()),
         meeting=bool((np.sum([changed for _, changed in seen], axis=0) > 1).any()),
@@ -244,7 +294,13 @@ def _read(
     )
 
 
-def _along(dim: int, size: int, out: int, seen: list[tuple[tuple[int, ...], Bools]]) -> AxisSight:
+def _along(
+    dim: int,
+    size: int,
+    out: int,
+    seen: list[tuple[tuple[int, ...], Bools]],
+    dead: Bools | None,
+) -> AxisSight:
     """What is seen along one axis, whatever happens along the others."""
     found: dict[int, frozenset[int]] = {}
     for place, changed in seen:
@@ -252,7 +308,10 @@ def _along(dim: int, size: int, out: int, seen: list[tuple[tuple[int, ...], Bool
         found[place[dim]] = found.get(place[dim], frozenset()) | indices
     if out != size:
         return other_length(out, found)
-    return axis_sight(size, found)
+    if dead is None:
+        return axis_sight(size, found)
+    alive = np.flatnonzero(_projected(~dead, dim)).tolist()
+    return axis_sight(size, found, frozenset(range(size)).difference(alive))
 
 
 def _projected(changed: Bools, dim: int) -> Bools:

@@ -243,7 +243,8 @@ def load_weights(
     Args:
         model: built in Python, or made by `model_from_json`.
         path: of an HDF5 file of `model.save_weights()` or `model.save()`, or of the older layout.
-        backend: the one that wrote the file, where the names of its weights do not tell it.
+        backend: the one that wrote the file, where the names of its weights do not tell it; without
+            it the one that `model_from_json` was given, which counts before those names.
         by_name: set the layers that the file knows by name, and leave the others as they are.
         release: the release of Keras 1 that wrote the file. Without it, that which the file says
             it is of (a file of `model.save()`), else that of the layers; a `BatchNormalization`
@@ -261,7 +262,8 @@ def load_weights(
     file = os.fspath(path)
     file_release = stated_release(path)
     stored = read_weights(path)
-    origin = told.origin or backend_of(stored) or getattr(model, "stored_origin", None)
+    by_user = told.origin or getattr(model, "user_origin", None)
+    origin = by_user or backend_of(stored) or getattr(model, "stored_origin", None)
     set_weights(model, stored, backend_of_origin(origin), file, by_name)
     adopt(model, Told(origin, told.release), file_release, file)
     feature_wise = [layer for layer in normalizations(model) if layer.mode == 0]
@@ -289,6 +291,7 @@ def _model(
     name = automatic_name("Sequential") if layer_class == "Sequential" else network.name
     model = builder.model(layer_class, config, name, "")
     model.stored_origin = told.origin or backend
+    model.user_origin = told.origin
     for layer in normalizations(model):
         layer.release_told = known
     return model

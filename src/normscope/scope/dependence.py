@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from normscope.identify.index_sets import axis_sight
+from normscope.identify.index_sets import axis_sight, other_length
 from normscope.identify.index_table import IndexTable
 from normscope.identify.sight import Bools
 
@@ -140,8 +140,4 @@ def _described(name: str, size: int, partner: int | None, changed: Changed) -> A
 
 
 def _word(size: int, length: int, seen: Mapping[int, frozenset[int]]) -> str:
-    if not any(seen.values()):
-        return "none"
-    if size == length:
-        return axis_sight(size, seen).word
-    return "shared" if all(len(indices) == length for indices in seen.values()) else "mixed"
+    return (axis_sight(size, seen) if size == length else other_length(length, seen)).word
