@@ -167,8 +167,8 @@ def _check_path(path: object) -> None:
         use = "for an array write ns.normalize(x, pattern)"
     elif isinstance(path, bytes):
         use = "write the path as a str"
-    elif hasattr(path, "read") and isinstance(getattr(path, "name", None), str):
-        use = f"write its path, {path.name!r}"
+    elif hasattr(path, "read") and isinstance(name := getattr(path, "name", None), str):
+        use = f"write its path, {name!r}"
     else:
         use = (
             f"{instance}for a live model write ns.scope(model, inputs), which finds out whether "
