@@ -231,7 +231,13 @@ def test_there_are_no_other_commands() -> None:
         (["explain", "b [c]", "--axes", "x y z"], 'axes="x y z" names 3 axes, the shape has 2'),
         (["explain", "torch.LayerNorm(3)", "--axes", "x"], 'axes="x" names 1 axis, the shape'),
         (["explain", "model.onnx"], 'normscope scope "model.onnx"'),
+        (["explain", "model.keras"], "load it in its framework"),
+        (["explain", "weights.pt"], "load it in its framework"),
+        (["explain", "arrays.npz"], "normalize(x, pattern)"),
         (["identify", "torch.LayerNorm(3)"], '"torch.nn:LayerNorm(3)"'),
+        (["identify", "weights.npz"], "file.py:net"),
+        (["identify", "model.pkl"], "file.py:net"),
+        (["identify", "string:digits.__len__()"], "an object of int cannot be called"),
         (["identify", "b [c]"], 'normscope explain "b [c]"'),
         (["identify", "batch"], 'normscope explain "batch"'),
         (["identify", "model.keras"], "file.py:net"),
@@ -247,6 +253,27 @@ def test_a_refusal_names_the_command_that_works(run, arguments: list[str], said:
     assert (status, out) == (2, "")
     assert said in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("torch.LayerNorm(3", "this parenthesis is open"),
+        ("model.py:Net(16)", 'normscope identify "model.py:Net(16)"'),
+        ("b [c", "this bracket is never closed"),
+        ("b [c]", 'normscope explain "b [c]" --shape 8,128,56,56'),
+    ],
+)
+def test_without_a_shape_the_text_is_looked_at_first(run, text: str, said: str) -> None:  # type: ignore[no-untyped-def]
+    status, out, err = run("explain", text)
+    assert (status, out) == (2, "")
+    assert said in err
+
+
+def test_an_input_file_that_is_missing_is_named_once(run) -> None:  # type: ignore[no-untyped-def]
+    status, _, err = run("scope", "math:sqrt", "--input", "nothing.npy")
+    assert status == 2
+    assert err.count("nothing.npy") == 1
 
 
 def test_a_further_input_is_held_fixed(run) -> None:  # type: ignore[no-untyped-def]
@@ -266,7 +293,7 @@ def test_a_file_says_what_it_has(run, tmp_path: Path) -> None:  # type: ignore[n
 
 
 @pytest.mark.parametrize(
-    ("wrong", "meant"), [("NS1O1", "NS101"), ("redundant-bais", "redundant-bias")]
+    ("wrong", "meant"), [("NS1O1", "NS101"), ("101", "NS101"), ("redundant-bais", "redundant-bias")]
 )
 def test_a_rule_that_is_nearly_one(run, wrong: str, meant: str) -> None:  # type: ignore[no-untyped-def]
     assert f"did you mean {meant}?" in run("rules", wrong)[2]

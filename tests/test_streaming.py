@@ -341,9 +341,9 @@ def test_nan_is_left_out_when_asked() -> None:
     [
         ({"mask": X > 0}, SpecError, "comes in batches, so mask is an iterable of masks"),
         ({"mask": True}, SpecError, "an iterable of masks, one for each, not a bool"),
-        ({"mask": [None]}, SpecError, "there are 1 masks, and more batches"),
+        ({"mask": [None]}, SpecError, "there is 1 mask, and more batches"),
         ({"mask": [None] * 3}, SpecError, "there are 2 batches, and more masks"),
-        ({"mask": [X, None]}, DtypeError, "mask has dtype float32"),
+        ({"mask": [X, None]}, DtypeError, "mask has dtype float32; .* mask != 0"),
         ({"mask": [X[:, :3] > 0, None]}, ShapeError, "does not broadcast"),
         ({"mask": [X[None] > 0, None]}, ShapeError, "does not broadcast"),
         ({"mask": [np.arange(7) < 6] * 2}, ShapeError, r"1 of 7 sets .* the first one is \(6,\)"),

@@ -138,8 +138,11 @@ def explain(
         ),
     ],
     shape: Annotated[
-        str, typer.Option(help='Shape of the input: 8,128,56,56; "any" or -1 where it varies.')
-    ],
+        str | None,
+        typer.Option(
+            help='Shape of the input, always needed: 8,128,56,56; "any" or -1 where it varies.'
+        ),
+    ] = None,
     axes: Annotated[
         str | None, typer.Option(help='Names for the axes: "b c h w" (b samples, c channels).')
     ] = None,
@@ -153,9 +156,15 @@ def explain(
     output: Output = None,
 ) -> None:
     """Say what a normalization computes on an input: words, numbers, formula, picture."""
+    from normscope.declared.text import from_text
     from normscope.explain import explain as explain_layer
 
     sizes = dict(_size(text) for text in size or [])
+    if shape is None:  # a fault in the text is said first: no shape would mend it
+        from_text(layer, sizes, axes)
+        raise SpecError(
+            f"give the shape of the input: normscope explain {_quoted(layer)} --shape 8,128,56,56"
+        )
     explanation = explain_layer(layer, _shape(shape), axes=axes, dtype=dtype, **sizes)
     match output_format:
         case ExplainFormat.TEXT:
@@ -493,6 +502,10 @@ def _unexpected(error: Exception) -> str:
         f"this is a fault of normscope, please report it with the command and this line: "
         f"{type(error).__name__}: {error} (in {file.parent.name}/{file.name}, line {line})"
     ).replace("\n", " ")
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if '"' not in text else f"'{text}'"
 
 
 def _shape(text: str) -> tuple[int | None, ...]:

@@ -287,6 +287,11 @@ def _unknown_character(text: str, position: int) -> PatternError:
         (advice for sign, advice in _FOREIGN.items() if rest.startswith(sign)),
         "axes are names of letters, digits and _, or numbers; see also [ ], ( ) and ...",
     )
+    if re.match(r"\s*[A-Za-z_]\w*\.[A-Za-z_]", text) is not None:
+        hint = (
+            'this is no pattern; a layer goes by its name to preset("torch.LayerNorm", 128), and '
+            'to explain, normalize and fit as "torch.LayerNorm(128)"'
+        )
     shown = text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
     return PatternError(f"{rest[0]!r} has no meaning in a pattern", shown, position, hint=hint)
 

@@ -279,11 +279,14 @@ def _arrays(batches: Any, mask: Any) -> Iterator[tuple[Any, Any]]:
             raise DtypeError(_no_batch(number, batch))
         counted = None if masks is None else next(masks, _NO_MASK)
         if counted is _NO_MASK:
-            raise SpecError(f"there are {number} masks, and more batches than these")
+            raise SpecError(f"there {_are(number, 'mask')}, and more batches than these")
         yield array, counted
     if masks is not None and next(masks, _NO_MASK) is not _NO_MASK:
-        there = f"are {number + 1} batches" if number else "is 1 batch"
-        raise SpecError(f"there {there}, and more masks than these")
+        raise SpecError(f"there {_are(number + 1, 'batch')}, and more masks than these")
+
+
+def _are(number: int, noun: str) -> str:
+    return f"{'is' if number == 1 else 'are'} {counted(number, noun)}"
 
 
 _NO_MASK = object()

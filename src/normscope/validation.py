@@ -231,7 +231,9 @@ def check_mask(mask: ArrayLike, shape: tuple[int, ...], pattern: str) -> NDArray
     """
     array = _as_array("mask", mask)
     if array.dtype != np.bool_:
-        raise DtypeError(f"mask has dtype {array.dtype}; it is an array of booleans, True = counts")
+        raise DtypeError(
+            f"mask has dtype {array.dtype}; it is an array of booleans, True = counts: mask != 0"
+        )
     try:
         return np.broadcast_to(array, shape)
     except ValueError:

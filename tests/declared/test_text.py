@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from normscope import PatternError, SpecError, spec_of
+from normscope import PatternError, SpecError, preset, spec, spec_of
 from normscope.declared.text import from_text
 
 
@@ -26,6 +26,21 @@ def test_what_is_open_is_shown_and_closed(text: str, closed: str) -> None:
     assert lines[1].strip() == text
     assert lines[2].index("^") - 2 == max(text.rfind("("), text.rfind("["))
     assert lines[3].strip() == f'close it: "{closed}"'
+
+
+def test_an_open_quote_is_not_an_open_parenthesis() -> None:
+    with pytest.raises(SpecError) as error:
+        from_text("torch.LayerNorm('3)")
+    said, text, caret = str(error.value).splitlines()
+    assert said == "this quote is never closed"
+    assert text[caret.index("^")] == "'"
+
+
+def test_a_layer_by_name_where_a_pattern_or_a_bare_name_is_taken() -> None:
+    with pytest.raises(PatternError, match=r'preset\("torch.LayerNorm", 128\)'):
+        spec("torch.LayerNorm(3)")
+    with pytest.raises(SpecError, match=r'preset\("torch.LayerNorm", ...\)'):
+        preset("torch.LayerNorm(3)")
 
 
 @pytest.mark.parametrize(

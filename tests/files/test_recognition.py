@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import onnx
 import pytest
@@ -30,6 +31,13 @@ def archive(*names: str) -> bytes:
     with zipfile.ZipFile(stream, "w") as opened:
         for name in names:
             opened.writestr(name, b"{}")
+    return stream.getvalue()
+
+
+def keras_3_weights() -> bytes:
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        file.create_group("layers")
     return stream.getvalue()
 
 
@@ -75,13 +83,21 @@ FILES: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "keras 3 json": (
         lambda: json.dumps(KERAS_3 | {"config": {"layers": []}}).encode(),
         "JSON of a model of Keras 3",
-        "keras.saving.load_model",
+        "keras.models.model_from_json",
     ),
     "keras 2 json": (
         lambda: json.dumps({"class_name": "Functional", "config": {"layers": []}}).encode(),
         "JSON of a model of Keras 2 or 3",
         "ns.scope(model, inputs)",
     ),
+    "keras 2 json that says so": (
+        lambda: json.dumps(
+            {"class_name": "Model", "config": {}, "keras_version": "2.2.4"}
+        ).encode(),
+        "written by Keras 2.2.4",
+        "keras.models.model_from_json",
+    ),
+    "keras 3 weights": (keras_3_weights, "a file of weights of Keras 3", "model.load_weights"),
     "safetensors": (safetensors, "a safetensors file", "ns.scope(model, inputs)"),
     "npz": (lambda: saved(lambda f: np.savez(f, x=np.ones(3))), "NumPy arrays (.npz)", "no arch"),
     "npy": (lambda: saved(lambda f: np.save(f, np.ones(3))), "of NumPy (.npy)", "ns.normalize"),
@@ -163,12 +179,20 @@ def test_the_list_of_an_archive_is_bounded_before_it_is_read() -> None:
         (np.zeros((2, 3)), r"for an array write ns\.normalize\(x, pattern\)"),
         (torch.zeros(2), r"for an array write ns\.normalize"),
         (b"model.h5", "write the path as a str"),
+        ("", "an empty text"),
     ],
-    ids=["layer", "class", "none", "function", "array", "tensor", "bytes"],
+    ids=["layer", "class", "none", "function", "array", "tensor", "bytes", "empty"],
 )
 def test_audit_of_what_is_no_path_says_which_call_takes_it(given: object, said: str) -> None:
     with pytest.raises(SpecError, match=rf"audit takes the path of a model file.*{said}"):
         ns.audit(given)  # type: ignore[arg-type]
+
+
+def test_audit_of_an_open_file_asks_for_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "model.h5"
+    path.write_bytes(b"")
+    with path.open("rb") as file, pytest.raises(SpecError, match=r"write its path, .*model\.h5"):
+        ns.audit(file)  # type: ignore[arg-type]
 
 
 def test_the_format_of_a_file_is_told(tmp_path: Path) -> None:

@@ -93,3 +93,16 @@ def test_a_dict_as_one_argument_is_not_refused() -> None:
         return batch["x"] * batch["mask"]
 
     assert ns.scope(model, {"x": X, "mask": X}).samples_independent["inference"]
+
+
+def test_one_array_in_place_of_a_tuple_of_inputs() -> None:
+    for others in (X, torch.from_numpy(X)):
+        with pytest.raises(SpecError, match=r"write others=\(x,\)"):
+            ns.identify(masked, X.shape, others=others)
+
+
+def test_what_a_model_raised_ends_with_one_period() -> None:
+    def failing(x):  # type: ignore[no-untyped-def]
+        raise ValueError("no such input.")
+
+    assert "no such input.\n" in str(ns.scope(failing, X))

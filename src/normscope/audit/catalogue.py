@@ -36,7 +36,8 @@ def find_rule(code_or_name: str) -> Rule:
             return rule
     names = [word for rule in all_rules() for word in (rule.code, rule.name)]
     close = get_close_matches(code_or_name, [*names, *map(str.lower, names)], n=1, cutoff=0.7)
-    hint = f"did you mean {close[0]}? There" if close else "there"
+    meant = [word if word in names else word.upper() for word in close]
+    hint = f"did you mean {meant[0]}? There" if meant else "there"
     known = ", ".join(f"{rule.code} {rule.name}" for rule in all_rules())
     raise SpecError(f"there is no rule {code_or_name!r}; {hint} are {known}")
 

@@ -152,9 +152,11 @@ def _check_path(path: object) -> None:
     Raises:
         SpecError: it is not a path.
     """
-    if isinstance(path, str | os.PathLike):
+    if isinstance(path, str | os.PathLike) and path != "":
         return
-    if path is None:
+    if isinstance(path, str):
+        came = "an empty text"
+    elif path is None:
         came = "None"
     elif isinstance(path, type):
         came = f"the class {path.__qualname__}"
@@ -165,6 +167,8 @@ def _check_path(path: object) -> None:
         use = "for an array write ns.normalize(x, pattern)"
     elif isinstance(path, bytes):
         use = "write the path as a str"
+    elif hasattr(path, "read") and isinstance(name := getattr(path, "name", None), str):
+        use = f"write its path, {name!r}"
     else:
         use = (
             f"{instance}for a live model write ns.scope(model, inputs), which finds out whether "

@@ -28,6 +28,12 @@ _FILES = {
     ".h5": 'normscope audit "{file}" reads it, or in Python audit("{file}")',
     ".hdf5": 'normscope audit "{file}" reads it, or in Python audit("{file}")',
     ".json": 'normscope audit "{file}" reads it, or in Python audit("{file}")',
+    **dict.fromkeys(
+        (".keras", ".pt", ".pth", ".pt2", ".ckpt", ".safetensors", ".msgpack", ".pb", ".tflite"),
+        "load it in its framework, and ask the model: scope(model, inputs), or one layer of it: "
+        "identify(layer, shape)",
+    ),
+    **dict.fromkeys((".npy", ".npz"), "an array that it holds goes to normalize(x, pattern)"),
     ".py": 'name what in it is meant, and call it: normscope identify "{file}:Net()" --shape ...',
 }
 
@@ -146,6 +152,10 @@ def _check_closed(text: str) -> None:
             opened.append(position)
         elif sign in _CLOSING.values() and opened:
             opened.pop()
+    if quote and len(text) <= _SHORT:
+        raise SpecError(
+            "\n  ".join(["this quote is never closed", *point(text, text.rindex(quote))])
+        )
     if not opened:
         return
     kind = {"(": "parenthesis", "[": "bracket", "{": "brace"}[text[opened[-1]]]

@@ -39,10 +39,11 @@ _TORCH = (
     "build the model in Python, load this into it, and ask the live model: "
     'normscope scope "model.py:net" --shape 1,3,224,224, or ns.scope(model, inputs)'
 )
-_KERAS = (
-    "load it with keras.saving.load_model and ask the live model: "
+_ASK_KERAS = (
+    "ask the live model: "
     'normscope scope "model.py:model" --shape 1,224,224,3, or ns.scope(model, inputs)'
 )
+_KERAS = f"load it with keras.saving.load_model and {_ASK_KERAS}"
 _TENSORFLOW = (
     "load it in TensorFlow and ask what it computes: ns.scope(function, inputs), "
     "or ns.identify(layer, shape) for one layer"
@@ -63,7 +64,11 @@ HDF5 = FileKind("an HDF5 file")
 JSON = FileKind("a JSON text")
 KERAS_ARCHIVE = FileKind("a .keras archive of Keras 3", _KERAS)
 KERAS_TODAY = _KERAS
-"""The advice for whatever Keras 2 or 3 wrote."""
+"""The advice for a whole model that Keras 2 or 3 wrote."""
+KERAS_TODAY_JSON = f"make the model of it with keras.models.model_from_json and {_ASK_KERAS}"
+KERAS_TODAY_WEIGHTS = (
+    f"build the model in Python, load them with model.load_weights, and {_ASK_KERAS}"
+)
 ONNX = FileKind(
     "an ONNX model", "normscope scope {file} --shape 1,3,224,224 tells who sees whom in it"
 )

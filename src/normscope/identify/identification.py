@@ -63,7 +63,8 @@ def identify(
 
     Raises:
         ShapeError: the shape is none, or `axes` does not name its axes.
-        SpecError: the layer cannot be called at all, it is a class, or `show` is unknown.
+        SpecError: the layer cannot be called at all, it is a class, `others` is one array, or
+            `show` is unknown.
         ModelFileError: a file holds no ONNX model.
         MissingPackageError: its framework is not installed.
 
@@ -82,6 +83,8 @@ def identify(
     wanted = None if dtype is None else np.dtype(dtype)
     if wanted is not None and wanted.kind in "iub":
         wanted = np.dtype(np.float32 if wanted.itemsize <= 2 else np.float64)
+    if hasattr(others, "shape"):
+        raise SpecError("others is a tuple of inputs, not one array; write others=(x,)")
     others, inputs = for_framework(layer, tuple(others)), for_framework(layer, inputs)
     try:
         adapter = adapt(layer, lengths, others=tuple(others), inputs=inputs, dtype=wanted)

@@ -23,6 +23,12 @@ from normscope.wording import listed
 _MANY = 6
 """So many names of a file are listed."""
 
+_FILES_NOT_RUN = (
+    *(".h5", ".hdf5", ".json", ".keras", ".pt", ".pth", ".pt2", ".ckpt", ".safetensors", ".pb"),
+    *(".msgpack", ".tflite", ".pkl", ".pickle", ".bin", ".npz", ".npy"),
+)
+"""Endings of files that hold a model or arrays, and no code to run."""
+
 
 def layer_from_expression(text: str) -> Any:
     """The object that an expression gives in a module, or the model of an ONNX file.
@@ -72,7 +78,7 @@ def _not_code(text: str) -> SpecError:
         found = f" (it has {listed(defined[:_MANY])})" if defined else ""
         return SpecError(f'{said}: say which of the file{found}, as in "{name}:{first}"')
     ending = Path(name).suffix.lower()
-    if ending in (".h5", ".hdf5", ".json", ".keras", ".pt", ".pth", ".safetensors"):
+    if ending in _FILES_NOT_RUN:
         loads = "keras.models.load_model('...')" if ending in (".h5", ".keras") else "the model"
         return SpecError(
             f"{said}: a file of this kind is not run here; write a Python file in which "

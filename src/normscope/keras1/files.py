@@ -29,6 +29,8 @@ from normscope.files.recognition import (
     HDF5,
     JSON,
     KERAS_TODAY,
+    KERAS_TODAY_JSON,
+    KERAS_TODAY_WEIGHTS,
     NOTHING,
     TEXT,
     UNKNOWN,
@@ -238,7 +240,7 @@ def _read_json(path: str) -> ModelFile:
     if len(text) > MAX_TEXT_BYTES:
         raise ModelFileError(path, f"{NEITHER}, of at most {MAX_TEXT_BYTES} bytes")
     architecture = decode_architecture(path, text, "the file", NEITHER)
-    release = checked_release(path, architecture.get("keras_version"))
+    release = checked_release(path, architecture.get("keras_version"), KERAS_TODAY_JSON)
     return ModelFile(path, architecture, release, None, {})
 
 
@@ -273,13 +275,13 @@ def decode_architecture(
     if value["class_name"] == "Functional" or (
         value["class_name"] == "Sequential" and isinstance(value["config"], dict)
     ):
-        checked_release(path, value.get("keras_version"))
+        checked_release(path, value.get("keras_version"), KERAS_TODAY_JSON)
         raise _newer(path, f"{what} is JSON of a model of Keras 2 or 3")
     return value
 
 
 def _newer(path: str, what: str) -> ModelFileError:
-    return ModelFileError(path, f"{what}; {READS}. What to do: {KERAS_TODAY}")
+    return ModelFileError(path, f"{what}; {READS}. What to do: {KERAS_TODAY_JSON}")
 
 
 KERAS_3_KEYS = {"module", "registered_name", "build_config"}
@@ -313,8 +315,10 @@ def _children(value: object) -> Iterator[object]:
         yield from value
 
 
-def checked_release(path: str, version: object) -> str | None:
+def checked_release(path: str, version: object, advice: str = KERAS_TODAY) -> str | None:
     """The release that wrote a model, None if it does not say.
+
+    `advice` says what to do with what another Keras wrote.
 
     Raises:
         ModelFileError: it is no release, or none of Keras 1.
@@ -325,7 +329,7 @@ def checked_release(path: str, version: object) -> str | None:
         raise ModelFileError(path, f"keras_version is {version!r:.60}, expected such as '1.2.2'")
     if version.split(".")[0] != "1":
         raise ModelFileError(
-            path, f"{READS}. What to do: {KERAS_TODAY}. This one was written by Keras {version}"
+            path, f"{READS}. What to do: {advice}. This one was written by Keras {version}"
         )
     return version
 
@@ -352,7 +356,7 @@ def _why_no_architecture(file: h5py.File) -> str:
     if "layers" in file or "_layer_checkpoint_dependencies" in file:
         return (
             f"a file of weights of Keras 3, without an architecture; {READS}. "
-            f"What to do: {KERAS_TODAY}"
+            f"What to do: {KERAS_TODAY_WEIGHTS}"
         )
     return "an HDF5 file, but not of a Keras model: it has no attribute model_config"
 

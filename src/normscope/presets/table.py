@@ -77,6 +77,9 @@ def get(name: str) -> Preset:
         return _PRESETS[name]
     close = get_close_matches(name, _PRESETS, n=3, cutoff=0.4)
     hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    bare, parenthesis, _ = name.partition("(")
+    if parenthesis and bare in _PRESETS:
+        hint = f'; its arguments follow the name: preset("{bare}", ...)'
     raise SpecError(f'there is no normalization called "{name}"{hint}')
 
 

@@ -136,4 +136,5 @@ def _loaded(path: Path) -> Array:
     try:
         return np.asarray(np.load(path, allow_pickle=False))
     except (OSError, ValueError) as error:
-        raise SpecError(f"{path} cannot be read: {error}") from None
+        reason = getattr(error, "strerror", None) or error  # without the name once more
+        raise SpecError(f"{path} cannot be read: {reason}") from None

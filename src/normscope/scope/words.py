@@ -59,7 +59,7 @@ def sentence(mode: ModeScope) -> str:
     if mode.samples_independent:
         return "no sample sees another."
     if mode.pair is None:
-        return f"whether samples see each other is not known: {'; '.join(mode.notes)}."
+        return f"whether samples see each other is not known: {'; '.join(mode.notes).rstrip('.')}."
     seeing, seen = mode.pair
     said = f"sample {seeing} sees sample {seen}"
     if mode.first is None:

@@ -74,7 +74,7 @@ def adapt(
     if not callable(layer):
         kind = qualified(type(layer).__qualname__)
         raise SpecError(
-            f"identify calls a layer, and a {kind} cannot be called; give a "
+            f"identify calls a layer, and an object of {kind} cannot be called; give a "
             "layer of a framework, an ONNX model, or a function from an array to an array"
         )
     return FunctionAdapter(layer, others, named, dtype or np.dtype(np.float32))
