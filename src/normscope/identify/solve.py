@@ -174,8 +174,8 @@ def _finish(probe: Probe, first: FirstFit, roles: Roles) -> Solved | Unsolved:
         as_found=_scale_as_found(probe, first, roles),
     )
     if constants is None and divisor.guard is not None and divisor.guard.unit is not None:
-        tolerance = tolerance_of(divisor.guard, probe.unit)
-        small = f"below {tolerance:.6g}" if tolerance else "0"
+        below = tolerance_of(divisor.guard, probe.unit)
+        small = f"below {below:.6g}" if below else "0"
         return Unsolved(
             f"{first.fit.hypothesis.words}, but where that divisor is {small} it is "
             f"{divisor.guard.unit:.4g}, which no spec says",
