@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from unittest.mock import patch
 
 import ml_dtypes
@@ -420,8 +419,8 @@ sys.exit(os.waitstatus_to_exitcode(status))
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
 
 
-def test_the_loops_are_vectorized(tmp_path: Path) -> None:
-    """In a process that compiles anew: machine code from the cache cannot be looked at."""
+def test_the_loops_are_vectorized() -> None:
+    """Of kernels that are compiled anew: machine code from the cache cannot be looked at."""
     code = """
 import numpy as np
 from normscope import normalize
@@ -429,13 +428,12 @@ from normscope.kernels import columns, rows, straight
 x = np.ones((64, 8, 4), np.float32)
 kernels = {"b [c h]": straight.normalize, "b [c] h": columns.normalize, "[b] c [h]": rows.normalize}
 for pattern, kernel in kernels.items():
+    kernel._cache.disable()
     normalize(x.repeat(32, 2), pattern)
     text = "".join(kernel.inspect_asm().values())
     packed = ("addpd", "mulpd", "subpd", "213pd", "231pd", "132pd", "fadd.2d", "fmul.2d", "fmla.2d")
     print(sum(text.count(word) for word in packed))
 """
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    run = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    assert all(int(count) > 20 for count in run.stdout.split())
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    counts = [int(count) for count in run.stdout.split()]
+    assert min(counts) > 20, counts

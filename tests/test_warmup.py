@@ -93,7 +93,7 @@ def test_after_a_warmup_nothing_is_compiled() -> None:
 def test_the_command_says_what_it_did() -> None:
     command = [sys.executable, "-m", "normscope", "warmup", "float32"]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert run.stdout == f"{len(list(steps(['float32'])))} kinds of calls are compiled and kept\n"
+    assert run.stdout == f"{len(list(steps(['float32'])))} kinds of calls compiled and kept\n"
 
 
 def test_other_dtypes_are_refused() -> None:

@@ -424,7 +424,7 @@ def test_files_that_are_none(tmp_path: Path, keras1_golden: Path) -> None:
     entry = one(keras1_golden, "lstm")
     for path, reason in (
         (tmp_path / "missing.h5", "cannot be opened"),
-        (keras1_golden / entry["files"]["json"], "use model_from_json"),
+        (keras1_golden / entry["files"]["json"], "as in load_parts"),
         (keras1_golden / entry["files"]["weights_h5"], "weights only"),
     ):
         with pytest.raises(ModelFileError, match=reason):

@@ -153,7 +153,7 @@ def test_the_search_finds_layers_of_every_kind(to: To) -> None:
     found = set()
 
     @given(usual_specs())
-    @settings(max_examples=300, database=None, derandomize=True)
+    @settings(max_examples=600, database=None, derandomize=True)
     def collect(drawn: tuple[NormSpec, tuple[int, ...]]) -> None:
         with suppress(SpecError):
             found.add(type(to(*drawn)).__name__)
