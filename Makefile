@@ -13,7 +13,7 @@ ruff := $(venv_python) -m ruff
 other_backends := torch tensorflow
 keras_tests := tests/layers/keras tests/keras1/live tests/keras1/test_loading.py \
   tests/keras1/test_convert.py tests/keras1/test_writing.py tests/keras1/test_backend.py \
-  tests/keras1/test_scripts.py tests/native tests/declared
+  tests/keras1/test_scripts.py tests/frameworks
 sources := src tests docs $(wildcard examples benchmarks catalogue)
 
 .DEFAULT_GOAL := help

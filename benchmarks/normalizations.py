@@ -34,9 +34,9 @@ from cases import CASES, Case
 from timing import cache_of_a_core, in_turn
 
 import normscope as ns
-from normscope import threads
-from normscope.backward import gradients
-from normscope.memory import retain_memory
+from normscope.engine import threads
+from normscope.engine.allocator import retain_memory
+from normscope.engine.gradients import gradients
 
 OURS, OUT = "normscope", "normscope, out="
 BACKWARD, BOTH = "normscope backward, out=", "normscope forward + backward, out="

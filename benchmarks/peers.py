@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from cases import Case
 
-from normscope.layout import Layout
+from normscope.notation.layout import Layout
 
 Call = Callable[[], object]
 Maker = Callable[[Case, np.ndarray, dict[str, np.ndarray]], "Call | None"]

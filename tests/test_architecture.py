@@ -31,82 +31,36 @@ IMPORTS = {
     "__main__": "cli",
     "output": "",
     "streams": "",
-    "files.*": "files.*",
+    "progress": "",
     "version": "",
     "errors": "",
     "wording": "",
     "notebook": "",
-    # state
-    "pattern": "",
-    "shape": "",
-    "fitting": "pattern shape",
-    "layout": "pattern shape fitting",
-    "values": "shape",
-    "spec": "pattern shape layout values",
-    "axis_words": "shape layout",
-    "presets.*": "spec presets.*",
-    # what a known layer declares, and what a caller states
-    "declared.*": "spec shape pattern layout values presets.* declared.*",
-    "statement": "spec pattern values declared.*",
-    # run; the reference knows nothing of the fast way, so that it can disagree with it
-    "reference": "spec layout statement",
+    "files.*": "files.*",
+    "notation.*": "notation.*",
     "kernels.*": "kernels.*",
-    "kernels.arrays": "",
-    "loops": "layout",
-    "plan": "layout loops kernels.arrays",
-    "operands": "layout",
-    "threads": "",
-    "buffers": "",
-    "memory": "",
-    "validation": "pattern layout spec",
-    "forward": "spec plan threads kernels.*",
-    "functional": "spec statement layout loops plan validation operands forward buffers kernels.*",
-    "backward": "spec statement layout loops plan validation operands backward_plan buffers "
-    "threads guard kernels.*",
-    "guard": "spec forward streaming kernels.*",
-    "backward_plan": "spec layout loops plan forward",
-    "array_likes": "",
-    "pieces": "layout",
-    "streaming": "spec statement layout loops plan validation operands forward functional "
-    "array_likes pieces kernels.*",
-    "running": "spec statement streaming validation",
-    "warmup": "spec plan operands functional backward streaming progress",
+    "kernels.contract": "",  # what engine and kernels share; it needs no Numba
+    "sight.*": "sight.*",
+    "frameworks.*": "notation.* sight.* frameworks.*",
+    # it knows nothing of the fast way, so that it can disagree with it
+    "reference": "notation.* frameworks.statement",
+    "engine.*": "progress notation.* kernels.* frameworks.* engine.*",
     # layers of the frameworks; each package imports its own framework
     "layers": "",
-    "layers.keras.*": "spec declared.* shape layout values presets.* layers.keras.*",
-    "layers.jax.*": "spec statement declared.* shape layout pattern values validation layers.jax.*",
+    "layers.keras.*": "notation.* frameworks.* layers.keras.*",
+    "layers.jax.*": "notation.* frameworks.* engine.validation layers.jax.*",
     # Keras 1: its files as data, and its names on top of Keras 3
-    "keras1.*": "files.* keras1.*",
-    "keras1.live.*": "spec layout presets.* declared.* layers.keras.* keras1.*",
-    "keras1.conventions": "presets.* keras1.*",
-    "keras1.releases": "presets.* keras1.*",
-    "keras1.convert": "progress keras1.*",
-    "progress": "",
-    # the frameworks' own layers: they are imported inside functions
-    "native.*": "spec statement shape layout native.*",
-    # identify: a layer arrives as a callable; only adapters know frameworks
-    "identify.adapters.*": "identify.adapters.*",
-    "identify.*": "spec shape layout pattern values reference declared.* explain.formula "
-    "identify.*",
-    # scope: whole models; a framework's file knows its framework
-    "scope.*": "identify.* scope.*",
-    # explain
-    "explain.*": "spec pattern shape layout loops plan validation axis_words presets.* declared.* "
-    "native.* explain.*",
-    # audit: rules see only the graph, only readers know where it came from
-    "audit": "audit.*",
-    "audit.finding": "",
-    "audit.graph": "spec shape layout axis_words declared.*",
+    "keras1.*": "progress files.* notation.* frameworks.* layers.keras.* keras1.*",
+    # the verbs
+    "explain.*": "notation.* frameworks.* engine.* explain.*",
+    "identify.*": "notation.* frameworks.* sight.* reference explain.* identify.*",
+    "scope.*": "notation.* frameworks.* sight.* identify.* scope.*",
+    "audit.*": "version notation.* frameworks.* explain.* audit.*",
     "audit.rule": "audit.finding audit.graph",
-    "audit.rules": "",
-    "audit.explanations": "spec declared.* explain.* audit.graph",
-    "audit.rules.*": "shape native.* explain.* audit.explanations audit.finding audit.graph "
-    "audit.rule",
-    "audit.catalogue": "audit.rule audit.rules.*",
-    "audit.readers": "audit.graph audit.readers.*",
-    "audit.readers.*": "presets.* declared.* keras1.* audit.graph",
-    "audit.result": "version audit.*",
-    "audit.reports.*": "spec explain.* audit.*",
+    # rules see only the graph, only readers know where it came from
+    "audit.rules.*": "notation.* frameworks.* explain.* audit.explanations audit.finding "
+    "audit.graph audit.rule",
+    "audit.readers.*": "notation.* frameworks.* keras1.* audit.graph audit.readers.*",
 }
 
 # The public names, and nothing else.

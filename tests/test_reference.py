@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from normscope import NormSpec, Running, normalize, preset, reference
-from normscope.declared import keras1_batch_normalization
-from normscope.presets import preset_names
+from normscope.frameworks.keras1.settings import keras1_batch_normalization
+from normscope.frameworks.presets import preset_names
 from normscope.reference import running_update
 from oracles import ORACLES, Oracle
 from strategies import cases, specs

@@ -9,9 +9,12 @@ array([[-1.225,  0.   ,  1.225],
 """
 
 from normscope.audit import Audit, audit
-from normscope.backward import Gradients, gradients
-from normscope.buffers import set_buffer_limit
-from normscope.declared import spec_of
+from normscope.engine.allocator import retain_memory
+from normscope.engine.buffers import set_buffer_limit
+from normscope.engine.fit import Fit, fit
+from normscope.engine.gradients import Gradients, gradients
+from normscope.engine.normalize import normalize
+from normscope.engine.threads import set_num_threads
 from normscope.errors import (
     DtypeError,
     MissingPackageError,
@@ -22,16 +25,15 @@ from normscope.errors import (
     SpecError,
 )
 from normscope.explain import Explanation, explain
-from normscope.functional import normalize
+from normscope.frameworks.flax.native import to_flax
+from normscope.frameworks.keras.native import to_keras
+from normscope.frameworks.presets import preset, preset_names
+from normscope.frameworks.settings import spec_of
+from normscope.frameworks.torch.native import to_torch
 from normscope.identify import Identification, identify
-from normscope.memory import retain_memory
-from normscope.native import to_flax, to_keras, to_torch
-from normscope.presets import preset, preset_names
+from normscope.notation.spec import Measure, NormSpec, Running, spec
 from normscope.reference import reference
 from normscope.scope import Scope, scope
-from normscope.spec import Measure, NormSpec, Running, spec
-from normscope.streaming import Fit, fit
-from normscope.threads import set_num_threads
 from normscope.version import __version__ as __version__
 
 __all__ = [

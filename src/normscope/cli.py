@@ -13,8 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from normscope.errors import NormscopeError, SpecError, printable
+from normscope.notation.shape import MAX_LENGTH
 from normscope.output import as_json, discard_output, print_error, print_text, show, write
-from normscope.shape import MAX_LENGTH
 from normscope.streams import prepare_streams
 from normscope.version import __version__
 from normscope.wording import counted
@@ -156,8 +156,8 @@ def explain(
     output: Output = None,
 ) -> None:
     """Say what a normalization computes on an input: words, numbers, formula, picture."""
-    from normscope.declared.text import from_text
     from normscope.explain import explain as explain_layer
+    from normscope.frameworks.text import from_text
 
     sizes = dict(_size(text) for text in size or [])
     if shape is None:  # a fault in the text is said first: no shape would mend it
@@ -214,8 +214,8 @@ def identify(
     output: Output = None,
 ) -> None:
     """Find out from outside what a layer computes: it is called, not believed."""
+    from normscope.frameworks.layer_expression import layer_from_expression
     from normscope.identify import identify as identify_layer
-    from normscope.identify.layer_expression import layer_from_expression
     from normscope.scope.input_text import further_inputs
 
     known = _known_shape(shape)
@@ -270,7 +270,7 @@ def scope(
     output: Output = None,
 ) -> None:
     """Find out whether samples see each other in a model, and what its outputs depend on."""
-    from normscope.identify.layer_expression import layer_from_expression
+    from normscope.frameworks.layer_expression import layer_from_expression
     from normscope.scope import scope as scope_model
     from normscope.scope.input_text import axes_from_text, inputs_from_text
 
@@ -437,8 +437,8 @@ def warmup(
     ] = None,
 ) -> None:
     """Compile every kernel now, so that no later call has to wait for it: minutes, once."""
+    from normscope.engine.warmup import DTYPES, warmup
     from normscope.progress import progress_bar
-    from normscope.warmup import DTYPES, warmup
 
     with progress_bar() as progress:
         calls = warmup(dtypes or DTYPES, progress)

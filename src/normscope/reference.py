@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from normscope.layout import Layout
-from normscope.spec import Measure, NormSpec, Running
-from normscope.statement import stated
+from normscope.frameworks.statement import stated
+from normscope.notation.layout import Layout
+from normscope.notation.spec import Measure, NormSpec, Running
 
 Floats = NDArray[np.float64]
 

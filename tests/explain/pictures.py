@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from normscope.explain.labels import axis_labels
 from normscope.explain.picture import Picture, picture
-from normscope.shape import Size
-from normscope.spec import spec
+from normscope.notation.shape import Size
+from normscope.notation.spec import spec
 
 # pattern, shape, sizes
 CASES: list[tuple[str, tuple[Size, ...], dict[str, Any]]] = [

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from normscope import DtypeError, ShapeError, explain, spec
-from normscope.loops import atomic_strides
-from normscope.plan import plan
+from normscope.engine.loops import atomic_strides
+from normscope.engine.plan import plan
 
 NHWC = (8, 56, 56, 128)
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from explain.pictures import CASES, NAMES, pictured, visible_faces
 from normscope.explain.picture import DrawnAxis, picture
-from normscope.shape import Size
-from normscope.spec import spec
+from normscope.notation.shape import Size
+from normscope.notation.spec import spec
 
 
 @dataclass(frozen=True)

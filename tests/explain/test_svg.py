@@ -11,8 +11,8 @@ import pytest
 from explain.pictures import CASES, NAMES, pictured, visible_faces
 from normscope.explain.picture import Picture, picture
 from normscope.explain.svg import draw_svg
-from normscope.shape import Size
-from normscope.spec import spec
+from normscope.notation.shape import Size
+from normscope.notation.spec import spec
 
 SVG = "{http://www.w3.org/2000/svg}"
 

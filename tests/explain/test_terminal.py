@@ -10,8 +10,8 @@ from rich.console import Console
 from explain.pictures import CASES, NAMES, pictured
 from normscope.explain.picture import picture
 from normscope.explain.terminal import draw_terminal
-from normscope.shape import Size
-from normscope.spec import spec
+from normscope.notation.shape import Size
+from normscope.notation.spec import spec
 
 every_case = pytest.mark.parametrize(("pattern", "shape", "sizes"), CASES, ids=NAMES)
 

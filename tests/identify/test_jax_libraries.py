@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from normscope import NormSpec, Running
+from normscope.frameworks.jax.caller import Caller
 from normscope.identify import Kind, identify
-from normscope.identify.adapters.jax_caller import Caller
 from normscope.identify.compare import differences
 
 LAST, FIRST = (4, 5, 6, 8), (4, 8, 5, 6)

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from normscope import SpecError
 from normscope.cli import app
 from normscope.identify import identify
-from normscope.identify.index_table import MOST
 from normscope.scope import scope
+from normscope.sight.index_table import MOST
 
 
 def by_groups(x: np.ndarray, *, right: bool) -> np.ndarray:

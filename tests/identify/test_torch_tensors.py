@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations, weight_norm
 
+from normscope.frameworks.torch.state import TorchState
 from normscope.identify import identify
-from normscope.identify.adapters.torch_state import TorchState
 from normscope.scope import scope
 
 SHAPE = (4, 6)

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
+from normscope.frameworks.layers import adapt
 from normscope.identify import Kind, identify
-from normscope.identify.adapters import adapt
 from normscope.identify.subject import Subject
 
 SHAPE = (4, 8, 6, 5)

@@ -13,8 +13,8 @@ import pytest
 
 from normscope import SpecError
 from normscope.errors import ShapeError
+from normscope.frameworks.inputs import Passing, passing
 from normscope.scope import scope
-from normscope.scope.inputs import Passing, passing
 
 Function = Callable[[np.ndarray], np.ndarray]
 

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import assume, given, settings
 
 from layers_from_specs import Case, cases, numpy_layer
-from normscope.axis_words import axis_word
+from normscope.notation.axis_words import axis_word
 from normscope.scope import scope
 
 

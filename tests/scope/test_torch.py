@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import normscope as ns
-from normscope.identify.adapters.torch_state import TorchState
+from normscope.frameworks.torch.state import TorchState
 from normscope.scope import scope
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 from normscope.audit.graph import Shape, Site
-from normscope.declared import Declaration
 from normscope.explain import Explanation, explain
+from normscope.frameworks.declaration import Declaration
 
 
 def explanation_of(site: Site) -> Explanation | None:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from normscope.axis_words import axis_word
-from normscope.declared import Declaration
-from normscope.layout import Layout
-from normscope.shape import Size
-from normscope.spec import NormSpec
+from normscope.frameworks.declaration import Declaration
+from normscope.notation.axis_words import axis_word
+from normscope.notation.layout import Layout
+from normscope.notation.shape import Size
+from normscope.notation.spec import NormSpec
 
 Shape = tuple[Size, ...]
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from normscope.explain.facts import Facts
 from normscope.explain.labels import Role
-from normscope.layout import Layout
-from normscope.native.keras import keras_layer
-from normscope.native.layer import NativeLayer
-from normscope.presets.patterns import bracketed
-from normscope.spec import Measure, NormSpec, Running
+from normscope.frameworks.keras.native import keras_layer
+from normscope.frameworks.native import NativeLayer
+from normscope.frameworks.preset_patterns import bracketed
+from normscope.notation.layout import Layout
+from normscope.notation.spec import Measure, NormSpec, Running
 
 
 @dataclass(frozen=True)

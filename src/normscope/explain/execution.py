@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from normscope.engine.loops import parameter_strides
+from normscope.engine.plan import Plan, plan
+from normscope.engine.validation import FLOATS, float_dtype
 from normscope.errors import DtypeError
-from normscope.layout import Layout
-from normscope.loops import parameter_strides
-from normscope.plan import Plan, plan
-from normscope.spec import NormSpec
-from normscope.validation import FLOATS, float_dtype
+from normscope.notation.layout import Layout
+from normscope.notation.spec import NormSpec
 
 
 def dtype_name(dtype: Any) -> str:

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from normscope.declared import Declaration, declare
-from normscope.declared.text import names_layer
+from normscope.engine.plan import Plan
+from normscope.engine.validation import check_set_size
 from normscope.errors import ShapeError, SpecError
 from normscope.explain.alternatives import Alternative, alternatives
 from normscope.explain.execution import dtype_name, planned
@@ -16,12 +16,13 @@ from normscope.explain.facts import Facts, gather
 from normscope.explain.formula import latex_formula, plain_formula
 from normscope.explain.labels import axis_labels
 from normscope.explain.words import Section, sections
-from normscope.layout import Layout
-from normscope.native.layer import NativeLayer
-from normscope.plan import Plan
-from normscope.shape import Size, checked_shape
-from normscope.spec import NormSpec, spec
-from normscope.validation import check_set_size
+from normscope.frameworks.declaration import Declaration
+from normscope.frameworks.native import NativeLayer
+from normscope.frameworks.settings import declare
+from normscope.frameworks.text import names_layer
+from normscope.notation.layout import Layout
+from normscope.notation.shape import Size, checked_shape
+from normscope.notation.spec import NormSpec, spec
 from normscope.wording import counted
 
 

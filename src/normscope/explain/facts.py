@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from normscope.axis_words import axis_word
 from normscope.explain.labels import Role, axis_role
-from normscope.layout import Layout
-from normscope.shape import Size, product
-from normscope.spec import NormSpec
+from normscope.notation.axis_words import axis_word
+from normscope.notation.layout import Layout
+from normscope.notation.shape import Size, product
+from normscope.notation.spec import NormSpec
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from normscope.spec import Measure, NormSpec
+from normscope.notation.spec import Measure, NormSpec
 
 _PLAIN = {
     Measure.VARIANCE: "var",

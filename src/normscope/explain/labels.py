@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from normscope.layout import Layout
-from normscope.pattern import ANONYMOUS
+from normscope.notation.layout import Layout
+from normscope.notation.pattern import ANONYMOUS
 
 
 class Role(StrEnum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from normscope.spec import Measure, NormSpec
+from normscope.notation.spec import Measure, NormSpec
 
 _V = {
     Measure.VARIANCE: "<msup><mi>σ</mi><mn>2</mn></msup>",

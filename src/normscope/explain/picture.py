@@ -16,8 +16,8 @@ from itertools import accumulate, groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from normscope.layout import AtomicAxis, Layout
-from normscope.shape import Size, product
+from normscope.notation.layout import AtomicAxis, Layout
+from normscope.notation.shape import Size, product
 
 Numbers = NDArray[np.int64]
 

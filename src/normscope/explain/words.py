@@ -10,9 +10,9 @@ from normscope.explain.execution import execution
 from normscope.explain.facts import AxisFact, Facts, ParameterFact
 from normscope.explain.formula import plain_formula
 from normscope.explain.labels import Role
-from normscope.layout import AtomicAxis, Layout
-from normscope.shape import Size
-from normscope.spec import Measure, NormSpec, Running
+from normscope.notation.layout import AtomicAxis, Layout
+from normscope.notation.shape import Size
+from normscope.notation.spec import Measure, NormSpec, Running
 from normscope.wording import counted, listed
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normscope.explain.formula import plain_divisor
-from normscope.layout import Layout
-from normscope.spec import NormSpec
+from normscope.notation.layout import Layout
+from normscope.notation.spec import NormSpec
 
 _CONSTANTS = ("eps", "eps_outside", "floor")
 

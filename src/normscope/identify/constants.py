@@ -11,9 +11,9 @@ import math
 from dataclasses import dataclass
 
 from normscope.identify.divisor import Divisor, Guard, digits_needed, plain_number
-from normscope.identify.half import IS_HALF
 from normscope.identify.parameters import Scale
-from normscope.spec import Measure
+from normscope.notation.spec import Measure
+from normscope.sight.changes import IS_HALF
 
 
 @dataclass(frozen=True)

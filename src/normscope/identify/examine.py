@@ -7,20 +7,23 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from normscope.identify.adapters.telling import advice_on
+from normscope.frameworks.telling import advice_on
 from normscope.identify.counting import counting
-from normscope.identify.index_table import IndexTable, index_tables
+from normscope.identify.index_tables import index_tables
 from normscope.identify.known import largest
+from normscope.identify.look import dead_zones, look
 from normscope.identify.pairs import Pair, pairs
 from normscope.identify.probe import Probe
 from normscope.identify.running import Memory, find_memory, still_holds
-from normscope.identify.sight import Sight, dead_zones, describe_reach, look
 from normscope.identify.solve import Solved, Unsolved, solve
 from normscope.identify.stored import Pointwise, Stored, stored_normalization
 from normscope.identify.structure import axis_structure, structure
 from normscope.identify.subject import Subject, TooManyCallsError
 from normscope.identify.unequal import unequal_in_words, unequal_sets
-from normscope.spec import NormSpec
+from normscope.notation.spec import NormSpec
+from normscope.sight.index_table import IndexTable
+from normscope.sight.sentences import describe_reach
+from normscope.sight.sight import Sight
 
 
 @dataclass(frozen=True)

@@ -31,10 +31,10 @@ from normscope.identify.formula import (
     fit_affine,
     uneven_inputs,
 )
-from normscope.identify.half import IS_HALF
 from normscope.identify.probe import Probe
 from normscope.identify.rounded_statistics import jump_together, jumps_of
 from normscope.identify.subject import Floats
+from normscope.sight.changes import IS_HALF
 
 _CALLS, _MORE_CALLS, _FEWER_CALLS = 6, 6, 8
 _NEAR = 0.05

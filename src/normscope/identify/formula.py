@@ -14,7 +14,7 @@ import numpy as np
 
 from normscope.identify.known import median
 from normscope.identify.subject import Floats
-from normscope.spec import Measure
+from normscope.notation.spec import Measure
 
 LARGE = (2e4, 2e5)
 """The spread of large inputs: an epsilon of 0.1 outside the root changes them by 5e-6 at most."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from normscope.identify.divisor import GOOD, Bools, Curve, Divisor, Guard, fit_divisor
 from normscope.identify.subject import Floats
-from normscope.spec import NormSpec
+from normscope.notation.spec import NormSpec
 
 Measured = Callable[[Floats], Curve]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from normscope.identify.adapters.base import Array
+from normscope.frameworks.layer import Array
 
 PRECISIONS = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23}
 """Machine epsilons, the coarsest first."""
@@ -24,9 +24,6 @@ LOWEST = {2.0**-7: 1e-36, 2.0**-10: 1e-6, 2.0**-23: 1e-36, 2.0**-52: 1e-290}
 
 FLOAT16_STEP = 2.0**-24
 """Numbers of float16 near 0 are multiples of this."""
-
-IS_HALF = 1e-4
-"""A machine epsilon above this is that of a half precision."""
 
 
 def rounded(x: Array, kind: str) -> Array:

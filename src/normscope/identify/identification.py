@@ -9,20 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from normscope.declared import Declaration, declare
 from normscope.errors import NormscopeError, ShapeError, SpecError
-from normscope.identify.adapters import adapt
-from normscope.identify.adapters.base import Adapter, class_title
-from normscope.identify.arguments import called, for_framework, misfit
+from normscope.frameworks.arguments import called, for_framework, misfit
+from normscope.frameworks.declaration import Declaration
+from normscope.frameworks.layer import Adapter, class_title
+from normscope.frameworks.layers import adapt
+from normscope.frameworks.opened import opened
+from normscope.frameworks.settings import declare
 from normscope.identify.compare import differences
 from normscope.identify.examine import Examination, ModeReport, raised, with_memory_of
-from normscope.identify.index_table import IndexTable
-from normscope.identify.opened import opened
 from normscope.identify.result import Identification, Kind
-from normscope.identify.sight import describe_silent
-from normscope.identify.structure import axis_names
 from normscope.identify.subject import Subject
-from normscope.shape import checked_shape
+from normscope.notation.axis_roles import axis_names
+from normscope.notation.shape import checked_shape
+from normscope.sight.index_table import IndexTable
+from normscope.sight.sentences import describe_silent
 from normscope.wording import counted
 
 

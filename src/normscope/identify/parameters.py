@@ -10,11 +10,11 @@ import numpy as np
 
 from normscope.identify.first_fit import FirstFit
 from normscope.identify.formula import Affine
-from normscope.identify.half import IS_HALF
 from normscope.identify.known import largest, median
 from normscope.identify.probe import Probe
 from normscope.identify.structure import Structure
 from normscope.identify.subject import Floats
+from normscope.sight.changes import IS_HALF
 
 _VARIES = 8.0  # times the rounding of the fits: smaller relative differences are rounding
 _LINEAR = 33.0

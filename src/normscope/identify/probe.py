@@ -9,10 +9,11 @@ import numpy as np
 from normscope.identify.divisor import Curve
 from normscope.identify.extras import Extras
 from normscope.identify.formula import Affine, Fit, fit_affine
-from normscope.identify.half import FLOAT16_STEP, IS_HALF, PRECISIONS
+from normscope.identify.half import FLOAT16_STEP, PRECISIONS
 from normscope.identify.structure import Structure
 from normscope.identify.subject import Floats, Subject
-from normscope.spec import Measure
+from normscope.notation.spec import Measure
+from normscope.sight.changes import IS_HALF
 
 _SCALE_ERROR = 3e-6
 """What an eps_outside of 0.1 leaves in the scale that large inputs give."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from normscope.declared import Declaration
+from normscope.frameworks.declaration import Declaration
 from normscope.identify.examine import ModeReport
-from normscope.identify.index_table import IndexTable
-from normscope.identify.structure import sample_axis
 from normscope.identify.words import report
+from normscope.notation.axis_roles import sample_axis
+from normscope.notation.spec import NormSpec
 from normscope.notebook import Report
-from normscope.spec import NormSpec
+from normscope.sight.index_table import IndexTable
 
 
 class Kind(StrEnum):

@@ -14,14 +14,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from normscope.identify.adapters.base import Array
+from normscope.frameworks.layer import Array
 from normscope.identify.divisor import digits_needed, plain_number
-from normscope.identify.half import IS_HALF, PRECISIONS
+from normscope.identify.half import PRECISIONS
 from normscope.identify.probe import Probe
 from normscope.identify.statistics import MEAN, Statistic, Values, statistics_of
 from normscope.identify.subject import Floats, Subject
 from normscope.identify.verify import Claim, largest_error, tolerance
-from normscope.spec import Measure, NormSpec, Running
+from normscope.notation.spec import Measure, NormSpec, Running
+from normscope.sight.changes import IS_HALF
 
 _STEPS = 3
 _AGREES = 1e-3

@@ -21,7 +21,7 @@ from normscope.identify.structure import Structure
 from normscope.identify.subject import Floats
 from normscope.identify.symmetry import may_be_a_normalization
 from normscope.identify.verify import Claim, error_near, largest_error, tolerance
-from normscope.spec import Measure, NormSpec
+from normscope.notation.spec import Measure, NormSpec
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,9 @@ from normscope.identify.stored_arrays import Mover, StoredArrays, stored_arrays
 from normscope.identify.structure import Structure, axis_structure
 from normscope.identify.subject import Floats, Subject
 from normscope.identify.verify import tolerance
+from normscope.notation.spec import Measure, NormSpec, Running
+from normscope.notation.values import Sizes
 from normscope.reference import reference
-from normscope.spec import Measure, NormSpec, Running
-from normscope.values import Sizes
 
 
 @dataclass(frozen=True)

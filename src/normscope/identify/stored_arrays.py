@@ -14,11 +14,11 @@ import numpy as np
 
 from normscope.identify.extras import Extras
 from normscope.identify.formula import Affine, fit_affine
-from normscope.identify.half import IS_HALF
 from normscope.identify.known import largest, median
 from normscope.identify.parameters import along_axes, varying_axes
 from normscope.identify.structure import Structure, axis_structure
 from normscope.identify.subject import Floats, Subject
+from normscope.sight.changes import IS_HALF
 
 _VARIANCE, _DEVIATION = -0.5, -1.0
 """The powers with which the result follows them."""

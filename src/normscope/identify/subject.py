@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from normscope.identify.adapters.base import Adapter, Array
-from normscope.identify.half import IS_HALF, PRECISIONS, coarser_inside, rounded
+from normscope.frameworks.layer import Adapter, Array
+from normscope.identify.half import PRECISIONS, coarser_inside, rounded
+from normscope.sight.changes import IS_HALF
 
 Floats = NDArray[np.float64]
 

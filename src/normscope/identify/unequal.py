@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from normscope.identify.sight import Sight, changes
 from normscope.identify.subject import Subject
+from normscope.sight.changes import changes
+from normscope.sight.sight import Sight
 
 _MOST = 24
 """More sets are not looked for."""

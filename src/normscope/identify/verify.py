@@ -9,11 +9,12 @@ import numpy as np
 
 from normscope.identify.divisor import Guard
 from normscope.identify.extras import Extras
-from normscope.identify.half import FLOAT16_STEP, IS_HALF, LOWEST
+from normscope.identify.half import FLOAT16_STEP, LOWEST
 from normscope.identify.probe import Probe
 from normscope.identify.subject import Floats
+from normscope.notation.spec import Measure, NormSpec
 from normscope.reference import reference
-from normscope.spec import Measure, NormSpec
+from normscope.sight.changes import IS_HALF
 
 TOLERANCE = 256.0
 """In ulp. A wrong epsilon, measure or axis is off by far more at some of the sizes tried."""

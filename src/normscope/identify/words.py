@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from normscope.explain.formula import plain_formula
-from normscope.identify.structure import sample_axis
-from normscope.spec import Measure, NormSpec, Running
+from normscope.notation.axis_roles import sample_axis
+from normscope.notation.spec import Measure, NormSpec, Running
+from normscope.sight.sentences import axis_sentence
 
 if TYPE_CHECKING:
     from normscope.identify.examine import ModeReport
@@ -110,26 +111,6 @@ def _followed(spec: NormSpec, running: Running) -> str:
         return "the mean"
     kind = f"the variance with ddof {running.ddof}" + " plus eps" * running.plus_eps
     return f"the root of {kind}" if running.deviation else kind
-
-
-def axis_sentence(name: str, word: str) -> str:
-    """What a word says of an axis.
-
-    >>> axis_sentence("c", "grouped 4")
-    'neighbours in the same of 4 groups see each other'
-    """
-    kind, _, number = (word, "", "") if word == "not known" else word.partition(" ")
-    return {
-        "independent": f"no index of {name} sees another",
-        "shared": f"all along {name} see each other",
-        "grouped": f"neighbours in the same of {number} groups see each other",
-        "interleaved": f"those see each other whose index is the same modulo {number}",
-        "window": f"each index sees {number} neighbours, itself included",
-        "causal": f"each index of {name} sees itself and those before",
-        "anticausal": f"each index of {name} sees itself and those after",
-        "none": f"no output changes with any index of {name} that was tried",
-        "not known": f"there is one index of {name} only, so nothing can be seen",
-    }.get(kind, f"some other part of {name} is seen")
 
 
 def sample_sentence(found: Identification, mode: ModeReport) -> str:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import keras
 
+from normscope.frameworks.keras1.presets import facts_of
 from normscope.keras1.files import Backend
 from normscope.keras1.live.base import ORIGINS, Keras1Layer, one_of
 from normscope.keras1.live.normalization import BatchNormalization
 from normscope.keras1.releases import StoredNorm, assumptions
 from normscope.keras1.weights import LoadWarning
-from normscope.presets.keras1 import facts_of
 
 
 @dataclass(frozen=True)

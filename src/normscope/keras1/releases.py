@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from normscope.presets.keras1 import LATEST, Divisor, facts_of
+from normscope.frameworks.keras1.presets import LATEST, Divisor, facts_of
 
 Array: TypeAlias = npt.NDArray[Any]
 

@@ -1,30 +1,32 @@
 """Numba kernels: loops over memory addresses, sizes and strides, which know nothing of a spec.
 
-    arrays      what kernels are given: addresses, and places in arrays; this needs no Numba
-    flags       how kernels are compiled
-    disk_cache  their machine code on disk
-    machine     instructions of the processor that Python has no words for
-    memory      one element: load, store; all dtypes are float64 in between
-    fetching    bring memory into the cache before it is needed
-    pairs       numbers of twice the precision of float64
+    contract    what kernels are given: addresses, and places in arrays; this needs no Numba
     nest        the loop nest: sizes and strides of all arrays, and the offsets of an index
     formula     the numbers of the formula; the divisor that they give
-    state       what is known of a statistics set: count, mean, root; how two parts of it merge
-    wide        the same for float64 input, in pairs
-    many        means and divisors of many sets at once
-    scaling     what the output of a set needs: centre and factor
-    stream      write past the caches
-    runs        loops over one run of memory
-    rows        the contiguous axis is shared: a statistics set is a few long runs
-    straight    rows that are one run of memory each; short ones are measured in groups
-    columns     the contiguous axis is kept: neighbouring elements belong to neighbouring sets
     tile        some columns, and their scratch memory
-    measure_*   the two halves of rows and of columns: statistics of sets,
-    write_*         and output
-    merging     put the states of chunks together
-    slope       the derivative of a normalization, from sums over a set
-    gradient_*  the same two shapes for the backward pass
-    parameters  gradients of parameters that need a pass of their own
+    machine/
+      compiling              how kernels are compiled
+      disk_cache             their machine code on disk
+      instructions           of the processor, for which Python has no words
+      memory                 one element: load, store; all dtypes are float64 in between
+      fetching               bring memory into the cache before it is needed
+      streaming_stores       write past the caches
+      double_double          numbers of twice the precision of float64
+    forward/
+      partial_statistics     what is known of a statistics set: count, mean, root; how parts merge
+      float64_statistics     the same for float64 input, in double-double
+      vectorized_divisors    means and divisors of many sets at once
+      scaling                what the output of a set needs: centre and factor
+      runs                   loops over one run of memory
+      rows                   the contiguous axis is shared: a statistics set is a few long runs
+      contiguous_rows        rows that are one run of memory each; short ones are measured in groups
+      columns                the contiguous axis is kept: neighbours belong to neighbouring sets
+      measure_*, write_*     the two halves of each: statistics of sets, and output
+      merging                put the states of chunks together
+    backward/
+      input_gradient         the derivative of a normalization, from sums over a set
+      rows columns runs tiles  the same shapes for the backward pass
+      parameters             gradients of parameters that need a pass of their own
 
 Importing any other imports Numba, so `normscope` does so only when a kernel is needed.
 

@@ -3,7 +3,7 @@
     D = max(sqrt(v + eps) + eps_outside, floor), but 1 where that is at most `UNIT_UP_TO`
 
 `v` is root**2 * n / (n - ddof) for variance and mean square, root**2 * n for L2, root**2 for L1
-and the maximum, with the root of `normscope.kernels.state`. An array whose values
+and the maximum, with the root of `kernels.forward.partial_statistics`. An array whose values
 lie near the ends of the range of float64 is divided by a *unit*, a power of two, so that no square
 overflows; elsewhere the unit is 1.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from normscope.kernels.flags import exact, part
+from normscope.kernels.machine.compiling import exact, part
 
 MEASURE, CENTER, DDOF, EPS, EPS_OUTSIDE, FLOOR, SHIFT, WIDE, UNIT_UP_TO = range(9)
 """Places in the array.

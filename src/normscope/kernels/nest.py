@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from normscope.kernels.arrays import Place
-from normscope.kernels.flags import part
+from normscope.kernels.contract import Place
+from normscope.kernels.machine.compiling import part
 
 SIZE, X, OUT, RESIDUAL, MASK, SCALE, BIAS, STATS = range(8)
 WIDTH = 8

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from normscope.kernels.arrays import WIDEST, Place, Tiling
-from normscope.kernels.flags import part
-from normscope.kernels.memory import past_line, scratch
+from normscope.kernels.contract import WIDEST, Place, Tiling
+from normscope.kernels.machine.compiling import part
+from normscope.kernels.machine.memory import past_line, scratch
 from normscope.kernels.nest import OUT, SIZE, moved, offsets, strides
 
 (

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from normscope.identify.adapters.base import Array
-from normscope.scope.arrays import Values, all_values
-from normscope.scope.inputs import Inputs
-from normscope.scope.models.base import Model
-from normscope.scope.steps import Recorder, Step
+from normscope.frameworks.arrays import Values, all_values
+from normscope.frameworks.inputs import Inputs
+from normscope.frameworks.layer import Array
+from normscope.frameworks.model import Model
+from normscope.frameworks.steps import Recorder, Step
 
 Outputs = dict[str, Values]
 """The arrays in the output of a call, by name."""

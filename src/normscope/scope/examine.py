@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from normscope.identify.adapters.telling import advice_on
-from normscope.identify.index_table import MOST
-from normscope.identify.structure import sample_axis
+from normscope.frameworks.telling import advice_on
+from normscope.notation.axis_roles import sample_axis
 from normscope.scope.calls import Calls, Outputs
-from normscope.scope.dependence import Dependence
 from normscope.scope.first import First, Samples, first_place
 from normscope.scope.probe import TRIALS, Probe, Probed
 from normscope.scope.replacement import Replacement
 from normscope.scope.result import ModeScope
 from normscope.scope.samples import Coupling, Verdict, one_sample
+from normscope.sight.dependence import Dependence
+from normscope.sight.index_table import MOST
 
 
 class Examination:

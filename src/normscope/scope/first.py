@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from normscope.identify.sight import Bools
-from normscope.scope.arrays import Values
-from normscope.scope.steps import Call, Step
+from normscope.frameworks.arrays import Values
+from normscope.frameworks.steps import Call, Step
+from normscope.sight.changes import Bools
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from normscope.identify.adapters.base import Array
-from normscope.identify.sight import Bools
+from normscope.frameworks.layer import Array
 from normscope.scope.calls import Calls, Outputs
-from normscope.scope.dependence import AxisDependence, axis_dependences
 from normscope.scope.replacement import Replacement
+from normscope.sight.changes import Bools
+from normscope.sight.dependence import AxisDependence, axis_dependences
 
 Masks = dict[int, dict[str, Bools]]
 """For each probed index along an axis: which elements of each output changed."""

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from normscope.errors import SpecError
+from normscope.frameworks.inputs import Inputs
+from normscope.frameworks.model import Model
+from normscope.frameworks.models import model_of
+from normscope.frameworks.opened import opened
 from normscope.identify.identification import checked_show
-from normscope.identify.opened import opened
-from normscope.identify.structure import axis_names
+from normscope.notation.axis_roles import axis_names
 from normscope.scope.calls import Calls
 from normscope.scope.examine import Examination
-from normscope.scope.inputs import Inputs
-from normscope.scope.models import model_of
-from normscope.scope.models.base import Model
 from normscope.scope.result import ModeScope, Scope
 from normscope.wording import counted
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from normscope.notebook import Report
-from normscope.scope.dependence import Dependence as Dependence
 from normscope.scope.first import First
+from normscope.sight.dependence import Dependence as Dependence
 
 MODES = ("training", "inference")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from normscope.scope.dependence import AxisDependence, Dependence
+from normscope.sight.dependence import AxisDependence, Dependence
 from normscope.wording import counted
 
 

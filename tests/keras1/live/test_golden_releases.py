@@ -15,11 +15,11 @@ from keras import ops
 
 from keras1_releases import KEYS, RELEASES, Case, cases_of
 from normscope import normalize, reference
-from normscope.declared import keras1_batch_normalization
+from normscope.engine.running import updated
+from normscope.frameworks.keras1.settings import keras1_batch_normalization
 from normscope.keras1 import BatchNormalization
 from normscope.keras1.numpy_layers import computed
 from normscope.reference import running_update
-from normscope.running import updated
 
 # Outputs are float32 of size 1 to 10, from sums over up to 120 values.
 NEAR = {"rtol": 3e-6, "atol": 5e-6}

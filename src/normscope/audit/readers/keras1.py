@@ -10,9 +10,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from normscope.audit.graph import ModelGraph, Node, Site
-from normscope.declared import Declaration, keras1_batch_normalization
-from normscope.declared.keras1 import SETTINGS
 from normscope.errors import ModelFileError, SpecError
+from normscope.frameworks.declaration import Declaration
+from normscope.frameworks.keras1.presets import BACKENDS, facts_of
+from normscope.frameworks.keras1.settings import SETTINGS, keras1_batch_normalization
 from normscope.keras1.files import (
     ModelFile,
     StoredArrays,
@@ -22,7 +23,6 @@ from normscope.keras1.files import (
 )
 from normscope.keras1.network import Call, build_network
 from normscope.keras1.releases import StoredNorm, assumptions, release_by_configs
-from normscope.presets.keras1 import BACKENDS, facts_of
 
 _ROLES = ("scale", "bias", "running_mean", "running_var")
 """The weights of a BatchNormalization in their order in the file; the last is called running_std

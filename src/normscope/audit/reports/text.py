@@ -15,7 +15,7 @@ from normscope.audit.reports.answer import answer
 from normscope.audit.reports.likeness import MOST_GROUPS, LikeSites, alike, not_shown
 from normscope.audit.result import Audit
 from normscope.errors import printable
-from normscope.spec import Running
+from normscope.notation.spec import Running
 from normscope.wording import counted
 
 WIDTH = 100

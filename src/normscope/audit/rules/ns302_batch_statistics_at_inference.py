@@ -29,7 +29,7 @@ from collections.abc import Iterator
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.graph import ModelGraph, Site
 from normscope.audit.rule import Rule
-from normscope.shape import product
+from normscope.notation.shape import product
 
 
 class BatchStatisticsAtInference(Rule):

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.graph import ModelGraph, Site
 from normscope.audit.rule import Rule
-from normscope.native.keras import keras_layer
+from normscope.frameworks.keras.native import keras_layer
 
 
 class KerasModeRemoved(Rule):

@@ -13,14 +13,14 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
-from normscope.declared import KERAS1_MODE_1_WORDS
 from normscope.errors import ContractWarning, ShapeError, SpecError
+from normscope.frameworks.keras1.presets import LATEST, batch_normalization, facts_of
+from normscope.frameworks.keras1.settings import KERAS1_MODE_1_WORDS
 from normscope.keras1.live import initializers, regularizers
 from normscope.keras1.live.base import Keras1Layer, Shape, Tensor, one_of, registered
 from normscope.layers.keras.formula import normalize, normalized
-from normscope.layout import Layout
-from normscope.presets.keras1 import LATEST, batch_normalization, facts_of
-from normscope.spec import NormSpec, Running
+from normscope.notation.layout import Layout
+from normscope.notation.spec import NormSpec, Running
 from normscope.wording import counted
 
 CONTRACTS = ("warn", "error", "ignore")

@@ -13,13 +13,13 @@ from flax import nnx
 from flax.typing import Dtype, Initializer
 from jax import lax
 
-from normscope.declared.text import named_layer, names_layer
 from normscope.errors import SpecError
+from normscope.frameworks.text import named_layer, names_layer
 from normscope.layers.jax.normalize import Stats, check_sets, float_array, normalize
 from normscope.layers.jax.statistics import AxisName
-from normscope.layout import Layout
-from normscope.pattern import Repeat
-from normscope.spec import Measure, NormSpec, Running, spec
+from normscope.notation.layout import Layout
+from normscope.notation.pattern import Repeat
+from normscope.notation.spec import Measure, NormSpec, Running, spec
 
 
 class Norm(nnx.Module):

@@ -23,7 +23,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from normscope.engine.validation import (
+    INTEGERS,
+    check_array,
+    check_given,
+    check_mask,
+    check_set_size,
+    float_dtype,
+    laid_along,
+    parameter_axes,
+)
 from normscope.errors import DtypeError
+from normscope.frameworks.statement import stated
 from normscope.layers.jax.statistics import (
     SAVED,
     AxisName,
@@ -34,20 +45,9 @@ from normscope.layers.jax.statistics import (
     divisor,
     measure,
 )
-from normscope.layout import Layout
+from normscope.notation.layout import Layout
+from normscope.notation.spec import Measure, NormSpec
 from normscope.notebook import html_of, rows_of, text_of
-from normscope.spec import Measure, NormSpec
-from normscope.statement import stated
-from normscope.validation import (
-    INTEGERS,
-    check_array,
-    check_given,
-    check_mask,
-    check_set_size,
-    float_dtype,
-    laid_along,
-    parameter_axes,
-)
 
 
 class Stats(NamedTuple):

@@ -18,7 +18,7 @@ from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
 from normscope.errors import SpecError
-from normscope.spec import Measure, NormSpec
+from normscope.notation.spec import Measure, NormSpec
 
 AxisName = Hashable
 """The name of a mapped axis, or a tuple of several."""

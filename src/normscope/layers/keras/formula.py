@@ -15,9 +15,9 @@ import keras
 from keras import ops
 
 from normscope.errors import ShapeError, SpecError
-from normscope.layout import AtomicAxis, Layout
-from normscope.shape import product
-from normscope.spec import Measure, NormSpec
+from normscope.notation.layout import AtomicAxis, Layout
+from normscope.notation.shape import product
+from normscope.notation.spec import Measure, NormSpec
 
 Tensor = Any
 """A tensor of the backend in use; keras has no type for it."""

@@ -14,9 +14,9 @@ from normscope.errors import NormscopeError, ShapeError, SpecError
 from normscope.layers.keras.formula import AllSum, Moments, Tensor, normalize, normalized
 from normscope.layers.keras.statement import stated
 from normscope.layers.keras.synchronization import all_sum_over_replicas
-from normscope.layout import Layout
-from normscope.shape import Size
-from normscope.spec import Measure, NormSpec, Running
+from normscope.notation.layout import Layout
+from normscope.notation.shape import Size
+from normscope.notation.spec import Measure, NormSpec, Running
 from normscope.wording import counted
 
 P = ParamSpec("P")

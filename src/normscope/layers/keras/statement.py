@@ -9,12 +9,12 @@ from typing import Any
 
 import keras
 
-from normscope.declared.text import named_layer, names_layer
 from normscope.errors import SpecError
-from normscope.presets import get, preset, preset_names
-from normscope.presets.patterns import FIRST, LAST
-from normscope.spec import NormSpec, spec
-from normscope.values import shown
+from normscope.frameworks.preset_patterns import FIRST, LAST
+from normscope.frameworks.presets import get, preset, preset_names
+from normscope.frameworks.text import named_layer, names_layer
+from normscope.notation.spec import NormSpec, spec
+from normscope.notation.values import shown
 
 _CHANNELS = {"channels_last": LAST, "channels_first": FIRST}
 _FIELDS = frozenset(field.name for field in fields(NormSpec)) - {"pattern"}

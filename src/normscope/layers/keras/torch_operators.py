@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from normscope.layout import Layout
-from normscope.spec import Measure, NormSpec
+from normscope.notation.layout import Layout
+from normscope.notation.spec import Measure, NormSpec
 
 
 class Normalized(NamedTuple):

@@ -1,0 +1,48 @@
+"""Which divisors are the 1 of a guard, which has no derivative, and which are 1 by themselves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from normscope.engine.fit import states_of
+from normscope.engine.forward import DIVISOR, formula
+from normscope.notation.spec import Measure, NormSpec
+
+Floats = NDArray[np.float64]
+
+
+def with_constants_apart(
+    spec: NormSpec, x: NDArray[Any], mask: ArrayLike | None, rstds: Floats
+) -> Floats:
+    """One over each divisor, exactly 1 only where that is the 1 of a guard.
+
+    A divisor that is 1 by itself, which a guard that acts below 1 leaves alone, has a derivative:
+    its rstd is moved to the next number, and so told apart by `kernels.backward.input_gradient`.
+    The statistics do not tell which of the two it is; so x is measured once more, but only where
+    there is an rstd of 1. A guard against 0 alone needs none of this: see there. Args: spec: the
+    normalization. x, mask: what was normalized, and what of it counted. rstds: one for each set, in
+    the shape of the kept axes. Returns: The rstds; where nothing is divided they are 1, whatever
+    was given.
+    """
+    if spec.measure is Measure.NONE:
+        return np.ones_like(rstds)
+    unit_below = spec.unit_below or 0.0
+    if not 0 < unit_below <= 1 or not (rstds == 1).any():
+        return rstds
+    own = _divisors(replace(spec, unit_below=None), x, mask).reshape(rstds.shape)
+    by_itself = (rstds == 1) & (own >= (1 + unit_below) / 2)  # it is 1, or less than unit_below
+    return np.where(by_itself, np.nextafter(1.0, 0.0), rstds)
+
+
+def _divisors(spec: NormSpec, x: NDArray[Any], mask: ArrayLike | None) -> Floats:
+    """The divisor of each set."""
+    from normscope.kernels.forward.merging import divisors
+
+    states = states_of(x, spec, mask)
+    statistics = np.empty((6, states.shape[1]))
+    divisors(states, np.arange(states.shape[1]), statistics, formula(spec, x.dtype.name))
+    return np.asarray(statistics[DIVISOR])

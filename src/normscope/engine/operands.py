@@ -1,0 +1,104 @@
+"""Arrays as kernels can read them: native, aligned, not overwritten while they are read."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from normscope.notation.layout import Layout
+
+Array = NDArray[Any]
+
+
+def address(array: Array) -> int:
+    """Where the first element of an array lies.
+
+    It is read from where NumPy's C interface has it, right after the head of the object.
+    `array.ctypes.data` makes objects on its way, which small calls notice.
+    """
+    return ctypes.c_size_t.from_address(id(array) + object.__basicsize__).value
+
+
+SHORT = 2048
+"""Parameters of at most so many elements stay in cache as float64, which saves their conversion."""
+
+
+def parameter_dtype(dtype: np.dtype[Any], size: int, *values: ArrayLike | None) -> np.dtype[Any]:
+    """How parameters of up to `size` elements lie in memory.
+
+    float32 if they are long, and x and they have no more precision than that; else float64.
+    """
+    if size <= SHORT:
+        return np.dtype(np.float64)
+    narrow = ("float32", "float16", "bfloat16")
+    names = [np.asarray(v).dtype.name for v in values if v is not None]
+    if dtype.name in narrow and all(name in narrow for name in names):
+        return np.dtype(np.float32)
+    return np.dtype(np.float64)
+
+
+def written_out(
+    layout: Layout, axes: tuple[int, ...], array: Array, wanted: tuple[int, ...]
+) -> Array:
+    """A parameter along `axes`, repeated so that it lies along the axes `wanted`."""
+    place = layout.place(axes)
+    sizes = layout.known_sizes
+    spread = np.transpose(array, place.order).reshape(place.broadcast)
+    full = [size if i in wanted or i in axes else 1 for i, size in enumerate(sizes)]
+    rest = [i for i in range(len(sizes)) if i not in wanted]
+    return np.transpose(np.broadcast_to(spread, full), (*wanted, *rest))
+
+
+def is_native(array: Array) -> bool:
+    """Whether a kernel can read the array as it lies in memory."""
+    return array.dtype.isnative and steps_in_elements(array)
+
+
+def steps_in_elements(array: Array) -> bool:
+    """Whether a kernel can address the array: aligned, and strides of whole elements."""
+    return array.flags.aligned and all(s % array.itemsize == 0 for s in array.strides)
+
+
+def memory_order(array: Array) -> tuple[int, ...]:
+    """The axes from the outermost in memory to the innermost, as `np.empty_like` lays them out."""
+    return tuple(sorted(range(array.ndim), key=lambda axis: (-abs(array.strides[axis]), axis)))
+
+
+def dense_strides(shape: tuple[int, ...], order: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """The strides, in bytes, of an array without gaps whose axes lie in memory in this order."""
+    strides = [0] * len(shape)
+    step = itemsize
+    for axis in reversed(order):
+        strides[axis] = step
+        step *= max(1, shape[axis])
+    return tuple(strides)
+
+
+def as_plain(array: Array) -> Array:
+    """The array, without a subclass."""
+    return array if type(array) is np.ndarray else array.view(np.ndarray)
+
+
+def readable(array: Array, out: Array | None) -> Array:
+    """The array, or a copy of one that kernels cannot read or that `out` would overwrite."""
+    if not is_native(array):
+        return np.array(array, array.dtype.newbyteorder("="), subok=False)
+    return apart(array, out)
+
+
+def readable_strides(array: Array) -> tuple[int, ...]:
+    """The strides of what `readable(array, None)` gives."""
+    if is_native(array):
+        return array.strides
+    return dense_strides(array.shape, memory_order(array), array.itemsize)
+
+
+def apart(array: Array, out: Array | None) -> Array:
+    """The array, or a copy of one that `out` overlaps; if it is the very same, nothing is lost."""
+    if out is None or array is out or not np.may_share_memory(array, out):
+        return array
+    same = array.strides == out.strides and address(array) == address(out)
+    return array if same else array.copy()

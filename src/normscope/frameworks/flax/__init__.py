@@ -1,0 +1,1 @@
+"""Flax, both Linen and NNX."""

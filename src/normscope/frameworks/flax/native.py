@@ -1,0 +1,167 @@
+"""A spec as the layer of Flax NNX that computes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from normscope.frameworks.native import NativeLayer
+from normscope.frameworks.native_formula import difference, inner_eps
+from normscope.frameworks.native_refusal import no_layer, refused
+from normscope.frameworks.native_roles import Roles
+from normscope.frameworks.native_weights import Weights, flat_weights, stated_with_weights
+from normscope.frameworks.package import needed
+from normscope.notation.layout import Layout
+from normscope.notation.shape import Size
+from normscope.notation.spec import Measure, NormSpec
+
+if TYPE_CHECKING:
+    from flax.nnx import Module, Rngs
+
+_SCOPE = "its layers normalize whole axes, or groups of neighbours on the last axis of each sample"
+
+
+def flax_layer(spec: NormSpec, layout: Layout) -> NativeLayer | None:
+    """The layer of Flax NNX over the axes of a spec.
+
+    Args:
+        spec: a normalization.
+        layout: the same, fitted to a shape.
+
+    Returns:
+        The layer, with a `difference` if Flax normalizes these axes by another formula only; None
+        if it has no layer over these axes, or none with these parameters. The code lacks `rngs`.
+
+    Example:
+        >>> from normscope.spec import spec
+        >>> s = spec("b h w [c]", eps=1e-6, scale="c", bias="c")
+        >>> flax_layer(s, s.layout((8, 5, 5, 32))).code
+        'nnx.LayerNorm(num_features=32, epsilon=1e-06, use_fast_variance=False)'
+    """
+    roles = Roles(spec, layout)
+    if not layout.shared:
+        return None
+    if spec.measure is Measure.VARIANCE and spec.center:
+        found = _batch(roles) or _instance(roles) or _layer(roles, "LayerNorm") or _group(roles)
+    elif spec.measure is Measure.MEAN_SQUARE and not spec.center and spec.bias is None:
+        found = _layer(roles, "RMSNorm")
+    else:
+        return None
+    return found and replace(found, difference=difference(spec, running_ddof=0))
+
+
+def to_flax(
+    spec: NormSpec | str,
+    shape: Sequence[Size],
+    *,
+    weights: Weights | None = None,
+    rngs: Rngs | None = None,
+    **fields_and_sizes: Any,
+) -> Module:
+    """The layer of Flax NNX that computes a spec, with its weights.
+
+    Args:
+        spec: a normalization, in its training mode: a `NormSpec`, a layer by name, or a pattern
+            with sizes and fields as keywords.
+        shape: of the input; None for a length that is not known, as that of the batch.
+        weights: arrays under "scale" and "bias" (shaped like the axes that the spec names, or
+            flat), "mean" and "var" (the running statistics, one value each per channel). What is
+            left out keeps the initial value of Flax.
+        rngs: the random generators that every layer of NNX asks for; nothing random depends on
+            them here.
+
+    Returns:
+        An `nnx.Module` in training mode that computes exactly this in both modes, the variance
+        around the mean (`use_fast_variance=False`).
+
+    Raises:
+        PatternError: the normalization is not stated correctly.
+        SpecError: Flax has no such layer; the message says what is nearest.
+        ShapeError: the shape does not meet the pattern, or a weight has another number of values.
+        MissingPackageError: Flax is not installed.
+
+    Example:
+        >>> from normscope.spec import spec
+        >>> layer = to_flax(spec("b [h w c]", scale="c"), (None, 5, 5, 3))
+        >>> type(layer).__name__, layer.reduction_axes, layer.feature_axes
+        ('LayerNorm', (1, 2, 3), (3,))
+    """
+    spec = stated_with_weights(spec, fields_and_sizes, weights)
+    layout = spec.layout(shape)
+    found = flax_layer(spec, layout)
+    if found is None:
+        raise no_layer("Flax NNX", spec, layout, flax_layer, _SCOPE)
+    if found.difference:
+        raise refused("Flax NNX", spec, found.difference, found)
+    nnx = needed("flax.nnx", by="to_flax")
+    own = flat_weights(Roles(spec, layout), weights)
+    layer: Module = getattr(nnx, found.class_name)(
+        **found.arguments, rngs=nnx.Rngs(0) if rngs is None else rngs
+    )
+    for name, values in own.items():
+        variable = getattr(layer, name)
+        variable[...] = values.reshape(variable.shape).astype(variable.dtype)
+    return layer
+
+
+def _batch(roles: Roles) -> NativeLayer | None:
+    if 0 not in roles.shared or len(roles.kept) != 1 or roles.split:
+        return None
+    if not roles.learns_along(roles.kept):
+        return None
+    if roles.spec.running is None:
+        return None  # then it is a LayerNorm whose sets reach over the batch
+    (channels,) = roles.kept
+    axis = {} if channels == roles.rank - 1 else {"axis": channels}
+    momentum = {"momentum": roles.spec.running.decay}
+    return _described(roles, "BatchNorm", (channels,), {**axis, **momentum})
+
+
+def _instance(roles: Roles) -> NativeLayer | None:
+    if len(roles.kept) != 2 or roles.kept[0] != 0 or roles.split:
+        return None
+    if not roles.learns_along((roles.kept[1],)) or roles.spec.running is not None:
+        return None
+    channels = roles.kept[1]
+    axis = {} if channels == roles.rank - 1 else {"feature_axes": channels}
+    return _described(roles, "InstanceNorm", (channels,), axis)
+
+
+def _layer(roles: Roles, name: str) -> NativeLayer | None:
+    """Statistics and parameters along any axes, each on its own."""
+    features = roles.learned if roles.has_parameters else roles.shared[-1:]
+    if roles.split or features is None or not features or roles.spec.running is not None:
+        return None
+    last = (roles.rank - 1,)
+    arguments: dict[str, Any] = {}
+    if (roles.shared, features) != (last, last):
+        arguments = {"reduction_axes": roles.shared, "feature_axes": features}
+    return _described(roles, name, features, arguments)
+
+
+def _group(roles: Roles) -> NativeLayer | None:
+    """Groups of the last axis, per sample."""
+    last = roles.rank - 1
+    if roles.split != (last,) or roles.kept != (0,) or roles.spec.running is not None:
+        return None
+    groups = roles.groups(last)
+    if groups is None or not roles.learns_along((last,)):
+        return None
+    return _described(roles, "GroupNorm", (last,), {"num_groups": groups})
+
+
+def _described(
+    roles: Roles, name: str, features: tuple[int, ...], arguments: dict[str, Any]
+) -> NativeLayer:
+    """The layer, with epsilon, exact variance, and what says that a parameter is not there."""
+    count = math.prod(roles.length(dim) for dim in features)
+    given = {"num_features": count, **arguments, "epsilon": inner_eps(roles.spec)}
+    if name != "RMSNorm":
+        given["use_fast_variance"] = False
+        if roles.spec.bias is None:
+            given["use_bias"] = False
+    if roles.spec.scale is None:
+        given["use_scale"] = False
+    return NativeLayer(f"nnx.{name}", given)

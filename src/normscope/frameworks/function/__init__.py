@@ -1,0 +1,1 @@
+"""Any callable, with what it holds."""

@@ -1,0 +1,1 @@
+"""What the libraries on top of JAX share."""

@@ -1,0 +1,238 @@
+"""A spec as the Keras 3 layer that computes it: its source text, or the layer with its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from normscope.frameworks.native import NativeLayer
+from normscope.frameworks.native_formula import difference, inner_eps
+from normscope.frameworks.native_refusal import no_layer, refused
+from normscope.frameworks.native_roles import Roles
+from normscope.frameworks.native_weights import Weights, flat_weights, stated_with_weights
+from normscope.frameworks.package import needed
+from normscope.notation.layout import Layout
+from normscope.notation.shape import Size
+from normscope.notation.spec import Measure, NormSpec
+
+NOT_ON_TORCH = (
+    "not with the torch backend: there Keras 3.15 normalizes the last axes, whatever axis= says"
+)
+DEPRECATED = "rms_scaling is deprecated: Keras warns when the layer is made"
+
+_SCOPE = (
+    "its layers normalize whole axes of each sample, or all axes but the channels, or groups of "
+    "neighbouring channels of each sample"
+)
+_UNIT_FLOOR = 1e-12
+_OWN_NAMES = {
+    "gamma": "scale",
+    "scale": "scale",
+    "beta": "bias",
+    "moving_mean": "mean",
+    "moving_variance": "var",
+}
+
+
+def keras_layer(spec: NormSpec, layout: Layout) -> NativeLayer | None:
+    """The Keras 3 layer over the axes of a spec.
+
+    Args:
+        spec: a normalization.
+        layout: the same, fitted to a shape.
+
+    Returns:
+        The layer, with a `difference` if Keras 3 normalizes these axes by another formula only;
+        None if it has no layer over these axes, or none with these parameters.
+
+    Example:
+        >>> from normscope.spec import spec
+        >>> s = spec("b c [h w]", eps=1e-3, scale="c", bias="c")
+        >>> keras_layer(s, s.layout((8, 128, 56, 56))).code
+        'keras.layers.GroupNormalization(groups=-1, axis=1, epsilon=0.001)'
+    """
+    roles = Roles(spec, layout)
+    if not layout.shared:
+        return None
+    if spec.measure is Measure.VARIANCE and spec.center:
+        found = _centred(roles)
+    elif spec.measure is Measure.VARIANCE:
+        found = _rms_scaling(roles)
+    elif spec.measure is Measure.MEAN_SQUARE and not spec.center:
+        found = _rms(roles)
+    elif spec.measure is Measure.L2 and not spec.center:
+        found = _unit(roles)
+    else:
+        return None
+    if found is None or (spec.running is not None and found.class_name != "BatchNormalization"):
+        return None
+    return replace(found, difference=_difference(spec))
+
+
+def _difference(spec: NormSpec) -> str:
+    if spec.measure is not Measure.L2:
+        return difference(spec, running_ddof=0)
+    if spec.unit_below is not None:
+        return f"its least divisor is {_UNIT_FLOOR:g}, where this one has a guard"
+    exact = (spec.eps, spec.eps_outside, spec.floor) == (0, 0, _UNIT_FLOOR)
+    return "" if exact else f"its least divisor is always {_UNIT_FLOOR:g}"
+
+
+def to_keras(
+    spec: NormSpec | str,
+    shape: Sequence[Size],
+    *,
+    weights: Weights | None = None,
+    **fields_and_sizes: Any,
+) -> Any:
+    """The Keras 3 layer that computes a spec, built and with its weights.
+
+    Args:
+        spec: a normalization, in its training mode: a `NormSpec`, a layer by name, or a pattern
+            with sizes and fields as keywords.
+        shape: of the input; None for a length that is not known, as that of the batch.
+        weights: arrays under "scale" and "bias" (shaped like the axes that the spec names, or
+            flat), "mean" and "var" (the running statistics, one value each per channel). What is
+            left out keeps the initial value of Keras.
+
+    Returns:
+        A `keras.Layer`, built for `shape`, that computes exactly this in both modes, with the
+        Keras backend of this process.
+
+    Raises:
+        PatternError: the normalization is not stated correctly.
+        SpecError: Keras has no such layer; the message says what is nearest.
+        ShapeError: the shape does not meet the pattern, or a weight has another number of values.
+        MissingPackageError: Keras 3 is not installed.
+
+    Example:
+        >>> from normscope.spec import spec
+        >>> layer = to_keras(spec("b [c]", scale="c", bias="c"), (None, 3))
+        >>> type(layer).__name__, layer.epsilon, layer.gamma.shape
+        ('LayerNormalization', 1e-05, (3,))
+    """
+    spec = stated_with_weights(spec, fields_and_sizes, weights)
+    layout = spec.layout(shape)
+    found = keras_layer(spec, layout)
+    if found is None:
+        raise no_layer("Keras 3", spec, layout, keras_layer, _SCOPE)
+    if found.difference:
+        raise refused("Keras 3", spec, found.difference, found)
+    if found.call:
+        reason = "at inference BatchNormalization uses running statistics, which this spec has not"
+        raise refused("Keras 3", spec, f"{reason}; call it as shown, in both modes", found)
+    keras = needed("keras", by="to_keras")
+    if found.caution == NOT_ON_TORCH and keras.backend.backend() == "torch":
+        advice = "permute them to the end, or take another backend"
+        raise refused("Keras 3", spec, f"{found.caution}; {advice}", None)
+    roles = Roles(spec, layout)
+    own = flat_weights(roles, weights)
+    layer = getattr(keras.layers, found.class_name)(**found.arguments)
+    for dim in _axes_with_weights(roles):
+        roles.length(dim)  # which raises where Keras could not make its weights
+    layer.build(layout.shape)
+    for variable in layer.weights:
+        values = own.get(_OWN_NAMES[variable.name])
+        if values is not None:
+            variable.assign(values.reshape(variable.shape))
+    return layer
+
+
+def _centred(roles: Roles) -> NativeLayer | None:
+    layer = _layer(roles)
+    if layer is not None and layer.caution:
+        return _batch(roles) or _group(roles) or layer
+    return _batch(roles) or layer or _group(roles)
+
+
+def _axes_with_weights(roles: Roles) -> tuple[int, ...]:
+    if roles.spec.running is not None:
+        return roles.kept
+    return roles.learned or roles.split
+
+
+def _batch(roles: Roles) -> NativeLayer | None:
+    if 0 not in roles.shared or len(roles.kept) != 1 or roles.split:
+        return None
+    if not roles.learns_along(roles.kept):
+        return None
+    axis = _axis(roles, roles.kept[0])
+    running = roles.spec.running
+    if running is None:
+        return _described(roles, "BatchNormalization", axis=axis, call="(x, training=True)")
+    return _described(roles, "BatchNormalization", axis=axis, momentum=running.decay)
+
+
+def _layer(roles: Roles) -> NativeLayer | None:
+    if 0 in roles.shared or roles.split or not roles.learns_along(roles.shared):
+        return None
+    axis = _axes(roles, roles.shared)
+    return _described(roles, "LayerNormalization", axis=axis, caution=_caution(roles))
+
+
+def _caution(roles: Roles) -> str:
+    """On torch, Keras hands neighbouring axes to an operator for the last axes."""
+    first, last = roles.shared[0], roles.shared[-1]
+    neighbours = last - first == len(roles.shared) - 1
+    return NOT_ON_TORCH if neighbours and not roles.shares_last else ""
+
+
+def _group(roles: Roles) -> NativeLayer | None:
+    """One group per sample, per channel, or per several channels."""
+    channels = roles.learned if roles.has_parameters else roles.split or roles.kept[1:]
+    if channels is None or len(channels) != 1 or channels[0] == 0 or 0 not in roles.kept:
+        return None
+    if not {*roles.kept, *roles.split} <= {0, channels[0]}:
+        return None
+    groups = -1 if channels[0] in roles.kept else roles.groups(channels[0])
+    if groups is None:
+        return None
+    return _described(roles, "GroupNormalization", groups=groups, axis=_axis(roles, channels[0]))
+
+
+def _rms(roles: Roles) -> NativeLayer | None:
+    """Its scale broadcasts against the last axes, so the statistics have to be over these."""
+    if not roles.shares_last or roles.spec.bias is not None or roles.learned != roles.shared:
+        return None
+    return NativeLayer(
+        "keras.layers.RMSNormalization",
+        {"axis": _axes(roles, roles.shared), "epsilon": inner_eps(roles.spec)},
+    )
+
+
+def _rms_scaling(roles: Roles) -> NativeLayer | None:
+    """Divided by the standard deviation, without subtracting the mean."""
+    if roles.split or roles.spec.bias is not None or roles.learned != roles.shared:
+        return None
+    arguments = {"axis": _axes(roles, roles.shared), "epsilon": inner_eps(roles.spec)}
+    return NativeLayer(
+        "keras.layers.LayerNormalization", {**arguments, "rms_scaling": True}, caution=DEPRECATED
+    )
+
+
+def _unit(roles: Roles) -> NativeLayer | None:
+    if roles.split or roles.has_parameters:
+        return None
+    return NativeLayer("keras.layers.UnitNormalization", {"axis": _axes(roles, roles.shared)})
+
+
+def _described(
+    roles: Roles, name: str, *, call: str = "", caution: str = "", **arguments: Any
+) -> NativeLayer:
+    """A centred layer: epsilon, and what says that a parameter is not there."""
+    spec = roles.spec
+    given = {**arguments, "epsilon": inner_eps(spec)}
+    if spec.bias is None:
+        given["center"] = False
+    if spec.scale is None:
+        given["scale"] = False
+    return NativeLayer(f"keras.layers.{name}", given, call=call, caution=caution)
+
+
+def _axes(roles: Roles, dims: tuple[int, ...]) -> int | list[int]:
+    return _axis(roles, dims[0]) if len(dims) == 1 else list(dims)
+
+
+def _axis(roles: Roles, dim: int) -> int:
+    return -1 if dim == roles.rank - 1 else dim

@@ -1,0 +1,1 @@
+"""Keras 1, whose layers are data: configurations in files."""

@@ -1,0 +1,1 @@
+"""The scalers of scikit-learn."""

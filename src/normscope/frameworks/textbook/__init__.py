@@ -1,0 +1,1 @@
+"""The normalizations of the textbooks, which belong to no framework."""

@@ -1,0 +1,1 @@
+"""The backward pass: sums over each statistics set, and the gradients that follow from them."""

@@ -1,0 +1,1 @@
+"""The forward pass: statistics are measured, merged, and the output is written."""

@@ -1,0 +1,1 @@
+"""The notation: text -> pattern -> layout of a shape, and `NormSpec`, which says it all."""

@@ -1,0 +1,1 @@
+"""Who depends on whom, from what changes: index sets, words, sentences. Nothing is called here."""
