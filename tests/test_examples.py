@@ -35,7 +35,7 @@ def test_the_founding_question_is_answered() -> None:
 
 
 def test_the_founding_network_learns_with_each_normalization() -> None:
-    said = run("digits.py", "--epochs", "3")
+    said = run("digits.py", "--epochs", "3", "--blocks", "2")
     right = [float(percent) for percent in re.findall(r"([\d.]+)% right", said)]
     assert len(right) == 4
     assert min(right) > 80
