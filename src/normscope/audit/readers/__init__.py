@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from normscope.audit.graph import ModelGraph
+from normscope.audit.model_graph import ModelGraph
 
 
 def read_graph(path: Path, release: str | None = None, backend: str | None = None) -> ModelGraph:

@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from normscope.audit.graph import ModelGraph, Node, Site
+from normscope.audit.model_graph import ModelGraph, Node, Site
 from normscope.errors import ModelFileError, SpecError
 from normscope.frameworks.declaration import Declaration
 from normscope.frameworks.keras1.presets import BACKENDS, facts_of

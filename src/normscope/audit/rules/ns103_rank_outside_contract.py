@@ -26,10 +26,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from normscope.audit.explanations import explanation_of
 from normscope.audit.finding import Finding, Severity
-from normscope.audit.graph import ModelGraph, Site
+from normscope.audit.model_graph import ModelGraph, Site
 from normscope.audit.rule import Rule
+from normscope.audit.site_explanation import explanation_of
 from normscope.wording import counted, listed
 
 

@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from weakref import WeakKeyDictionary
 
 from normscope.audit.finding import Finding, Severity
-from normscope.audit.graph import ModelGraph, Node, Site
+from normscope.audit.model_graph import ModelGraph, Node, Site
 from normscope.audit.rule import Rule
 
 
