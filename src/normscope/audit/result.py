@@ -58,13 +58,14 @@ class Audit:
         graph = self.graph
         return {
             "model": {
-                "file": printable(graph.file),
                 "name": graph.name,
                 "format": graph.format,
                 "framework": graph.framework,
-                "release": graph.release,
-                "backend": graph.backend,
-                "assumed": list(graph.assumed),
+                "details": {
+                    "file": printable(graph.file),
+                    **graph.details,
+                    "assumed": list(graph.assumed),
+                },
             },
             "layers": [_layer_dict(site) for site in self.layers],
             "findings": [finding.to_dict() for finding in self.findings],

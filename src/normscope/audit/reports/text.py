@@ -42,7 +42,7 @@ def rich_text(audit: Audit) -> Group:
 
 
 def plain_text(audit: Audit) -> str:
-    """The same without colours."""
+    """The report without colours."""
     console = Console(file=io.StringIO(), width=WIDTH, color_system=None, legacy_windows=False)
     with console.capture() as capture:
         console.print(rich_text(audit), soft_wrap=True, highlight=False)
@@ -51,15 +51,7 @@ def plain_text(audit: Audit) -> str:
 
 def model_line(graph: ModelGraph) -> str:
     """File, model and origin in one line."""
-    release = f" {graph.release}" if graph.release else ""
-    backend = f", {graph.backend}" if graph.backend else ""
-    frameworks = {"keras1": "Keras 1" if not release else "Keras"}
-    framework = frameworks.get(graph.framework, graph.framework)
-    form = {"json": "JSON without weights", "hdf5": "HDF5"}.get(graph.format, graph.format)
-    return (
-        f"{printable(graph.file)}: model {graph.name}, written by {framework}{release}{backend}, "
-        f"{form}"
-    )
+    return f"{printable(graph.file)}: model {graph.name}, {graph.origin}"
 
 
 def summary_line(audit: Audit) -> str:
