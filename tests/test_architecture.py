@@ -56,11 +56,11 @@ IMPORTS = {
     "identify.*": "notation.* frameworks.* sight.* reference explain.* identify.*",
     "scope.*": "notation.* frameworks.* sight.* identify.* scope.*",
     "audit.*": "version notation.* frameworks.* explain.* audit.*",
+    # rules see only the graph, which asks no framework; only readers know where it came from
     "audit.rule": "audit.finding audit.model_graph",
-    # rules see only the graph, only readers know where it came from
-    "audit.rules.*": "notation.* frameworks.* explain.* audit.site_explanation audit.finding "
-    "audit.model_graph audit.rule",
-    "audit.readers.*": "notation.* frameworks.* keras1.* audit.model_graph audit.readers.*",
+    "audit.rules.*": "notation.* explain.* audit.site_explanation audit.finding audit.model_graph "
+    "audit.rule",
+    "audit.readers.*": "files.* notation.* frameworks.* keras1.* audit.model_graph audit.readers.*",
 }
 
 # The public names, and nothing else.

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from normscope.audit.catalogue import selected_rules
-from normscope.audit.readers import read_graph
 from normscope.audit.result import Audit
-from normscope.errors import SpecError
 
 
 def audit(
@@ -47,44 +44,11 @@ def audit(
         >>> report.findings[0].name
         'rank-outside-contract'
     """
-    _check_path(path)
+    from normscope.audit.readers.registry import read_graph  # h5py only when a file is read
+
     rules = selected_rules(select, ignore)
-    graph = read_graph(Path(path), release, backend)
+    graph = read_graph(path, release, backend)
     findings = [
         finding for site in graph.sites for rule in rules for finding in rule.check(site, graph)
     ]
     return Audit(graph, tuple(findings))
-
-
-def _check_path(path: object) -> None:
-    """Refuse what is not a path, and say which call takes it.
-
-    Raises:
-        SpecError: it is not a path.
-    """
-    if isinstance(path, str | os.PathLike) and path != "":
-        return
-    if isinstance(path, str):
-        came = "an empty text"
-    elif path is None:
-        came = "None"
-    elif isinstance(path, type):
-        came = f"the class {path.__qualname__}"
-    else:
-        came = f"an object of {type(path).__module__}.{type(path).__qualname__}"
-    instance = f"make an instance, {path.__qualname__}(...); " if isinstance(path, type) else ""
-    if hasattr(path, "dtype") and hasattr(path, "shape"):
-        use = "for an array write ns.normalize(x, pattern)"
-    elif isinstance(path, bytes):
-        use = "write the path as a str"
-    elif hasattr(path, "read") and isinstance(name := getattr(path, "name", None), str):
-        use = f"write its path, {name!r}"
-    else:
-        use = (
-            f"{instance}for a live model write ns.scope(model, inputs), which finds out whether "
-            "samples see each other, for one layer ns.identify(layer, shape), which finds out what "
-            "it normalizes"
-        )
-    raise SpecError(
-        f"audit takes the path of a model file of Keras 1 (.h5, .json) today, not {came}; {use}"
-    )

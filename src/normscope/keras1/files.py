@@ -24,18 +24,13 @@ import numpy as np
 import numpy.typing as npt
 
 from normscope.errors import ModelFileError
+from normscope.files.readable import Readable, neither, not_read, only
 from normscope.files.recognition import (
-    FOLDER,
     HDF5,
     JSON,
     KERAS_TODAY,
     KERAS_TODAY_JSON,
     KERAS_TODAY_WEIGHTS,
-    NOTHING,
-    TEXT,
-    UNKNOWN,
-    FileKind,
-    not_read,
     recognise,
 )
 from normscope.keras1.hdf5 import MAX_TEXT_BYTES, MOST_DEFLATED, Hdf5, open_hdf5
@@ -45,10 +40,16 @@ StrPath: TypeAlias = str | os.PathLike[str]
 
 MAX_JSON_DEPTH = 100
 
-HDF5_FILE = "an HDF5 model file, as model.save() of Keras 1 writes it"
-JSON_FILE = "JSON, as model.to_json() writes it"
-NEITHER = f"neither {HDF5_FILE} (it has no HDF5 signature), nor {JSON_FILE}"
-READS = "only files of Keras 1 are read (.h5 of model.save(), .json of model.to_json())"
+KERAS_1 = Readable(
+    "files of Keras 1",
+    (".h5 of model.save()", ".json of model.to_json()"),
+    {
+        "an HDF5 model file, as model.save() of Keras 1 writes it": "it has no HDF5 signature",
+        "JSON, as model.to_json() writes it": "",
+    },
+)
+NEITHER = neither(KERAS_1)
+READS = only(KERAS_1)
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def read_model_file(path: StrPath) -> ModelFile:
         return _read_hdf5(file_path)
     if kind is JSON:
         return _read_json(file_path)
-    raise _no_model_file(file_path, kind)
+    raise not_read(file_path, kind, KERAS_1)
 
 
 class StoredArrays:
@@ -218,17 +219,6 @@ def weights_entry(model: ModelFile, layer_path: str) -> str | None:
 
 
 # --------------------------------------------------------------------------- plain files and JSON
-
-
-def _no_model_file(path: str, kind: FileKind) -> ModelFileError:
-    """What a file is that is none of Keras 1, and what to do with it."""
-    if kind is FOLDER:
-        return ModelFileError(
-            path, f"a folder, not a regular file; give the path of {HDF5_FILE}, or of {JSON_FILE}"
-        )
-    if kind in (NOTHING, TEXT, UNKNOWN):
-        return ModelFileError(path, f"{kind.name}: {NEITHER}")
-    return not_read(path, kind, READS)
 
 
 def _read_json(path: str) -> ModelFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,12 +12,15 @@ from numpy.typing import NDArray
 
 from normscope.audit.model_graph import ModelGraph, Node, Site
 from normscope.errors import ModelFileError, SpecError
+from normscope.files.readable import Readable
+from normscope.files.recognition import HDF5, JSON, recognise
 from normscope.frameworks.declaration import Declaration
 from normscope.frameworks.keras1.advice import ADVICE
 from normscope.frameworks.keras1.presets import BACKENDS, facts_of
 from normscope.frameworks.keras1.settings import SETTINGS, keras1_batch_normalization
 from normscope.frameworks.keras1.traits import traits_of
 from normscope.keras1.files import (
+    KERAS_1,
     ModelFile,
     StoredArrays,
     open_arrays,
@@ -36,17 +40,37 @@ MAX_STORED_BYTES = 2**26
 _FORMS = {"json": "JSON without weights", "hdf5": "HDF5"}
 
 
-def read_keras1(path: Path, release: str | None = None, backend: str | None = None) -> ModelGraph:
+TAKES = "the path of a model file of Keras 1 (.h5, .json)"
+READS: tuple[Readable, ...] = (KERAS_1,)
+
+
+def recognises(source: object) -> bool:
+    """Whether it is the path of an HDF5 file or a JSON text; what is in it is found in reading.
+
+    Raises:
+        ModelFileError: it is a path that cannot be opened.
+    """
+    return (
+        isinstance(source, str | os.PathLike)
+        and source != ""
+        and recognise(os.fspath(source)) in (HDF5, JSON)
+    )
+
+
+def read(
+    source: str | os.PathLike[str], release: str | None = None, backend: str | None = None
+) -> ModelGraph:
     """Read a Keras 1 model file.
 
     Args:
-        path: of the file.
+        source: the path of the file.
         release, backend: what wrote it, where it does not tell.
 
     Raises:
         ModelFileError: it cannot be read, or contradicts itself.
         SpecError: there is no such release or backend.
     """
+    path = Path(source)
     _check_given(release, backend)
     file = read_model_file(path)
     network = build_network(file.architecture, str(path))

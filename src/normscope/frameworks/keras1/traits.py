@@ -60,7 +60,8 @@ KEEPS_AXES = frozenset(
         *(f"{kind}{n}D" for kind in ("ZeroPadding", "Cropping", "UpSampling") for n in (1, 2, 3)),
     }
 )
-"""Classes whose output has the axes of its input, in the same order."""
+"""Classes whose output has the axes of its input, in the same order; a Merge that multiplies its
+inputs along an axis has not."""
 
 
 def traits_of(
@@ -86,11 +87,12 @@ def traits_of(
         if isinstance(inner, Mapping) and isinstance(inner.get("config"), Mapping):
             layer_class, config = str(inner.get("class_name")), inner["config"]
     linear = config.get("activation", "linear") == "linear"
+    product = layer_class == "Merge" and config.get("mode") in ("dot", "cos")
     named = layer_class in MAKES_CHANNELS and output_axes is not None and "c" in output_axes
     return Traits(
         channel_axis=list(output_axes).index("c") if named and output_axes else None,
         adds_bias=layer_class in ADDS_BIAS and config.get("bias", True) is True and linear,
-        keeps_axes=layer_class in KEEPS_AXES,
+        keeps_axes=layer_class in KEEPS_AXES and not product,
         identity=layer_class == "ActivityRegularization"
         or (layer_class == "Activation" and linear),
     )
