@@ -1,0 +1,29 @@
+"""The model files of Keras 1, read as data: architecture, weights, training. No Keras is needed."""
+
+from normscope.keras1.files.model_file import (
+    Backend,
+    ModelFile,
+    StoredArrays,
+    StrPath,
+    checked_release,
+    decode_architecture,
+    open_arrays,
+    read_arrays,
+    read_model_file,
+    stated_release,
+    weights_entry,
+)
+
+__all__ = [
+    "Backend",
+    "ModelFile",
+    "StoredArrays",
+    "StrPath",
+    "checked_release",
+    "decode_architecture",
+    "open_arrays",
+    "read_arrays",
+    "read_model_file",
+    "stated_release",
+    "weights_entry",
+]
