@@ -40,7 +40,7 @@ IMPORTS = {
     "notation.*": "notation.*",
     "kernels.*": "kernels.*",
     "kernels.contract": "",  # what engine and kernels share; it needs no Numba
-    "sight.*": "sight.*",
+    "sight.*": "notation.* sight.*",
     "frameworks.*": "notation.* sight.* frameworks.*",
     # it knows nothing of the fast way, so that it can disagree with it
     "reference": "notation.* frameworks.statement",
