@@ -28,7 +28,7 @@ from normscope.keras1.files import (
     weights_entry,
 )
 from normscope.keras1.network import Call, build_network
-from normscope.keras1.releases import StoredNorm, assumptions, release_by_configs
+from normscope.keras1.network.releases import StoredNorm, assumptions, release_by_configs
 
 _ROLES = ("scale", "bias", "running_mean", "running_var")
 """The weights of a BatchNormalization in their order in the file; the last is called running_std
