@@ -88,7 +88,7 @@ def dead_zones(subject: Subject, training: bool, rng: np.random.Generator, sight
 
     Which outputs it hides depends on the input, so other inputs show those that one has hidden.
     """
-    if sight.product or not sight.same_shape or any(axis.factors is None for axis in sight.axes):
+    if sight.product or not sight.same_shape or any(axis.parts is None for axis in sight.axes):
         return False
     place = tuple(n // 2 for n in subject.shape)
     changed = np.zeros(subject.shape, bool)
@@ -98,7 +98,7 @@ def dead_zones(subject: Subject, training: bool, rng: np.random.Generator, sight
         x[place] *= -3
         changed |= changes(y, subject(x, training), subject.eps)
     together = [
-        members(size, axis.factors or (), index)
+        members(size, axis.parts or (), index)
         for size, axis, index in zip(subject.shape, sight.axes, place, strict=True)
     ]
     expected = np.zeros(subject.shape, bool)

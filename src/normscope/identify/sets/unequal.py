@@ -27,7 +27,7 @@ def unequal_sets(
     """
     if not (sight.product and sight.same_shape):
         return None
-    strange = [number for number, axis in enumerate(sight.axes) if axis.factors is None]
+    strange = [number for number, axis in enumerate(sight.axes) if axis.parts is None]
     if len(strange) != 1:
         return None
     axis = strange[0]
