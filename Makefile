@@ -14,7 +14,8 @@ pytest := $(venv_python) -m pytest -n $(WORKERS) --dist worksteal
 # The whole suite runs with Keras on JAX; what touches Keras then runs on the others too.
 other_backends := torch tensorflow
 keras_tests := tests/layers/keras tests/keras1/live tests/keras1/convert \
-  tests/keras1/test_backend.py tests/keras1/test_scripts.py tests/frameworks
+  tests/keras1/test_backend.py tests/keras1/test_scripts.py tests/frameworks/keras \
+  tests/frameworks/test_arguments.py tests/frameworks/test_native_round_trip.py
 sources := src tests docs $(wildcard examples benchmarks catalogue)
 
 .DEFAULT_GOAL := help

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-import synchronized_training
+from layers.keras import synchronized_training
 from normscope import SpecError, spec
 from normscope.layers.keras import Norm
 

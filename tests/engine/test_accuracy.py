@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, reject, settings, strategies as st
 
-import exact
+from engine import exact
 from normscope import NormSpec, normalize, reference, spec
 
 LAYER, BATCH = spec("b [c]"), spec("[b] c")
