@@ -1,13 +1,14 @@
 """The quick lane of the tests, `pytest --framework-free`: what needs no deep-learning framework.
 
 In it no framework can be imported. A test module, or a module with doctests, whose own import needs
-one is left out; a test that loads one only when it runs says so with `@pytest.mark.framework` and
-is left out too. Everything else belongs to the lane without being named anywhere, and a test that
-loads a framework without saying so fails.
+one is left out. So is a doctest in whose code one is named, and a test that loads one only when it
+runs and says so: `@pytest.mark.framework`, also where a process loads it that the test starts.
+Everything else belongs to the lane without being listed anywhere, and fails if it loads one.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Generator, Sequence
 from importlib.machinery import ModuleSpec
@@ -25,12 +26,14 @@ FRAMEWORKS = frozenset(
         "keras",
         "onnx",
         "onnxruntime",
+        "playwright",  # drives a browser, which is needed as little
         "sklearn",
         "tensorflow",
         "torch",
         "torch_geometric",
     }
 )
+NAMED = re.compile(rf"\b({'|'.join(sorted(FRAMEWORKS))})\b")
 
 
 class FrameworkLoadedError(Exception):
@@ -59,6 +62,13 @@ def forget_half_imported(path: Path) -> None:
             del sys.modules[name]
 
 
+def loads_one(item: pytest.Item) -> bool:
+    """Whether a test says of itself that it loads a framework; doctests do so by naming one."""
+    doctest = getattr(item, "dtest", None)
+    code = "".join(example.source for example in doctest.examples) if doctest else ""
+    return item.get_closest_marker("framework") is not None or bool(NAMED.search(code))
+
+
 class Lane:
     """The hooks of the lane: what belongs to it, and what breaks it."""
 
@@ -81,9 +91,9 @@ class Lane:
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
-        out = [item for item in items if item.get_closest_marker("framework")]
-        config.hook.pytest_deselected(items=out)
-        items[:] = [item for item in items if item not in set(out)]
+        out = {item for item in items if loads_one(item)}
+        config.hook.pytest_deselected(items=list(out))
+        items[:] = [item for item in items if item not in out]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None]:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -34,6 +36,7 @@ def test_the_founding_question_is_answered() -> None:
     assert page.read_text(encoding="utf-8").count("<svg") == 1
 
 
+@pytest.mark.framework
 def test_the_founding_network_learns_with_each_normalization() -> None:
     said = run("digits.py", "--epochs", "3", "--blocks", "2")
     right = [float(percent) for percent in re.findall(r"([\d.]+)% right", said)]
