@@ -33,7 +33,8 @@ FRAMEWORKS = frozenset(
         "torch_geometric",
     }
 )
-NAMED = re.compile(rf"\b({'|'.join(sorted(FRAMEWORKS))})\b")
+NAMED = re.compile(rf"(?<![a-z])({'|'.join(sorted(FRAMEWORKS))})(?![a-z0-9])")
+"""As in `torch.nn` and `to_torch`, but not in `keras1`."""
 
 
 class FrameworkLoadedError(Exception):
@@ -103,7 +104,8 @@ class Lane:
             if self._barrier.refused:
                 names = ", ".join(dict.fromkeys(self._barrier.refused))
                 self._barrier.refused.clear()
-                pytest.fail(f"{names} was to be loaded: mark the test with `framework`")
+                message = f"{names} was to be loaded: mark the test with `framework`"
+                pytest.fail(message, pytrace=False)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
