@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from normscope.explain.formula import plain_formula
 from normscope.notation.axis_roles import sample_axis
+from normscope.notation.axis_words import axis_sentence
 from normscope.notation.spec import Measure, NormSpec, Running
-from normscope.sight.sentences import axis_sentence
 
 if TYPE_CHECKING:
     from normscope.identify.result import Identification, ModeReport, ShownSet

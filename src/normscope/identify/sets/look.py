@@ -89,7 +89,7 @@ def dead_zones(mode: Mode, sight: Sight) -> bool:
 
     Which outputs it hides depends on the input, so other inputs show those that one has hidden.
     """
-    if sight.product or not sight.same_shape or any(axis.factors is None for axis in sight.axes):
+    if sight.product or not sight.same_shape or any(axis.parts is None for axis in sight.axes):
         return False
     place = tuple(n // 2 for n in mode.shape)
     changed = np.zeros(mode.shape, bool)
@@ -99,7 +99,7 @@ def dead_zones(mode: Mode, sight: Sight) -> bool:
         x[place] *= -3
         changed |= changes(y, mode(x), mode.eps)
     together = [
-        members(size, axis.factors or (), index)
+        members(size, axis.parts or (), index)
         for size, axis, index in zip(mode.shape, sight.axes, place, strict=True)
     ]
     expected = np.zeros(mode.shape, bool)

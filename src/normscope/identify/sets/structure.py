@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from normscope.identify.subject.subject import Floats
+from normscope.notation.axis import Part
 from normscope.notation.layout import Layout, lay_out
 from normscope.notation.pattern import parse
 from normscope.notation.spec import NormSpec
-from normscope.sight.index_sets import Factor
 
 
 @dataclass(frozen=True)
@@ -59,35 +59,35 @@ class Structure:
 
 
 def structure(
-    shape: tuple[int, ...], names: tuple[str, ...], sets: tuple[tuple[Factor, ...], ...]
+    shape: tuple[int, ...], names: tuple[str, ...], sets: tuple[tuple[Part[int], ...], ...]
 ) -> Structure:
     """The pattern for axes that split so.
 
-    >>> grouped = (Factor(4, False), Factor(2, True))
-    >>> found = structure((3, 8), ("b", "c"), ((Factor(3, False),), grouped))
+    >>> grouped = (Part(4, False), Part(2, True))
+    >>> found = structure((3, 8), ("b", "c"), ((Part(3, False),), grouped))
     >>> found.pattern, found.sizes
     ('b (g [c])', {'g': 4})
     """
     taken = set(names)
     words: list[str] = []
     sizes: dict[str, int] = {}
-    for name, factors in zip(names, sets, strict=True):
-        if len(factors) <= 1:
-            words.append(f"[{name}]" if factors and factors[0].shared else name)
+    for name, split in zip(names, sets, strict=True):
+        if len(split) <= 1:
+            words.append(f"[{name}]" if split and split[0].shared else name)
             continue
-        parts = []
+        inner = []
         named = False
-        for number, factor in enumerate(factors):
-            if factor.shared and not named:
-                part, named = name, True
+        for number, part in enumerate(split):
+            if part.shared and not named:
+                called, named = name, True
             else:
-                part = _new_name("g" if not factor.shared else name, taken)
-            if part != name or number:
-                sizes[part] = factor.size
-            parts.append(f"[{part}]" if factor.shared else part)
+                called = _new_name("g" if not part.shared else name, taken)
+            if called != name or number:
+                sizes[called] = part.size
+            inner.append(f"[{called}]" if part.shared else called)
         # one size of a group follows from the others
         sizes.pop(name, None)
-        words.append(f"({' '.join(parts)})")
+        words.append(f"({' '.join(inner)})")
     pattern = " ".join(words).replace("] [", " ")
     return Structure(pattern, sizes, NormSpec(pattern, sizes=sizes).layout(shape))
 

@@ -24,7 +24,7 @@ def unequal_sets(mode: Mode, sight: Sight) -> tuple[int, tuple[int, ...]] | None
     """
     if not (sight.product and sight.same_shape):
         return None
-    strange = [number for number, axis in enumerate(sight.axes) if axis.factors is None]
+    strange = [number for number, axis in enumerate(sight.axes) if axis.parts is None]
     if len(strange) != 1:
         return None
     axis = strange[0]
