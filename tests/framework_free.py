@@ -33,8 +33,8 @@ FRAMEWORKS = frozenset(
         "torch_geometric",
     }
 )
-NAMED = re.compile(rf"(?<![a-z])({'|'.join(sorted(FRAMEWORKS))})(?![a-z0-9])")
-"""As in `torch.nn` and `to_torch`, but not in `keras1`."""
+NAMED = re.compile(rf"(?<![a-z])({'|'.join(sorted(FRAMEWORKS))})(?![a-z])")
+"""As in `torch.nn`, `to_torch` and `keras1`."""
 
 
 class FrameworkLoadedError(Exception):

@@ -1,6 +1,6 @@
 """Malformed patterns, shapes, specs and layers: one clear error each, at once, no traceback.
 
-Malformed files are in files/, keras1/files/ and keras1/network/.
+Malformed files are in keras1/files and keras1/network.
 """
 
 from __future__ import annotations
