@@ -74,7 +74,6 @@ def test_pieces_change_nothing_but_rounding(data: st.DataObject) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(by_definition, "PIECE", data.draw(st.integers(1, 20)))
         found, its_stats = normalize(laid, stated, return_stats=True, **arguments)
-    assert found.strides == laid.strides
     near_guard = np.abs(stats.rstd * (stated.unit_below or 0.0) - 1) < 1e-9
     if near_guard.any():
         return
@@ -82,7 +81,8 @@ def test_pieces_change_nothing_but_rounding(data: st.DataObject) -> None:
         np.testing.assert_allclose(
             getattr(its_stats, name), getattr(stats, name), rtol=1e-9, atol=1e-12
         )
-    np.testing.assert_allclose(found, whole, rtol=1e-9, atol=1e-9 * np.abs(stats.rstd).max())
+    steep = np.abs(stats.rstd[np.isfinite(stats.rstd)]).max(initial=1)
+    np.testing.assert_allclose(found, whole, rtol=1e-9, atol=1e-9 * steep)
 
 
 @pytest.mark.usefixtures("small_pieces")
@@ -149,7 +149,7 @@ def test_little_memory_is_needed(pattern: str, shape: tuple[int, ...]) -> None:
         call()
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert peak < 40 << 20
+        assert peak < (12 << 20) + 16 * 8 * (stated.layout(shape).num_sets or 0)
 
 
 def test_what_needs_kernels_names_the_extra() -> None:
@@ -189,7 +189,7 @@ x = np.array([[1.0, 2, 3], [4, 5, 7]])
 print(ns.normalize(x, "b [c]").round(3).tolist())
 print(ns.fit("[b] c", [x[:1], x[1:]]).mean)
 print("by the definition" in str(ns.explain("b [c]", shape=(2, 3), dtype="float32")))
-print(ns.identify(lambda x: x - x.mean(1, keepdims=True), (6, 5)).spec)
+print(ns.identify(lambda x: x - x.mean(1, keepdims=True), (6, 5)).train.pattern)
 audit = ns.audit({str(ROOT / "examples" / "seed_network_full_th.json")!r})
 print(len(audit.layers), "<html" in audit.to_html())
 ns.set_num_threads(2)
@@ -205,12 +205,14 @@ def test_a_process_without_numba_threads_and_native_calls() -> None:
         "[[-1.225, 0.0, 1.225], [-1.069, -0.267, 1.336]]",
         "[2.5 3.5 5. ]",
         "True",
-        '"b [c]", measure none',
-        "24 True",
+        "b [d1]",
+        "8 True",
         "[]",
     ]
 
 
-def test_the_words_say_which_of_the_two_runs() -> None:
-    stated = str(explain("b [c]", shape=(2, 3), dtype="float32"))
-    assert 'pip install "normscope[fast]"' in stated
+def test_explain_says_which_of_the_two_runs() -> None:
+    explanation = explain("b [c]", shape=(2, 3), dtype="float32")
+    assert explanation.plan is None
+    assert 'pip install "normscope[fast]"' in str(explanation)
+    assert "On NumPy" not in str(explain("b [c]", shape=(2, 3)))
