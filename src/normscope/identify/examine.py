@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from normscope.frameworks.telling import advice_on
+from normscope.frameworks.mode_telling import advice_on
 from normscope.identify.counting import counting
 from normscope.identify.index_tables import index_tables
 from normscope.identify.known import largest

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from normscope.errors import NormscopeError, ShapeError, SpecError
-from normscope.frameworks.arguments import called, for_framework, misfit
 from normscope.frameworks.declaration import Declaration
-from normscope.frameworks.layer import Adapter, class_title
-from normscope.frameworks.layers import adapt
+from normscope.frameworks.layer_class import class_title
+from normscope.frameworks.live import Live
 from normscope.frameworks.opened import opened
 from normscope.frameworks.settings import declare
 from normscope.identify.compare import differences
 from normscope.identify.examine import Examination, ModeReport, raised, with_memory_of
+from normscope.identify.one_input import OneInput, one_input
 from normscope.identify.result import Identification, Kind
 from normscope.identify.subject import Subject
 from normscope.notation.axis_roles import axis_names
@@ -86,21 +86,17 @@ def identify(
         wanted = np.dtype(np.float32 if wanted.itemsize <= 2 else np.float64)
     if hasattr(others, "shape"):
         raise SpecError("others is a tuple of inputs, not one array; write others=(x,)")
-    others, inputs = for_framework(layer, tuple(others)), for_framework(layer, inputs)
     try:
-        adapter = adapt(layer, lengths, others=tuple(others), inputs=inputs, dtype=wanted)
+        adapter = one_input(layer, lengths, tuple(others), inputs, wanted)
+        problem = adapter.problem
     except NormscopeError:
         raise
-    except Exception as error:  # a layer that is built by its first call may refuse it
-        adapter = Adapter(class_title(layer), np.dtype(np.float32), (False,))
-        subject, train, infer, one_mode = (
-            Subject(adapter, lengths),
-            raised(error),
-            raised(error),
-            True,
-        )
+    except Exception as error:  # the framework itself may refuse a layer
+        adapter, problem = OneInput(Live(class_title(layer))), error
+    subject = Subject(adapter, lengths)
+    if problem is not None:
+        train, infer, one_mode = raised(problem), raised(problem), True
     else:
-        subject = Subject(adapter, lengths)
         with subject.untouched():
             examination = Examination(subject, names)
             train = examination.mode(training=adapter.modes[0])
@@ -114,7 +110,7 @@ def identify(
                 infer = replace(infer, pairs=train.pairs)
             if show is not None:
                 indices = _indices(examination, adapter.modes, train, infer)
-    _check_arguments(layer, others, inputs, adapter.title, train, infer)
+    _check_arguments(adapter, train, infer)
     declared = _declared(layer, " ".join(names))
     return Identification(
         title=adapter.title,
@@ -132,19 +128,15 @@ def identify(
     )
 
 
-def _check_arguments(
-    layer: Any,
-    others: Sequence[Any],
-    inputs: Mapping[str, Any] | None,
-    title: str,
-    *reports: ModeReport,
-) -> None:
+def _check_arguments(adapter: OneInput, *reports: ModeReport) -> None:
     """Where no call succeeded and the arguments do not fit: an error that says which do."""
     if any(report.sight.axes or report.sight.output_shape for report in reports):
         return
-    unfit = misfit(called(layer), 1 + len(others), list(inputs or {}), _further)
+    unfit = adapter.misfit(_further)
     if unfit:
-        raise SpecError(f"{title} cannot be called: {unfit} ({'; '.join(reports[0].notes)})")
+        raise SpecError(
+            f"{adapter.title} cannot be called: {unfit} ({'; '.join(reports[0].notes)})"
+        )
 
 
 def _further(missing: Sequence[str], needed: Sequence[str]) -> str:
@@ -198,7 +190,7 @@ def _kind(train: ModeReport, infer: ModeReport) -> Kind:
 
 
 def _evidence(
-    adapter: Adapter,
+    adapter: OneInput,
     subject: Subject,
     train: ModeReport,
     infer: ModeReport,

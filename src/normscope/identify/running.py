@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from normscope.frameworks.layer import Array
+from normscope.frameworks.trees import Array
 from normscope.identify.divisor import digits_needed, plain_number
 from normscope.identify.half import PRECISIONS
 from normscope.identify.probe import Probe

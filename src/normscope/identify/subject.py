@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from normscope.frameworks.layer import Adapter, Array
+from normscope.frameworks.trees import Array
 from normscope.identify.half import PRECISIONS, coarser_inside, rounded
+from normscope.identify.one_input import OneInput
 from normscope.sight.changes import IS_HALF
 
 Floats = NDArray[np.float64]
@@ -37,7 +38,7 @@ class Subject:
         restless: per mode, the names of the state arrays that a call changed.
     """
 
-    def __init__(self, adapter: Adapter, shape: tuple[int, ...]) -> None:
+    def __init__(self, adapter: OneInput, shape: tuple[int, ...]) -> None:
         self.adapter = adapter
         self.shape = shape
         self.calls = 0
