@@ -11,7 +11,7 @@ import pytest
 from budget import budget
 from keras1_models import activation, conv, dense, norm, sequential, write_json
 from normscope import audit, explain
-from normscope.audit.reports.likeness import MOST_GROUPS
+from normscope.audit.reports.grouping import MOST_GROUPS
 from normscope.explain.sentence import what_is_normalized
 from normscope.output import as_json
 

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from normscope.identify import Kind, identify
-from normscope.identify.one_input import one_input
-from normscope.identify.subject import Subject
+from normscope.identify.subject.one_input import one_input
+from normscope.identify.subject.subject import Subject
 
 SHAPE = (4, 8, 6, 5)
 
