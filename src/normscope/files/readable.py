@@ -43,9 +43,8 @@ def neither(*readable: Readable) -> str:
     'neither an HDF5 file (it has no signature), nor JSON'
     """
     forms = {form: lacks for one in readable for form, lacks in one.forms.items()}
-    return "neither " + ", nor ".join(
-        f"{form} ({lacks})" if lacks else form for form, lacks in forms.items()
-    )
+    said = [f"{form} ({lacks})" if lacks else form for form, lacks in forms.items()]
+    return ("neither " if len(said) > 1 else "not ") + ", nor ".join(said)
 
 
 def not_read(path: str, kind: FileKind, *readable: Readable) -> ModelFileError:
