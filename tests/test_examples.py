@@ -34,6 +34,18 @@ def test_the_founding_question_is_answered() -> None:
     assert page.read_text(encoding="utf-8").count("<svg") == 1
 
 
+def test_a_reader_that_stops_early_sees_no_traceback() -> None:
+    command = [sys.executable, "-u", ROOT / "examples" / "founding_question.py"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+
+
 def test_the_founding_network_learns_with_each_normalization() -> None:
     said = run("digits.py", "--epochs", "3")
     right = [float(percent) for percent in re.findall(r"([\d.]+)% right", said)]
