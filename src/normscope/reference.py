@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from normscope.frameworks.statement import stated
 from normscope.notation.layout import Layout
-from normscope.notation.spec import Measure, NormSpec, Running
+from normscope.notation.running import Running, stored_variance, updated
+from normscope.notation.spec import Measure, NormSpec
 
 Floats = NDArray[np.float64]
 
@@ -143,23 +144,19 @@ def running_update(
     x = x.reshape(layout.known_sizes)
     sets = [x[members].ravel() for members in statistics_sets(layout)]
     means = np.array([_average(values) for values in sets])
-    new_mean = _mix(spec.running.decay, running_mean, means)
+    new_mean = _updated(spec.running, running_mean, means)
     if spec.measure is Measure.NONE:
         return new_mean, np.array(running_var, np.float64)
-    spreads = np.array([_stored_spread(values, spec.running, spec.eps) for values in sets])
-    return new_mean, _mix(spec.running.decay, running_var, spreads)
+    ddof = spec.running.ddof
+    variances = np.array([_sum_of_squares(x - _average(x)) / (x.size - ddof) for x in sets])
+    stored = stored_variance(spec.running, variances, spec.eps, np.sqrt)
+    return new_mean, _updated(spec.running, running_var, stored)
 
 
-def _mix(decay: float, old: ArrayLike, batch: Floats) -> Floats:
+def _updated(running: Running, old: ArrayLike, batch: Floats) -> Floats:
     old = np.asarray(old, np.float64)
-    mixed: Floats = decay * old + (1 - decay) * batch.reshape(old.shape)
-    return mixed
-
-
-def _stored_spread(values: Floats, running: Running, eps: float) -> float:
-    variance = _sum_of_squares(values - _average(values)) / (values.size - running.ddof)
-    stored = variance + eps if running.plus_eps else variance
-    return float(np.sqrt(stored)) if running.deviation else stored
+    new: Floats = updated(running.decay, old, batch.reshape(old.shape))
+    return new
 
 
 def _mean(values: Floats, spec: NormSpec) -> float:

@@ -21,7 +21,8 @@ from normscope.identify.formula.verify import Claim, largest_error, tolerance
 from normscope.identify.memory.statistics import MEAN, Statistic, Values, statistics_of
 from normscope.identify.subject.precision import PRECISIONS
 from normscope.identify.subject.subject import Floats, Subject
-from normscope.notation.spec import Measure, NormSpec, Running
+from normscope.notation.running import Running, updated
+from normscope.notation.spec import Measure, NormSpec
 from normscope.sight.changes import IS_HALF
 
 _STEPS = 3
@@ -238,7 +239,7 @@ class _Call:
         """The new values for a share of the batch."""
         now = self.old
         for part in self.values.parts if in_turn else [self.values.average]:
-            now = (1 - share) * now + share * part
+            now = updated(1 - share, now, part)
         return now
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from normscope import ShapeError, __version__, cli, explain, normalize, spec
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SEED = ROOT / "examples" / "seed_network_full_th.json"
 
 
