@@ -13,7 +13,7 @@ from keras1_models import activation, conv, dense, norm, sequential, write_json
 from normscope import audit, explain
 from normscope.audit.reports.likeness import MOST_GROUPS
 from normscope.cli.output import as_json
-from normscope.explain.sentence import what_is_normalized
+from normscope.explain.reports.sentence import what_is_normalized
 
 ROOT = Path(__file__).parents[2]
 IMAGES = (None, 3, 8, 6)

@@ -74,7 +74,7 @@ def explain(
     explanation = explain_layer(layer, shape_from_text(shape), axes=axes, dtype=dtype, **sizes)
     match output_format:
         case ExplainFormat.TEXT:
-            from normscope.explain.text import plain_text, rich_text
+            from normscope.explain.reports.text import plain_text, rich_text
 
             show(rich_text, plain_text, explanation, output)
         case ExplainFormat.JSON:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from normscope.audit.explanations import explanation_of
 from normscope.audit.graph import Site
 from normscope.audit.reports.likeness import MOST_GROUPS, LikeSites
-from normscope.explain.sentence import what_is_normalized
+from normscope.explain.reports.sentence import what_is_normalized
 
 MOST_SENTENCES = 4
 

@@ -12,7 +12,7 @@ from normscope.audit.reports.likeness import MOST_GROUPS, LikeSites, alike, not_
 from normscope.audit.reports.text import model_line, summary_line
 from normscope.audit.result import Audit
 from normscope.errors import printable
-from normscope.explain.html import (
+from normscope.explain.reports.html import (
     as_fragment as explanation_fragment,
     as_page,
     style_sheet,
