@@ -13,6 +13,8 @@ from normscope import DtypeError, ShapeError, SpecError, normalize, spec
 from normscope.engine import fit as streaming
 from normscope.engine.fit import Fit, fit
 
+pytestmark = pytest.mark.usefixtures("way")
+
 RNG = np.random.default_rng(2)
 X = RNG.normal(1000, 2, (4001, 7)).astype(np.float32)
 
