@@ -13,11 +13,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from normscope import MissingPackageError, explain, fit, gradients, normalize, reference, spec
+from normscope import (
+    MissingPackageError,
+    Running,
+    explain,
+    fit,
+    gradients,
+    normalize,
+    reference,
+    spec,
+)
 from normscope.engine import by_definition
 from normscope.engine.kernels_installed import kernels_installed
 from normscope.engine.normalize import _calls
+from normscope.engine.running import updated
 from normscope.engine.warmup import warmup
+from normscope.reference import running_update
 from strategies import Case, cases, specs
 
 ROOT = Path(__file__).parents[2]
@@ -152,6 +163,15 @@ def test_little_memory_is_needed(pattern: str, shape: tuple[int, ...]) -> None:
         assert peak < (12 << 20) + 16 * 8 * (stated.layout(shape).num_sets or 0)
 
 
+def test_running_statistics_are_updated() -> None:
+    stated = spec("[b] c", running=Running(0.9, ddof=1))
+    x, old = RNG.normal(size=(9, 3)), (RNG.normal(size=3), RNG.random(3))
+    for found, wanted in zip(
+        updated(x, stated, *old), running_update(x, stated, *old), strict=True
+    ):
+        np.testing.assert_allclose(found, wanted, rtol=1e-14)
+
+
 def test_what_needs_kernels_names_the_extra() -> None:
     x = np.ones((2, 3))
     for call in (
@@ -174,7 +194,7 @@ class Refused:
         if name.partition(".")[0] in self.names:
             raise ModuleNotFoundError(f"no module {{name}}", name=name)
 
-sys.meta_path.insert(0, Refused("ctypes", "_ctypes", "multiprocessing", "fcntl", "_posixshmem"))
+sys.meta_path.insert(0, Refused("ctypes", "_ctypes", "multiprocessing", "fcntl", "mmap", "signal"))
 sys.modules["numba"] = None
 
 def refused(*arguments, **more):
@@ -194,7 +214,7 @@ audit = ns.audit({str(ROOT / "examples" / "seed_network_full_th.json")!r})
 print(len(audit.layers), "<html" in audit.to_html())
 ns.set_num_threads(2)
 ns.set_buffer_limit(0)
-print(sorted({{"ctypes", "multiprocessing", "fcntl"}} & set(sys.modules)))
+print(sorted({{"ctypes", "multiprocessing", "fcntl", "mmap", "signal"}} & set(sys.modules)))
 """
 
 
