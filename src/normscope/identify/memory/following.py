@@ -13,6 +13,7 @@ from normscope.identify.formula.probe import Probe
 from normscope.identify.memory.records import Record, small_batch_record
 from normscope.identify.memory.statistics import Statistic, Values
 from normscope.identify.subject.subject import Floats
+from normscope.notation.running import updated
 from normscope.notation.spec import NormSpec
 from normscope.sight.changes import is_half
 
@@ -132,7 +133,7 @@ class _Call:
         """The new values for a share of the batch."""
         now = self.old
         for part in self.values.parts if in_turn else [self.values.average]:
-            now = (1 - share) * now + share * part
+            now = updated(1 - share, now, part)
         return now
 
 
