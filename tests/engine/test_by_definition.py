@@ -13,7 +13,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from normscope import MissingPackageError, explain, fit, gradients, normalize, reference, spec
+from normscope import (
+    MissingPackageError,
+    explain,
+    fit,
+    gradients,
+    normalize,
+    reference,
+    spec,
+)
 from normscope.engine import by_definition
 from normscope.engine.kernels_installed import kernels_installed
 from normscope.engine.normalize import _calls
@@ -174,7 +182,7 @@ class Refused:
         if name.partition(".")[0] in self.names:
             raise ModuleNotFoundError(f"no module {{name}}", name=name)
 
-sys.meta_path.insert(0, Refused("ctypes", "_ctypes", "multiprocessing", "fcntl", "_posixshmem"))
+sys.meta_path.insert(0, Refused("ctypes", "_ctypes", "multiprocessing", "fcntl", "mmap", "signal"))
 sys.modules["numba"] = None
 
 def refused(*arguments, **more):
@@ -194,7 +202,7 @@ audit = ns.audit({str(ROOT / "examples" / "seed_network_full_th.json")!r})
 print(len(audit.layers), "<html" in audit.to_html())
 ns.set_num_threads(2)
 ns.set_buffer_limit(0)
-print(sorted({{"ctypes", "multiprocessing", "fcntl"}} & set(sys.modules)))
+print(sorted({{"ctypes", "multiprocessing", "fcntl", "mmap", "signal"}} & set(sys.modules)))
 """
 
 
