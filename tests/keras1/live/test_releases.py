@@ -24,7 +24,7 @@ from normscope.keras1 import (
     model_from_json,
 )
 from normscope.keras1.convert import convert
-from normscope.keras1.live.weights import LoadWarning
+from normscope.keras1.live.conventions import LoadWarning
 
 EPSILON = 1e-6
 ARRAYS = {

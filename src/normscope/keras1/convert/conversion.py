@@ -28,11 +28,19 @@ import numpy as np
 import numpy.typing as npt
 
 from normscope.errors import ContractWarning, ModelFileError, SpecError, printable
-from normscope.keras1.files import ModelFile, StrPath, read_model_file, weights_entry
-from normscope.keras1.live.conventions import Told, normalizations
-from normscope.keras1.live.loading import UNORDERED, load_model, load_parts
+from normscope.keras1.files import (
+    ModelFile,
+    StoredLayer,
+    StrPath,
+    backend_of,
+    read_model_file,
+    read_weights,
+    weights_entry,
+)
+from normscope.keras1.live.conventions import LoadWarning, Told, normalizations
+from normscope.keras1.live.loading import load_model, load_parts
 from normscope.keras1.live.running_std import RunningStdComparison, compare_running_std
-from normscope.keras1.live.weights import LoadWarning, StoredLayer, backend_of, read_weights
+from normscope.keras1.live.unstored import UNORDERED
 from normscope.keras1.network import Call, Network, build_network
 from normscope.keras1.network.numpy_layers import computed
 from normscope.keras1.network.releases import OF_DEVIATIONS, OF_VARIANCES

@@ -21,8 +21,6 @@ from normscope.keras1.live.training.retired import take_retired
 from normscope.keras1.live.training.trainable import WhatIsTrained
 from normscope.wording import counted
 
-HDF5_ENDINGS = (".h5", ".hdf5", ".hdf", ".he5")
-
 
 class Training:
     """The arguments of Keras 1 for compiling, training, predicting and saving."""
@@ -413,71 +411,6 @@ class Training:
         """The outputs for `val_samples` of a generator of x, or of (x, y)."""
         take_retired(retired, "predict_generator", generators.COUNTED)
         return generators.predict(self, generator, generators.samples("val_samples", val_samples))
-
-    # --- files ------------------------------------------------------------------------------------
-
-    def save(self, filepath: Any, overwrite: bool = True, **keras3: Any) -> None:
-        """Write the model: as Keras 1.2.2 wrote it if the name ends in .h5 or .hdf5.
-
-        Args:
-            filepath: ends in `.keras` for a file of Keras 3.
-            overwrite: whether an existing file is replaced.
-            **keras3: arguments of Keras 3, for its file.
-
-        Raises:
-            SpecError: the file exists, and is not to be replaced.
-        """
-        from normscope.keras1.live import saving  # which imports the models
-
-        if str(filepath).endswith(HDF5_ENDINGS):
-            saving.save_model(self, filepath, overwrite)
-        else:
-            super().save(filepath, overwrite=overwrite, **keras3)  # type: ignore[misc]
-
-    def save_weights(self, filepath: Any, overwrite: bool = True, **keras3: Any) -> None:
-        """Write the weights, as Keras 1.2.2 wrote them unless the name ends in .weights.h5.
-
-        Raises:
-            SpecError: the file exists, and is not to be replaced.
-        """
-        from normscope.keras1.live import saving  # which imports the models
-
-        if str(filepath).endswith((".weights.h5", ".weights.json")):
-            super().save_weights(filepath, overwrite=overwrite, **keras3)  # type: ignore[misc]
-        else:
-            saving.save_weights(self, filepath, overwrite)
-
-    def to_json(self, **options: Any) -> str:
-        """The architecture as Keras 1.2.2 wrote it, for `model_from_json`."""
-        from normscope.keras1.live import saving  # which imports the models
-
-        return saving.to_json(self, **options)
-
-    def to_yaml(self, **options: Any) -> str:
-        """Cannot be served: YAML can hold code."""
-        raise SpecError(
-            "write model.to_json(); YAML can hold code, and is neither written nor read"
-        )
-
-    def load_weights(self, filepath: Any, by_name: bool = False, **keras3: Any) -> None:
-        """Set the weights to those of a file of Keras 1, or of one of Keras 3.
-
-        Args:
-            filepath: what is in the file decides which it is.
-            by_name: of a file of Keras 1: set the layers that have the name of one in the file,
-                and leave the others as they are.
-            **keras3: arguments of Keras 3; for a file of Keras 1 also `backend`, see
-                `normscope.keras1.live.loading.load_weights`.
-
-        Raises:
-            ModelFileError: the layers or shapes in a file of Keras 1 are not those of this model.
-        """
-        from normscope.keras1.live import loading, weights  # which import this module
-
-        if weights.holds_weights(filepath):
-            loading.load_weights(self, filepath, by_name=by_name, **keras3)
-        else:
-            super().load_weights(filepath, **keras3)  # type: ignore[misc]
 
     def reset_states(self) -> None:
         """Set the states of all stateful recurrent layers to zero."""
