@@ -45,6 +45,8 @@ IMPORTS = {
     # it knows nothing of the fast way, so that it can disagree with it
     "reference": "notation.* frameworks.statement",
     "engine.*": "progress notation.* kernels.* frameworks.* engine.*",
+    # the definition, in the place of kernels that are not installed
+    "engine.by_definition": "notation.* reference engine.*",
     # layers of the frameworks; each package imports its own framework
     "layers": "",
     "layers.keras.*": "notation.* frameworks.* layers.keras.*",
@@ -61,12 +63,12 @@ IMPORTS = {
     "identify.*": "notation.* frameworks.* sight.* reference explain.* identify.*",
     "scope.*": "notation.* frameworks.* sight.* identify.* scope.*",
     "audit.*": "version notation.* frameworks.* explain.* audit.*",
-    "audit.rule": "audit.finding audit.graph",
-    # rules see only the graph, only readers know where it came from
-    "audit.rules.*": "notation.* frameworks.* explain.* audit.explanations audit.finding "
-    "audit.graph audit.rule",
-    "audit.readers.*": "notation.* frameworks.* keras1.files.* keras1.network.* audit.graph "
-    "audit.readers.*",
+    # rules see only the graph, which asks no framework; only readers know where it came from
+    "audit.rule": "audit.finding audit.model_graph",
+    "audit.rules.*": "notation.* explain.* audit.site_explanation audit.finding audit.model_graph "
+    "audit.rule",
+    "audit.readers.*": "files.* notation.* frameworks.* keras1.files.* keras1.network.* "
+    "audit.model_graph audit.readers.*",
 }
 
 # The public names, and nothing else.

@@ -457,7 +457,7 @@ def test_audit_says_what_it_assumes(tmp_path: Path) -> None:
     report = audit(path)
     (message,) = report.graph.assumed
     assert "'tensorflow' is assumed" in message
-    assert report.to_dict()["model"]["assumed"] == [message]
+    assert report.to_dict()["model"]["details"]["assumed"] == [message]
     assert "assumed: the file: nothing tells which backend" in str(report)
     assert "nothing tells which backend" in report.to_html()
     told = report.to_sarif()["runs"][0]["invocations"][0]["toolExecutionNotifications"]

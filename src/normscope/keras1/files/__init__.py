@@ -4,7 +4,7 @@
 `read_weights` the arrays, `read_training` what a file says of the training.
 """
 
-from normscope.keras1.files.architecture import checked_release, decode_architecture
+from normscope.keras1.files.architecture import KERAS_1, checked_release, decode_architecture
 from normscope.keras1.files.arrays import StoredArrays, open_arrays
 from normscope.keras1.files.model_file import (
     ModelFile,
@@ -23,6 +23,7 @@ from normscope.keras1.files.weights import (
 )
 
 __all__ = [
+    "KERAS_1",
     "Backend",
     "ModelFile",
     "StoredArrays",

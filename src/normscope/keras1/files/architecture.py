@@ -5,34 +5,38 @@ from __future__ import annotations
 import re
 
 from normscope.errors import ModelFileError
-from normscope.files.json import NOT_JSON, decode_json
+from normscope.files.json import decode_json
+from normscope.files.readable import Readable, only
 from normscope.files.recognition import KERAS_TODAY, KERAS_TODAY_JSON
 
-READS = "only files of Keras 1 are read (.h5 of model.save(), .json of model.to_json())"
+KERAS_1 = Readable(
+    "files of Keras 1",
+    (".h5 of model.save()", ".json of model.to_json()"),
+    {
+        "an HDF5 model file, as model.save() of Keras 1 writes it": "it has no HDF5 signature",
+        "JSON, as model.to_json() writes it": "",
+    },
+)
+READS = only(KERAS_1)
 
 KERAS_3_KEYS = {"module", "registered_name", "build_config"}
 """What Keras 3 writes beside class_name and config, and Keras 1 does not."""
 
 
-def decode_architecture(
-    path: str, text: bytes | str, what: str, if_not: str = NOT_JSON
-) -> dict[str, object]:
-    """The JSON of a model, bounded in depth; `path` and `what` name it in the messages.
-
-    `if_not` says what it is not if it is no JSON.
+def decode_architecture(path: str, text: str, what: str) -> dict[str, object]:
+    """The model in a JSON text; `path` and `what` name the text in the messages.
 
     Raises:
-        ModelFileError: it is no JSON, nested too deep, or not of a model.
+        ModelFileError: the text is not JSON, is nested too deep, or is not a model of Keras 1.
     """
-    value = decode_json(path, text, what, if_not)
-    return checked_architecture(path, value, what)
+    return checked_architecture(path, decode_json(path, text, what), what)
 
 
 def checked_architecture(path: str, value: object, what: str) -> dict[str, object]:
-    """A value of JSON that must be a model of Keras 1; `path` and `what` name it in the messages.
+    """A value of JSON, seen to be a model of Keras 1; `path` and `what` name it in the messages.
 
     Raises:
-        ModelFileError: it is something else, or a model of another Keras.
+        ModelFileError: the value is something else, or a model of another Keras.
     """
     if isinstance(value, dict) and "class_name" in value and value.keys() & KERAS_3_KEYS:
         raise _newer(path, f"{what} is JSON of a model of Keras 3")

@@ -15,23 +15,18 @@ from typing import Literal
 
 import h5py
 
-from normscope.errors import ModelFileError
 from normscope.files.hdf5 import open_hdf5
 from normscope.files.json import read_json
+from normscope.files.readable import neither, not_read
 from normscope.files.recognition import (
-    FOLDER,
     HDF5,
     JSON,
     KERAS_TODAY_JSON,
     KERAS_TODAY_WEIGHTS,
-    NOTHING,
-    TEXT,
-    UNKNOWN,
-    FileKind,
-    not_read,
     recognise,
 )
 from normscope.keras1.files.architecture import (
+    KERAS_1,
     READS,
     checked_architecture,
     checked_release,
@@ -46,9 +41,7 @@ from normscope.keras1.files.weights import (
     weight_names,
 )
 
-HDF5_FILE = "an HDF5 model file, as model.save() of Keras 1 writes it"
-JSON_FILE = "JSON, as model.to_json() writes it"
-NEITHER = f"neither {HDF5_FILE} (it has no HDF5 signature), nor {JSON_FILE}"
+NEITHER = neither(KERAS_1)
 
 
 @dataclass(frozen=True)
@@ -119,7 +112,7 @@ def read_model_file(path: StrPath) -> ModelFile:
         return _read_hdf5(file_path)
     if kind is JSON:
         return _read_json(file_path)
-    raise _no_model_file(file_path, kind)
+    raise not_read(file_path, kind, KERAS_1)
 
 
 def stated_release(path: StrPath) -> str | None:
@@ -151,17 +144,6 @@ def weights_entry(model: ModelFile, layer_path: str) -> str | None:
         if found is not None:
             return found
     return None
-
-
-def _no_model_file(path: str, kind: FileKind) -> ModelFileError:
-    """What a file is that is none of Keras 1, and what to do with it."""
-    if kind is FOLDER:
-        return ModelFileError(
-            path, f"a folder, not a regular file; give the path of {HDF5_FILE}, or of {JSON_FILE}"
-        )
-    if kind in (NOTHING, TEXT, UNKNOWN):
-        return ModelFileError(path, f"{kind.name}: {NEITHER}")
-    return not_read(path, kind, READS)
 
 
 def _read_json(path: str) -> ModelFile:

@@ -1,4 +1,4 @@
-"""The models that the genuine Keras 1.2.2 wrote: all are audited, and every spec found is right.
+"""Keras 1 files: those of the genuine Keras 1.2.2 are audited, and every spec found is right.
 
 Right means: a model whose normalizations are computed by `reference` from the specs of the audit,
 and its other layers by float64 NumPy, predicts what Keras recorded.
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras1_models import stored_arrays
+from keras1_models import norm, sequential, stored_arrays, write_h5, write_json
 from normscope import Audit, audit, reference
 from normscope.keras1.files import read_model_file, weights_entry
 from normscope.keras1.network import Call, build_network
@@ -155,3 +155,15 @@ LAYERS = {
     "Merge": lambda call, inputs, weights, backend: sum(inputs),
     "GlobalAveragePooling2D": pooled,
 }
+
+
+def test_the_format_of_a_file_is_told(tmp_path: Path) -> None:
+    model = sequential((None, 3, 8, 6), norm(mode=1))
+    for path, form, words in (
+        (write_json(tmp_path / "m.h5", model), "json", "JSON without weights"),
+        (write_h5(tmp_path / "m.json", model, {}), "hdf5", "HDF5"),
+    ):
+        report = audit(path)
+        assert report.to_dict()["model"]["format"] == form
+        assert f"written by Keras 1.2.2, {words}" in str(report).replace("tensorflow, ", "")
+        assert f", {words}" in report.to_html()

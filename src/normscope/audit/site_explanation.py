@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from normscope.audit.graph import Shape, Site
+from normscope.audit.model_graph import Shape, Site
 from normscope.explain import Explanation, explain
 from normscope.frameworks.declaration import Declaration
 

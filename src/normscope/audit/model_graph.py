@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from normscope.frameworks.advice import Advice
 from normscope.frameworks.declaration import Declaration
+from normscope.frameworks.traits import Traits
 from normscope.notation.axis_words import axis_word
 from normscope.notation.layout import Layout
 from normscope.notation.shape import Size
@@ -29,11 +31,7 @@ class Node:
         kind: the class of the layer.
         inputs: the ids of the nodes whose outputs it takes.
         shape: of its output; None if it is not known.
-        channel_axis: the axis of its output that holds the channels which it makes; None for a
-            layer that makes none.
-        adds_bias: whether its last step is to add one learned number per channel.
-        keeps_axes: whether each axis of its output means what it means in its input.
-        identity: whether it passes values on unchanged.
+        traits: what is known of the layer from its class and its settings.
         is_output: whether its output is one of the model's.
     """
 
@@ -42,10 +40,7 @@ class Node:
     kind: str
     inputs: tuple[str, ...]
     shape: Shape | None
-    channel_axis: int | None = None
-    adds_bias: bool = False
-    keeps_axes: bool = False
-    identity: bool = False
+    traits: Traits = field(default_factory=Traits)
     is_output: bool = False
 
 
@@ -98,8 +93,7 @@ class Site:
     def couples_samples(self) -> bool:
         """Whether a sample's output depends on the others in training. Axis 0 is the samples."""
         if self.layout is None:
-            first = self.train.parsed.axes[0]
-            return first.shared
+            return self.train.parsed.axes[0].shared
         return self.word(0) != "independent"
 
     def axis_name(self, dim: int) -> str:
@@ -145,21 +139,30 @@ class ChannelSources:
 class ModelGraph:
     """A model: its nodes in an order in which they can be computed, and its sites.
 
-    `file` is the name of the file without its folder, so that a report is the same everywhere; it
-    is shown through `printable`. `format` is that of the file: "hdf5" or "json". `assumed` says
-    what the file does not tell, what is assumed, and how the numbers would differ.
-
     What is asked of each node is found for all of them in one pass: models have thousands.
+
+    Attributes:
+        file: the name of the file without its folder, so that a report is the same everywhere; it
+            is shown through `printable`.
+        name: of the model.
+        format: of the file: "hdf5" or "json".
+        framework: the folder of the framework in `normscope.frameworks`.
+        origin: who wrote the model, and in what form, in words.
+        advice: what to write instead, in the words of the framework.
+        nodes, sites: the calls of layers, and those where something is normalized.
+        details: what else is known of the model, by the framework's own names, as JSON types.
+        assumed: what the file does not tell, what is assumed, and how the numbers would differ.
     """
 
     file: str
     name: str
     format: str
     framework: str
-    release: str | None
-    backend: str | None
+    origin: str
+    advice: Advice
     nodes: tuple[Node, ...]
     sites: tuple[Site, ...]
+    details: Mapping[str, Any] = field(default_factory=dict)
     assumed: tuple[str, ...] = ()
 
     @cached_property
@@ -170,9 +173,9 @@ class ModelGraph:
         for node in self.nodes:
             sources = ChannelSources.of(at_output[source] for source in node.inputs)
             at_input[node.id] = sources
-            if node.channel_axis is not None:
-                sources = ChannelSources(frozenset({node.channel_axis}), (node.path,), False)
-            elif not node.keeps_axes:
+            if node.traits.channel_axis is not None:
+                sources = ChannelSources(frozenset({node.traits.channel_axis}), (node.path,), False)
+            elif not node.traits.keeps_axes:
                 sources = ChannelSources.of(())
             at_output[node.id] = sources
         return at_input
@@ -186,7 +189,7 @@ class ModelGraph:
             taken = [behind[source] for source in dict.fromkeys(node.inputs)]
             one = taken[0] if len(taken) == 1 else tuple(o for origins in taken for o in origins)
             found[node.id] = one
-            behind[node.id] = one if node.identity else (node,)
+            behind[node.id] = one if node.traits.identity else (node,)
         return found
 
     @cached_property
