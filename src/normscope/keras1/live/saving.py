@@ -18,7 +18,7 @@ from normscope.keras1.files import StoredLayer, StrPath
 from normscope.keras1.files.writing import write_model_file, write_weights
 from normscope.keras1.live.architecture import RELEASE, architecture
 from normscope.keras1.live.conventions import normalizations
-from normscope.keras1.live.training.optimizers import Optimizer
+from normscope.keras1.live.training.optimizer import Optimizer
 from normscope.keras1.live.weights import Slot, ordered_layers, stored_order
 
 

@@ -10,7 +10,7 @@ from normscope.keras1.live.conventions import LoadWarning
 from normscope.keras1.network import Call
 from normscope.keras1.network.layers import Config
 from normscope.keras1.network.settings import Settings, Shape
-from normscope.keras1.network.shapes import channel_axis
+from normscope.keras1.network.spatial_shapes import channel_axis
 
 NATIVE_ORDERING: Mapping[str, str] = {"theano": "th", "tensorflow": "tf"}
 

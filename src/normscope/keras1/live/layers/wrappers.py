@@ -17,7 +17,7 @@ from normscope.keras1.live.layers.base import (
     one_of,
     registered,
 )
-from normscope.keras1.live.layers.recurrent import Recurrence
+from normscope.keras1.live.layers.recurrence import Recurrence
 
 MERGE_MODES = ("sum", "mul", "ave", "concat")
 
