@@ -16,6 +16,7 @@ from normscope.errors import SpecError
 from normscope.keras1.live.file_methods import FileMethods
 from normscope.keras1.live.layers.base import Tensor, automatic_name, registered, with_keras_shapes
 from normscope.keras1.live.layers.merge import Merge
+from normscope.keras1.live.training.generators import GeneratorMethods
 from normscope.keras1.live.training.methods import Training
 
 
@@ -104,7 +105,7 @@ class InputLayer(keras.layers.InputLayer):  # type: ignore[misc]  # Keras ships 
 
 
 @registered
-class Model(Training, FileMethods, keras.Model):  # type: ignore[misc]  # Keras ships no types
+class Model(Training, GeneratorMethods, FileMethods, keras.Model):  # type: ignore[misc]  # Keras ships no types
     """A model from inputs to outputs: `Model(input=x, output=y)`.
 
     Args:
@@ -134,7 +135,7 @@ class Model(Training, FileMethods, keras.Model):  # type: ignore[misc]  # Keras 
 
 
 @registered
-class Sequential(Training, FileMethods, keras.Sequential):  # type: ignore[misc]  # Keras ships no types
+class Sequential(Training, GeneratorMethods, FileMethods, keras.Sequential):  # type: ignore[misc]  # Keras ships no types
     """Layers one after the other.
 
     The first may be a layer with `input_shape`, `batch_input_shape` or `input_dim`, a model, or a

@@ -15,7 +15,7 @@ import keras
 from normscope.errors import SpecError
 from normscope.keras1.live.layers import phase
 from normscope.keras1.live.layers.base import plain, with_keras_shapes
-from normscope.keras1.live.training import data, generators, objectives, optimizers
+from normscope.keras1.live.training import data, objectives, optimizers
 from normscope.keras1.live.training.captured import Captures
 from normscope.keras1.live.training.retired import take_retired
 from normscope.keras1.live.training.trainable import WhatIsTrained
@@ -339,78 +339,6 @@ class Training:
         x, y, *weights = given
         x, y, weight = self._standardized(x, y, *weights)
         return (x, y) if weight is None else (x, y, weight)
-
-    # --- generators -------------------------------------------------------------------------------
-
-    def fit_generator(
-        self,
-        generator: Any,
-        samples_per_epoch: int | None = None,
-        nb_epoch: int | None = None,
-        verbose: Any = 1,
-        callbacks: Any = None,
-        validation_data: Any = None,
-        nb_val_samples: int | None = None,
-        class_weight: Any = None,
-        max_q_size: int = 10,
-        nb_worker: int = 1,
-        pickle_safe: bool = False,
-        initial_epoch: int = 0,
-        **retired: Any,
-    ) -> Any:
-        """Train on the batches of a generator. Returns the history.
-
-        Args:
-            generator: gives (x, y) or (x, y, sample_weight), without end.
-            samples_per_epoch, nb_epoch: how many samples make an epoch, and how many epochs.
-            verbose, callbacks, class_weight, initial_epoch: as in `fit`.
-            validation_data: (x, y), (x, y, sample_weight) or a generator of them.
-            nb_val_samples: how many samples to take from that generator.
-            max_q_size, nb_worker, pickle_safe: not needed, the batches are made between the steps.
-            **retired: what 1.2.2 still took with a warning.
-
-        Raises:
-            SpecError: the generator ends too early, or gives something else.
-        """
-        take_retired(retired, "fit_generator", generators.COUNTED)
-        return generators.fit(
-            self,
-            generator,
-            generators.samples("samples_per_epoch", samples_per_epoch),
-            generators.samples("nb_epoch", nb_epoch),
-            verbose=verbose,
-            callbacks=callbacks,
-            validation_data=validation_data,
-            nb_val_samples=nb_val_samples,
-            class_weight=class_weight,
-            initial_epoch=initial_epoch,
-        )
-
-    def evaluate_generator(
-        self,
-        generator: Any,
-        val_samples: int | None = None,
-        max_q_size: int = 10,
-        nb_worker: int = 1,
-        pickle_safe: bool = False,
-        **retired: Any,
-    ) -> Any:
-        """The loss, or a list of the loss and the metrics, over `val_samples` of a generator."""
-        take_retired(retired, "evaluate_generator", generators.COUNTED)
-        return generators.evaluate(self, generator, generators.samples("val_samples", val_samples))
-
-    def predict_generator(
-        self,
-        generator: Any,
-        val_samples: int | None = None,
-        max_q_size: int = 10,
-        nb_worker: int = 1,
-        pickle_safe: bool = False,
-        **retired: Any,
-    ) -> Any:
-        """The outputs for `val_samples` of a generator of x, or of (x, y)."""
-        take_retired(retired, "predict_generator", generators.COUNTED)
-        return generators.predict(self, generator, generators.samples("val_samples", val_samples))
 
     def reset_states(self) -> None:
         """Set the states of all stateful recurrent layers to zero."""
