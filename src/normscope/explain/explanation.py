@@ -37,7 +37,8 @@ class Explanation:
         spec: the normalization in training, with the caller's axis names where they were given.
         layout: the spec fitted to the shape.
         facts: sets, sizes, who sees whom, parameters.
-        dtype, plan: where a dtype was given, how `normalize` runs on a contiguous array of it.
+        dtype, plan: where a dtype was given, how `normalize` runs on a contiguous array of it; by
+            the definition, where Numba is not installed, there is no plan.
     """
 
     declaration: Declaration

@@ -34,7 +34,7 @@ def sections(explanation: Explanation) -> tuple[Section, ...]:
     """All that is said in words, most important first."""
     spec, layout, facts = explanation.spec, explanation.layout, explanation.facts
     broken = not explanation.contract_met
-    plan = explanation.plan
+    plan, dtype = explanation.plan, explanation.dtype
     return tuple(
         Section(title, tuple(lines), detail)
         for title, lines, detail in (
@@ -45,7 +45,7 @@ def sections(explanation: Explanation) -> tuple[Section, ...]:
             ("Learned", _learned(spec, facts), True),
             ("Training and inference", _modes(explanation), True),
             *([] if broken else [("Contract", _contract(explanation), True)]),
-            *([("On NumPy", execution(plan, explanation.dtype), True)] if plan else []),
+            *([("On NumPy", execution(plan, dtype), True)] if dtype else []),
             ("Other normalizations of this input", _alternatives(explanation), True),
         )
     )

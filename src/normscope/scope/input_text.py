@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from normscope.errors import SpecError
-from normscope.frameworks.layer import Array
+from normscope.frameworks.trees import Array
 
 _FORM = re.compile(
     r"(?:(?P<name>[A-Za-z_]\w*)=)?(?P<shape>\d{1,9}(?:,\d{1,9})*),?"

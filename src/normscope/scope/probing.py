@@ -7,15 +7,20 @@ from typing import Any
 
 from normscope.errors import SpecError
 from normscope.frameworks.inputs import Inputs
-from normscope.frameworks.model import Model
-from normscope.frameworks.models import model_of
+from normscope.frameworks.live import Arguments, Live
 from normscope.frameworks.opened import opened
+from normscope.frameworks.registry import live_of
 from normscope.notation.axis_roles import axis_names
 from normscope.scope.calls import Calls
 from normscope.scope.examine import Examination
 from normscope.scope.result import ModeScope, Scope
 from normscope.sight.index_table import checked_show
 from normscope.wording import counted
+
+_REFUSAL = (
+    "scope calls a model, and this {kind} cannot be called; give a function that runs it, such as "
+    "lambda x: transformed.apply(parameters, None, x)"
+)
 
 
 def scope(
@@ -66,21 +71,27 @@ def scope(
     """
     checked_show(show)
     model = opened(model, "scope")
-    asked = model_of(model, inputs)
+
+    def first(live: Live) -> Arguments:
+        return live.inputs(inputs).arguments(live.leaf)
+
+    asked = live_of(model, first, _REFUSAL)
+    unfit = asked.unfit()
+    if unfit:
+        raise SpecError(unfit)
     given = asked.inputs(inputs)
     names = _names(given, axes)
     with asked.kept():
         examination = Examination(Calls(asked, given), names, show)
         found = {training: examination.mode(training) for training in asked.modes}
-    inference = found[False]
-    training = found.get(True, inference)
+    training, inference = found[asked.modes[0]], found[asked.modes[-1]]
     if not inference.dependences and not training.dependences:
         unfit = asked.misfit(given)
         if unfit:
-            raise SpecError(f"{asked.title} cannot be called: {unfit} ({inference.notes[0]})")
+            raise SpecError(f"{asked.model_title} cannot be called: {unfit} ({inference.notes[0]})")
     one_mode = len(asked.modes) == 1
     return Scope(
-        title=asked.title,
+        title=asked.model_title,
         inputs={n: array.shape for n, array in zip(given.names, given.arrays, strict=True)},
         names=dict(zip(given.names, names, strict=True)),
         training=training,
@@ -112,7 +123,7 @@ def _names(given: Inputs, axes: str | Mapping[str, str] | None) -> list[tuple[st
 
 
 def _evidence(
-    model: Model, examination: Examination, training: ModeScope, inference: ModeScope
+    model: Live, examination: Examination, training: ModeScope, inference: ModeScope
 ) -> Iterator[str]:
     same = training.notes == inference.notes
     for title, mode in (("training", training), ("inference", inference)):

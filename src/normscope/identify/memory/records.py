@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from normscope.frameworks.layer import Array
+from normscope.frameworks.trees import Array
 from normscope.identify.formula.probe import Probe
 from normscope.identify.memory.statistics import Statistic, Values, statistics_of
 from normscope.identify.subject.precision import PRECISIONS

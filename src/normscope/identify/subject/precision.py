@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from normscope.frameworks.layer import Array
+from normscope.frameworks.trees import Array
 from normscope.sight.changes import IS_HALF
 
 PRECISIONS = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23}

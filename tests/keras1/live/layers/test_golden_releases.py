@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras1_releases import KEYS, RELEASES, Case, cases_of
+from keras1.live.layers.releases import KEYS, RELEASES, Case, cases_of
 from normscope import normalize, reference
 from normscope.engine.running import updated
 from normscope.frameworks.keras1.settings import keras1_batch_normalization

@@ -1,9 +1,10 @@
-"""One training step of a synchronized `Norm` in several replicas; run as a script by the tests.
+"""Training steps of a synchronized `Norm` in several replicas; run as a script by the tests.
 
     python synchronized_training.py torch RANK REPLICAS FOLDER
     python synchronized_training.py jax|tensorflow REPLICAS FOLDER
 
-Each writes what its replicas found: y, the gradients of sum(y * dy), and the moving statistics.
+For each kind of step its replicas write what they found, from the same beginning: y, the gradients
+of sum(y * dy), and the moving statistics.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SPEC = {
     "running": {"decay": 0.9, "ddof": 1},
 }
 SHAPE = (16, 3, 6)
-MASKED = "masked"
+KINDS = ("plain", "masked")
 
 
 def batch() -> dict[str, np.ndarray]:
@@ -59,31 +60,37 @@ def run_torch(rank: int, replicas: int, folder: Path) -> None:
     if replicas > 1:
         store = torch.distributed.FileStore(str(folder / "store"), replicas)
         torch.distributed.init_process_group("gloo", rank=rank, world_size=replicas, store=store)
-    made = layer(synchronized=True)
     arrays = {
         name: part(a, rank, replicas) if name != "gamma" else a for name, a in batch().items()
     }
-    x = torch.from_numpy(arrays["x"]).requires_grad_()
-    mask = torch.from_numpy(arrays["mask"]) if MASKED in sys.argv else None
-    y = made(x, training=True, mask=mask)
-    (y * torch.from_numpy(arrays["dy"])).sum().backward()
-    learned = [made.gamma.value.grad, made.beta.value.grad]
-    if replicas > 1:
-        for gradient in learned:
-            torch.distributed.all_reduce(gradient)
-    save(folder / f"{rank}.npz", y.detach(), x.grad, *learned, made)
+    for kind in KINDS:
+        made = layer(synchronized=True)
+        x = torch.from_numpy(arrays["x"]).requires_grad_()
+        mask = torch.from_numpy(arrays["mask"]) if kind == "masked" else None
+        y = made(x, training=True, mask=mask)
+        (y * torch.from_numpy(arrays["dy"])).sum().backward()
+        learned = [made.gamma.value.grad, made.beta.value.grad]
+        if replicas > 1:
+            for gradient in learned:
+                torch.distributed.all_reduce(gradient)
+        save(folder / f"{kind}{rank}.npz", y.detach(), x.grad, *learned, made)
     if replicas > 1:
         torch.distributed.destroy_process_group()
 
 
 def run_jax(replicas: int, folder: Path) -> None:
     os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={replicas}"
+    for kind in KINDS:
+        jax_step(kind, replicas, folder)
+
+
+def jax_step(kind: str, replicas: int, folder: Path) -> None:
     import jax
     from jax.sharding import PartitionSpec
 
     made = layer(synchronized=True)
     arrays = batch()
-    mask = arrays["mask"] if MASKED in sys.argv else np.ones_like(arrays["mask"])
+    mask = arrays["mask"] if kind == "masked" else np.ones_like(arrays["mask"])
     gamma, beta = (v.value for v in made.trainable_variables)
     fixed = [v.value for v in made.non_trainable_variables]
 
@@ -105,7 +112,7 @@ def run_jax(replicas: int, folder: Path) -> None:
     gradients, (y, moved) = jax.grad(loss, (0, 1, 2), has_aux=True)(arrays["x"], gamma, beta)
     for variable, value in zip(made.non_trainable_variables, moved, strict=True):
         variable.assign(value)
-    save(folder / "0.npz", y, *gradients, made)
+    save(folder / f"{kind}0.npz", y, *gradients, made)
 
 
 def run_tensorflow(replicas: int, folder: Path) -> None:
@@ -115,6 +122,13 @@ def run_tensorflow(replicas: int, folder: Path) -> None:
     logical = [tf.config.LogicalDeviceConfiguration()] * replicas
     tf.config.set_logical_device_configuration(cpu, logical)
     strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+    for kind in KINDS:
+        tensorflow_step(kind, strategy, replicas, folder)
+
+
+def tensorflow_step(kind: str, strategy, replicas: int, folder: Path) -> None:  # type: ignore[no-untyped-def]
+    import tensorflow as tf
+
     arrays = batch()
 
     def values(name: str):  # type: ignore[no-untyped-def]
@@ -130,7 +144,7 @@ def run_tensorflow(replicas: int, folder: Path) -> None:
     def step(x, dy, mask):  # type: ignore[no-untyped-def]
         with tf.GradientTape() as tape:
             tape.watch(x)
-            y = made(x, training=True, mask=mask if MASKED in sys.argv else None)
+            y = made(x, training=True, mask=mask if kind == "masked" else None)
             loss = tf.reduce_sum(y * dy)
         learned = [v.value for v in made.trainable_variables]
         dx, *learned = tape.gradient(loss, [x, *learned])
@@ -142,7 +156,7 @@ def run_tensorflow(replicas: int, folder: Path) -> None:
     )
     joined = [np.concatenate(strategy.experimental_local_results(value)) for value in (y, dx)]
     learned = [strategy.experimental_local_results(value)[0] for value in learned]
-    save(folder / "0.npz", *joined, *learned, made)
+    save(folder / f"{kind}0.npz", *joined, *learned, made)
 
 
 def save(path: Path, y, dx, dgamma, dbeta, made) -> None:  # type: ignore[no-untyped-def]
@@ -152,7 +166,7 @@ def save(path: Path, y, dx, dgamma, dbeta, made) -> None:  # type: ignore[no-unt
 
 
 if __name__ == "__main__":
-    backend, *numbers, last = [word for word in sys.argv[1:] if word != MASKED]
+    backend, *numbers, last = sys.argv[1:]
     os.environ["KERAS_BACKEND"] = backend
     {"torch": run_torch, "jax": run_jax, "tensorflow": run_tensorflow}[backend](
         *map(int, numbers), Path(last)

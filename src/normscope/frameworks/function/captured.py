@@ -1,4 +1,4 @@
-"""What a function holds besides its arguments: closed-over values, globals, defaults, itself."""
+"""What a function captures: closed-over values, globals, defaults, itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from normscope.frameworks.registry import framework
+from normscope.frameworks.registry import kind_of
 
 _MOST = 4096
 """So many values are followed; a function that holds more is no layer."""
@@ -31,8 +31,8 @@ class Names(Protocol):
 
 
 @dataclass(frozen=True)
-class Held:
-    """What a function holds.
+class Captured:
+    """What a function gets from outside of its arguments.
 
     Attributes:
         values: by name; lists, tuples, dicts and plain objects come with what they hold.
@@ -43,23 +43,23 @@ class Held:
     names: list[Names] = field(default_factory=list)
 
 
-def held_by(function: Any) -> Held:
+def captured_by(function: Any) -> Captured:
     """Everything that a function gets from outside of its arguments.
 
     Functions that are used are followed, but not into other modules.
 
     >>> factor = {"value": 2}
-    >>> held_by(lambda x: x * factor["value"]).values
+    >>> captured_by(lambda x: x * factor["value"]).values
     {'factor': {'value': 2}, 'factor.value': 2}
     """
-    found = Held()
+    found = Captured()
     home = _home(function)
     known = {id(function)}
     waiting: list[tuple[str, Any]] = []
 
     def follow(code: Any) -> None:
         found.names.extend(_names(code))
-        waiting.extend(_held(code).items())
+        waiting.extend(_captured(code).items())
 
     follow(function)
     while waiting and len(found.values) < _MOST:
@@ -84,7 +84,7 @@ def is_plain(part: Any) -> bool:
     home = type(part).__module__.partition(".")[0]
     # what the standard library holds, such as a logger, is no memory of a layer
     foreign = home in sys.stdlib_module_names and home != "__main__"
-    return framework(part) is None and (not foreign or type(part) is types.SimpleNamespace)
+    return kind_of(part) is None and (not foreign or type(part) is types.SimpleNamespace)
 
 
 def _parts(part: Any) -> Iterator[tuple[str, Any]]:
@@ -104,14 +104,19 @@ def _home(function: Any) -> str:
     return str(getattr(function, "__module__", ""))
 
 
-def _held(function: Any) -> dict[str, Any]:
+def _captured(function: Any) -> dict[str, Any]:
     """What one function gets from outside."""
     match function:
         case functools.partial():
             given = {f"argument {n}": value for n, value in enumerate(function.args)}
-            return {"function": function.func, **_held(function.func), **given, **function.keywords}
+            return {
+                "function": function.func,
+                **_captured(function.func),
+                **given,
+                **function.keywords,
+            }
         case types.MethodType():
-            return {"self": function.__self__, **_held(function.__func__)}
+            return {"self": function.__self__, **_captured(function.__func__)}
         case types.FunctionType():
             code, cells = function.__code__, function.__closure__ or ()
             closed = {n: _content(c) for n, c in zip(code.co_freevars, cells, strict=True)}
@@ -124,7 +129,7 @@ def _held(function: Any) -> dict[str, Any]:
             return {}
         case _:  # an object that can be called
             call = inspect.getattr_static(type(function), "__call__", None)
-            code_of_call = _held(call) if isinstance(call, types.FunctionType) else {}
+            code_of_call = _captured(call) if isinstance(call, types.FunctionType) else {}
             return {"self": function, **getattr(function, "__dict__", {}), **code_of_call}
 
 

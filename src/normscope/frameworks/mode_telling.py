@@ -1,4 +1,4 @@
-"""`Telling`: how a module is told its mode, found by trying where its signature does not settle it.
+"""How a layer is told its mode, found by trying where its signature does not settle it.
 
 A keyword is the usual way. Flax's `nn.vmap` passes no keywords on, and `nn.remat` makes tracers of
 them, on which no `if` can decide; there the mode goes by position, or into an attribute.
@@ -12,11 +12,43 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from normscope.frameworks.layer import MODE_KEYWORDS, mode_argument, mode_keyword
-
 T = TypeVar("T")
 
+MODE_KEYWORDS = {
+    "training": False,
+    "train": False,
+    "is_training": False,
+    "is_train": False,
+    "deterministic": True,
+    "use_running_average": True,
+    "inference": True,
+    "is_eval": True,
+}
+"""Keywords by which a callable is told its mode; True: the keyword says inference."""
+
 _IGNORED = "kwargs are not supported"  # what Flax warns of
+
+
+def mode_keyword(function: Callable[..., Any]) -> str | None:
+    """The keyword by which a callable is told its mode, if it has one.
+
+    >>> mode_keyword(lambda x, training=False: x)
+    'training'
+    """
+    try:
+        names = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # a builtin does not say what it takes
+        return None
+    return next((name for name in MODE_KEYWORDS if name in names), None)
+
+
+def mode_argument(keyword: str | None, training: bool) -> dict[str, bool]:
+    """The keyword argument that says the mode.
+
+    >>> mode_argument("deterministic", training=True)
+    {'deterministic': False}
+    """
+    return {} if keyword is None else {keyword: training != MODE_KEYWORDS[keyword]}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-FOLDER = Path(__file__).parent / "data" / "keras1_releases"
+FOLDER = Path(__file__).parents[3] / "data" / "keras1_releases"
 RELEASES = ("1.0.5", "1.0.8")
 KEYS = ("gamma", "beta", "running_mean_0", "running_std_0")
 

@@ -1,4 +1,4 @@
-"""`OwnTensors`: copies in the place of tensors, so that the tensors are never written to.
+"""`TensorCopies`: copies in the place of tensors, so that the tensors are never written to.
 
 Writing into a tensor and writing its old values back is not undone for autograd, which counts the
 writes: `backward()` refuses what was changed since the forward pass. So the objects that hold
@@ -14,19 +14,19 @@ from typing import Any
 import torch
 
 
-class OwnTensors:
-    """The tensors in the attributes of objects, also in lists, tuples and dicts in these.
+class TensorCopies:
+    """Copies for the tensors in the attributes of objects, also in lists, tuples and dicts there.
 
     Tensors that share memory have copies that do, and one held twice has one copy. `names` are
     further holders: anything with `items` and items that can be set.
 
     >>> module = torch.nn.Linear(2, 2)
     >>> found = module.weight
-    >>> tensors = OwnTensors([module])
-    >>> tensors.install()
+    >>> copies = TensorCopies([module])
+    >>> copies.install()
     >>> module.weight is found, torch.equal(module.weight, found)
     (False, True)
-    >>> tensors.give_back()
+    >>> copies.give_back()
     >>> module.weight is found
     True
     """
