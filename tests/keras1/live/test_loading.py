@@ -226,7 +226,7 @@ def test_the_state_follows_the_weights_sorted_by_name(tmp_path: Path) -> None:
             group[f"param_{k}"] = array
     optimizer = load_model(path).optimizer
     assert int(optimizer.iterations) == 3
-    m = [float(np.ravel(ops.convert_to_numpy(slot))[0]) for slot in optimizer.kept[0]]
+    m = [float(np.ravel(ops.convert_to_numpy(slot))[0]) for slot in optimizer.slot_variables[0]]
     assert m == [2, 3, 0, 1]  # of dense_2_W, dense_2_b, dense_10_W, dense_10_b
 
 

@@ -236,9 +236,9 @@ def _off(found: Sequence[Array], wanted: Sequence[Array]) -> float:
 
 
 def _qualified(layer: keras.layers.Layer) -> str:
-    package = type(layer).__module__.split(".")[0]
-    kept = package == "normscope"
-    return f"{'normscope.keras1' if kept else type(layer).__module__}.{type(layer).__name__}"
+    module = type(layer).__module__
+    package = "normscope.keras1" if module.startswith("normscope.") else module
+    return f"{package}.{type(layer).__name__}"
 
 
 def _changes(call: Call, layer: keras.layers.Layer, backend: str | None) -> Iterator[str]:

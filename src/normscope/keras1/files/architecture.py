@@ -62,7 +62,7 @@ def checked_release(path: str, version: object, advice: str = KERAS_TODAY) -> st
     `advice` says what to do with what another Keras wrote.
 
     Raises:
-        ModelFileError: it is no release, or none of Keras 1.
+        ModelFileError: the version is not a release, or not one of Keras 1.
     """
     if version is None:
         return None

@@ -119,7 +119,7 @@ def stated_release(path: StrPath) -> str | None:
     """The release that an HDF5 file says it is of; files of weights alone do not say.
 
     Raises:
-        ModelFileError: it is no HDF5 file, or says that it is of another Keras.
+        ModelFileError: the file is not HDF5, or says that it is of another Keras.
     """
     with open_hdf5(os.fspath(path)) as file:
         return checked_release(os.fspath(path), file.text("keras_version"))

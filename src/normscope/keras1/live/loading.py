@@ -62,7 +62,7 @@ def load_model(
             does not tell it, or not rightly: `BatchNormalization` was another in 1.0.0 to 1.0.7.
 
     Raises:
-        ModelFileError: the file is damaged, or no model of Keras 1, or has a layer that is not
+        ModelFileError: the file is damaged, or not a model of Keras 1, or has a layer that is not
             known; of a `.keras` file: it holds code, or names what neither Keras nor
             `custom_objects` has.
         SpecError: there is no such release, backend or dim_ordering.
@@ -156,7 +156,7 @@ def model_from_json(
         custom_objects, backend, dim_ordering, release: as in `load_model`.
 
     Raises:
-        ModelFileError: no model of Keras 1, or with a layer that is not known.
+        ModelFileError: the text is not a model of Keras 1, or has a layer that is not known.
         SpecError: there is no such release, backend or dim_ordering.
 
     Warns:
@@ -184,7 +184,7 @@ def model_from_config(config: Config, custom_objects: Classes | None = None) -> 
         custom_objects: as in `load_model`.
 
     Raises:
-        ModelFileError: no model of Keras 1, or with a layer that is not known.
+        ModelFileError: the text is not a model of Keras 1, or has a layer that is not known.
 
     Example:
         >>> dense = {"name": "dense_1", "output_dim": 2, "batch_input_shape": [None, 3]}

@@ -219,7 +219,7 @@ class Sequential(Training, GeneratorMethods, FileMethods, keras.Sequential):  # 
     def predict_proba(
         self, x: Any, batch_size: int | None = None, verbose: Any = 1
     ) -> npt.NDArray[np.generic]:
-        """The same as `predict`."""
+        """The outputs, as `predict` gives them."""
         found: npt.NDArray[np.generic] = self.predict(x, batch_size=batch_size, verbose=verbose)
         return found
 

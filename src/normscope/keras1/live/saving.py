@@ -123,9 +123,9 @@ def _state(model: Any) -> Iterator[tuple[str, Any]]:
     names = _stored_names(model)
     variables = model.trainable_variables
     order = sorted(range(len(variables)), key=lambda k: names.get(id(variables[k]), ""))
-    for slot, kept in zip(optimizer.slots, optimizer.kept, strict=False):
+    for slot, variables_of_slot in zip(optimizer.slots, optimizer.slot_variables, strict=False):
         for place, index in enumerate(order):
-            yield f"{slot}_{place}:0", keras.ops.convert_to_numpy(kept[index])
+            yield f"{slot}_{place}:0", keras.ops.convert_to_numpy(variables_of_slot[index])
 
 
 def _stored_names(model: keras.Model) -> dict[int, str]:

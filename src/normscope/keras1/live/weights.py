@@ -118,7 +118,7 @@ def set_weights(
             'degrees; write backend="theano" or backend="tensorflow"',
         )
     names: dict[int, str] = {}
-    pairs: list[tuple[Variable, Array]] = []
+    assignments: list[tuple[Variable, Array]] = []
     for layer, entry in _matched(layers, stored, path, by_name):
         slots = stored_order(layer)
         if len(slots) != len(entry.arrays):
@@ -128,9 +128,9 @@ def set_weights(
                 f"{entry.name!r} in the file has {len(entry.arrays)}",
             )
         for slot, (name, array) in zip(slots, entry.arrays.items(), strict=True):
-            pairs.append((slot.variable, _fitted(slot, array, backend, path)))
+            assignments.append((slot.variable, _fitted(slot, array, backend, path)))
             names[id(slot.variable)] = name
-    for variable, array in pairs:  # only now that all fit
+    for variable, array in assignments:  # only now that all fit
         variable.assign(array)
     return names
 

@@ -313,21 +313,21 @@ class Training:
         self, x: Any, y: Any, batch_size: int | None, split: float, validation: Any
     ) -> None:
         """Keep what callbacks of Keras 1 look up in `params`, and in `model.validation_data`."""
-        kept = None
+        held_out = None
         self.training_params: dict[str, Any] = {}
         if y is not None:
             count = data.number_of_samples(x)
             if split and validation is None:
                 first = int(count * (1 - split))
-                kept = [array[first:] for array in keras.tree.flatten((x, y))]
+                held_out = [array[first:] for array in keras.tree.flatten((x, y))]
                 count = first
             self.training_params = {"nb_sample": count, "batch_size": batch_size or 32}
         if isinstance(validation, tuple):
-            kept = keras.tree.flatten(validation[:2])
-        self.validation_data = kept
+            held_out = keras.tree.flatten(validation[:2])
+        self.validation_data = held_out
         names = self.metrics_names
         self.training_params |= {
-            "do_validation": kept is not None or validation is not None,
+            "do_validation": held_out is not None or validation is not None,
             "metrics": [*names, *(f"val_{name}" for name in names)],
         }
 

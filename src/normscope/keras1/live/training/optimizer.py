@@ -55,7 +55,7 @@ class Optimizer(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras ship
         super().__init__(learning_rate=lr, global_clipnorm=clipnorm or None, name=name)
         self.decay = decay
         self.largest = clipvalue
-        self.kept: list[list[Tensor]] = []
+        self.slot_variables: list[list[Tensor]] = []
 
     @property
     def lr(self) -> Tensor:
@@ -71,7 +71,7 @@ class Optimizer(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras ship
         if self.built:
             return
         super().build(variables)
-        self.kept = [self.add_optimizer_variables(variables, slot) for slot in self.slots]
+        self.slot_variables = [self.add_optimizer_variables(variables, slot) for slot in self.slots]
 
     def update_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor) -> None:
         """Apply the rule to one weight; Keras calls it."""
@@ -82,7 +82,7 @@ class Optimizer(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras ship
         if self.decay:
             rate = rate / (1 + self.decay * ops.cast(self.iterations, variable.dtype))
         index = self._get_variable_index(variable)
-        self.step(variable, gradient, rate, *(slot[index] for slot in self.kept))
+        self.step(variable, gradient, rate, *(slot[index] for slot in self.slot_variables))
 
     def step(self, p: Tensor, g: Tensor, lr: Tensor, *slots: Tensor) -> None:
         """The rule."""
@@ -104,7 +104,7 @@ class Optimizer(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras ship
         """
         rest = list(arrays)
         steps = rest.pop(0) if self.counts and rest else np.zeros(())
-        targets = [slot[index] for slot in self.kept for index in order]
+        targets = [slot[index] for slot in self.slot_variables for index in order]
         shapes = [tuple(target.shape) for target in targets]
         if steps.shape != () or [array.shape for array in rest] != shapes:
             raise SpecError(
