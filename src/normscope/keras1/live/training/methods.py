@@ -17,9 +17,9 @@ from normscope.keras1.live.layers import phase
 from normscope.keras1.live.layers.base import plain, with_keras_shapes
 from normscope.keras1.live.training import data, objectives, optimizers
 from normscope.keras1.live.training.captured import Captures
+from normscope.keras1.live.training.outputs import Outputs
 from normscope.keras1.live.training.retired import take_retired
 from normscope.keras1.live.training.trainable import WhatIsTrained
-from normscope.wording import counted
 
 
 class Training:
@@ -69,8 +69,9 @@ class Training:
             SpecError: Keras 1 has no optimizer, loss or metric of that name.
         """
         take_retired(keras3, "compile")
-        losses = self._by_output("loss", objectives.loss(loss))
-        weights = self._by_output("loss_weights", loss_weights)
+        outputs = Outputs(self)
+        losses = outputs.each("loss", objectives.loss(loss))
+        weights = outputs.weights(loss_weights)
         self._compiled = {
             "loss": plain(loss),
             "metrics": plain(metrics),
@@ -86,8 +87,8 @@ class Training:
         super().compile(  # type: ignore[misc]
             optimizer=optimizers.get(optimizer),
             loss=objects if len(objects) > 1 else objects[0],
-            metrics=self._metrics_by_output(self._metrics_given, losses),
-            loss_weights=None if loss_weights is None else [_weight_or_1(one) for one in weights],
+            metrics=outputs.metrics(self._metrics_given, losses),
+            loss_weights=weights,
             **keras3,
         )
         if captures:
@@ -121,23 +122,7 @@ class Training:
         """The names of what `evaluate` gives, in its order."""
         if not self.compiled:  # type: ignore[attr-defined]
             return []
-        names = self._output_names()
-        if len(names) == 1:
-            chosen = self._metrics_of_outputs(self._metrics_given)[0]
-            return ["loss", *(objectives.metric_name(one) for one in chosen)]
-        losses = [
-            f"{name}_loss"
-            for name, loss in zip(names, self._losses_by_output, strict=True)
-            if loss is not None
-        ]
-        metrics = [
-            f"{name}_{objectives.metric_name(one)}"
-            for name, chosen in zip(
-                names, self._metrics_of_outputs(self._metrics_given), strict=True
-            )
-            for one in chosen
-        ]
-        return ["loss", *losses, *metrics]
+        return Outputs(self).metrics_names(self._metrics_given, self._losses_by_output)
 
     def _in_order(self, logs: Mapping[str, Any]) -> Any:
         """The values as Keras 1 gave them: one number, or a list in the order of the names."""
@@ -286,14 +271,10 @@ class Training:
         """Inputs, labels and weights as Keras 3 takes them."""
         if not self.compiled:  # type: ignore[attr-defined]
             raise SpecError("call model.compile(optimizer, loss) first")
-        outputs = keras.tree.flatten(self.outputs)  # type: ignore[attr-defined]
-        names = self._output_names()
-        slots = [
-            data.Slot(name, _wanted(output.shape, loss))
-            for name, output, loss in zip(names, outputs, self._losses_by_output, strict=True)
-        ]
+        outputs = Outputs(self)
+        slots = outputs.slots(self._losses_by_output)
         targets = data.standardized(y, slots, "target")
-        weights = data.sample_weights(targets, names, sample_weight, class_weight)
+        weights = data.sample_weights(targets, outputs.names, sample_weight, class_weight)
         return self._input_arrays(x), _one_or_all(targets), weights and _one_or_all(weights)
 
     def _input_arrays(self, x: Any) -> Any:
@@ -346,67 +327,6 @@ class Training:
             if layer is not self and getattr(layer, "stateful", False) is True:
                 layer.reset_states()
 
-    # --- settings by output -----------------------------------------------------------------------
-
-    def _by_output(self, kind: str, given: Any) -> list[Any]:
-        """A setting for each output: one for all, a list, or a dict by the names of the outputs."""
-        outputs: list[Any] = keras.tree.flatten(self.outputs)  # type: ignore[attr-defined]
-        names = self._output_names()
-        if isinstance(given, Mapping):
-            for name in given:
-                if name not in names:
-                    raise SpecError(f"{kind} names the output {name!r}; the outputs are {names}")
-            return [given.get(name) for name in names]
-        if isinstance(given, list | tuple):
-            if len(given) != len(outputs):
-                raise SpecError(
-                    f"{kind} has {counted(len(given), 'item')} for "
-                    f"{counted(len(outputs), 'output')}"
-                )
-            return list(given)
-        return [given] * len(outputs)
-
-    def _output_names(self) -> list[str]:
-        outputs = keras.tree.flatten(self.outputs)  # type: ignore[attr-defined]
-        return [output._keras_history[0].name for output in outputs]
-
-    def _metrics_of_outputs(self, given: Any) -> list[list[Any]]:
-        """The metrics of each output, as they were given."""
-        names = self._output_names()
-        chosen = self._by_output("metrics", given) if isinstance(given, Mapping) else None
-        return [
-            [one for one in _as_list(metrics) if one is not None]
-            for metrics in (chosen or [given] * len(names))
-        ]
-
-    def _metrics_by_output(self, given: Any, losses: Sequence[Any]) -> list[Any] | None:
-        """The metrics of Keras 3 for each output; a flat list for a single output."""
-        if not given:
-            return None
-        outputs = keras.tree.flatten(self.outputs)  # type: ignore[attr-defined]
-        found = [
-            [objectives.metric(one, loss, output.shape[-1]) for one in metrics]
-            for metrics, loss, output in zip(
-                self._metrics_of_outputs(given), losses, outputs, strict=True
-            )
-        ]
-        return found if len(found) > 1 else found[0]
-
-
-def _as_list(given: Any) -> list[Any]:
-    return list(given) if isinstance(given, list | tuple) else [given]
-
 
 def _one_or_all(items: Sequence[Any]) -> Any:
     return items[0] if len(items) == 1 else list(items)
-
-
-def _weight_or_1(weight: float | None) -> float:
-    return 1.0 if weight is None else float(weight)
-
-
-def _wanted(shape: Sequence[int | None], loss: Any) -> tuple[int | None, ...] | None:
-    """The shape that Keras 1 wants the labels to have; None for a loss of one's own."""
-    if loss is objectives.sparse_categorical_crossentropy:
-        return (*shape[:-1], 1)
-    return tuple(shape) if loss in objectives.OBJECTIVES.values() else None
