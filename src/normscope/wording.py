@@ -40,6 +40,15 @@ def listed(words: Sequence[str], last: str = "and") -> str:
     return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
+def quoted(text: str) -> str:
+    """A text as one word of a command line.
+
+    >>> print(quoted("b [c]"), quoted('f("x")'))
+    "b [c]" 'f("x")'
+    """
+    return f'"{text}"' if '"' not in text else f"'{text}'"
+
+
 def function_title(function: object) -> str:
     """A function or class as its author would call it, without the marks of Python.
 

@@ -15,7 +15,6 @@ from hypothesis import given, settings, strategies as st
 
 from normscope import (
     MissingPackageError,
-    Running,
     explain,
     fit,
     gradients,
@@ -26,9 +25,7 @@ from normscope import (
 from normscope.engine import by_definition
 from normscope.engine.kernels_installed import kernels_installed
 from normscope.engine.normalize import _calls
-from normscope.engine.running import updated
 from normscope.engine.warmup import warmup
-from normscope.reference import running_update
 from strategies import Case, cases, specs
 
 ROOT = Path(__file__).parents[2]
@@ -161,15 +158,6 @@ def test_little_memory_is_needed(pattern: str, shape: tuple[int, ...]) -> None:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < (12 << 20) + 16 * 8 * (stated.layout(shape).num_sets or 0)
-
-
-def test_running_statistics_are_updated() -> None:
-    stated = spec("[b] c", running=Running(0.9, ddof=1))
-    x, old = RNG.normal(size=(9, 3)), (RNG.normal(size=3), RNG.random(3))
-    for found, wanted in zip(
-        updated(x, stated, *old), running_update(x, stated, *old), strict=True
-    ):
-        np.testing.assert_allclose(found, wanted, rtol=1e-14)
 
 
 def test_what_needs_kernels_names_the_extra() -> None:

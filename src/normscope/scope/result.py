@@ -113,7 +113,7 @@ class Scope(Report):
         }
 
     def __str__(self) -> str:
-        from normscope.scope.words import report  # which needs this class
+        from normscope.scope.report import report
 
         return report(self)
 

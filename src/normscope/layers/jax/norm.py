@@ -19,7 +19,8 @@ from normscope.layers.jax.normalize import Stats, check_sets, float_array, norma
 from normscope.layers.jax.statistics import AxisName
 from normscope.notation.layout import Layout
 from normscope.notation.pattern import Repeat
-from normscope.notation.spec import Measure, NormSpec, Running, spec
+from normscope.notation.running import Running, stored_variance, updated
+from normscope.notation.spec import Measure, NormSpec, spec
 
 
 class Norm(nnx.Module):
@@ -180,24 +181,22 @@ class Norm(nnx.Module):
         ddof = 0 if self.spec.measure is Measure.NONE else running.ddof
         stored = NormSpec(self.spec.pattern, self.spec.sizes, ddof=ddof)
         check_sets(stored, stored.layout(x.shape), self.axis_name)
-        if self.spec.measure is Measure.NONE:
-            var = stats.var  # which nothing remembers
-        elif self.spec.center and self.spec.measure is Measure.VARIANCE:
-            squares = stats.var * (stats.set_size - self.spec.ddof)
-            var = squares / (stats.set_size - running.ddof)
-        else:  # what is remembered is mean and variance, whatever the spec divides by
+        measured = self.spec
+        if self.var is not None and (
+            not measured.center or measured.measure is not Measure.VARIANCE
+        ):
+            # what is remembered is mean and variance, whatever the spec divides by
+            measured = stored
             _, stats = normalize(x, stored, mask=mask, axis_name=self.axis_name, return_stats=True)
-            var = stats.var
-        if running.plus_eps:
-            var += self.spec.eps
-        if running.deviation:
-            var = jnp.sqrt(var)
+        var = stored_variance(
+            running, stats.var, self.spec.eps, jnp.sqrt, count=stats.set_size, ddof=measured.ddof
+        )
         enough = stats.set_size > max(self.spec.ddof, ddof)
         for memory, batch in ((self.mean, stats.mean), (self.var, var)):
             if memory is None:
                 continue
             old = memory[...]
-            new = running.decay * old + (1 - running.decay) * batch
+            new = updated(running.decay, old, batch)
             memory[...] = lax.stop_gradient(jnp.where(enough, new, old).astype(old.dtype))
 
 

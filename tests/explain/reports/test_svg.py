@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from explain.pictures import CASES, NAMES, pictured, visible_faces
-from normscope.explain.picture import Picture, picture
-from normscope.explain.svg import draw_svg
+from normscope.explain.reports.picture import Picture, picture
+from normscope.explain.reports.svg import draw_svg
 from normscope.notation.shape import Size
 from normscope.notation.spec import spec
 

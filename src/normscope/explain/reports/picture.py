@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normscope.notation.axis import AtomicAxis, Part, runs
+from normscope.notation.axis_roles import atomic_label
 from normscope.notation.layout import Layout
 from normscope.notation.shape import Size, product
 
@@ -237,11 +238,7 @@ def _set_size(layout: Layout, labels: Sequence[str]) -> str:
     """How many values one set holds: `56 values`, `3,136 × b values`."""
     shared = [layout.axes[i] for i in layout.shared]
     known = math.prod(axis.size for axis in shared if axis.size is not None)
-    unknown = [
-        labels[axis.dim] if len(layout.parts(axis.dim)) == 1 else axis.name
-        for axis in shared
-        if axis.size is None
-    ]
+    unknown = [atomic_label(layout, axis, labels) for axis in shared if axis.size is None]
     factors = ([f"{known:,}"] if known != 1 or not unknown else []) + unknown
     return " × ".join(factors) + (" value" if factors == ["1"] else " values")
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import prod
+from typing import TYPE_CHECKING
 
-from normscope.explain.explanation import Explanation
 from normscope.explain.facts import AxisFact
 from normscope.notation.axis_roles import Role
 from normscope.notation.shape import Size
 from normscope.wording import listed
+
+if TYPE_CHECKING:
+    from normscope.explain.result import Explanation
 
 _SPACE = {
     *("d", "h", "w", "x", "y", "z", "depth", "height", "width"),

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from normscope.explain.picture import NO_AXIS, DrawnAxis, Numbers, Picture
+from normscope.explain.reports.picture import NO_AXIS, DrawnAxis, Numbers, Picture
 
 Point = tuple[float, float]
 
@@ -75,7 +75,7 @@ def draw_svg(picture: Picture, least_width: float = WIDTH) -> str:
         An `<svg>` element as text.
 
     Example:
-        >>> from normscope.explain.picture import picture
+        >>> from normscope.explain.reports.picture import picture
         >>> from normscope import spec
         >>> svg = draw_svg(picture(spec("b [c]").layout((8, 4)), ["b", "c"]))
         >>> print(svg[svg.index("<title>") : svg.index("<desc>")])

@@ -14,7 +14,7 @@ import pytest
 from normscope import ShapeError, __version__, cli, explain, normalize, spec
 from normscope.audit import all_rules
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SEED = ROOT / "examples" / "seed_network_full_th.json"
 
 

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from normscope.explain.mathml import mathml_formula
-from normscope.explain.picture import picture
-from normscope.explain.svg import draw_svg
-from normscope.explain.text import headline
+from normscope.explain.reports.mathml import mathml_formula
+from normscope.explain.reports.picture import picture
+from normscope.explain.reports.svg import draw_svg
+from normscope.explain.reports.text import headline
 
 if TYPE_CHECKING:
-    from normscope.explain.explanation import Explanation
+    from normscope.explain.result import Explanation
 
 
 @cache
 def environment() -> Environment:
     """The templates of explanations; what is put into them is escaped."""
-    return templates("explain")
+    return templates("explain/reports")
 
 
 def templates(folder: str) -> Environment:

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from explain.pictures import CASES, NAMES, pictured
-from normscope.explain.picture import picture
-from normscope.explain.terminal import draw_terminal
+from normscope.explain.reports.picture import picture
+from normscope.explain.reports.terminal import draw_terminal
 from normscope.notation.shape import Size
 from normscope.notation.spec import spec
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from normscope.explain.execution import execution
 from normscope.explain.facts import AxisFact, Facts, ParameterFact
 from normscope.explain.formula import plain_formula
-from normscope.notation.axis import AtomicAxis
-from normscope.notation.axis_roles import Role
+from normscope.notation.axis_roles import Role, atomic_label
 from normscope.notation.axis_words import axis_sentence
 from normscope.notation.layout import Layout
 from normscope.notation.shape import Size
@@ -18,7 +17,7 @@ from normscope.notation.spec import Measure, NormSpec, Running
 from normscope.wording import counted, listed
 
 if TYPE_CHECKING:
-    from normscope.explain.explanation import Explanation
+    from normscope.explain.result import Explanation
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,8 @@ def sections(explanation: Explanation) -> tuple[Section, ...]:
 def _statistics(
     spec: NormSpec, layout: Layout, facts: Facts, labels: Sequence[str]
 ) -> Iterator[str]:
-    shared = [_called(layout.axes[i], layout, labels) for i in layout.shared]
-    kept = [_called(layout.axes[i], layout, labels) for i in layout.kept]
+    shared = [atomic_label(layout, layout.axes[i], labels) for i in layout.shared]
+    kept = [atomic_label(layout, layout.axes[i], labels) for i in layout.kept]
     within = f"for one {_each(kept)}" if kept else "the whole array"
     along = f"all of {listed(shared)}" if shared else "one element"
     size = _amount(layout, layout.shared, facts.set_size, "value", labels)
@@ -67,10 +66,6 @@ def _statistics(
     yield f"{number_of_sets} in all{_per_sample(facts)}."
     if facts.set_size == 1 and spec.center:
         yield "With a single value per set nothing is left of the input but the bias."
-
-
-def _called(axis: AtomicAxis, layout: Layout, labels: Sequence[str]) -> str:
-    return labels[axis.dim] if len(layout.parts(axis.dim)) == 1 else axis.name
 
 
 def _each(names: Sequence[str]) -> str:
@@ -84,7 +79,8 @@ def _amount(
     """A product, its factors and its noun: `12 (3 × 4) values`, `b × 4 values`."""
     factors = [layout.axes[i] for i in axes]
     spelt = " × ".join(
-        _called(axis, layout, labels) if axis.size is None else f"{axis.size:,}" for axis in factors
+        atomic_label(layout, axis, labels) if axis.size is None else f"{axis.size:,}"
+        for axis in factors
     )
     if total is None:
         return f"{spelt} {noun}s" if len(factors) > 1 else f"one {noun} per index of {spelt}"

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console, Group
 from rich.text import Text
 
-from normscope.explain.picture import picture
-from normscope.explain.terminal import draw_terminal
-from normscope.explain.words import Section
+from normscope.explain.reports.picture import picture
+from normscope.explain.reports.terminal import draw_terminal
+from normscope.explain.reports.words import Section
 
 if TYPE_CHECKING:
-    from normscope.explain.explanation import Explanation
+    from normscope.explain.result import Explanation
 
 WIDTH = 100
 
@@ -40,7 +40,7 @@ def rich_text(explanation: Explanation) -> Group:
 
 
 def plain_text(explanation: Explanation) -> str:
-    """The same without colours."""
+    """The explanation as text without colours."""
     console = Console(file=io.StringIO(), width=WIDTH, color_system=None, legacy_windows=False)
     with console.capture() as capture:
         console.print(rich_text(explanation), soft_wrap=True, highlight=False)

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from numpy.typing import NDArray
 
 from explain.pictures import CASES, NAMES, pictured, visible_faces
-from normscope.explain.picture import DrawnAxis, picture
+from normscope.explain.reports.picture import DrawnAxis, picture
 from normscope.notation.shape import Size
 from normscope.notation.spec import spec
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from normscope import SpecError, cli
-from normscope.scope.input_text import axes_from_text, inputs_from_text
+from normscope.cli.inputs import axes_from_text, inputs_from_text
 
 MODEL = """
 import numpy as np

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from normscope.notation.axis_words import axis_sentence
-from normscope.scope.result import ModeScope, Scope
 from normscope.sight.dependence import AxisDependence, Dependence
 from normscope.wording import counted
+
+if TYPE_CHECKING:
+    from normscope.scope.result import ModeScope, Scope
 
 _NAMED = 6
 """So many outputs that depend alike are named."""
@@ -51,7 +54,7 @@ def headlines(found: Scope) -> Iterator[str]:
 def sentence(mode: ModeScope) -> str:
     """Whether samples see each other in this mode.
 
-    >>> from normscope.scope.first import First
+    >>> from normscope.scope import First, ModeScope
     >>> first = First("bn1", "BatchNorm2d")
     >>> sentence(ModeScope(samples_independent=False, pair=(0, 1), first=first))
     'sample 0 sees sample 1, first through bn1 (BatchNorm2d).'

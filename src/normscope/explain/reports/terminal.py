@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.text import Text
 
-from normscope.explain.picture import NO_AXIS, DrawnAxis, Picture, shorter
+from normscope.explain.reports.picture import NO_AXIS, DrawnAxis, Picture, shorter
 
 WIDTH = 78
 HEIGHT = 12
@@ -37,7 +37,7 @@ def draw_terminal(picture: Picture) -> Text:
         Text of at most 78 columns.
 
     Example:
-        >>> from normscope.explain.picture import picture
+        >>> from normscope.explain.reports.picture import picture
         >>> from normscope import spec
         >>> print(draw_terminal(picture(spec("b [t] c").layout((2, None, 4)), ["b", "t", "c"])))
         b=0       b=1
