@@ -26,7 +26,7 @@ ENDING = ending(
 
 
 class Ordering(StrEnum):
-    """Where the channels stand in an image."""
+    """The orders of the axes of an image: channels last (tf) or first (th)."""
 
     TF = "tf"
     TH = "th"
