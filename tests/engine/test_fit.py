@@ -7,19 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from sklearn.preprocessing import StandardScaler
 
-from normscope import DtypeError, Running, ShapeError, SpecError, normalize, spec
+from normscope import DtypeError, ShapeError, SpecError, normalize, spec
 from normscope.engine import fit as streaming
 from normscope.engine.fit import Fit, fit
-from normscope.engine.running import updated
-from normscope.reference import running_update
+
+pytestmark = pytest.mark.usefixtures("way")
 
 RNG = np.random.default_rng(2)
 X = RNG.normal(1000, 2, (4001, 7)).astype(np.float32)
 
 
+@pytest.mark.framework
 def test_equal_to_standard_scaler() -> None:
+    from sklearn.preprocessing import StandardScaler
+
     wanted = StandardScaler().fit(X.astype(np.float64))
     found = fit("[b] c", np.array_split(X, 13))
     np.testing.assert_allclose(found.mean, wanted.mean_, rtol=1e-13)
@@ -102,43 +104,10 @@ def test_progress_is_shown_when_wanted(capsys: pytest.CaptureFixture[str]) -> No
     fit("[b] c", [X, X], progress=False)
 
 
-@pytest.mark.parametrize("ddof", [0, 1])
-@pytest.mark.parametrize("plus_eps", [False, True])
-def test_running_statistics(ddof: int, plus_eps: bool) -> None:
-    stated = spec("[b] c", running=Running(0.9, ddof=ddof, plus_eps=plus_eps))
-    old = RNG.normal(size=7), RNG.random(7)
-    for found, wanted in zip(
-        updated(X, stated, *old), running_update(X, stated, *old), strict=True
-    ):
-        np.testing.assert_allclose(found, wanted, rtol=1e-12)
-    with pytest.raises(SpecError, match="no running"):
-        updated(X, spec("[b] c"), *old)
-
-
-def test_sets_with_too_few_counted_values_keep_their_running_statistics() -> None:
-    stated = spec("[b] c", running=Running(decay=0.5, ddof=1))
-    x = np.array([[1.0, 5.0], [3.0, 7.0]])
-    mask = np.array([[True, True], [True, False]])
-    mean, var = updated(x, stated, [0.0, 0.5], [1.0, 2.0], mask=mask)
-    np.testing.assert_array_equal(mean, [1.0, 0.5])
-    np.testing.assert_array_equal(var, [1.5, 2.0])
-
-
 @pytest.mark.parametrize("rows", [0, 1])
 def test_a_batch_that_is_too_small_is_refused(rows: int) -> None:
-    stated = spec("[b] c", running=Running(decay=0.5, ddof=1))
-    with pytest.raises(ShapeError, match="a statistics set"):
-        updated(np.ones((rows, 2)), stated, [0.0, 0.5], [1.0, 2.0])
     with pytest.raises(ShapeError, match=rf"{rows} values? in all batches together"):
         fit("[b] c", [np.ones((rows, 2))], ddof=1)
-
-
-def test_running_statistics_of_another_shape_are_refused() -> None:
-    stated = spec("[b] s c", running=Running(decay=0.5))
-    with pytest.raises(ShapeError, match="running_mean has shape"):
-        updated(np.ones((4, 2, 3)), stated, np.zeros((3, 2)), np.ones((2, 3)))
-    mean, _ = updated(np.ones((4, 2, 3)), stated, np.zeros(6), np.ones((2, 3)))
-    assert mean.shape == (6,)
 
 
 @pytest.mark.parametrize("pattern", [None, 3, ["[b] c"]])
@@ -208,6 +177,7 @@ def assert_same(found: Fit, wanted: Fit) -> None:
     np.testing.assert_allclose(found.var, wanted.var, rtol=1e-11)
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("piece", [2000, 1 << 20])
 def test_what_has_a_shape_is_one_array(
     piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -241,6 +211,7 @@ def test_little_is_read_at_a_time_and_no_chunk_twice(monkeypatch: pytest.MonkeyP
         assert (read == 1).all()
 
 
+@pytest.mark.framework
 def test_loaders_give_batches() -> None:
     import torch
     from torch.utils.data import DataLoader, TensorDataset
@@ -255,6 +226,7 @@ def test_loaders_give_batches() -> None:
     assert_same(fit("[b] c", half), fit("[b] c", half.float().numpy()))
 
 
+@pytest.mark.framework
 def test_what_only_looks_like_an_array_is_refused(tmp_path: Path) -> None:
     import h5py
     import torch
@@ -294,6 +266,7 @@ def test_std_is_the_root_of_var() -> None:
     )
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("piece", [3000, 1 << 20])
 def test_only_what_the_mask_counts_is_measured(
     piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -318,7 +291,10 @@ def test_only_what_the_mask_counts_is_measured(
         assert found.count.sum() == counted.sum()
 
 
+@pytest.mark.framework
 def test_nan_is_left_out_when_asked() -> None:
+    from sklearn.preprocessing import StandardScaler
+
     x = np.where(RNG.random(X.shape) > 0.2, X, np.nan).astype(np.float32)
     wanted = StandardScaler().fit(x.astype(np.float64))  # it leaves NaN out, too
     masked = np.ma.masked_invalid(x)

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from normscope.engine import by_definition
 from normscope.engine.array_likes import array_like, called, chunk_of, itemsize_of, read, shape_of
 from normscope.engine.forward import formula, measured_states
+from normscope.engine.kernels_installed import kernels_installed
 from normscope.engine.loops import atomic_strides
 from normscope.engine.normalize import normalize
 from normscope.engine.operands import address, memory_order, readable
@@ -215,6 +217,8 @@ def states_of(x: NDArray[Any], spec: NormSpec, mask: ArrayLike | None = None) ->
 def _states(
     x: NDArray[Any], spec: NormSpec, layout: Layout, counted: NDArray[np.bool_] | None
 ) -> Floats:
+    if not kernels_installed():
+        return by_definition.states(spec, layout, in_floats(x), counted)
     from normscope.kernels.machine.memory import TAGS
 
     x = readable(in_floats(x), None)
@@ -235,6 +239,8 @@ def _states(
 
 def merged(spec: NormSpec, one: Floats, other: Floats) -> Floats:
     """The states of two disjoint pieces of the same sets together."""
+    if not kernels_installed():
+        return by_definition.merged(spec, one, other)
     from normscope.kernels.forward import merging
 
     target = np.empty_like(one)

@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple, cast, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from normscope.engine import buffers, forward
+from normscope.engine import buffers, by_definition, forward
+from normscope.engine.kernels_installed import kernels_installed
 from normscope.engine.loops import atomic_strides
 from normscope.engine.operands import (
     address,
@@ -178,7 +179,7 @@ class _Call:
     dtype: np.dtype[Any]
     parameter_dtype: np.dtype[Any]
     neutral: tuple[Array, Array]
-    tags: tuple[Any, Any]
+    tags: tuple[Any, ...]
     x_as_it_is: bool
     out_as_it_is: bool
     parameters_as_they_are: tuple[bool, bool]
@@ -205,25 +206,29 @@ class _Call:
             result = np.empty_like(as_plain(x), subok=False)
         if not self.x_as_it_is:
             x = readable(x, None)
-        factor = self._parameter(0, scale, out)
-        offset = self._parameter(1, bias, out)
         counted = None
         if mask is not None:
             counted = check_mask(mask, x.shape, self.layout.pattern.text)
         if residual is not None:
             residual = readable(residual, None)
-        arrays = Arrays(
-            address(x),
-            address(target),
-            None if residual is None else address(residual),
-            None if counted is None else address(counted),
-            address(factor),
-            address(offset),
-            slope,
-            *self.tags,
-        )
         statistics = given
-        if self.size:
+        if self.size and not kernels_installed():
+            learned = self._laid("scale", scale, out), self._laid("bias", bias, out)
+            operands = by_definition.Operands(x, target, residual, counted, *learned, slope)
+            statistics = by_definition.normalize(self.spec, self.layout, operands, given)
+        elif self.size:
+            factor = self._parameter(0, scale, out)
+            offset = self._parameter(1, bias, out)
+            arrays = Arrays(
+                address(x),
+                address(target),
+                None if residual is None else address(residual),
+                None if counted is None else address(counted),
+                address(factor),
+                address(offset),
+                slope,
+                *self.tags,
+            )
             if given is not None:
                 forward.apply(self.plan, self.numbers, arrays, given)
             else:
@@ -234,6 +239,14 @@ class _Call:
         if target is not result:
             result[...] = target
         return (result, self._stats(statistics)) if return_stats else result
+
+    def _laid(self, name: str, values: ArrayLike | None, out: Array | None) -> Array | None:
+        """A parameter in the shape of its axes."""
+        if values is None:
+            return None
+        along = self.spec.scale if name == "scale" else self.spec.bias
+        array = laid_along(self.layout, name, parameter_axes(self.layout, name, along), values)
+        return array.copy() if out is not None and np.may_share_memory(array, out) else array
 
     def _parameter(self, which: int, values: ArrayLike | None, out: Array | None) -> Array:
         """A parameter as the plan wants it in memory; a scale with `scale_shift` added."""
@@ -333,9 +346,6 @@ def _prepared(
     check_array("x", x)
     layout = spec.layout(x.shape)
     check_out(out, x)
-
-    from normscope.kernels.machine.memory import TAGS  # brings Numba, which no refusal needs
-
     if residual is not None:
         check_like("residual", residual, x)
     dtype = x.dtype.newbyteorder("=")
@@ -383,12 +393,21 @@ def _prepared(
         dtype,
         narrow,
         neutral,
-        (TAGS[dtype.name], TAGS[narrow.name]),
+        _tags(dtype, narrow),
         is_native(x),
         out is None or is_native(out),
         (as_they_are[0], as_they_are[1]),
         x.size,
     )
+
+
+def _tags(*dtypes: np.dtype[Any]) -> tuple[Any, ...]:
+    """What tells kernels how elements are stored."""
+    if not kernels_installed():
+        return (None,) * len(dtypes)
+    from normscope.kernels.machine.memory import TAGS  # brings Numba, which no refusal needs
+
+    return tuple(TAGS[dtype.name] for dtype in dtypes)
 
 
 def _in_floats(

@@ -155,18 +155,6 @@ def recognise(path: str) -> FileKind:
         raise ModelFileError(path, f"cannot be opened: {error}") from error
 
 
-def not_read(path: str, kind: FileKind, reads: str) -> ModelFileError:
-    """The error for a file of a kind that is not read: what it is, and what takes it.
-
-    Args:
-        path: of the file.
-        kind: what it is.
-        reads: what is read, in words: "only files of Keras 1 are read".
-    """
-    advice = f". What to do: {kind.advice_for(path)}" if kind.advice else ""
-    return ModelFileError(path, f"this is {kind.name}; {reads}{advice}")
-
-
 def _kind_of_file(stream: BinaryIO) -> FileKind:
     head = stream.read(HEAD_BYTES)
     size = stream.seek(0, os.SEEK_END)
@@ -217,7 +205,7 @@ def _is_safetensors(head: bytes, size: int) -> bool:
 
 
 def _as_text(head: bytes) -> str | None:
-    """The start of a text in UTF-8; None for what is none."""
+    """The start of a text in UTF-8; None where it is not text."""
     for cut in range(4):  # the last letter may be cut in two
         try:
             text = head[: len(head) - cut].decode("utf-8-sig")

@@ -1,5 +1,15 @@
 """Keras 1: its names on top of Keras 3, its model files read as data, the shapes of its layers.
 
+Four folders hold the code, each above those before it:
+
+    files      the files of Keras 1, read and written as data
+    network    the layers of an architecture, their calls, shapes and axis names
+    live       the layers, models and optimizers on Keras 3, and live models of files
+    convert    a file of Keras 1 made a `.keras` file, and checked
+
+All else here is a public module of Keras 1.2.2 (`layers`, `models`, `backend`, `engine`, ...) under
+its own name, which gives the names that it had; `absent` says what to write for those not offered.
+
     from normscope.keras1 import *
 
 gives old code the names that it imported from keras.layers, keras.models, keras.optimizers,
@@ -16,38 +26,26 @@ from typing import Any
 
 from normscope.errors import MissingPackageError, SpecError, missing_package
 
+# From which module each name comes.
 _NAMES = {
-    "live.advanced_activations": "LeakyReLU PReLU ELU ParametricSoftplus ThresholdedReLU SReLU",
-    "live.constraints": "maxnorm nonneg unitnorm MaxNorm NonNeg UnitNorm MinMaxNorm",
-    "live.convlstm": "ConvLSTM2D",
-    "live.convolution": "Convolution1D AtrousConvolution1D Convolution2D AtrousConvolution2D "
-    "Deconvolution2D SeparableConvolution2D Convolution3D",
-    "live.core": "Activation ActivityRegularization Flatten Lambda Masking Permute RepeatVector "
-    "Reshape",
-    "live.dense": "Dense Highway MaxoutDense TimeDistributedDense",
-    "live.embedding": "Embedding",
-    "engine.topology": "InputSpec",
-    "live.layer": "Layer",
-    "live.local": "LocallyConnected1D LocallyConnected2D",
-    "live.merge": "Merge merge",
-    "live.models": "Input InputLayer Model Sequential",
-    "live.noise": "Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianDropout "
-    "GaussianNoise",
-    "live.normalization": "BatchNormalization",
-    "live.optimizers": "SGD RMSprop Adagrad Adadelta Adam Adamax Nadam",
-    "live.ordering": "image_dim_ordering set_image_dim_ordering",
-    "live.padding": "ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D "
-    "UpSampling1D UpSampling2D UpSampling3D",
-    "live.pooling": "MaxPooling1D MaxPooling2D MaxPooling3D AveragePooling1D AveragePooling2D "
-    "AveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D "
-    "GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D",
-    "live.recurrent": "GRU LSTM SimpleRNN",
-    "live.regularizers": "l1 l2 l1l2 activity_l1 activity_l2 activity_l1l2 L1L2Regularizer "
+    "layers": "Activation ActivityRegularization AtrousConvolution1D AtrousConvolution2D "
+    "AveragePooling1D AveragePooling2D AveragePooling3D BatchNormalization Bidirectional "
+    "ConvLSTM2D Convolution1D Convolution2D Convolution3D Cropping1D Cropping2D Cropping3D "
+    "Deconvolution2D Dense Dropout ELU Embedding Flatten GaussianDropout GaussianNoise "
+    "GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D GlobalMaxPooling1D "
+    "GlobalMaxPooling2D GlobalMaxPooling3D GRU Highway Input InputLayer InputSpec Lambda Layer "
+    "LeakyReLU LocallyConnected1D LocallyConnected2D LSTM Masking MaxoutDense MaxPooling1D "
+    "MaxPooling2D MaxPooling3D Merge merge ParametricSoftplus Permute PReLU RepeatVector Reshape "
+    "SeparableConvolution2D SimpleRNN SpatialDropout1D SpatialDropout2D SpatialDropout3D SReLU "
+    "ThresholdedReLU TimeDistributed TimeDistributedDense UpSampling1D UpSampling2D UpSampling3D "
+    "ZeroPadding1D ZeroPadding2D ZeroPadding3D",
+    "models": "Model Sequential load_model model_from_config model_from_json save_model",
+    "optimizers": "SGD RMSprop Adagrad Adadelta Adam Adamax Nadam",
+    "regularizers": "l1 l2 l1l2 activity_l1 activity_l2 activity_l1l2 L1L2Regularizer "
     "EigenvalueRegularizer WeightRegularizer ActivityRegularizer",
-    "live.wrappers": "Bidirectional TimeDistributed",
-    "loading": "load_model model_from_config model_from_json",
-    "writing": "save_model",
-    "running_std": "compare_running_std",
+    "constraints": "maxnorm nonneg unitnorm MaxNorm NonNeg UnitNorm MinMaxNorm",
+    "backend": "image_dim_ordering set_image_dim_ordering",
+    "live.running_std": "compare_running_std",
 }
 
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}

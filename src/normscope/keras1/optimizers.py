@@ -1,14 +1,14 @@
 """`keras.optimizers` of Keras 1.2.2."""
 
 from normscope.keras1.absent import refusing
-from normscope.keras1.live.optimizers import (
+from normscope.keras1.live.training.optimizer import Optimizer
+from normscope.keras1.live.training.optimizers import (
     SGD,
     Adadelta,
     Adagrad,
     Adam,
     Adamax,
     Nadam,
-    Optimizer,
     RMSprop,
     get,
 )

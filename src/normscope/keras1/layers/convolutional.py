@@ -1,15 +1,14 @@
 """`keras.layers.convolutional` of Keras 1.2.2."""
 
-from normscope.keras1.live.convolution import (
+from normscope.keras1.live.layers.convolution import (
     AtrousConvolution1D,
     AtrousConvolution2D,
     Convolution1D,
     Convolution2D,
     Convolution3D,
-    Deconvolution2D,
-    SeparableConvolution2D,
 )
-from normscope.keras1.live.padding import (
+from normscope.keras1.live.layers.deconvolution import Deconvolution2D
+from normscope.keras1.live.layers.padding import (
     Cropping1D,
     Cropping2D,
     Cropping3D,
@@ -20,7 +19,7 @@ from normscope.keras1.live.padding import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
-from normscope.keras1.live.pooling import (
+from normscope.keras1.live.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
     AveragePooling3D,
@@ -28,6 +27,7 @@ from normscope.keras1.live.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from normscope.keras1.live.layers.separable import SeparableConvolution2D
 
 AtrousConv1D = AtrousConvolution1D
 AtrousConv2D = AtrousConvolution2D
