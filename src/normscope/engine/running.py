@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from normscope.engine.fit import states_of
+from normscope.engine.partial_statistics import partial_statistics_of
 from normscope.engine.validation import check_array, check_set_size, laid_along
 from normscope.errors import SpecError
 from normscope.frameworks.statement import stated
+from normscope.kernels.contract import PARTIAL_COUNT, PARTIAL_MEAN, PARTIAL_ROOT
 from normscope.notation.spec import Measure, NormSpec
 
 Floats = NDArray[np.float64]
@@ -62,7 +63,8 @@ def updated(
     check_array("x", x)
     layout = measured.layout(x.shape)
     check_set_size(measured, layout)
-    count, mean, root = states_of(x, measured, mask)[:3]
+    partials = partial_statistics_of(x, measured, mask)
+    count, mean, root = partials[PARTIAL_COUNT], partials[PARTIAL_MEAN], partials[PARTIAL_ROOT]
     enough = count > ddof
     variance = root * root * (count / np.where(enough, count - ddof, 1))
     if running.plus_eps:
