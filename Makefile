@@ -11,9 +11,8 @@ pip_install := $(venv_python) -m pip --disable-pip-version-check install -qq
 ruff := $(venv_python) -m ruff
 # The whole suite runs with Keras on JAX; what touches Keras then runs on the others too.
 other_backends := torch tensorflow
-keras_tests := tests/layers/keras tests/keras1/live tests/keras1/test_loading.py \
-  tests/keras1/test_convert.py tests/keras1/test_writing.py tests/keras1/test_backend.py \
-  tests/keras1/test_scripts.py tests/frameworks
+keras_tests := tests/layers/keras tests/keras1/live tests/keras1/convert \
+  tests/keras1/test_backend.py tests/keras1/test_scripts.py tests/frameworks
 sources := src tests docs $(wildcard examples benchmarks catalogue)
 
 .DEFAULT_GOAL := help

@@ -40,7 +40,7 @@ IMPORTS = {
     "notation.*": "notation.*",
     "kernels.*": "kernels.*",
     "kernels.contract": "",  # what engine and kernels share; it needs no Numba
-    "sight.*": "sight.*",
+    "sight.*": "notation.* sight.*",
     "frameworks.*": "notation.* sight.* frameworks.*",
     # it knows nothing of the fast way, so that it can disagree with it
     "reference": "notation.* frameworks.statement",
@@ -49,18 +49,24 @@ IMPORTS = {
     "layers": "",
     "layers.keras.*": "notation.* frameworks.* layers.keras.*",
     "layers.jax.*": "notation.* frameworks.* engine.validation layers.jax.*",
-    # Keras 1: its files as data, and its names on top of Keras 3
-    "keras1.*": "progress files.* notation.* frameworks.* layers.keras.* keras1.*",
+    # Keras 1: the public modules that it had, on top of four folders
+    "keras1.*": "keras1.*",
+    "keras1.files.*": "files.* keras1.files.*",
+    "keras1.network.*": "frameworks.* keras1.network.*",
+    "keras1.live.*": "files.* notation.* frameworks.* layers.keras.* keras1.files.* "
+    "keras1.network.* keras1.live.*",
+    "keras1.convert.*": "progress keras1.files.* keras1.network.* keras1.live.* keras1.convert.*",
     # the verbs
     "explain.*": "notation.* frameworks.* engine.* explain.*",
     "identify.*": "notation.* frameworks.* sight.* reference explain.* identify.*",
     "scope.*": "notation.* frameworks.* sight.* identify.* scope.*",
     "audit.*": "version notation.* frameworks.* explain.* audit.*",
-    "audit.rule": "audit.finding audit.graph",
-    # rules see only the graph, only readers know where it came from
-    "audit.rules.*": "notation.* frameworks.* explain.* audit.explanations audit.finding "
-    "audit.graph audit.rule",
-    "audit.readers.*": "notation.* frameworks.* keras1.* audit.graph audit.readers.*",
+    # rules see only the graph, which asks no framework; only readers know where it came from
+    "audit.rule": "audit.finding audit.model_graph",
+    "audit.rules.*": "notation.* explain.* audit.site_explanation audit.finding audit.model_graph "
+    "audit.rule",
+    "audit.readers.*": "files.* notation.* frameworks.* keras1.files.* keras1.network.* "
+    "audit.model_graph audit.readers.*",
 }
 
 # The public names, and nothing else.

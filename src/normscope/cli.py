@@ -392,7 +392,7 @@ def convert(
 
     Only data is read; no code in the file is run.
     """
-    from normscope.keras1.frameworks import ensure_keras
+    from normscope.keras1.convert.installed import ensure_keras
     from normscope.progress import progress_bar
 
     if len(others) > 2:

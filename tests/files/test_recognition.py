@@ -19,8 +19,7 @@ from onnx import helper
 
 import normscope as ns
 from budget import budget
-from normscope import ModelFileError, SpecError
-from normscope.files.archive import MAX_LIST_BYTES, member_names
+from normscope import ModelFileError
 from normscope.files.recognition import HDF5, JSON, recognise
 
 KERAS_3 = {"module": "keras", "class_name": "Sequential", "registered_name": None}
@@ -155,55 +154,3 @@ def test_what_is_read_is_known_by_its_start(tmp_path: Path) -> None:
 def test_what_cannot_be_opened(name: str) -> None:
     with pytest.raises(ModelFileError, match="cannot be opened"):
         recognise(name)
-
-
-def test_the_list_of_an_archive_is_bounded_before_it_is_read() -> None:
-    """A list that is long by the record of small archives, or by that of large ones."""
-    data = archive("a.txt")
-    assert member_names(io.BytesIO(data)) == {"a.txt"}
-    end = data.rindex(b"PK\5\6")
-    claims = struct.pack("<I", MAX_LIST_BYTES + 1)
-    assert member_names(io.BytesIO(data[: end + 12] + claims + data[end + 16 :])) is None
-    large = b"PK\6\6" + bytes(36) + struct.pack("<Q", 2**40) + bytes(8)
-    locator = b"PK\6\7" + bytes(4) + struct.pack("<Q", end) + bytes(4)
-    assert member_names(io.BytesIO(data[:end] + large + locator + data[end:])) is None
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        (torch.nn.LayerNorm(3), r"LayerNorm; for a live model write ns\.scope\(model, inputs\)"),
-        (torch.nn.LayerNorm, r"the class LayerNorm; make an instance, LayerNorm\(\.\.\.\)"),
-        (None, r"not None; for a live model write ns\.scope"),
-        (lambda x: x, r"ns\.identify\(layer, shape\)"),
-        (np.zeros((2, 3)), r"for an array write ns\.normalize\(x, pattern\)"),
-        (torch.zeros(2), r"for an array write ns\.normalize"),
-        (b"model.h5", "write the path as a str"),
-        ("", "an empty text"),
-    ],
-    ids=["layer", "class", "none", "function", "array", "tensor", "bytes", "empty"],
-)
-def test_audit_of_what_is_no_path_says_which_call_takes_it(given: object, said: str) -> None:
-    with pytest.raises(SpecError, match=rf"audit takes the path of a model file.*{said}"):
-        ns.audit(given)  # type: ignore[arg-type]
-
-
-def test_audit_of_an_open_file_asks_for_its_path(tmp_path: Path) -> None:
-    path = tmp_path / "model.h5"
-    path.write_bytes(b"")
-    with path.open("rb") as file, pytest.raises(SpecError, match=r"write its path, .*model\.h5"):
-        ns.audit(file)  # type: ignore[arg-type]
-
-
-def test_the_format_of_a_file_is_told(tmp_path: Path) -> None:
-    from keras1_models import norm, sequential, write_h5, write_json
-
-    model = sequential((None, 3, 8, 6), norm(mode=1))
-    for path, form, words in (
-        (write_json(tmp_path / "m.h5", model), "json", "JSON without weights"),
-        (write_h5(tmp_path / "m.json", model, {}), "hdf5", "HDF5"),
-    ):
-        report = ns.audit(path)
-        assert report.to_dict()["model"]["format"] == form
-        assert f"written by Keras 1.2.2, {words}" in str(report).replace("tensorflow, ", "")
-        assert f", {words}" in report.to_html()

@@ -12,7 +12,7 @@ from torch import nn
 
 from normscope.frameworks.layers import adapt
 from normscope.identify import Kind, identify
-from normscope.identify.subject import Subject
+from normscope.identify.subject.subject import Subject
 
 SHAPE = (4, 8, 6, 5)
 

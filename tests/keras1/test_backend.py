@@ -13,7 +13,7 @@ from keras import ops
 from normscope import keras1 as k
 from normscope.errors import SpecError
 from normscope.keras1 import backend as K  # noqa: N812  # as all scripts call it
-from normscope.keras1.live import phase
+from normscope.keras1.live.layers import phase
 
 RNG = np.random.default_rng(2)
 A = RNG.uniform(0.1, 2, (2, 3, 4)).astype("float32")

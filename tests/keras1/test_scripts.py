@@ -15,7 +15,7 @@ import keras
 import pytest
 
 from normscope.keras1 import backend as K  # noqa: N812  # as all scripts call it
-from normscope.keras1.live import phase
+from normscope.keras1.live.layers import phase
 
 SCRIPTS = sorted(Path(__file__).with_name("scripts").glob("*.py"))
 

@@ -1,7 +1,8 @@
 """A linter for models: every normalization of a model, and what is wrong with it."""
 
+from normscope.audit.audit import audit
 from normscope.audit.catalogue import all_rules, find_rule
 from normscope.audit.finding import Finding, Severity
-from normscope.audit.result import Audit, audit
+from normscope.audit.result import Audit
 
 __all__ = ["Audit", "Finding", "Severity", "all_rules", "audit", "find_rule"]

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from normscope.audit.finding import Finding, Severity
-from normscope.audit.graph import ModelGraph, Site
+from normscope.audit.model_graph import ModelGraph, Site
 
 
 class Rule(ABC):

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, product
 
-from normscope.notation.layout import AtomicAxis, Layout
+from normscope.notation.axis import AtomicAxis
+from normscope.notation.layout import Layout
 
 Ranges = tuple[slice, tuple[slice, ...]]
 """A part of one axis of the array: along that axis, and along each of its atomic axes."""

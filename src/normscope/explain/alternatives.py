@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from normscope.explain.facts import Facts
-from normscope.explain.labels import Role
 from normscope.frameworks.keras.native import keras_layer
 from normscope.frameworks.native import NativeLayer
 from normscope.frameworks.preset_patterns import bracketed
+from normscope.notation.axis_roles import Role
 from normscope.notation.layout import Layout
 from normscope.notation.spec import Measure, NormSpec, Running
 

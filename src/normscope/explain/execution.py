@@ -54,7 +54,7 @@ def planned(spec: NormSpec, layout: Layout, dtype: str) -> Plan:
         ShapeError: a size is not known.
 
     Example:
-        >>> from normscope.spec import spec
+        >>> from normscope import spec
         >>> stated = spec("[b] c [h w]", scale="c")
         >>> print(planned(stated, stated.layout((32, 128, 56, 56)), "float32").mode)
         rows

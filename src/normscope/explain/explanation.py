@@ -14,12 +14,12 @@ from normscope.explain.alternatives import Alternative, alternatives
 from normscope.explain.execution import dtype_name, planned
 from normscope.explain.facts import Facts, gather
 from normscope.explain.formula import latex_formula, plain_formula
-from normscope.explain.labels import axis_labels
 from normscope.explain.words import Section, sections
 from normscope.frameworks.declaration import Declaration
 from normscope.frameworks.native import NativeLayer
 from normscope.frameworks.settings import declare
 from normscope.frameworks.text import names_layer
+from normscope.notation.axis_roles import axis_labels
 from normscope.notation.layout import Layout
 from normscope.notation.shape import Size, checked_shape
 from normscope.notation.spec import NormSpec, spec

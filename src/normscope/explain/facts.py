@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from normscope.explain.labels import Role, axis_role
+from normscope.notation.axis_roles import Role, axis_role
 from normscope.notation.axis_words import axis_word
 from normscope.notation.layout import Layout
 from normscope.notation.shape import Size, product
@@ -68,7 +68,7 @@ class Facts:
 def gather(spec: NormSpec, layout: Layout, labels: tuple[str, ...]) -> Facts:
     """The facts of a spec at one shape, with names for the axes.
 
-    >>> from normscope.spec import spec
+    >>> from normscope import spec
     >>> s = spec("b c h [w]", scale="w")
     >>> facts = gather(s, s.layout((8, 128, 56, 56)), ("b", "c", "h", "w"))
     >>> facts.set_size, facts.num_sets, facts.sets_per_sample, facts.scale.count

@@ -11,12 +11,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, groupby
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
-from normscope.notation.layout import AtomicAxis, Layout
+from normscope.notation.axis import AtomicAxis, Part, runs
+from normscope.notation.layout import Layout
 from normscope.notation.shape import Size, product
 
 Numbers = NDArray[np.int64]
@@ -32,12 +33,10 @@ LONGEST_LABEL = 20
 
 
 @dataclass(frozen=True)
-class Part:
-    """A stretch of an axis that lies wholly inside or wholly outside a statistics set."""
+class DrawnPart(Part[Size]):
+    """A part of an axis, of which so many indices are drawn."""
 
     name: str
-    size: Size
-    shared: bool
     drawn: int
 
 
@@ -47,7 +46,7 @@ class DrawnAxis:
 
     label: str
     size: Size
-    parts: tuple[Part, ...]
+    parts: tuple[DrawnPart, ...]
 
     @property
     def drawn(self) -> int:
@@ -92,7 +91,7 @@ class DrawnAxis:
     def breaks(self) -> tuple[int, ...]:
         """For each cell, how many levels of groups begin with it; 0 at the start of the axis.
 
-        >>> parts = (Part("g", 4, False, 3), Part("c", 32, True, 2))
+        >>> parts = (DrawnPart(4, False, "g", 3), DrawnPart(32, True, "c", 2))
         >>> DrawnAxis("(g c)", 128, parts).breaks
         (0, 0, 1, 0, 1, 0)
         """
@@ -183,7 +182,7 @@ def picture(layout: Layout, labels: Sequence[str]) -> Picture:
         The `Picture`.
 
     Example:
-        >>> from normscope.spec import spec
+        >>> from normscope import spec
         >>> shown = picture(spec("b [c]").layout((None, 4)), ["b", "c"])
         >>> [axis.caption for axis in shown.axes], shown.set_size
         (['b: any size (3 drawn)', 'c = 4'], '4 values')
@@ -209,14 +208,14 @@ def _most_drawn(rank: int) -> list[int]:
     return innermost_first[:rank][::-1]
 
 
-def _parts(axes: Sequence[AtomicAxis], most: int) -> tuple[Part, ...]:
-    """The stretches of one axis. A part of one index splits nothing, so it is left out."""
+def _parts(axes: Sequence[AtomicAxis], most: int) -> tuple[DrawnPart, ...]:
+    """The parts of one axis; neighbours alike are one, and one of a single index splits nothing."""
     longer = [axis for axis in axes if axis.size != 1] or axes
-    runs = [list(run) for _, run in groupby(longer, key=lambda axis: axis.shared)]
-    sizes = [product([axis.size for axis in run]) for run in runs]
+    alike = runs(longer)
+    sizes = [product([axis.size for axis in run]) for run in alike]
     return tuple(
-        Part(" ".join(axis.name for axis in run), size, run[0].shared, drawn)
-        for run, size, drawn in zip(runs, sizes, _drawn(sizes, most), strict=True)
+        DrawnPart(size, run[0].shared, " ".join(axis.name for axis in run), drawn)
+        for run, size, drawn in zip(alike, sizes, _drawn(sizes, most), strict=True)
     )
 
 

@@ -7,7 +7,7 @@ from math import prod
 
 from normscope.explain.explanation import Explanation
 from normscope.explain.facts import AxisFact
-from normscope.explain.labels import Role
+from normscope.notation.axis_roles import Role
 from normscope.notation.shape import Size
 from normscope.wording import listed
 

@@ -76,7 +76,7 @@ def draw_svg(picture: Picture, least_width: float = WIDTH) -> str:
 
     Example:
         >>> from normscope.explain.picture import picture
-        >>> from normscope.spec import spec
+        >>> from normscope import spec
         >>> svg = draw_svg(picture(spec("b [c]").layout((8, 4)), ["b", "c"]))
         >>> print(svg[svg.index("<title>") : svg.index("<desc>")])
         <title>One statistics set of b [c]</title>

@@ -38,7 +38,7 @@ def draw_terminal(picture: Picture) -> Text:
 
     Example:
         >>> from normscope.explain.picture import picture
-        >>> from normscope.spec import spec
+        >>> from normscope import spec
         >>> print(draw_terminal(picture(spec("b [t] c").layout((2, None, 4)), ["b", "t", "c"])))
         b=0       b=1
         ■ · · ·   · · · ·

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from normscope.explain.execution import execution
 from normscope.explain.facts import AxisFact, Facts, ParameterFact
 from normscope.explain.formula import plain_formula
-from normscope.explain.labels import Role
-from normscope.notation.layout import AtomicAxis, Layout
+from normscope.notation.axis import AtomicAxis
+from normscope.notation.axis_roles import Role
+from normscope.notation.axis_words import axis_sentence
+from normscope.notation.layout import Layout
 from normscope.notation.shape import Size
 from normscope.notation.spec import Measure, NormSpec, Running
 from normscope.wording import counted, listed
@@ -123,18 +125,9 @@ def _meaning(axis: AxisFact) -> str:
 
 
 def _sees(axis: AxisFact) -> str:
-    if axis.word == "independent":
-        return f"no index of {axis.label} sees another"
-    if axis.word == "shared":
-        return f"all along {axis.label} see each other"
-    if axis.word.startswith("grouped"):
-        groups = axis.word.removeprefix("grouped ")
-        which = "group" if groups == "any" else f"of {groups} groups"
-        return f"neighbours in the same {which} see each other"
-    if axis.word.startswith("interleaved"):
-        number = axis.word.removeprefix("interleaved ").replace("any", "the number of groups")
-        return f"those see each other whose index is the same modulo {number}"
-    return f"some along {axis.label} see each other, by the parts of the pattern"
+    if axis.word == "mixed":
+        return f"some along {axis.label} see each other, by the parts of the pattern"
+    return axis_sentence(axis.label, axis.word)
 
 
 def _samples(remembers: bool, facts: Facts) -> str:

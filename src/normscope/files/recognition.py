@@ -155,18 +155,6 @@ def recognise(path: str) -> FileKind:
         raise ModelFileError(path, f"cannot be opened: {error}") from error
 
 
-def not_read(path: str, kind: FileKind, reads: str) -> ModelFileError:
-    """The error for a file of a kind that is not read: what it is, and what takes it.
-
-    Args:
-        path: of the file.
-        kind: what it is.
-        reads: what is read, in words: "only files of Keras 1 are read".
-    """
-    advice = f". What to do: {kind.advice_for(path)}" if kind.advice else ""
-    return ModelFileError(path, f"this is {kind.name}; {reads}{advice}")
-
-
 def _kind_of_file(stream: BinaryIO) -> FileKind:
     head = stream.read(HEAD_BYTES)
     size = stream.seek(0, os.SEEK_END)

@@ -17,7 +17,7 @@ def difference(spec: NormSpec, *, running_ddof: int) -> str:
     Example:
         >>> difference(NormSpec("b [c]", floor=1e-6), running_ddof=0)
         'it has no least divisor of 1e-06'
-        >>> from normscope.spec import Running
+        >>> from normscope import Running
         >>> old = NormSpec("[b] c", running=Running(0.9, plus_eps=True, deviation=True))
         >>> difference(old, running_ddof=0).endswith("at inference, and something else in training")
         True

@@ -13,7 +13,7 @@ from normscope.notation.spec import NormSpec
 class Roles:
     """The axes of an array by their part in a normalization.
 
-    >>> from normscope.spec import spec
+    >>> from normscope import spec
     >>> group = spec("b [h w] (g [c])", g=4, scale="g c", bias="g c")
     >>> roles = Roles(group, group.layout((2, 5, 5, 8)))
     >>> roles.kept, roles.shared, roles.split, roles.learned

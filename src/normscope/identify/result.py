@@ -8,8 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from normscope.frameworks.declaration import Declaration
-from normscope.identify.examine import ModeReport
-from normscope.identify.words import report
+from normscope.identify.examination import ModeReport
 from normscope.notation.axis_roles import sample_axis
 from normscope.notation.spec import NormSpec
 from normscope.notebook import Report
@@ -113,4 +112,6 @@ class Identification(Report):
         }
 
     def __str__(self) -> str:
+        from normscope.identify.report import report
+
         return report(self)

@@ -17,37 +17,38 @@ from typing import Any
 from normscope.errors import MissingPackageError, SpecError, missing_package
 
 _NAMES = {
-    "live.advanced_activations": "LeakyReLU PReLU ELU ParametricSoftplus ThresholdedReLU SReLU",
-    "live.constraints": "maxnorm nonneg unitnorm MaxNorm NonNeg UnitNorm MinMaxNorm",
-    "live.convlstm": "ConvLSTM2D",
-    "live.convolution": "Convolution1D AtrousConvolution1D Convolution2D AtrousConvolution2D "
-    "Deconvolution2D SeparableConvolution2D Convolution3D",
-    "live.core": "Activation ActivityRegularization Flatten Lambda Masking Permute RepeatVector "
-    "Reshape",
-    "live.dense": "Dense Highway MaxoutDense TimeDistributedDense",
-    "live.embedding": "Embedding",
+    "live.layers.advanced_activations": "LeakyReLU PReLU ELU ParametricSoftplus ThresholdedReLU "
+    "SReLU",
+    "live.layers.constraints": "maxnorm nonneg unitnorm MaxNorm NonNeg UnitNorm MinMaxNorm",
+    "live.layers.convlstm": "ConvLSTM2D",
+    "live.layers.convolution": "Convolution1D AtrousConvolution1D Convolution2D "
+    "AtrousConvolution2D Deconvolution2D SeparableConvolution2D Convolution3D",
+    "live.layers.core": "Activation ActivityRegularization Flatten Lambda Masking Permute "
+    "RepeatVector Reshape",
+    "live.layers.dense": "Dense Highway MaxoutDense TimeDistributedDense",
+    "live.layers.embedding": "Embedding",
     "engine.topology": "InputSpec",
-    "live.layer": "Layer",
-    "live.local": "LocallyConnected1D LocallyConnected2D",
-    "live.merge": "Merge merge",
+    "live.layers.layer": "Layer",
+    "live.layers.local": "LocallyConnected1D LocallyConnected2D",
+    "live.layers.merge": "Merge merge",
     "live.models": "Input InputLayer Model Sequential",
-    "live.noise": "Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianDropout "
-    "GaussianNoise",
-    "live.normalization": "BatchNormalization",
-    "live.optimizers": "SGD RMSprop Adagrad Adadelta Adam Adamax Nadam",
-    "live.ordering": "image_dim_ordering set_image_dim_ordering",
-    "live.padding": "ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D "
-    "UpSampling1D UpSampling2D UpSampling3D",
-    "live.pooling": "MaxPooling1D MaxPooling2D MaxPooling3D AveragePooling1D AveragePooling2D "
-    "AveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D "
+    "live.layers.noise": "Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D "
+    "GaussianDropout GaussianNoise",
+    "live.layers.normalization": "BatchNormalization",
+    "live.training.optimizers": "SGD RMSprop Adagrad Adadelta Adam Adamax Nadam",
+    "live.layers.ordering": "image_dim_ordering set_image_dim_ordering",
+    "live.layers.padding": "ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D "
+    "Cropping3D UpSampling1D UpSampling2D UpSampling3D",
+    "live.layers.pooling": "MaxPooling1D MaxPooling2D MaxPooling3D AveragePooling1D "
+    "AveragePooling2D AveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D "
     "GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D",
-    "live.recurrent": "GRU LSTM SimpleRNN",
-    "live.regularizers": "l1 l2 l1l2 activity_l1 activity_l2 activity_l1l2 L1L2Regularizer "
+    "live.layers.recurrent": "GRU LSTM SimpleRNN",
+    "live.layers.regularizers": "l1 l2 l1l2 activity_l1 activity_l2 activity_l1l2 L1L2Regularizer "
     "EigenvalueRegularizer WeightRegularizer ActivityRegularizer",
-    "live.wrappers": "Bidirectional TimeDistributed",
-    "loading": "load_model model_from_config model_from_json",
-    "writing": "save_model",
-    "running_std": "compare_running_std",
+    "live.layers.wrappers": "Bidirectional TimeDistributed",
+    "live.loading": "load_model model_from_config model_from_json",
+    "live.saving": "save_model",
+    "live.running_std": "compare_running_std",
 }
 
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}

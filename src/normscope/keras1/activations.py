@@ -1,6 +1,6 @@
 """`keras.activations` of Keras 1.2.2."""
 
-from normscope.keras1.live.activations import (
+from normscope.keras1.live.layers.activations import (
     elu,
     get,
     hard_sigmoid,

@@ -1,7 +1,7 @@
 """`keras.callbacks` of Keras 1.2.2."""
 
 from normscope.keras1.absent import refusing
-from normscope.keras1.live.callbacks import (
+from normscope.keras1.live.training.callbacks import (
     Callback,
     CallbackList,
     CSVLogger,

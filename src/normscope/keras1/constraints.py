@@ -1,6 +1,6 @@
 """`keras.constraints` of Keras 1.2.2."""
 
-from normscope.keras1.live.constraints import (
+from normscope.keras1.live.layers.constraints import (
     Constraint,
     MaxNorm,
     MinMaxNorm,

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 
 from normscope.keras1.backend.variables import variable
-from normscope.keras1.live import initializers
-from normscope.keras1.live.base import Tensor
+from normscope.keras1.live.layers import initializers
+from normscope.keras1.live.layers.base import Tensor
 
 Size = Sequence[int]
 

@@ -9,8 +9,8 @@ from typing import Any
 from keras import ops
 
 from normscope.errors import SpecError
-from normscope.keras1.live import objectives
-from normscope.keras1.live.objectives import (
+from normscope.keras1.live.training import objectives
+from normscope.keras1.live.training.objectives import (
     fbeta_score as fbeta_score,
     fmeasure as fmeasure,
     matthews_correlation as matthews_correlation,

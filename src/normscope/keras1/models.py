@@ -1,9 +1,9 @@
 """`keras.models` of Keras 1.2.2."""
 
 from normscope.keras1.absent import refusing
+from normscope.keras1.live.loading import load_model, model_from_config, model_from_json
 from normscope.keras1.live.models import Model, Sequential
-from normscope.keras1.loading import load_model, model_from_config, model_from_json
-from normscope.keras1.writing import save_model
+from normscope.keras1.live.saving import save_model
 
 __all__ = [
     "Model",

@@ -1,6 +1,6 @@
 """`keras.objectives` of Keras 1.2.2."""
 
-from normscope.keras1.live.objectives import (
+from normscope.keras1.live.training.objectives import (
     binary_crossentropy,
     categorical_crossentropy,
     cosine_proximity,

@@ -1,7 +1,7 @@
 """`keras.optimizers` of Keras 1.2.2."""
 
 from normscope.keras1.absent import refusing
-from normscope.keras1.live.optimizers import (
+from normscope.keras1.live.training.optimizers import (
     SGD,
     Adadelta,
     Adagrad,

@@ -1,6 +1,6 @@
 """`keras.regularizers` of Keras 1.2.2."""
 
-from normscope.keras1.live.regularizers import (
+from normscope.keras1.live.layers.regularizers import (
     ActivityRegularizer,
     EigenvalueRegularizer,
     L1L2Regularizer,

@@ -1,11 +1,93 @@
-"""What the axes of an input are called, and which of them holds the samples."""
+"""What the axes of an array are called, and what part each plays: samples, channels, positions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
 
 from normscope.errors import ShapeError
+from normscope.notation.layout import Layout
+from normscope.notation.pattern import ANONYMOUS
 from normscope.wording import counted
+
+
+class Role(StrEnum):
+    """The part an axis plays, as far as its name or place tells."""
+
+    SAMPLE = "sample"
+    CHANNEL = "channel"
+    POSITION = "position"
+    OTHER = "other"
+
+
+_NAMES = {
+    Role.SAMPLE: {"b", "n", "batch", "sample", "samples"},
+    Role.CHANNEL: {"c", "ch", "channel", "channels", "f", "feature", "features"},
+    Role.POSITION: {
+        *("h", "w", "d", "t", "l", "p", "s", "x", "y", "z"),
+        *("height", "width", "depth", "time", "length", "row", "rows", "col", "cols"),
+    },
+}
+
+
+def role_of(names: Iterable[str]) -> Role:
+    """The part that an axis of these names plays.
+
+    >>> str(role_of(["N"])), str(role_of(["g", "c"])), str(role_of(["k"]))
+    ('sample', 'channel', 'other')
+    """
+    lower = {name.lower() for name in names}
+    return next((role for role, known in _NAMES.items() if lower & known), Role.OTHER)
+
+
+def sample_axis(names: Sequence[str]) -> int:
+    """The axis of the samples: the one that is called so, else the first.
+
+    >>> sample_axis(("t", "b", "c")), sample_axis(("k", "c"))
+    (1, 0)
+    """
+    return next((dim for dim, name in enumerate(names) if role_of([name]) is Role.SAMPLE), 0)
+
+
+def axis_role(layout: Layout, dim: int, label: str) -> Role:
+    """The part that axis `dim` plays, by its name; the first of several unnamed axes is samples.
+
+    >>> from normscope import spec
+    >>> layout = spec("... [c]").layout((8, 4, 3))
+    >>> [str(axis_role(layout, dim, label)) for dim, label in enumerate(axis_labels(layout))]
+    ['sample', 'other', 'channel']
+    """
+    found = role_of([label, *(part.base for part in layout.parts(dim))])
+    if found is Role.OTHER and label == _unnamed(dim) and dim == 0 and len(layout.shape) > 1:
+        return Role.SAMPLE
+    return found
+
+
+def axis_labels(layout: Layout) -> tuple[str, ...]:
+    """A name for each axis of the array.
+
+    An axis has the name that the pattern gives it; one that the pattern does not name is called
+    by its number, and one that parentheses split by its parts.
+
+    >>> from normscope import spec
+    >>> axis_labels(spec("... s [c]").layout((2, 3, 4, 5)))
+    ('axis 0', 'axis 1', 's', 'c')
+    >>> axis_labels(spec("b (g [c])", g=2).layout((2, 4)))
+    ('b', '(g c)')
+    """
+    return tuple(_label(layout, dim) for dim in range(len(layout.shape)))
+
+
+def _label(layout: Layout, dim: int) -> str:
+    parts = layout.parts(dim)
+    if len(parts) != 1:
+        return "(" + " ".join(part.name for part in parts) + ")"
+    (part,) = parts
+    return _unnamed(dim) if part.base == ANONYMOUS or part.base.isdigit() else part.name
+
+
+def _unnamed(dim: int) -> str:
+    return f"axis {dim}"
 
 
 def axis_names(shape: Sequence[int], axes: str | None) -> tuple[str, ...]:
@@ -33,13 +115,3 @@ def axis_names(shape: Sequence[int], axes: str | None) -> tuple[str, ...]:
             f'axes="{axes}" is a list of different names, such as "b c h w"', axes, shape
         )
     return names
-
-
-def sample_axis(names: tuple[str, ...]) -> int:
-    """The axis of the samples: the one that is called so, else the first.
-
-    >>> sample_axis(("t", "b", "c")), sample_axis(("n", "c"))
-    (1, 0)
-    """
-    known = ("b", "n", "batch", "samples")
-    return next((i for i, name in enumerate(names) if name in known), 0)

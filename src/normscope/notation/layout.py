@@ -1,8 +1,8 @@
 """Pattern + shape -> `Layout`, which knows the size and the part of every axis.
 
-A layout lists the *atomic* axes: the array's own axes, with
-those that parentheses split taken apart, so that an array reshaped to `Layout.sizes` has whole
-axes inside each statistics set and whole axes outside.
+A layout lists the *atomic* axes: the array's own axes, with those that parentheses split taken
+apart, so that an array reshaped to `Layout.sizes` has whole axes inside each statistics set and
+whole axes outside.
 """
 
 from __future__ import annotations
@@ -10,22 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 from normscope.errors import ShapeError
+from normscope.notation.axis import AtomicAxis
 from normscope.notation.pattern import ANONYMOUS, Pattern
 from normscope.notation.shape import MAX_RANK, Size, SizeGiven, checked_shape, product
 from normscope.notation.shape_solver import fit
-
-
-@dataclass(frozen=True)
-class AtomicAxis:
-    """One axis after splitting. `base` is its name in the pattern, `dim` the array's axis."""
-
-    name: str
-    base: str
-    size: Size
-    shared: bool
-    dim: int
 
 
 @dataclass(frozen=True)
@@ -66,7 +57,7 @@ class Layout:
 
     @property
     def known_sizes(self) -> tuple[int, ...]:
-        """The same, for a shape without unknown sizes.
+        """The shape with every group taken apart, where every size is known.
 
         Raises:
             ShapeError: a size is not known.
@@ -163,11 +154,7 @@ def lay_out(
 def _lay_out(
     pattern: Pattern, shape: tuple[Size, ...], given: tuple[tuple[str, SizeGiven], ...]
 ) -> Layout:
-    axes = tuple(
-        AtomicAxis(factor.name, factor.base, factor.size, factor.shared, dim)
-        for dim, factors in enumerate(fit(pattern, shape, dict(given)))
-        for factor in factors
-    )
+    axes = tuple(chain.from_iterable(fit(pattern, shape, dict(given))))
     if len(axes) > MAX_RANK:
         raise ShapeError(
             f"the pattern takes the array apart into {len(axes)} axes; {MAX_RANK} are possible",

@@ -1,30 +1,21 @@
-"""Pattern + shape -> factors: how many axes each `...` stands for, and how long each axis is."""
+"""Pattern + shape -> atomic axes: how many each `...` stands for, and how long each one is."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from normscope.errors import ShapeError
+from normscope.notation.axis import AtomicAxis
 from normscope.notation.pattern import ANONYMOUS, Axis, Item, Pattern, Repeat, walk
 from normscope.notation.shape import Size, SizeGiven
 
 
-@dataclass(frozen=True)
-class Factor:
-    """An atomic axis. `base` is its name in the pattern; equal names have equal sizes."""
-
-    name: str
-    base: str
-    size: Size
-    shared: bool
-
-
 def fit(
     pattern: Pattern, shape: tuple[Size, ...], given: Mapping[str, SizeGiven]
-) -> list[list[Factor]]:
-    """The factors of each axis of an array, with their sizes.
+) -> list[list[AtomicAxis]]:
+    """The parts of each axis of an array, with their sizes.
 
     Args:
         pattern: the parsed pattern.
@@ -32,7 +23,7 @@ def fit(
         given: axis sizes given by keyword.
 
     Returns:
-        One list of factors per axis. A size is None only where the axis has no known length.
+        One list of atomic axes per axis. A size is None only where the axis has no known length.
 
     Raises:
         ShapeError: the shape has another rank, a size does not fit or divide, or the sizes of a
@@ -40,7 +31,7 @@ def fit(
     """
     dims = _Expansion(pattern, shape, given).dims()
     solved = _solve(pattern, shape, dims)
-    return [[replace(f, size=solved.get(f.name, f.size)) for f in factors] for factors in dims]
+    return [[replace(p, size=solved.get(p.name, p.size)) for p in parts] for parts in dims]
 
 
 class _Expansion:
@@ -55,13 +46,10 @@ class _Expansion:
         self.taken = set(pattern.names)
         self.counts = self.count_repetitions()
 
-    def dims(self) -> list[list[Factor]]:
-        """The factors of each axis of the array."""
-        dims: list[list[Factor]] = []
-        for item in self.pattern.items:
-            for index, part in self.written_out(item):
-                dims.append(list(self.factors(part, index)))
-        return dims
+    def dims(self) -> list[list[AtomicAxis]]:
+        """The parts of each axis of the array."""
+        whole = (found for item in self.pattern.items for found in self.written_out(item))
+        return [list(self.parts(item, index, dim)) for dim, (index, item) in enumerate(whole)]
 
     def written_out(self, item: Item) -> Iterator[tuple[int | None, Item]]:
         """`item` itself, or what a repetition stands for, with the number of the repetition."""
@@ -71,21 +59,21 @@ class _Expansion:
         else:
             yield None, item
 
-    def factors(self, item: Item, index: int | None) -> Iterator[Factor]:
+    def parts(self, item: Item, index: int | None, dim: int) -> Iterator[AtomicAxis]:
         if isinstance(item, Axis):
-            yield self.factor(item, index)
+            yield self.atomic(item, index, dim)
         else:
             for inner in item.items:
                 for inner_index, part in self.written_out(inner):
-                    yield from self.factors(part, index if inner_index is None else inner_index)
+                    yield from self.parts(part, index if inner_index is None else inner_index, dim)
 
-    def factor(self, axis: Axis, index: int | None) -> Factor:
+    def atomic(self, axis: Axis, index: int | None, dim: int) -> AtomicAxis:
         if axis.size is not None:
-            return Factor(str(axis.size), axis.name, axis.size, axis.shared)
+            return AtomicAxis(axis.size, axis.shared, str(axis.size), axis.name, dim)
         size = self.given.get(axis.name)
         if isinstance(size, tuple):
             size = size[index] if index is not None and index < len(size) else None
-        return Factor(self.name(axis, index), axis.name, size, axis.shared)
+        return AtomicAxis(size, axis.shared, self.name(axis, index), axis.name, dim)
 
     def name(self, axis: Axis, index: int | None) -> str:
         """`s` and 0 give `s0`, or `s0_` where the pattern has an axis `s0` already."""
@@ -174,24 +162,26 @@ def _key(repeat: Repeat) -> object:
     return repeat.names or repeat.start
 
 
-def _solve(pattern: Pattern, shape: tuple[Size, ...], dims: list[list[Factor]]) -> dict[str, int]:
+def _solve(
+    pattern: Pattern, shape: tuple[Size, ...], dims: list[list[AtomicAxis]]
+) -> dict[str, int]:
     """The size of every axis: by division, again and again, until nothing new is found."""
-    known = {f.name: f.size for factors in dims for f in factors if f.size is not None}
+    known = {part.name: part.size for parts in dims for part in parts if part.size is not None}
     progress = True
     while progress:
         progress = False
-        for factors, size in zip(dims, shape, strict=True):
-            unknown = {f.name for f in factors} - known.keys()
+        for parts, size in zip(dims, shape, strict=True):
+            unknown = {part.name for part in parts} - known.keys()
             if size is None or len(unknown) != 1:
                 continue
             (name,) = unknown
-            rest = math.prod(known[f.name] for f in factors if f.name != name)
-            power = sum(f.name == name for f in factors)
+            rest = math.prod(known[part.name] for part in parts if part.name != name)
+            power = sum(part.name == name for part in parts)
             known[name] = _root(pattern, shape, name, size, rest, power)
             progress = True
-    for dim, (factors, size) in enumerate(zip(dims, shape, strict=True)):
+    for dim, (parts, size) in enumerate(zip(dims, shape, strict=True)):
         if size is not None:
-            _check_product(pattern, shape, dim, factors, known)
+            _check_product(pattern, shape, dim, parts, known)
     return known
 
 
@@ -235,11 +225,11 @@ def _check_product(
     pattern: Pattern,
     shape: tuple[Size, ...],
     dim: int,
-    factors: list[Factor],
+    parts: list[AtomicAxis],
     known: Mapping[str, int],
 ) -> None:
     size = shape[dim]
-    open_names = sorted({f.name for f in factors} - known.keys())
+    open_names = sorted({part.name for part in parts} - known.keys())
     if open_names:
         names = " and ".join(open_names)
         raise ShapeError(
@@ -248,9 +238,9 @@ def _check_product(
             shape,
             f"give all but one of them, for example {_given(open_names[-1])}",
         )
-    found = math.prod(known[f.name] for f in factors)
+    found = math.prod(known[part.name] for part in parts)
     if found != size:
-        names = " * ".join(f.base for f in factors) or "()"
+        names = " * ".join(part.base for part in parts) or "()"
         raise ShapeError(
             f'pattern "{pattern}" wants {names} = {found} for axis {dim}, the shape has {size}',
             pattern.text,

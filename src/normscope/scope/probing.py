@@ -10,11 +10,11 @@ from normscope.frameworks.inputs import Inputs
 from normscope.frameworks.model import Model
 from normscope.frameworks.models import model_of
 from normscope.frameworks.opened import opened
-from normscope.identify.identification import checked_show
 from normscope.notation.axis_roles import axis_names
 from normscope.scope.calls import Calls
 from normscope.scope.examine import Examination
 from normscope.scope.result import ModeScope, Scope
+from normscope.sight.index_table import checked_show
 from normscope.wording import counted
 
 

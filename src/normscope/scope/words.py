@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from normscope.notation.axis_words import axis_sentence
 from normscope.scope.result import ModeScope, Scope
 from normscope.sight.dependence import AxisDependence, Dependence
-from normscope.sight.sentences import axis_sentence
 from normscope.wording import counted
 
 _NAMED = 6

@@ -1,7 +1,7 @@
 """One axis: which indices of the output change with one index of the input, and the word for it.
 
-An axis splits into *factors*, from the outermost to the innermost, each of which is shared or not:
-32 channels in 4 groups are the factors (4, not shared), (8, shared).
+Where the indices form sets, the axis splits into parts, each of which is shared or not: 32 channels
+in 4 groups are the parts (4, not shared), (8, shared).
 """
 
 from __future__ import annotations
@@ -9,13 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Factor:
-    """A part of an axis, and whether its indices share statistics."""
-
-    size: int
-    shared: bool
+from normscope.notation.axis import Part
+from normscope.notation.axis_words import word_of_parts
 
 
 @dataclass(frozen=True)
@@ -25,13 +20,13 @@ class AxisSight:
     Attributes:
         word: one of independent, shared, grouped N, interleaved N, window N, causal, anticausal,
             mixed; "none" where nothing changed, "not known" of a single index.
-        factors: how the axis splits, or None if its indices form no sets.
+        parts: how the axis splits, or None if its indices form no sets.
         apart: whether each index of the output depends on its own index of the input at most; None
             where that cannot be told.
     """
 
     word: str
-    factors: tuple[Factor, ...] | None
+    parts: tuple[Part[int], ...] | None
     apart: bool | None = None
 
 
@@ -69,19 +64,19 @@ def axis_sight(
     if not shown:
         return AxisSight("none", None)
     if size == 1:
-        return AxisSight("not known", (Factor(1, False),))
+        return AxisSight("not known", (Part(1, False),))
     apart = all(changed == {index} for index, changed in shown.items())
-    for factors in _candidates(size, shown):
-        sets = {index: members(size, factors, index) for index in shown}
+    for parts in _candidates(size, shown):
+        sets = {index: members(size, parts, index) for index in shown}
         # in a set where one index is seen by all, another cannot be seen by none
-        if sets == shown and not any(index in part for part in sets.values() for index in unseen):
-            return AxisSight(factor_word(factors), factors, apart)
+        if sets == shown and not any(index in one for one in sets.values() for index in unseen):
+            return AxisSight(word_of_parts(parts), parts, apart)
     if dead is None and len(seen) == size:
         dead = frozenset(range(size)).difference(*shown.values())
     if dead and not unseen:
-        for factors in _sets_of_neighbours(size):
-            if all(members(size, factors, index) - dead == shown[index] for index in shown):
-                return AxisSight(factor_word(factors), factors, apart)
+        for parts in _sets_of_neighbours(size):
+            if all(members(size, parts, index) - dead == shown[index] for index in shown):
+                return AxisSight(word_of_parts(parts), parts, apart)
     return AxisSight(_word_of_windows(size, shown, bool(unseen)), None, apart)
 
 
@@ -124,56 +119,37 @@ def _word_of_windows(size: int, shown: Mapping[int, frozenset[int]], unseen: boo
     return f"window {width}" if fits and _is_window(size, shown, before, after) else "mixed"
 
 
-def members(size: int, factors: tuple[Factor, ...], index: int) -> frozenset[int]:
+def members(size: int, parts: tuple[Part[int], ...], index: int) -> frozenset[int]:
     """The indices of an axis that share a set with `index`.
 
-    >>> sorted(members(6, (Factor(2, False), Factor(3, True)), 4))
+    >>> sorted(members(6, (Part(2, False), Part(3, True)), 4))
     [3, 4, 5]
     """
     found = {0}
     stride = size
-    for factor in factors:
-        stride //= factor.size
-        digit = index // stride % factor.size
-        digits = range(factor.size) if factor.shared else (digit,)
+    for part in parts:
+        stride //= part.size
+        digit = index // stride % part.size
+        digits = range(part.size) if part.shared else (digit,)
         found = {base + digit * stride for base in found for digit in digits}
     return frozenset(found)
 
 
-def factor_word(factors: tuple[Factor, ...]) -> str:
-    """The word for an axis that splits so.
-
-    >>> factor_word((Factor(4, False), Factor(8, True)))
-    'grouped 4'
-    """
-    match factors:
-        case () | (Factor(shared=False),):
-            return "independent"
-        case (Factor(shared=True),):
-            return "shared"
-        case (Factor(shared=False, size=number), Factor(shared=True)):
-            return f"grouped {number}"
-        case (Factor(shared=True), Factor(shared=False, size=number)):
-            return f"interleaved {number}"
-        case _:
-            return "mixed"
-
-
-def _sets_of_neighbours(size: int) -> Iterator[tuple[Factor, ...]]:
+def _sets_of_neighbours(size: int) -> Iterator[tuple[Part[int], ...]]:
     """An axis that is one set, and all its splits into equal groups of neighbours."""
-    yield (Factor(size, True),)
+    yield (Part(size, True),)
     for number in range(2, size // 2 + 1):
         if size % number == 0:
-            yield Factor(number, False), Factor(size // number, True)
+            yield Part(number, False), Part(size // number, True)
 
 
-def _candidates(size: int, seen: Mapping[int, frozenset[int]]) -> list[tuple[Factor, ...]]:
+def _candidates(size: int, seen: Mapping[int, frozenset[int]]) -> list[tuple[Part[int], ...]]:
     """Splits that the sets of a few indices suggest."""
     found = []
     for index, changed in seen.items():
-        factors = _split(size, _from_zero(size, index, changed))
-        if factors is not None and factors not in found:
-            found.append(factors)
+        parts = _split(size, _from_zero(size, index, changed))
+        if parts is not None and parts not in found:
+            found.append(parts)
     return found
 
 
@@ -183,9 +159,9 @@ def _from_zero(size: int, index: int, changed: frozenset[int]) -> frozenset[int]
     return frozenset(i - first for i in changed)
 
 
-def _split(size: int, zero: frozenset[int]) -> tuple[Factor, ...] | None:
-    """The factors of an axis in which the set of index 0 is `zero`; None if there are none."""
-    factors: list[Factor] = []
+def _split(size: int, zero: frozenset[int]) -> tuple[Part[int], ...] | None:
+    """The parts of an axis in which the set of index 0 is `zero`; None if there are none."""
+    parts: list[Part[int]] = []
     rest = set(zero)
     if 0 not in rest:
         return None
@@ -201,9 +177,9 @@ def _split(size: int, zero: frozenset[int]) -> tuple[Factor, ...] | None:
         elif any(i % step for i in rest):
             return None
         rest = {i // step for i in rest}
-        factors.insert(0, Factor(step, shared))
+        parts.insert(0, Part(step, shared))
         size //= step
-    return tuple(factors)
+    return tuple(parts)
 
 
 def _is_window(size: int, seen: Mapping[int, frozenset[int]], before: int, after: int) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from normscope.errors import SpecError
+
 MOST = 16
 """Of longer axes no table is made."""
 
@@ -58,3 +60,12 @@ class IndexTable:
         for number, row in enumerate(self.rows):
             marks = " ".join(f"{'#' if i in row else '.':>{width}}" for i in range(self.size))
             yield f"  {number:>{width}}  {marks}"
+
+
+def checked_show(show: str | None) -> None:
+    """Refuse to show what is not known.
+
+    >>> checked_show("indices")
+    """
+    if show not in (None, "indices"):
+        raise SpecError(f'show={show!r} is not known; write show="indices"')

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from normscope.notation.axis import Part
 from normscope.sight.changes import Bools, projected
-from normscope.sight.index_sets import AxisSight, Factor, axis_sight, other_length
+from normscope.sight.index_sets import AxisSight, axis_sight, other_length
 from normscope.wording import counted
 
 
@@ -42,11 +43,11 @@ class Sight:
     silent: tuple[tuple[int, ...], ...] = ()
 
     @property
-    def sets(self) -> tuple[tuple[Factor, ...], ...] | None:
+    def sets(self) -> tuple[tuple[Part[int], ...], ...] | None:
         """How each axis splits, if the elements that see each other form statistics sets."""
         if not (self.product and self.same_shape and self.axes):
             return None
-        splits = [axis.factors for axis in self.axes]
+        splits = [axis.parts for axis in self.axes]
         return None if None in splits else tuple(split for split in splits if split is not None)
 
     @property

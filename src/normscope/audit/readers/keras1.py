@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from normscope.audit.graph import ModelGraph, Node, Site
+from normscope.audit.model_graph import ModelGraph, Node, Site
 from normscope.errors import ModelFileError, SpecError
+from normscope.files.readable import Readable
+from normscope.files.recognition import HDF5, JSON, recognise
 from normscope.frameworks.declaration import Declaration
+from normscope.frameworks.keras1.advice import ADVICE
 from normscope.frameworks.keras1.presets import BACKENDS, facts_of
 from normscope.frameworks.keras1.settings import SETTINGS, keras1_batch_normalization
+from normscope.frameworks.keras1.traits import traits_of
 from normscope.keras1.files import (
+    KERAS_1,
     ModelFile,
     StoredArrays,
     open_arrays,
@@ -22,7 +28,7 @@ from normscope.keras1.files import (
     weights_entry,
 )
 from normscope.keras1.network import Call, build_network
-from normscope.keras1.releases import StoredNorm, assumptions, release_by_configs
+from normscope.keras1.network.releases import StoredNorm, assumptions, release_by_configs
 
 _ROLES = ("scale", "bias", "running_mean", "running_var")
 """The weights of a BatchNormalization in their order in the file; the last is called running_std
@@ -31,65 +37,40 @@ there, and holds a variance, before release 1.0.7 a deviation."""
 MAX_STORED_BYTES = 2**26
 """Of the scales, biases and running statistics of one file: a thousand layers of 4096 channels."""
 
-_ADDS_BIAS = {
-    "Dense",
-    "TimeDistributedDense",
-    "Convolution1D",
-    "Convolution2D",
-    "Convolution3D",
-    "AtrousConvolution1D",
-    "AtrousConvolution2D",
-    "Deconvolution2D",
-    "SeparableConvolution2D",
-}
-
-_MAKES_CHANNELS = _ADDS_BIAS | {
-    "MaxoutDense",
-    "Highway",
-    "LocallyConnected1D",
-    "LocallyConnected2D",
-    "ConvLSTM2D",
-    "Embedding",
-    "SimpleRNN",
-    "GRU",
-    "LSTM",
-}
-
-_KEEPS_AXES = {
-    "InputLayer",
-    "Activation",
-    "LeakyReLU",
-    "PReLU",
-    "ELU",
-    "ParametricSoftplus",
-    "ThresholdedReLU",
-    "SReLU",
-    "Dropout",
-    "SpatialDropout1D",
-    "SpatialDropout2D",
-    "SpatialDropout3D",
-    "GaussianNoise",
-    "GaussianDropout",
-    "ActivityRegularization",
-    "Masking",
-    "BatchNormalization",
-    "Merge",
-    *(f"{kind}Pooling{n}D" for kind in ("Max", "Average") for n in (1, 2, 3)),
-    *(f"{kind}{n}D" for kind in ("ZeroPadding", "Cropping", "UpSampling") for n in (1, 2, 3)),
-}
+_FORMS = {"json": "JSON without weights", "hdf5": "HDF5"}
 
 
-def read_keras1(path: Path, release: str | None = None, backend: str | None = None) -> ModelGraph:
+TAKES = "the path of a model file of Keras 1 (.h5, .json)"
+READS: tuple[Readable, ...] = (KERAS_1,)
+
+
+def recognises(source: object) -> bool:
+    """Whether it is the path of an HDF5 file or a JSON text; what is in it is found in reading.
+
+    Raises:
+        ModelFileError: it is a path that cannot be opened.
+    """
+    return (
+        isinstance(source, str | os.PathLike)
+        and source != ""
+        and recognise(os.fspath(source)) in (HDF5, JSON)
+    )
+
+
+def read(
+    source: str | os.PathLike[str], release: str | None = None, backend: str | None = None
+) -> ModelGraph:
     """Read a Keras 1 model file.
 
     Args:
-        path: of the file.
+        source: the path of the file.
         release, backend: what wrote it, where it does not tell.
 
     Raises:
         ModelFileError: it cannot be read, or contradicts itself.
         SpecError: there is no such release or backend.
     """
+    path = Path(source)
     _check_given(release, backend)
     file = read_model_file(path)
     network = build_network(file.architecture, str(path))
@@ -112,10 +93,11 @@ def read_keras1(path: Path, release: str | None = None, backend: str | None = No
         name=network.name,
         format=file.format,
         framework="keras1",
-        release=release,
-        backend=backend,
+        origin=_origin(file.format, release, backend),
+        advice=ADVICE,
         nodes=tuple(nodes.values()),
         sites=sites,
+        details={"release": release, "backend": backend},
         assumed=tuple(
             assumptions(
                 "the file",
@@ -136,6 +118,11 @@ def _check_given(release: str | None, backend: str | None) -> None:
         raise SpecError(f"backend is one of {', '.join(BACKENDS)}, not {backend!r}")
 
 
+def _origin(form: str, release: str | None, backend: str | None) -> str:
+    """Who wrote a model and in what form, in words: "written by Keras 1.2.2, theano, HDF5"."""
+    return ", ".join(filter(None, (f"written by Keras {release or 1}", backend, _FORMS[form])))
+
+
 def _stored_norm(site: Site) -> StoredNorm:
     settings, spec = site.declaration.settings, site.train
     epsilon = max(spec.eps, spec.eps_outside)
@@ -150,29 +137,15 @@ def _with_wrapped(calls: Iterable[Call]) -> Iterator[Call]:
 
 
 def _node(call: Call) -> Node:
-    kind, config = call.layer_class, call.config
-    if kind == "TimeDistributed":
-        inner = config.get("layer")
-        if isinstance(inner, Mapping) and isinstance(inner.get("config"), Mapping):
-            kind, config = str(inner.get("class_name")), inner["config"]
-    linear = config.get("activation", "linear") == "linear"
     return Node(
         id=call.id,
         path=call.path,
         kind=call.layer_class,
         inputs=call.inputs,
         shape=call.output.shape,
-        channel_axis=_channel_axis(kind, call),
-        adds_bias=kind in _ADDS_BIAS and config.get("bias", True) is True and linear,
-        keeps_axes=kind in _KEEPS_AXES,
-        identity=kind == "ActivityRegularization" or (kind == "Activation" and linear),
+        traits=traits_of(call.layer_class, call.config, call.output.axes),
         is_output=call.is_output,
     )
-
-
-def _channel_axis(kind: str, call: Call) -> int | None:
-    axes = call.output.axes
-    return axes.index("c") if kind in _MAKES_CHANNELS and axes and "c" in axes else None
 
 
 class _Declarations:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from normscope.audit.explanations import explanation_of
-from normscope.audit.graph import Site
-from normscope.audit.reports.likeness import MOST_GROUPS, LikeSites
+from normscope.audit.model_graph import Site
+from normscope.audit.reports.grouping import MOST_GROUPS, SiteGroup
+from normscope.audit.site_explanation import explanation_of
 from normscope.explain.sentence import what_is_normalized
 
 MOST_SENTENCES = 4
 
 
-def answer(groups: tuple[LikeSites, ...]) -> tuple[str, ...]:
+def answer(groups: tuple[SiteGroup, ...]) -> tuple[str, ...]:
     """What the layers of a model normalize: one sentence if all do the same, else one for each way.
 
     Args:
@@ -21,7 +21,7 @@ def answer(groups: tuple[LikeSites, ...]) -> tuple[str, ...]:
         return ("There is no normalization layer in this model.",)
     ways: dict[str, list[Site]] = {}
     for group in groups[:MOST_GROUPS]:
-        ways.setdefault(_way(group.first), []).extend(group.sites)
+        ways.setdefault(_way(group.representative), []).extend(group.sites)
     few = len(groups) <= MOST_GROUPS and len(ways) <= MOST_SENTENCES + 1
     if few and len(ways) == 1 and total > 1:
         return (f"Each of the {total} normalization layers normalizes {next(iter(ways))}.",)

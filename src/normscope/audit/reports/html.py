@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment
 
-from normscope.audit.explanations import explanation_of
 from normscope.audit.reports.answer import answer
-from normscope.audit.reports.likeness import MOST_GROUPS, LikeSites, alike, not_shown
+from normscope.audit.reports.grouping import MOST_GROUPS, SiteGroup, grouped, not_shown
 from normscope.audit.reports.text import model_line, summary_line
-from normscope.audit.result import Audit
+from normscope.audit.site_explanation import explanation_of
 from normscope.errors import printable
 from normscope.explain.html import (
     as_fragment as explanation_fragment,
@@ -18,6 +18,9 @@ from normscope.explain.html import (
     style_sheet,
     templates,
 )
+
+if TYPE_CHECKING:
+    from normscope.audit.result import Audit
 
 
 def as_html(audit: Audit) -> str:
@@ -27,7 +30,7 @@ def as_html(audit: Audit) -> str:
 
 def as_fragment(audit: Audit) -> str:
     """The report as a piece of a page, without its style sheet."""
-    groups = alike(audit)
+    groups = grouped(audit)
     return (
         _environment()
         .get_template("report.html.j2")
@@ -47,8 +50,8 @@ def as_notebook_cell(audit: Audit) -> str:
     return f'<div class="normscope"><style>{style_sheet()}</style>{as_fragment(audit)}</div>'
 
 
-def _explanation(group: LikeSites) -> str:
-    explanation = explanation_of(group.first)
+def _explanation(group: SiteGroup) -> str:
+    explanation = explanation_of(group.representative)
     return "" if explanation is None else explanation_fragment(explanation)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from normscope.audit.catalogue import all_rules
 from normscope.audit.finding import Severity
-from normscope.audit.result import Audit
+
+if TYPE_CHECKING:
+    from normscope.audit.result import Audit
 
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import io
 import textwrap
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.text import Text
 
-from normscope.audit.explanations import explanation_of
 from normscope.audit.finding import Finding, Severity
-from normscope.audit.graph import ModelGraph
+from normscope.audit.model_graph import ModelGraph
 from normscope.audit.reports.answer import answer
-from normscope.audit.reports.likeness import MOST_GROUPS, LikeSites, alike, not_shown
-from normscope.audit.result import Audit
+from normscope.audit.reports.grouping import MOST_GROUPS, SiteGroup, grouped, not_shown
+from normscope.audit.site_explanation import explanation_of
 from normscope.errors import printable
 from normscope.notation.spec import Running
 from normscope.wording import counted
+
+if TYPE_CHECKING:
+    from normscope.audit.result import Audit
 
 WIDTH = 100
 
@@ -25,7 +28,7 @@ _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity
 
 def rich_text(audit: Audit) -> Group:
     """The report as a Rich renderable: first the answer, then the layers, the worst first."""
-    groups = alike(audit)
+    groups = grouped(audit)
     left_out = not_shown(groups)
     return Group(
         *(Text(sentence, style="bold") for sentence in answer(groups)),
@@ -39,7 +42,7 @@ def rich_text(audit: Audit) -> Group:
 
 
 def plain_text(audit: Audit) -> str:
-    """The same without colours."""
+    """The report without colours."""
     console = Console(file=io.StringIO(), width=WIDTH, color_system=None, legacy_windows=False)
     with console.capture() as capture:
         console.print(rich_text(audit), soft_wrap=True, highlight=False)
@@ -48,15 +51,7 @@ def plain_text(audit: Audit) -> str:
 
 def model_line(graph: ModelGraph) -> str:
     """File, model and origin in one line."""
-    release = f" {graph.release}" if graph.release else ""
-    backend = f", {graph.backend}" if graph.backend else ""
-    frameworks = {"keras1": "Keras 1" if not release else "Keras"}
-    framework = frameworks.get(graph.framework, graph.framework)
-    form = {"json": "JSON without weights", "hdf5": "HDF5"}.get(graph.format, graph.format)
-    return (
-        f"{printable(graph.file)}: model {graph.name}, written by {framework}{release}{backend}, "
-        f"{form}"
-    )
+    return f"{printable(graph.file)}: model {graph.name}, {graph.origin}"
 
 
 def summary_line(audit: Audit) -> str:
@@ -80,8 +75,8 @@ def _assumed(message: str) -> Text:
     return Text("\n".join(lines), style="yellow")
 
 
-def _group(group: LikeSites) -> Text:
-    site = group.first
+def _group(group: SiteGroup) -> Text:
+    site = group.representative
     times = f" ({len(group.sites)} layers alike)" if len(group.sites) > 1 else ""
     text = Text("\n")
     text.append(f"{group.paths}{times}", style="bold cyan")
@@ -94,9 +89,9 @@ def _group(group: LikeSites) -> Text:
     return text
 
 
-def _what(group: LikeSites) -> list[str]:
+def _what(group: SiteGroup) -> list[str]:
     """Pattern, shape, and the first lines of the explanation."""
-    site = group.first
+    site = group.representative
     explanation = explanation_of(site)
     if explanation is None or site.input_shape is None:
         return [f'"{site.train.pattern}", on an input of unknown shape']

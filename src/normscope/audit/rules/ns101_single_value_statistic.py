@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from normscope.audit.finding import Finding, Severity
-from normscope.audit.graph import ModelGraph, Site
+from normscope.audit.model_graph import ModelGraph, Site
 from normscope.audit.rule import Rule
 
 

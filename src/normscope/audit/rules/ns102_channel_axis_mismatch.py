@@ -28,7 +28,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from normscope.audit.finding import Finding, Severity
-from normscope.audit.graph import ModelGraph, Site
+from normscope.audit.model_graph import ModelGraph, Site
 from normscope.audit.rule import Rule
 
 
@@ -52,8 +52,8 @@ class ChannelAxisMismatch(Rule):
             f"statistics are kept per index of {site.axis_name(kept)}, of length "
             f"{site.input_shape[kept]}, but {makers} puts the channels on "
             f"{site.axis_name(channels)}, of length {site.input_shape[channels]}",
-            fix=f"set axis={channels}; stored scale, bias and running statistics belong to the "
-            "old axis, so train again",
+            fix=f"{graph.advice.channel_axis(channels)}; stored scale, bias and running statistics "
+            "belong to the old axis, so train again",
             evidence={
                 "kept_axis": kept,
                 "channel_axis": channels,

@@ -26,10 +26,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from normscope.audit.explanations import explanation_of
 from normscope.audit.finding import Finding, Severity
-from normscope.audit.graph import ModelGraph, Site
+from normscope.audit.model_graph import ModelGraph, Site
 from normscope.audit.rule import Rule
+from normscope.audit.site_explanation import explanation_of
+from normscope.notation.spec import NormSpec
 from normscope.wording import counted, listed
 
 
@@ -58,8 +59,7 @@ class RankOutsideContract(Rule):
             f"but the input has {rank}: mean and variance are taken along {listed(shared)} alone, "
             f"over {counted(facts.set_size, 'value')}{per_sample}",
             fix="\n".join(
-                f'{other.name}: "{other.spec.pattern}"'
-                + (f", {other.keras.code}" if other.keras else "")
+                f'{other.name}: "{other.spec.pattern}"{_layer_for(other.spec, site, graph)}'
                 for other in explanation.alternatives[:2]
             )
             or f"reshape the input to {counted(wanted, 'axis')}, or state the axes that are meant: "
@@ -75,3 +75,11 @@ class RankOutsideContract(Rule):
                 "input_shape": list(site.input_shape),
             },
         )
+
+
+def _layer_for(spec: NormSpec, site: Site, graph: ModelGraph) -> str:
+    """The layer of the user's framework that computes a spec here, after a comma; or nothing."""
+    if site.input_shape is None:
+        return ""
+    layer = graph.advice.layer(spec, spec.layout(site.input_shape))
+    return f", {layer.code}" if layer else ""

@@ -28,7 +28,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from normscope.audit.finding import Finding, Severity
-from normscope.audit.graph import ModelGraph, Site
+from normscope.audit.model_graph import ModelGraph, Site
 from normscope.audit.rule import Rule
 
 

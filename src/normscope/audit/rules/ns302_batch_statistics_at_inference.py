@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from normscope.audit.finding import Finding, Severity
-from normscope.audit.graph import ModelGraph, Site
+from normscope.audit.model_graph import ModelGraph, Site
 from normscope.audit.rule import Rule
 from normscope.notation.shape import product
 
@@ -45,8 +45,8 @@ class BatchStatisticsAtInference(Rule):
             site,
             "at inference, too, mean and variance are those of the batch, so a prediction changes "
             f"with the other samples in it{erased}",
-            fix="use a layer with running statistics (today's BatchNormalization), or one whose "
-            "statistics lie within one sample",
+            fix=f"use a layer with running statistics ({graph.advice.running_statistics}), or one "
+            "whose statistics lie within one sample",
             evidence={"pattern": site.infer.pattern, "set_size_at_batch_1": alone},
         )
 

@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from weakref import WeakKeyDictionary
 
 from normscope.audit.finding import Finding, Severity
-from normscope.audit.graph import ModelGraph, Node, Site
+from normscope.audit.model_graph import ModelGraph, Node, Site
 from normscope.audit.rule import Rule
 
 
@@ -42,8 +42,8 @@ class RedundantBias(Rule):
                 yield self.finding(
                     site,
                     f"the bias of {source.path} is subtracted again with the mean",
-                    fix=f"give {source.path} bias=False",
-                    evidence={"producer": source.path, "channel_axis": source.channel_axis},
+                    fix=graph.advice.without_bias(source.path),
+                    evidence={"producer": source.path, "channel_axis": source.traits.channel_axis},
                 )
 
 
@@ -60,8 +60,8 @@ def _undone_biases(graph: ModelGraph) -> frozenset[str]:
         _KNOWN[graph] = frozenset(
             node.id
             for node in graph.nodes
-            if node.adds_bias
-            and node.channel_axis is not None
+            if node.traits.adds_bias
+            and node.traits.channel_axis is not None
             and not node.is_output
             and all(_is_undone(reader, node, graph) for reader in readers.get(node.id, ()))
         )
@@ -70,9 +70,9 @@ def _undone_biases(graph: ModelGraph) -> frozenset[str]:
 
 def _is_undone(reader: Node, source: Node, graph: ModelGraph) -> bool:
     """Whether a reader takes away what is constant along all but the channels."""
-    if reader.identity:
+    if reader.traits.identity:
         return not reader.is_output  # what reads it in turn is judged too
-    site = graph.site_of(reader)
-    if site is None or source.channel_axis is None or not site.train.center:
+    site, channels = graph.site_of(reader), source.traits.channel_axis
+    if site is None or channels is None or not site.train.center:
         return False
-    return site.word(source.channel_axis) == "independent"
+    return site.word(channels) == "independent"

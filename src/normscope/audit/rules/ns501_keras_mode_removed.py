@@ -23,9 +23,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from normscope.audit.finding import Finding, Severity
-from normscope.audit.graph import ModelGraph, Site
+from normscope.audit.model_graph import ModelGraph, Site
 from normscope.audit.rule import Rule
-from normscope.frameworks.keras.native import keras_layer
 
 
 class KerasModeRemoved(Rule):
@@ -36,16 +35,17 @@ class KerasModeRemoved(Rule):
         mode = site.declaration.settings.get("mode", 0)
         if graph.framework != "keras1" or mode == 0:
             return
-        today = keras_layer(site.train, site.layout) if site.layout else None
+        today = graph.advice.layer(site.train, site.layout) if site.layout else None
         if today is None:
-            fix = f'state it: Norm("{site.train.pattern}")'
+            fix = f'state it with {graph.advice.norm}("{site.train.pattern}")'
         else:
-            fix = today.code + (f"\n{today.difference}" if today.difference else "")
+            fix = f"the nearest layer of {graph.advice.framework} is {today.code}"
+            fix += f"\n{today.difference}" if today.difference else ""
         yield self.finding(
             site,
             f"mode={mode:g} exists in Keras 1 only; without the argument today's layer computes "
             "something else",
-            fix=f"the nearest layer of Keras 3 is {fix}",
+            fix=fix,
             evidence={
                 "mode": mode,
                 "keras3": today.code if today else None,

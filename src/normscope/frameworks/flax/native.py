@@ -35,7 +35,7 @@ def flax_layer(spec: NormSpec, layout: Layout) -> NativeLayer | None:
         if it has no layer over these axes, or none with these parameters. The code lacks `rngs`.
 
     Example:
-        >>> from normscope.spec import spec
+        >>> from normscope import spec
         >>> s = spec("b h w [c]", eps=1e-6, scale="c", bias="c")
         >>> flax_layer(s, s.layout((8, 5, 5, 32))).code
         'nnx.LayerNorm(num_features=32, epsilon=1e-06, use_fast_variance=False)'
@@ -83,7 +83,7 @@ def to_flax(
         MissingPackageError: Flax is not installed.
 
     Example:
-        >>> from normscope.spec import spec
+        >>> from normscope import spec
         >>> layer = to_flax(spec("b [h w c]", scale="c"), (None, 5, 5, 3))
         >>> type(layer).__name__, layer.reduction_axes, layer.feature_axes
         ('LayerNorm', (1, 2, 3), (3,))

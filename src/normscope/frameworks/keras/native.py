@@ -47,7 +47,7 @@ def keras_layer(spec: NormSpec, layout: Layout) -> NativeLayer | None:
         None if it has no layer over these axes, or none with these parameters.
 
     Example:
-        >>> from normscope.spec import spec
+        >>> from normscope import spec
         >>> s = spec("b c [h w]", eps=1e-3, scale="c", bias="c")
         >>> keras_layer(s, s.layout((8, 128, 56, 56))).code
         'keras.layers.GroupNormalization(groups=-1, axis=1, epsilon=0.001)'
@@ -107,7 +107,7 @@ def to_keras(
         MissingPackageError: Keras 3 is not installed.
 
     Example:
-        >>> from normscope.spec import spec
+        >>> from normscope import spec
         >>> layer = to_keras(spec("b [c]", scale="c", bias="c"), (None, 3))
         >>> type(layer).__name__, layer.epsilon, layer.gamma.shape
         ('LayerNormalization', 1e-05, (3,))

@@ -38,7 +38,7 @@ def torch_layer(spec: NormSpec, layout: Layout) -> NativeLayer | None:
         if it has no layer over these axes, or none with these parameters.
 
     Example:
-        >>> from normscope.spec import spec
+        >>> from normscope import spec
         >>> s = spec("b (g [c]) [h w]", g=4, scale="g c", bias="g c")
         >>> torch_layer(s, s.layout((8, 32, 5, 5))).code
         'torch.nn.GroupNorm(num_groups=4, num_channels=32, eps=1e-05)'
@@ -85,7 +85,7 @@ def to_torch(
         MissingPackageError: torch is not installed.
 
     Example:
-        >>> from normscope.spec import spec
+        >>> from normscope import spec
         >>> to_torch(spec("b [c h w]", scale="c h w"), (None, 3, 5, 5))
         LayerNorm((3, 5, 5), eps=1e-05, elementwise_affine=True, bias=False)
     """

@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from normscope.errors import SpecError
-from normscope.keras1.live.base import Tensor
+from normscope.keras1.live.layers.base import Tensor
 
 # the names that Keras 1 gave them
 __all__ = [

@@ -7,8 +7,8 @@ from typing import Any
 
 from keras import ops
 
-from normscope.keras1.live.base import Tensor
-from normscope.keras1.live.ordering import resolve_ordering, space_axes
+from normscope.keras1.live.layers.base import Tensor
+from normscope.keras1.live.layers.ordering import resolve_ordering, space_axes
 
 __all__ = [
     "arange",

@@ -9,8 +9,8 @@ import keras
 from keras import ops
 
 from normscope.errors import SpecError
-from normscope.keras1.live import phase
-from normscope.keras1.live.activations import (
+from normscope.keras1.live.layers import phase
+from normscope.keras1.live.layers.activations import (
     elu,
     hard_sigmoid,
     relu,
@@ -19,15 +19,15 @@ from normscope.keras1.live.activations import (
     softsign,
     tanh,
 )
-from normscope.keras1.live.base import Tensor
-from normscope.keras1.live.convolution import cross_correlation
-from normscope.keras1.live.ordering import (
+from normscope.keras1.live.layers.base import Tensor
+from normscope.keras1.live.layers.convolution import cross_correlation
+from normscope.keras1.live.layers.ordering import (
     channels_last,
     from_channels_last,
     kernel_channels_last,
     resolve_ordering,
 )
-from normscope.keras1.live.recurrent import recur
+from normscope.keras1.live.layers.recurrent import recur
 
 __all__ = [
     "batch_normalization",

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from normscope.errors import SpecError
-from normscope.keras1.live import phase
-from normscope.keras1.live.ordering import image_dim_ordering, set_image_dim_ordering
+from normscope.keras1.live.layers import phase
+from normscope.keras1.live.layers.ordering import image_dim_ordering, set_image_dim_ordering
 
 __all__ = [
     "backend",

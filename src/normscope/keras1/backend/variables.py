@@ -12,8 +12,8 @@ import numpy.typing as npt
 from keras import ops
 
 from normscope.errors import SpecError
-from normscope.keras1.live import phase
-from normscope.keras1.live.base import Tensor
+from normscope.keras1.live.layers import phase
+from normscope.keras1.live.layers.base import Tensor
 
 __all__ = [
     "batch_get_value",

@@ -3,8 +3,8 @@
 import keras
 
 from normscope.keras1.absent import refusing
-from normscope.keras1.live.layer import Layer
-from normscope.keras1.live.merge import Merge, merge
+from normscope.keras1.live.layers.layer import Layer
+from normscope.keras1.live.layers.merge import Merge, merge
 from normscope.keras1.live.models import Input, InputLayer
 
 InputSpec = keras.layers.InputSpec

@@ -1,6 +1,6 @@
 """`keras.layers.advanced_activations` of Keras 1.2.2."""
 
-from normscope.keras1.live.advanced_activations import (
+from normscope.keras1.live.layers.advanced_activations import (
     ELU,
     LeakyReLU,
     ParametricSoftplus,

@@ -1,6 +1,6 @@
 """`keras.layers.convolutional` of Keras 1.2.2."""
 
-from normscope.keras1.live.convolution import (
+from normscope.keras1.live.layers.convolution import (
     AtrousConvolution1D,
     AtrousConvolution2D,
     Convolution1D,
@@ -9,7 +9,7 @@ from normscope.keras1.live.convolution import (
     Deconvolution2D,
     SeparableConvolution2D,
 )
-from normscope.keras1.live.padding import (
+from normscope.keras1.live.layers.padding import (
     Cropping1D,
     Cropping2D,
     Cropping3D,
@@ -20,7 +20,7 @@ from normscope.keras1.live.padding import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
-from normscope.keras1.live.pooling import (
+from normscope.keras1.live.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
     AveragePooling3D,

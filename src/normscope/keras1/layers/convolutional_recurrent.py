@@ -1,7 +1,7 @@
 """`keras.layers.convolutional_recurrent` of Keras 1.2.2."""
 
 from normscope.keras1.absent import refusing
-from normscope.keras1.live.convlstm import ConvLSTM2D
+from normscope.keras1.live.layers.convlstm import ConvLSTM2D
 
 __all__ = ["ConvLSTM2D"]
 

@@ -2,7 +2,7 @@
 
 from normscope.keras1.absent import refusing
 from normscope.keras1.engine.topology import InputSpec, Layer, Merge
-from normscope.keras1.live.core import (
+from normscope.keras1.live.layers.core import (
     Activation,
     ActivityRegularization,
     Flatten,
@@ -12,8 +12,8 @@ from normscope.keras1.live.core import (
     RepeatVector,
     Reshape,
 )
-from normscope.keras1.live.dense import Dense, Highway, MaxoutDense, TimeDistributedDense
-from normscope.keras1.live.noise import (
+from normscope.keras1.live.layers.dense import Dense, Highway, MaxoutDense, TimeDistributedDense
+from normscope.keras1.live.layers.noise import (
     Dropout,
     SpatialDropout1D,
     SpatialDropout2D,

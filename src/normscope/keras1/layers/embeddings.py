@@ -1,5 +1,5 @@
 """`keras.layers.embeddings` of Keras 1.2.2."""
 
-from normscope.keras1.live.embedding import Embedding
+from normscope.keras1.live.layers.embedding import Embedding
 
 __all__ = ["Embedding"]

@@ -1,5 +1,5 @@
 """`keras.layers.noise` of Keras 1.2.2."""
 
-from normscope.keras1.live.noise import GaussianDropout, GaussianNoise
+from normscope.keras1.live.layers.noise import GaussianDropout, GaussianNoise
 
 __all__ = ["GaussianDropout", "GaussianNoise"]

@@ -1,7 +1,7 @@
 """`keras.layers.normalization` of Keras 1.2.2."""
 
 from normscope.keras1.absent import refusing
-from normscope.keras1.live.normalization import BatchNormalization
+from normscope.keras1.live.layers.normalization import BatchNormalization
 
 __all__ = ["BatchNormalization"]
 

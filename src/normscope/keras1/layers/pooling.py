@@ -1,6 +1,6 @@
 """`keras.layers.pooling` of Keras 1.2.2."""
 
-from normscope.keras1.live.pooling import (
+from normscope.keras1.live.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
     AveragePooling3D,

@@ -1,7 +1,7 @@
 """`keras.layers.recurrent` of Keras 1.2.2."""
 
 from normscope.keras1.absent import refusing
-from normscope.keras1.live.recurrent import GRU, LSTM, SimpleRNN
+from normscope.keras1.live.layers.recurrent import GRU, LSTM, SimpleRNN
 
 __all__ = ["GRU", "LSTM", "SimpleRNN"]
 

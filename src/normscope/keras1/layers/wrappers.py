@@ -1,7 +1,7 @@
 """`keras.layers.wrappers` of Keras 1.2.2."""
 
 from normscope.keras1.absent import refusing
-from normscope.keras1.live.wrappers import Bidirectional, TimeDistributed
+from normscope.keras1.live.layers.wrappers import Bidirectional, TimeDistributed
 
 __all__ = ["Bidirectional", "TimeDistributed"]
 

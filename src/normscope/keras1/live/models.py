@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from normscope.errors import SpecError
-from normscope.keras1.live.base import Tensor, automatic_name, registered, with_keras_shapes
-from normscope.keras1.live.merge import Merge
-from normscope.keras1.live.training import Training
+from normscope.keras1.live.layers.base import Tensor, automatic_name, registered, with_keras_shapes
+from normscope.keras1.live.layers.merge import Merge
+from normscope.keras1.live.training.methods import Training
 
 
 def Input(  # noqa: N802  # the name that Keras 1 gave it

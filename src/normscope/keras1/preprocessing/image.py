@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from normscope.errors import ShapeError, SpecError
 from normscope.keras1.absent import refusing
-from normscope.keras1.live.ordering import resolve_ordering
+from normscope.keras1.live.layers.ordering import resolve_ordering
 
 Array = npt.NDArray[Any]
 

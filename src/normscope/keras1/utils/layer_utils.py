@@ -1,7 +1,7 @@
 """`keras.utils.layer_utils` of Keras 1.2.2."""
 
 from normscope.keras1.absent import refusing
-from normscope.keras1.live.wrappers import layer_of as layer_from_config
+from normscope.keras1.live.layers.wrappers import layer_of as layer_from_config
 
 __all__ = ["layer_from_config"]
 

@@ -15,7 +15,8 @@ import keras
 from keras import ops
 
 from normscope.errors import ShapeError, SpecError
-from normscope.notation.layout import AtomicAxis, Layout
+from normscope.notation.axis import AtomicAxis
+from normscope.notation.layout import Layout
 from normscope.notation.shape import product
 from normscope.notation.spec import Measure, NormSpec
 

@@ -1,0 +1,34 @@
+"""`Advice`: what to write instead, in the words of one framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from normscope.frameworks.native import NativeLayer
+from normscope.notation.layout import Layout
+from normscope.notation.spec import NormSpec
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to write instead, in the words of one framework.
+
+    Each framework's folder has its own, in its module `advice`; the rules of the audit say what is
+    wrong in general words, and what to write in these.
+
+    Attributes:
+        framework: the framework in which the advised layers are, as its users call it.
+        layer: the layer of that framework for a spec, fitted to a shape; None if it has none.
+        channel_axis: how a normalization is told the axis of the channels.
+        without_bias: how the layer at a path is told to add no bias.
+        running_statistics: the layer that has running statistics.
+        norm: the layer of normscope for that framework, which takes any pattern.
+    """
+
+    framework: str
+    layer: Callable[[NormSpec, Layout], NativeLayer | None]
+    channel_axis: Callable[[int], str]
+    without_bias: Callable[[str], str]
+    running_statistics: str
+    norm: str

@@ -1,0 +1,1 @@
+"""From known statistics sets to a verified spec: measure, divisor, parameters."""

@@ -1,0 +1,1 @@
+"""What stands around a normalization: an activation after it, the input added to it."""

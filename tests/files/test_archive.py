@@ -1,0 +1,36 @@
+"""The list of what is in a zip archive is bounded before it is read."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+
+import pytest
+
+from normscope.files.archive import MAX_LIST_BYTES, member_names
+
+
+def archive(*names: str) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as opened:
+        for name in names:
+            opened.writestr(name, b"{}")
+    return stream.getvalue()
+
+
+def test_the_list_of_an_archive_is_bounded_before_it_is_read() -> None:
+    """A list that is long by the record of small archives, or by that of large ones."""
+    data = archive("a.txt")
+    assert member_names(io.BytesIO(data)) == {"a.txt"}
+    end = data.rindex(b"PK\5\6")
+    claims = struct.pack("<I", MAX_LIST_BYTES + 1)
+    assert member_names(io.BytesIO(data[: end + 12] + claims + data[end + 16 :])) is None
+    large = b"PK\6\6" + bytes(36) + struct.pack("<Q", 2**40) + bytes(8)
+    locator = b"PK\6\7" + bytes(4) + struct.pack("<Q", end) + bytes(4)
+    assert member_names(io.BytesIO(data[:end] + large + locator + data[end:])) is None
+
+
+@pytest.mark.parametrize("kept", [0, 3, 30, -1, -10])
+def test_what_is_no_archive_or_a_damaged_one_has_no_names(kept: int) -> None:
+    assert member_names(io.BytesIO(archive("a.txt", "b.txt")[:kept])) is None
