@@ -73,7 +73,7 @@ def prepare(
         plan=plan,
         formula=formula,
         tag=TAGS[dtype.name],
-        contiguous=_contiguous(plan, arrays) and is_square(formula[MEASURE]),
+        contiguous=_contiguous(plan, arrays) and is_square(float(formula[MEASURE])),
     )
 
 
