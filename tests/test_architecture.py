@@ -45,6 +45,8 @@ IMPORTS = {
     # it knows nothing of the fast way, so that it can disagree with it
     "reference": "notation.* frameworks.statement",
     "engine.*": "progress notation.* kernels.* frameworks.* engine.*",
+    # the definition, in the place of kernels that are not installed
+    "engine.by_definition": "notation.* reference engine.*",
     # layers of the frameworks; each package imports its own framework
     "layers": "",
     "layers.keras.*": "notation.* frameworks.* layers.keras.*",

@@ -1,6 +1,6 @@
 """Malformed patterns, shapes, specs and layers: one clear error each, at once, no traceback.
 
-Malformed files are in keras1/test_files.py and keras1/test_network.py.
+Malformed files are in keras1/files and keras1/network.
 """
 
 from __future__ import annotations

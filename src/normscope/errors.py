@@ -96,6 +96,7 @@ _INSTALL = {
     "haiku": "dm-haiku",
     "jax": "jax",
     "keras": "keras torch",
+    "numba": '"normscope[fast]"',
     "onnx": "onnx onnxruntime",
     "onnxruntime": "onnx onnxruntime",
     "tensorflow": "tensorflow",

@@ -1,13 +1,13 @@
-"""The definition of every normalization in float64 NumPy, one statistics set after another.
+"""The definition of every normalization in float64 NumPy, each statistics set a row of a table.
 
-Slow, and written for reading: this is the specification that the fast code is compared with. It
-shares with that code only the notation (`NormSpec` and its layout), not a line of arithmetic.
+Written for reading: this is the specification that the fast code is compared with. It shares with
+that code only the notation (`NormSpec` and its layout), not a line of arithmetic.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -69,45 +69,136 @@ def reference(
     spec = stated(spec, fields_and_sizes, scale is not None, bias is not None)
     x = np.asarray(x, np.float64)
     layout = spec.layout(x.shape)
-    shape = x.shape
     counted = np.broadcast_to(True if mask is None else np.asarray(mask, bool), x.shape)
-    x, counted = x.reshape(layout.known_sizes), counted.reshape(layout.known_sizes)
+    sums = summed(x, counted, layout, spec.measure)
+    m = sums.means if mean is None else _per_set(layout, mean)
+    v = squared_measures(sums, spec) if var is None else _per_set(layout, var)
+    if mean is not None and (var is not None or spec.measure is Measure.NONE):
+        known = np.ones(sums.counts.shape, bool)
+    else:
+        known = sums.counts > 0
+    return formula(x, layout, spec, m, divisors(v, spec), known, scale, bias)
 
-    y = np.empty_like(x)
-    for number, members in enumerate(statistics_sets(layout)):
-        values, known = x[members], x[members][counted[members]]
-        m = _mean(known, spec) if mean is None else np.ravel(mean)[number]
-        m = m if spec.center else 0.0
-        v = _squared_measure(known, spec) if var is None else np.ravel(var)[number]
-        divisor = _divisor(v, spec)
-        given = mean is not None and (var is not None or spec.measure is Measure.NONE)
-        measured = known.size > 0 or given
-        with np.errstate(divide="ignore", invalid="ignore"):
-            y[members] = (values - m) / divisor if measured else 0.0
 
+class Sums(NamedTuple):
+    """What is summed up over each statistics set, one number per set.
+
+    Attributes:
+        counts: how many elements are counted.
+        means: of these; 0 where there are none.
+        totals: the sum that the measure takes: of squared deviations for the variance, of squares
+            for mean square and L2, of sizes for L1; for the maximum the largest size.
+    """
+
+    counts: Floats
+    means: Floats
+    totals: Floats
+
+
+def summed(x: Floats, counted: NDArray[np.bool_], layout: Layout, measure: Measure) -> Sums:
+    """The sums over the counted elements of each statistics set."""
+    rows, where = set_rows(x, layout), set_rows(counted, layout)
+    count = where.sum(axis=1, dtype=np.float64)
+    mean = _average(rows, where, count)
+    match measure:
+        case Measure.VARIANCE:
+            return Sums(count, mean, _sum((rows - mean[:, None]) ** 2, where))
+        case Measure.MEAN_SQUARE | Measure.L2:
+            return Sums(count, mean, _sum(rows**2, where))
+        case Measure.L1:
+            return Sums(count, mean, _sum(np.abs(rows), where))
+        case Measure.MAX:
+            return Sums(count, mean, np.where(where, np.abs(rows), 0).max(axis=1, initial=0))
+        case Measure.NONE:
+            return Sums(count, mean, np.zeros_like(mean))
+
+
+def set_rows(array: NDArray[Any], layout: Layout) -> NDArray[Any]:
+    """An array with its statistics sets as rows.
+
+    >>> from normscope import spec
+    >>> set_rows(np.arange(6).reshape(3, 2), spec("[b] c").layout((3, 2)))
+    array([[0, 2, 4],
+           [1, 3, 5]])
+    """
+    sizes = layout.known_sizes
+    shape = [math.prod(sizes[i] for i in axes) for axes in (layout.kept, layout.shared)]
+    rows = array.reshape(sizes).transpose(*layout.kept, *layout.shared).reshape(shape)
+    return np.ascontiguousarray(rows)  # NumPy sums neighbours in pairs, which rounds less
+
+
+def _from_rows(rows: Floats, layout: Layout) -> Floats:
+    """An array with its groups taken apart, whose statistics sets are these rows."""
+    axes = (*layout.kept, *layout.shared)
+    return rows.reshape([layout.known_sizes[i] for i in axes]).transpose(np.argsort(axes))
+
+
+def _per_set(layout: Layout, values: ArrayLike) -> Floats:
+    """Statistics from elsewhere, one per statistics set."""
+    return (
+        np.asarray(values, np.float64).reshape([layout.known_sizes[i] for i in layout.kept]).ravel()
+    )
+
+
+def _sum(rows: Floats, counted: NDArray[np.bool_]) -> Floats:
+    total: Floats = np.where(counted, rows, 0).sum(axis=1)
+    return total
+
+
+def _average(rows: Floats, counted: NDArray[np.bool_], count: Floats) -> Floats:
+    """The means; of equal values exactly that value, which a sum over their number may miss."""
+    n = np.maximum(count, 1)
+    mean = _sum(rows, counted) / n
+    with np.errstate(invalid="ignore"):  # of infinite ones, which are not corrected
+        rest = _sum(rows - mean[:, None], counted) / n
+    return np.where(np.isfinite(mean), mean + rest, mean)
+
+
+def squared_measures(sums: Sums, spec: NormSpec) -> Floats:
+    """The v of the formula, for each statistics set; NaN of too few values for the ddof."""
+    match spec.measure:
+        case Measure.VARIANCE | Measure.MEAN_SQUARE:
+            free = sums.counts - spec.ddof
+            enough = np.where(free > 0, free, np.nan)
+            return np.where(sums.counts > 0, sums.totals / enough, 0)
+        case Measure.L2:
+            return sums.totals
+        case Measure.L1 | Measure.MAX:
+            return sums.totals**2
+        case Measure.NONE:
+            return np.ones_like(sums.totals)
+
+
+def divisors(v: Floats, spec: NormSpec) -> Floats:
+    """What the elements of each statistics set are divided by."""
+    if spec.measure is Measure.NONE:
+        return np.ones_like(v)
+    divisor = np.sqrt(v + spec.eps) + spec.eps_outside
+    if spec.unit_below is not None:
+        return np.where((divisor == 0) | (divisor < spec.unit_below), 1, divisor)
+    return np.maximum(divisor, spec.floor)
+
+
+def formula(
+    x: Floats,
+    layout: Layout,
+    spec: NormSpec,
+    mean: Floats,
+    divisor: Floats,
+    known: NDArray[np.bool_],
+    scale: ArrayLike | None,
+    bias: ArrayLike | None,
+) -> Floats:
+    """The output, from mean and divisor of each statistics set; of a set not known, the bias."""
+    m = mean[:, None] if spec.center else 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        normalized = (set_rows(x, layout) - m) / divisor[:, None]
+    y = _from_rows(np.where(known[:, None], normalized, 0), layout)
     if scale is not None and spec.scale is not None:
         y = y * (_along(layout, spec.scale, scale) + spec.scale_shift)
     if bias is not None and spec.bias is not None:
         y = y + _along(layout, spec.bias, bias)
-    return y.reshape(shape)
-
-
-def statistics_sets(layout: Layout) -> Iterator[tuple[slice | int, ...]]:
-    """An index for each statistics set, into an array of shape `layout.sizes`.
-
-    >>> from normscope import spec
-    >>> list(statistics_sets(spec("b [h] c").layout((2, 9, 1))))
-    [(0, slice(None, None, None), 0), (1, slice(None, None, None), 0)]
-    """
-    kept_sizes = [
-        1 if axis.shared else size
-        for axis, size in zip(layout.axes, layout.known_sizes, strict=True)
-    ]
-    for place in np.ndindex(*kept_sizes):
-        yield tuple(
-            slice(None) if axis.shared else index
-            for axis, index in zip(layout.axes, place, strict=True)
-        )
+    return y.reshape(x.shape)
 
 
 def running_update(
@@ -139,15 +230,11 @@ def running_update(
     if spec.running is None:
         raise ValueError(f"{spec} has no running statistics")
     x = np.asarray(x, np.float64)
-    layout = spec.layout(x.shape)
-    x = x.reshape(layout.known_sizes)
-    sets = [x[members].ravel() for members in statistics_sets(layout)]
-    means = np.array([_average(values) for values in sets])
-    new_mean = _mix(spec.running.decay, running_mean, means)
+    sums = summed(x, np.ones(x.shape, bool), spec.layout(x.shape), Measure.VARIANCE)
+    new_mean = _mix(spec.running.decay, running_mean, sums.means)
     if spec.measure is Measure.NONE:
         return new_mean, np.array(running_var, np.float64)
-    spreads = np.array([_stored_spread(values, spec.running, spec.eps) for values in sets])
-    return new_mean, _mix(spec.running.decay, running_var, spreads)
+    return new_mean, _mix(spec.running.decay, running_var, _stored(sums, spec.running, spec.eps))
 
 
 def _mix(decay: float, old: ArrayLike, batch: Floats) -> Floats:
@@ -156,58 +243,10 @@ def _mix(decay: float, old: ArrayLike, batch: Floats) -> Floats:
     return mixed
 
 
-def _stored_spread(values: Floats, running: Running, eps: float) -> float:
-    variance = _sum_of_squares(values - _average(values)) / (values.size - running.ddof)
+def _stored(sums: Sums, running: Running, eps: float) -> Floats:
+    variance = sums.totals / (sums.counts - running.ddof)
     stored = variance + eps if running.plus_eps else variance
-    return float(np.sqrt(stored)) if running.deviation else stored
-
-
-def _mean(values: Floats, spec: NormSpec) -> float:
-    return _average(values) if spec.center and values.size else 0.0
-
-
-def _average(values: Floats) -> float:
-    """The mean; of equal values exactly that value, which a sum over their number may miss."""
-    mean = float(np.mean(values))
-    return mean + float(np.mean(values - mean)) if np.isfinite(mean) else mean
-
-
-def _squared_measure(values: Floats, spec: NormSpec) -> float:
-    """The v of the formula, for the values of one statistics set."""
-    if values.size == 0:
-        return 0.0
-    match spec.measure:
-        case Measure.VARIANCE:
-            return _mean_square(values - _average(values), spec.ddof)
-        case Measure.MEAN_SQUARE:
-            return _mean_square(values, spec.ddof)
-        case Measure.L2:
-            return _sum_of_squares(values)
-        case Measure.L1:
-            return float(np.sum(np.abs(values))) ** 2
-        case Measure.MAX:
-            return float(np.max(np.abs(values))) ** 2
-        case Measure.NONE:
-            return 1.0
-
-
-def _divisor(v: float, spec: NormSpec) -> float:
-    if spec.measure is Measure.NONE:
-        return 1.0
-    divisor = float(np.sqrt(v + spec.eps)) + spec.eps_outside
-    if spec.unit_below is not None and (divisor == 0 or divisor < spec.unit_below):
-        return 1.0
-    return max(divisor, spec.floor)
-
-
-def _mean_square(values: Floats, ddof: int) -> float:
-    """NaN if there are too few values for that ddof."""
-    free = values.size - ddof
-    return _sum_of_squares(values) / free if free > 0 else np.nan
-
-
-def _sum_of_squares(values: Floats) -> float:
-    return float(np.sum(values**2))
+    return np.sqrt(stored) if running.deviation else stored
 
 
 def _along(layout: Layout, names: str, parameter: ArrayLike) -> Floats:

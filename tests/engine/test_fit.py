@@ -14,6 +14,8 @@ from normscope.engine.fit import Fit, fit
 from normscope.engine.running import updated
 from normscope.reference import running_update
 
+pytestmark = pytest.mark.usefixtures("way")
+
 RNG = np.random.default_rng(2)
 X = RNG.normal(1000, 2, (4001, 7)).astype(np.float32)
 

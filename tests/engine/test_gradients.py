@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from normscope import NormSpec, SpecError, normalize, reference, spec
+from normscope import NormSpec, ShapeError, SpecError, normalize, reference, spec
 from normscope.engine.gradients import gradients
 from normscope.engine.threads import set_num_threads
 from strategies import cases, specs
@@ -274,3 +274,33 @@ def test_integers_are_differentiated_as_floats() -> None:
     np.testing.assert_array_equal(found, wanted)
     with pytest.raises(SpecError, match="dy must be float32"):
         gradients(x, x, "b [c]", **known)
+
+
+@pytest.mark.parametrize(("pattern", "shape"), [("[b] c", (3, 0)), ("[b] c [d]", (2, 0, 3))])
+def test_no_sets_at_all(pattern: str, shape: tuple[int, ...]) -> None:
+    x, none = np.ones(shape), np.zeros(0)
+    assert gradients(x, x, pattern, mean=none, rstd=none).x.shape == shape
+
+
+def test_more_axes_than_numpy_has_are_refused() -> None:
+    x = np.ones((4,) + (1,) * 31 + (6,))
+    sizes = {"r": (2,) + (1,) * 31 + (3,)}
+    with pytest.raises(ShapeError, match="apart into 66 axes; 64 are possible"):
+        gradients(x, x, "(s [r])...", mean=np.zeros(6), rstd=np.ones(6), **sizes)
+
+
+def test_a_parameter_along_as_many_axes_as_numpy_has() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3,) + (1,) * 62 + (4,))
+    stated = spec("a [b...] c", scale="a b... c", bias="c b... a")
+    _, stats = normalize(x, stated, return_stats=True)
+    scale = rng.normal(size=x.shape)
+    found = gradients(x, x, stated, scale=scale, mean=stats.mean, rstd=stats.rstd)
+    np.testing.assert_allclose(found.scale, x * normalize(x, "a [b...] c"), atol=1e-12)
+    np.testing.assert_array_equal(found.bias, x.T)  # here dy is x
+
+
+def test_a_gradient_of_nothing_still_checks_the_scale() -> None:
+    x, none = np.ones((0, 3)), np.zeros(0)
+    with pytest.raises(ShapeError, match="scale has shape"):
+        gradients(x, x, spec("b [c]", scale="c"), mean=none, rstd=none, scale=np.ones(7))

@@ -21,6 +21,8 @@ from normscope import (
 )
 from normscope.notation.shape_solver import NOT_SIZES
 
+pytestmark = pytest.mark.usefixtures("way")
+
 RNG = np.random.default_rng(3)
 X = RNG.normal(1, 2, (4, 6, 5, 3)).astype(np.float32)
 INSTANCE = spec("b c [s...]", scale="c", bias="c")
@@ -207,7 +209,9 @@ def test_nan_and_infinity_stay_in_their_set() -> None:
 
 @pytest.mark.parametrize("size", [1e-320, 1e-200, 1e-30, 1.0, 1e30, 1e200, 1.7e308])
 @pytest.mark.parametrize("eps", [0.0, 1e-5])
-def test_no_magnitude_overflows(size: float, eps: float) -> None:
+def test_no_magnitude_overflows(size: float, eps: float, way: str) -> None:
+    if way == "definition" and not 1e-150 < size < 1e150:
+        pytest.skip("the definition squares in float64")
     x = np.array([[-1.0, 0.5, 0.5, 0.0]]) * size
     units = x / size if size > 1e-310 else x * 1e20 / (size * 1e20)
     exact = (units - units.mean()) / units.std()
@@ -294,9 +298,7 @@ def test_infinity_without_a_mean_leaves_zeros(measure: str, pattern: str, dtype:
 @pytest.mark.parametrize(("pattern", "shape"), [("[b] c", (3, 0)), ("[b] c [d]", (2, 0, 3))])
 def test_no_sets_at_all(pattern: str, shape: tuple[int, ...]) -> None:
     x = np.ones(shape)
-    none = np.zeros(0)
     assert normalize(x, pattern).shape == shape
-    assert gradients(x, x, pattern, mean=none, rstd=none).x.shape == shape
     assert fit(pattern, [x]).count.size == 0
 
 
@@ -548,11 +550,9 @@ def test_subclasses_that_call_themselves_equal_are_told_apart() -> None:
 def test_more_axes_than_numpy_has_are_refused() -> None:
     x = np.ones((4,) + (1,) * 31 + (6,))
     sizes = {"r": (2,) + (1,) * 31 + (3,)}
-    statistics = {"mean": np.zeros(6), "rstd": np.ones(6)}
     for call in (
         lambda: reference(x, spec("(s [r])...", **sizes)),
         lambda: normalize(x, "(s [r])...", **sizes),
-        lambda: gradients(x, x, "(s [r])...", **statistics, **sizes),
         lambda: fit("(s [r])...", x, **sizes),
     ):
         with pytest.raises(ShapeError, match="apart into 66 axes; 64 are possible"):
@@ -561,18 +561,12 @@ def test_more_axes_than_numpy_has_are_refused() -> None:
 
 def test_a_parameter_along_as_many_axes_as_numpy_has() -> None:
     x = RNG.normal(size=(3,) + (1,) * 62 + (4,))
-    stated = spec("a [b...] c", scale="a b... c", bias="c b... a")
     scale, bias = RNG.normal(size=x.shape), RNG.normal(size=x.T.shape)
-    _, stats = normalize(x, stated, scale=scale, bias=bias, return_stats=True)
-    found = gradients(x, x, stated, scale=scale, mean=stats.mean, rstd=stats.rstd)
-    np.testing.assert_allclose(found.scale, x * normalize(x, "a [b...] c"), atol=1e-12)
-    np.testing.assert_array_equal(found.bias, x.T)  # here dy is x
-
-
-def test_a_gradient_of_nothing_still_checks_the_scale() -> None:
-    x, none = np.ones((0, 3)), np.zeros(0)
-    with pytest.raises(ShapeError, match="scale has shape"):
-        gradients(x, x, spec("b [c]", scale="c"), mean=none, rstd=none, scale=np.ones(7))
+    stated = spec("a [b...] c", scale="a b... c", bias="c b... a")
+    np.testing.assert_allclose(
+        normalize(x, stated, scale=scale, bias=bias),
+        normalize(x, "a [b...] c") * scale + bias.T, atol=1e-12,
+    )  # fmt: skip
 
 
 def test_a_size_that_a_keyword_cannot_give_is_shown_in_sizes() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from normscope import NormSpec
-from normscope.reference import statistics_sets
+from normscope.reference import set_rows
 
 PLAIN = [
     field.name
@@ -19,10 +19,9 @@ PLAIN = [
 
 def sets(spec: NormSpec, shape: tuple[int, ...]) -> np.ndarray:
     """The number of the statistics set of each element, in order of first appearance."""
-    layout = spec.layout(shape)
-    numbers = np.empty(layout.known_sizes, int)
-    for number, members in enumerate(statistics_sets(layout)):
-        numbers[members] = number
+    places = set_rows(np.arange(np.prod(shape)).reshape(shape), spec.layout(shape))
+    numbers = np.empty(np.prod(shape), int)
+    numbers[places] = np.arange(len(places))[:, None]
     _, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse].reshape(shape)
 

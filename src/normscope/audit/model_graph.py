@@ -123,15 +123,15 @@ class ChannelSources:
 
     @classmethod
     def of(cls, parts: Iterable[ChannelSources]) -> ChannelSources:
-        """Those of several inputs together."""
-        known = list(dict.fromkeys(parts))
-        if len(known) == 1:
-            return known[0]
-        paths = sorted({path for part in known for path in part.paths})
+        """The sources of several inputs together."""
+        different = list(dict.fromkeys(parts))
+        if len(different) == 1:
+            return different[0]
+        paths = sorted({path for part in different for path in part.paths})
         return cls(
-            frozenset(axis for part in known for axis in part.axes),
+            frozenset(axis for part in different for axis in part.axes),
             tuple(paths[:MOST_SOURCES]),
-            len(paths) > MOST_SOURCES or any(part.more for part in known),
+            len(paths) > MOST_SOURCES or any(part.more for part in different),
         )
 
 
@@ -147,7 +147,7 @@ class ModelGraph:
         name: of the model.
         format: of the file: "hdf5" or "json".
         framework: the folder of the framework in `normscope.frameworks`.
-        origin: who wrote the model, and in what form, in words.
+        provenance: who wrote the model, and in what form, in words.
         advice: what to write instead, in the words of the framework.
         nodes, sites: the calls of layers, and those where something is normalized.
         details: what else is known of the model, by the framework's own names, as JSON types.
@@ -158,7 +158,7 @@ class ModelGraph:
     name: str
     format: str
     framework: str
-    origin: str
+    provenance: str
     advice: Advice
     nodes: tuple[Node, ...]
     sites: tuple[Site, ...]

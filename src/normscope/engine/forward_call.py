@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from normscope.engine import buffers, forward
+from normscope.engine import buffers, by_definition, forward
+from normscope.engine.kernels_installed import kernels_installed
 from normscope.engine.operands import (
     address,
     as_plain,
@@ -93,26 +94,38 @@ class ForwardCall:
             result = np.empty_like(as_plain(x), subok=False)
         if not self.reads_x:
             x = readable(x, None)
-        factor = self._parameter(0, scale, out)
-        offset = self._parameter(1, bias, out)
         counted = None
         if mask is not None:
             counted = check_mask(mask, x.shape, prepared.layout.pattern.text)
         if residual is not None:
             residual = readable(residual, None)
-        arrays = Arrays(
-            x=address(x),
-            out=address(target),
-            residual=None if residual is None else address(residual),
-            mask=None if counted is None else address(counted),
-            scale=address(factor),
-            bias=address(offset),
-            slope=slope,
-            tag=prepared.tag,
-            parameter_tag=self.parameter_tag,
-        )
         statistics = given
-        if self.size:
+        if self.size and not kernels_installed():
+            operands = by_definition.Operands(
+                x=x,
+                out=target,
+                residual=residual,
+                mask=counted,
+                scale=self._laid("scale", scale, out),
+                bias=self._laid("bias", bias, out),
+                slope=slope,
+            )
+            spec, layout = prepared.spec, prepared.layout
+            statistics = by_definition.normalize(spec, layout, operands, given)
+        elif self.size:
+            factor = self._parameter(0, scale, out)
+            offset = self._parameter(1, bias, out)
+            arrays = Arrays(
+                x=address(x),
+                out=address(target),
+                residual=None if residual is None else address(residual),
+                mask=None if counted is None else address(counted),
+                scale=address(factor),
+                bias=address(offset),
+                slope=slope,
+                tag=prepared.tag,
+                parameter_tag=self.parameter_tag,
+            )
             if given is not None:
                 forward.apply(prepared, arrays, given)
             else:
@@ -123,6 +136,15 @@ class ForwardCall:
         if target is not result:
             result[...] = target
         return result, statistics
+
+    def _laid(self, name: str, values: ArrayLike | None, out: Array | None) -> Array | None:
+        """A parameter in the shape of its axes."""
+        if values is None:
+            return None
+        spec, layout = self.prepared.spec, self.prepared.layout
+        along = spec.scale if name == "scale" else spec.bias
+        array = laid_along(layout, name, parameter_axes(layout, name, along), values)
+        return array.copy() if out is not None and np.may_share_memory(array, out) else array
 
     def _parameter(self, which: int, values: ArrayLike | None, out: Array | None) -> Array:
         """A parameter as the plan wants it in memory; a scale with `scale_shift` added."""

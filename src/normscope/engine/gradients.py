@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from normscope.engine import buffers, threads
 from normscope.engine.gradient_plan import BackwardCall, backward_call, parameter_axes
 from normscope.engine.guard import with_constants_apart
+from normscope.engine.kernels_installed import check_kernels
 from normscope.engine.loops import Strides, atomic_strides
 from normscope.engine.operands import (
     SHORT,
@@ -118,6 +119,7 @@ def gradients(
         PatternError, SpecError: the normalization is not stated correctly, or measures the maximum.
         ShapeError: x, scale or a statistic has a shape that does not fit.
         DtypeError: x is not an array of real numbers.
+        MissingPackageError: Numba is not installed: pip install "normscope[fast]".
 
     Example:
         >>> import numpy as np
@@ -128,6 +130,7 @@ def gradients(
         >>> gradients(dy, x, "b [c]", mean=stats.mean, rstd=stats.rstd).x.round(4)
         array([[ 0.2291, -0.3436,  0.1145]])
     """
+    check_kernels("gradients")
     spec = stated(pattern, fields_and_sizes, scale is not None, False)
     check_array("x", x)
     x = in_floats(x)

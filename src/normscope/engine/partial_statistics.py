@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from normscope.engine import forward
+from normscope.engine import by_definition, forward
+from normscope.engine.kernels_installed import kernels_installed
 from normscope.engine.operands import address, readable
 from normscope.engine.prepared import formula_of, prepare
 from normscope.engine.validation import check_array, check_mask, in_floats
@@ -44,6 +45,8 @@ def measured(
     x: NDArray[Any], spec: NormSpec, layout: Layout, counted: NDArray[np.bool_] | None
 ) -> Floats:
     """Measure every set of an array that meets the pattern, as `partial_statistics_of`."""
+    if not kernels_installed():
+        return by_definition.partial_statistics(spec, layout, in_floats(x), counted)
     x = readable(in_floats(x), None)
     masked = None if counted is None else counted.strides
     call = prepare(spec, layout, x.dtype, (x.strides, x.strides, None, masked))
@@ -68,6 +71,8 @@ def measured(
 
 def merged(spec: NormSpec, one: Floats, other: Floats) -> Floats:
     """The partial statistics of two disjoint parts of the same sets together."""
+    if not kernels_installed():
+        return by_definition.merged(spec, one, other)
     from normscope.kernels.forward import merging
 
     target = np.empty_like(one)

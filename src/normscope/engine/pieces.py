@@ -26,11 +26,13 @@ class Piece:
     Attributes:
         index: where it lies along the axes of the array.
         layout: of the piece alone.
+        atoms: where it lies along the atomic axes.
         place: where its sets lie among those of the whole, along the axes outside brackets.
     """
 
     index: tuple[slice, ...]
     layout: Layout
+    atoms: tuple[slice, ...]
     place: tuple[slice, ...]
 
 
@@ -59,9 +61,24 @@ def lengths(
     """
     if math.prod(shape) * itemsize <= 2 * most:
         return tuple(shape)
+    return longest(shape, most // itemsize, chunk, order)
+
+
+def longest(
+    shape: Sequence[int],
+    most: int,
+    chunk: Sequence[int] | None = None,
+    order: Sequence[int] | None = None,
+) -> tuple[int, ...]:
+    """How long pieces of up to `most` elements can be; what they are cut along is as for `lengths`.
+
+    Example:
+        >>> longest((1000, 100), 1000)
+        (10, 100)
+    """
     found = [min(n, size) for n, size in zip(chunk or [1] * len(shape), shape, strict=True)]
     for dim in reversed(order or range(len(shape))):
-        times = most // (math.prod(found) * itemsize)
+        times = most // max(1, math.prod(found))
         found[dim] = min(shape[dim], found[dim] * max(1, times))
     return tuple(found)
 
@@ -88,15 +105,14 @@ def cut(layout: Layout, most: Sequence[int]) -> Iterator[Piece]:
 def piece(layout: Layout, choice: Sequence[Ranges]) -> Piece:
     """The piece that lies at one part of each axis."""
     index = tuple(along for along, _ in choice)
-    within = list(chain.from_iterable(atoms for _, atoms in choice))
+    within = tuple(chain.from_iterable(atoms for _, atoms in choice))
     axes = tuple(
         replace(axis, size=part.stop - part.start)
         for axis, part in zip(layout.axes, within, strict=True)
     )
     shape = tuple(part.stop - part.start for part in index)
-    return Piece(
-        index, replace(layout, shape=shape, axes=axes), tuple(within[i] for i in layout.kept)
-    )
+    place = tuple(within[i] for i in layout.kept)
+    return Piece(index, replace(layout, shape=shape, axes=axes), within, place)
 
 
 def ranges(axes: Sequence[AtomicAxis], most: int) -> Iterator[Ranges]:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from normscope.engine.gradients import gradients
+from normscope.engine.kernels_installed import check_kernels
 from normscope.engine.normalize import normalize
 from normscope.engine.operands import SHORT
 from normscope.engine.partial_statistics import partial_statistics_of
@@ -82,7 +83,9 @@ def warmup(dtypes: Sequence[str], progress: Progress) -> int:
 
     Raises:
         DtypeError: there are no kernels for such a dtype.
+        MissingPackageError: Numba is not installed: pip install "normscope[fast]".
     """
+    check_kernels("warmup")
     listed = _all(tuple(dtypes))
     workers = min(os.cpu_count() or 1, len(GROUPS))
     context = multiprocessing.get_context("spawn")  # a fork would inherit locks of our threads

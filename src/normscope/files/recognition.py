@@ -205,7 +205,7 @@ def _is_safetensors(head: bytes, size: int) -> bool:
 
 
 def _as_text(head: bytes) -> str | None:
-    """The start of a text in UTF-8; None for what is none."""
+    """The start of a text in UTF-8; None where it is not text."""
     for cut in range(4):  # the last letter may be cut in two
         try:
             text = head[: len(head) - cut].decode("utf-8-sig")

@@ -18,7 +18,7 @@ def differences(declared: NormSpec, found: NormSpec, shape: tuple[int, ...]) -> 
     """One line per field that differs; none if both compute the same on this shape.
 
     Example:
-        >>> from normscope.spec import spec
+        >>> from normscope.notation.spec import spec
         >>> list(differences(spec("b [c]"), spec("[b] c", eps=1e-3), (3, 4)))
         ['statistics over "[b] c" instead of "b [c]"', 'eps is 0.001 instead of 1e-05']
     """

@@ -11,8 +11,10 @@ from normscope.notation.axis_words import axis_sentence
 from normscope.notation.spec import Measure, NormSpec, Running
 
 if TYPE_CHECKING:
-    from normscope.identify.examination import ModeReport
-    from normscope.identify.result import Identification
+    from normscope.identify.result import Identification, ModeReport, ShownSet
+
+_IN_WORDS = 6
+"""So many elements of a set are written."""
 
 
 def report(found: Identification) -> str:
@@ -68,9 +70,9 @@ def _mode(title: str, mode: ModeReport, found: Identification) -> Iterator[str]:
         yield f"  {sample_sentence(found, mode)}"
     for table in (found.indices or {}).get("infer" if title == "inference" else "train", ()):
         yield from (f"  {line}" for line in table.lines())
-    if mode.pairs:
-        yield f'  in numbers, one set of "{mode.pairs[0].pattern}" as the layer was found'
-        yield from (f"    {line}" for pair in mode.pairs for line in pair.lines())
+    if mode.shown_sets:
+        yield f'  in numbers, one set of "{mode.shown_sets[0].pattern}" as the layer was found'
+        yield from (f"    {line}" for shown in mode.shown_sets for line in _shown(shown))
 
 
 def _spec(spec: NormSpec) -> Iterator[str]:
@@ -111,6 +113,20 @@ def _followed(spec: NormSpec, running: Running) -> str:
         return "the mean"
     kind = f"the variance with ddof {running.ddof}" + " plus eps" * running.plus_eps
     return f"the root of {kind}" if running.deviation else kind
+
+
+def _shown(found: ShownSet) -> Iterator[str]:
+    """A set in numbers; of its elements the first."""
+    facts = (
+        f"mean {found.mean:.4g}, variance {found.variance:.4g}, mean square {found.mean_square:.4g}"
+    )
+    yield f"x  {_first_of(found.x, found.size)}   ({facts})"
+    yield f"y  {_first_of(found.y, found.size)}"
+
+
+def _first_of(values: tuple[float, ...], size: int) -> str:
+    more = f", ... ({size} in all)" if size > _IN_WORDS else ""
+    return ", ".join(f"{value:.5g}" for value in values[:_IN_WORDS]) + more
 
 
 def sample_sentence(found: Identification, mode: ModeReport) -> str:

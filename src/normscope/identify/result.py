@@ -1,18 +1,20 @@
-"""`Identification`: what was found out about a layer, as text and as JSON."""
+"""`Identification`: what was found out about a layer, as facts and as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+
 from normscope.frameworks.declaration import Declaration
-from normscope.identify.examination import ModeReport
 from normscope.notation.axis_roles import sample_axis
 from normscope.notation.spec import NormSpec
 from normscope.notebook import Report
 from normscope.sight.index_table import IndexTable
+from normscope.sight.sight import Sight
 
 
 class Kind(StrEnum):
@@ -22,6 +24,66 @@ class Kind(StrEnum):
     POINTWISE = "pointwise"  # each output depends on the input at its own place only
     MIXING = "mixing"  # outputs depend on several inputs, by no normalization that a spec can say
     UNKNOWN = "unknown"  # it may be a normalization, but no spec reproduces it
+
+
+@dataclass(frozen=True)
+class ShownSet:
+    """One statistics set in numbers; the parameters were as found.
+
+    Attributes:
+        pattern: of the sets.
+        size: of the set.
+        x, y: its first elements, in and out.
+        mean, variance, mean_square: of all elements that went in.
+    """
+
+    pattern: str
+    size: int
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    mean: float
+    variance: float
+    mean_square: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The set as JSON types; what is not finite is None."""
+        return {
+            "pattern": self.pattern,
+            "set_size": self.size,
+            "x": list(self.x),
+            "y": [value if np.isfinite(value) else None for value in self.y],
+        }
+
+
+@dataclass(frozen=True)
+class ModeReport:
+    """What was found out about one mode.
+
+    Attributes:
+        sight: who sees whom.
+        spec: the normalization, if it is one and was found.
+        max_ulp: the largest difference from the reference, if there is a spec.
+        certain: false if it may be a normalization that was not recognized.
+        notes: the rest of the evidence.
+        same: this mode computes the same as training.
+        stored: it normalizes by stored statistics.
+        shown_sets: where a formula was refused, sets in numbers.
+    """
+
+    sight: Sight
+    spec: NormSpec | None = None
+    max_ulp: float | None = None
+    certain: bool = True
+    notes: tuple[str, ...] = ()
+    same: bool = False
+    stored: bool = False
+    shown_sets: tuple[ShownSet, ...] = ()
+
+    def at_inference(self) -> ModeReport:
+        """What the report says of inference that computes the same: no memory is needed."""
+        if self.spec is None or self.spec.pattern is None:
+            return self
+        return replace(self, spec=replace(self.spec, running=None))
 
 
 @dataclass(frozen=True, repr=False)
@@ -93,7 +155,9 @@ class Identification(Report):
         mode and axis, the indices of the input that each index of the output sees.
         """
         reports = {"train": self.train_report, "infer": self.infer_report}
-        numbers = {mode: [p.to_dict() for p in report.pairs] for mode, report in reports.items()}
+        numbers = {
+            mode: [one.to_dict() for one in report.shown_sets] for mode, report in reports.items()
+        }
         tables = {
             mode: {table.name: table.rows and [list(row) for row in table.rows] for table in found}
             for mode, found in (self.indices or {}).items()

@@ -39,7 +39,6 @@ MAX_STORED_BYTES = 2**26
 
 _FORMS = {"json": "JSON without weights", "hdf5": "HDF5"}
 
-
 TAKES = "the path of a model file of Keras 1 (.h5, .json)"
 READS: tuple[Readable, ...] = (KERAS_1,)
 
@@ -78,9 +77,9 @@ def read(
     nodes = {call.id: _node(call) for call in calls}
     normalizations = [call for call in calls if call.layer_class == "BatchNormalization"]
     release, backend = release or file.release, backend or file.backend
-    used, known = release_by_configs(call.config for call in normalizations)
+    used, told = release_by_configs(call.config for call in normalizations)
     if release is not None:
-        used, known = release, True
+        used, told = release, True
     declarations = _Declarations(path, used, backend)
     with open_arrays(file, MAX_STORED_BYTES) if file.weights else nullcontext() as stored:
         if stored is not None:
@@ -93,7 +92,7 @@ def read(
         name=network.name,
         format=file.format,
         framework="keras1",
-        origin=_origin(file.format, release, backend),
+        provenance=_provenance(file.format, release, backend),
         advice=ADVICE,
         nodes=tuple(nodes.values()),
         sites=sites,
@@ -104,7 +103,7 @@ def read(
                 [_stored_norm(site) for site in sites],
                 used,
                 backend or "tensorflow",
-                release_told=known,
+                release_told=told,
                 backend_told=backend is not None,
             )
         ),
@@ -118,7 +117,7 @@ def _check_given(release: str | None, backend: str | None) -> None:
         raise SpecError(f"backend is one of {', '.join(BACKENDS)}, not {backend!r}")
 
 
-def _origin(form: str, release: str | None, backend: str | None) -> str:
+def _provenance(form: str, release: str | None, backend: str | None) -> str:
     """Who wrote a model and in what form, in words: "written by Keras 1.2.2, theano, HDF5"."""
     return ", ".join(filter(None, (f"written by Keras {release or 1}", backend, _FORMS[form])))
 
@@ -155,19 +154,19 @@ class _Declarations:
         self.path = path
         self.release = release
         self.backend = backend
-        self.known: dict[str, Declaration] = {}
+        self.found: dict[str, Declaration] = {}
 
-    def declaration(self, call: Call, axes: str | None) -> Declaration:
+    def of(self, call: Call, axes: str | None) -> Declaration:
         """What a layer with inputs of such axes declares."""
         key = repr((axes, [call.config.get(name) for name in SETTINGS]))
-        if key not in self.known:
+        if key not in self.found:
             try:
-                self.known[key] = keras1_batch_normalization(
+                self.found[key] = keras1_batch_normalization(
                     call.config, release=self.release, backend=self.backend, axes=axes
                 )
             except SpecError as error:
                 raise ModelFileError(str(self.path), f"layer {call.path}: {error}") from None
-        return self.known[key]
+        return self.found[key]
 
 
 def _site(
@@ -175,13 +174,13 @@ def _site(
     node: Node,
     file: ModelFile,
     stored: StoredArrays | None,
-    known: _Declarations,
+    declarations: _Declarations,
     path: Path,
 ) -> Site:
     (tensor,) = call.input_tensors
     axes = " ".join(tensor.axes) if tensor.axes else None
     arrays = {} if stored is None else _arrays(call, file, stored)
-    declaration = known.declaration(call, axes)
+    declaration = declarations.of(call, axes)
     _check_parameters(declaration, tensor.shape, call.path, path)
     dtype = next((a.dtype.name for a in arrays.values() if a.dtype.kind == "f"), "float32")
     return Site(node, declaration, tensor.shape, dtype, arrays)

@@ -46,7 +46,7 @@ def as_fragment(audit: Audit) -> str:
 
 
 def as_notebook_cell(audit: Audit) -> str:
-    """The same with its own style sheet, as notebooks show it."""
+    """The report with its own style sheet, as notebooks show it."""
     return f'<div class="normscope"><style>{style_sheet()}</style>{as_fragment(audit)}</div>'
 
 

@@ -50,8 +50,8 @@ def plain_text(audit: Audit) -> str:
 
 
 def model_line(graph: ModelGraph) -> str:
-    """File, model and origin in one line."""
-    return f"{printable(graph.file)}: model {graph.name}, {graph.origin}"
+    """File, model and provenance in one line."""
+    return f"{printable(graph.file)}: model {graph.name}, {graph.provenance}"
 
 
 def summary_line(audit: Audit) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from normscope.identify.formula.divisor import Divisor, Guard, digits_needed, plain_number
 from normscope.identify.formula.parameters import Scale
+from normscope.identify.formula.unsolved import Unsolved
 from normscope.notation.spec import Measure
 from normscope.sight.changes import IS_HALF
 
@@ -23,7 +24,7 @@ class Constants:
     kind: MeasureKind
     divisor: Divisor
     factor: float
-    notes: list[str]
+    notes: tuple[str, ...] = ()
 
 
 def constants_for(
@@ -34,8 +35,8 @@ def constants_for(
     unit: float,
     held: bool,
     as_found: float | None,
-) -> Constants | None:
-    """The measure and its constants; None if nothing tells which of two measures it is.
+) -> Constants | Unsolved:
+    """The measure and its constants, if something tells which of two measures it is.
 
     Args:
         size: of a statistics set.
@@ -47,38 +48,65 @@ def constants_for(
             and measure is there to be found, and either way to write it is right.
         as_found: the scale before any parameter was moved, where it is one number.
     """
-    kinds = kinds_of(measure, size)
-    if found.guard is not None and found.guard.unit is not None:  # it is 1 in the right units
-        of_one, close = found.guard.unit, max(_ONE, unit, 5 * found.guard.uncertain)
-        kinds = [kind for kind in kinds if abs(of_one / kind.factor - 1) < close]
-        if not kinds:
-            return None
+    kinds = _with_unit_guard(kinds_of(measure, size), found.guard, unit)
     factor = scale.factor if scale is not None else 1.0
-    notes: list[str] = []
+    unscaled = [kind for kind in kinds if _is_one(as_found, kind, unit)]
+    if not kinds or (factor is None and not unscaled and held and _tie(kinds, found)):
+        return _undecided(found.guard, unit)
     if factor is not None:
         kind, left = _kind_for(kinds, factor, unit)
-        if left != 1.0:
-            notes.append(f"the result is multiplied by {left:.4g}{_root_of(left, size)}")
+        notes = (
+            (f"the result is multiplied by {left:.4g}{_root_of(left, size)}",) if left != 1 else ()
+        )
     else:
-        unscaled = [kind for kind in kinds if _is_one(as_found, kind, unit)]
         kind, left = min(unscaled or kinds, key=lambda kind: _unlikely(kind, found)), 1.0
-        if not unscaled and held and _tie(kinds, found):
-            return None
-        if len(kinds) > 1 and not unscaled:
-            notes.append(
-                "the size of the scale itself is not known: of equal formulas the one "
-                "with the roundest constants was taken"
-            )
-    real = found.times(1 / kind.factor)
+        notes = (_ROUNDEST,) if len(kinds) > 1 and not unscaled else ()
+    return Constants(kind, _as_written(found.times(1 / kind.factor), size, unit), left, notes)
+
+
+_ROUNDEST = (
+    "the size of the scale itself is not known: of equal formulas the one with the roundest "
+    "constants was taken"
+)
+
+
+def _with_unit_guard(
+    kinds: list[MeasureKind], guard: Guard | None, unit: float
+) -> list[MeasureKind]:
+    """The measures in whose units a guard, if there is one, puts 1 in the divisor's place."""
+    if guard is None or guard.unit is None:
+        return kinds
+    close = max(_ONE, unit, 5 * guard.uncertain)
+    return [kind for kind in kinds if abs(guard.unit / kind.factor - 1) < close]
+
+
+def _undecided(guard: Guard | None, unit: float) -> Unsolved:
+    """Why no measure was chosen."""
+    if guard is not None and guard.unit is not None:
+        below = tolerance_of(guard, unit)
+        small = f"below {below:.6g}" if below else "0"
+        words = f"where that divisor is {small} it is {guard.unit:.4g}, which no spec says"
+        return Unsolved(words, False)
+    return Unsolved(
+        "nothing tells whether ddof is 0 or 1: the size of the scale is not known, and no constant "
+        "is rounder with either",
+        False,
+    )
+
+
+def _as_written(divisor: Divisor, size: int, unit: float) -> Divisor:
+    """A divisor with its constants as their author wrote them, for sets of this size."""
     root = math.sqrt(size)
     values = zip(
-        (real.eps, real.eps_outside, real.floor), (size, root, root), real.uncertain, strict=True
+        (divisor.eps, divisor.eps_outside, divisor.floor),
+        (size, root, root),
+        divisor.uncertain,
+        strict=True,
     )
     eps, eps_outside, floor = (
         constant_of(value, times, max(unit, uncertain)) for value, times, uncertain in values
     )
-    rounded = Divisor(eps, eps_outside, floor, real.guard)
-    return Constants(kind, rounded, left, notes)
+    return Divisor(eps, eps_outside, floor, divisor.guard)
 
 
 def tolerance_of(guard: Guard, unit: float = 3e-5) -> float:

@@ -8,15 +8,14 @@ from itertools import permutations
 
 import numpy as np
 
-from normscope.identify.formula.first_fit import FirstFit
-from normscope.identify.formula.hypotheses import Affine
+from normscope.identify.formula.affine_fit import Affine, FirstFit
+from normscope.identify.formula.axes import along_axes, varying_axes
 from normscope.identify.formula.probe import Probe
 from normscope.identify.sets.structure import Structure
 from normscope.identify.subject.nan_statistics import largest, median
 from normscope.identify.subject.subject import Floats
 from normscope.sight.changes import IS_HALF
 
-_VARIES = 8.0  # times the rounding of the fits: smaller relative differences are rounding
 _LINEAR = 33.0
 
 FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
@@ -67,22 +66,22 @@ class Roles:
 
 
 def find_roles(probe: Probe, first: FirstFit) -> Roles:
-    """Move each parameter alone, and put it back."""
+    """Move each parameter alone."""
     subject, base = probe.subject, first.fit.affine
-    coarse = first.extras.activation is not None or subject.eps > IS_HALF
+    coarse = first.extras.activation is not None or probe.precision.is_half
     x = first.x[:7] if coarse else first.x[:3]
+    unit = probe.precision.unit
     moved = {}
     for name, value in subject.learned.items():
         factor = probe.rng.choice([0.5, 0.6, 0.7, 1.4, 1.5, 1.6], value.shape)
         moved[name] = _moved(probe, first, x, name, np.where(value == 0, 0.5, value) * factor)
         for low, high in () if coarse else _OTHER_SIZES:
-            if not _silent(base, moved[name][2], probe.unit):
+            if not _silent(base, moved[name][2], unit):
                 break  # what is clamped shows only at some sizes
             other = probe.rng.uniform(low, high, value.shape)
             moved[name] = _moved(probe, first, x, name, other)
 
-    limit = 30 * max(base.residual, probe.rounding / 3)
-    unit = probe.unit
+    limit = 30 * max(base.residual, probe.precision.rounding / 3)
     shaping = tuple(n for n, (_, _, affine) in moved.items() if limit <= affine.residual < np.inf)
     # an activation may cut off so much that nothing is known
     puzzling = [n for n, (_, _, affine) in moved.items() if not np.isfinite(affine.residual)]
@@ -107,14 +106,11 @@ _OTHER_SIZES = ((0.05, 0.5), (2.0, 4.0))
 def _moved(
     probe: Probe, first: FirstFit, x: Floats, name: str, new: Floats
 ) -> tuple[Floats, Floats, Affine]:
-    """A parameter before and after it is moved, and what it then does; it is put back."""
+    """A parameter before and after it is moved, and what it then does."""
     subject = probe.subject
     before = subject.learned[name]
-    subject.write(name, new)
-    after = subject.learned[name]
-    affine = probe.affine(first.fit, first.extras, x)
-    subject.write(name, before)
-    return before, after, affine
+    with subject.moved({name: new}):
+        return before, subject.learned[name], probe.affine(first.fit, first.extras, x)
 
 
 def _silent(before: Affine, after: Affine, unit: float) -> bool:
@@ -244,47 +240,3 @@ def _bias(
                 return axes, name
     notes.append(f"the parameter {name} is added before the scale, or with a factor")
     return tuple(sorted({*axes, *varying_axes(structure, base.bias, unit, beside)})), None
-
-
-def varying_axes(
-    structure: Structure, sets: Floats, unit: float = 3e-5, beside: float = 0.0
-) -> tuple[int, ...]:
-    """The atomic axes along which an array in set form varies; NaN says nothing.
-
-    Args:
-        structure: the axes.
-        sets: the array.
-        unit: the relative error of its values.
-        beside: the size of what they were seen together with, whose error they share.
-    """
-    apart = structure.apart(sets)
-    size = max(largest(apart), beside)
-    found = []
-    with np.errstate(all="ignore"):
-        for axis in range(apart.ndim):
-            if apart.shape[axis] == 1:
-                continue
-            known = np.where(np.isfinite(apart), apart, np.nan)
-            width = np.max(_filled(known, -np.inf).max(axis) - _filled(known, np.inf).min(axis))
-            if width > _VARIES * unit * size:
-                found.append(axis)
-    return tuple(found)
-
-
-def _filled(values: Floats, by: float) -> Floats:
-    return np.where(np.isnan(values), by, values)
-
-
-def along_axes(structure: Structure, sets: Floats, axes: tuple[int, ...]) -> Floats:
-    """The values along some atomic axes: the mean over all others."""
-    apart = structure.apart(sets)
-    others = tuple(i for i in range(apart.ndim) if i not in axes)
-    known = np.isfinite(apart)
-    with np.errstate(all="ignore"):
-        mean: Floats = np.where(known, apart, 0.0).sum(axis=others) / known.sum(axis=others)
-    return mean
-
-
-def names_of(structure: Structure, axes: tuple[int, ...]) -> str:
-    """The names of atomic axes, as a spec writes them."""
-    return " ".join(structure.layout.axes[i].name for i in axes)

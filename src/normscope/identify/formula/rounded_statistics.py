@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from normscope.identify.formula.hypotheses import Fit
+from normscope.identify.formula.affine_fit import Fit
 from normscope.identify.formula.probe import Probe
 from normscope.identify.subject.precision import PRECISIONS
 from normscope.identify.subject.subject import Floats

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from normscope.identify.formula.claim import Claim
 from normscope.identify.formula.divisor import Guard
 from normscope.identify.formula.probe import Probe
-from normscope.identify.subject.precision import FLOAT16_STEP, LOWEST
+from normscope.identify.formula.unsolved import Unsolved
+from normscope.identify.subject.precision import FLOAT16_STEP, LOWEST, PRECISIONS, Precision
 from normscope.identify.subject.subject import Floats
-from normscope.identify.surroundings.extras import Extras
+from normscope.identify.surroundings.extras import RELU_LIKE
 from normscope.notation.spec import Measure, NormSpec
 from normscope.reference import reference
 from normscope.sight.changes import IS_HALF
@@ -20,7 +22,7 @@ TOLERANCE = 256.0
 """In ulp. A wrong epsilon, measure or axis is off by far more at some of the sizes tried."""
 
 HALF_TOLERANCE = 8.0
-"""The same for half precisions, whose ulp is so much larger."""
+"""In ulp of half precisions, which are so much larger."""
 
 
 def tolerance(eps: float) -> float:
@@ -29,32 +31,54 @@ def tolerance(eps: float) -> float:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """What is claimed of one mode, with the numbers that are no part of a spec.
+class Verified:
+    """A claim that reproduces the layer.
 
     Attributes:
-        scale, bias: the parameters, along the axes that the spec names, in that order.
-        factor: a constant by which the result is multiplied.
-        rounded: the precision of the statistics, where it is not the layer's own.
+        claim: as it was found to hold.
+        error: the largest difference in ulp.
+        precision: in whose ulp that is.
+        notes: what had to be allowed for.
     """
 
-    spec: NormSpec
-    scale: Floats | None
-    bias: Floats | None
-    factor: float
-    extras: Extras
-    rounded: str | None = None
+    claim: Claim
+    error: float
+    precision: Precision
+    notes: tuple[str, ...] = ()
 
-    def output(self, x: Floats) -> Floats:
-        """The normalized values: everything but the extras."""
-        bare = NormSpec.from_dict({**self.spec.to_dict(), "bias": None})
-        y = self.factor * reference(x, bare, scale=self.scale)
-        if self.bias is not None and self.spec.bias is not None:
-            layout = self.spec.layout(x.shape)
-            placed = layout.place(layout.named(self.spec.bias))
-            bias = self.bias.reshape(placed.shape).transpose(placed.order).reshape(placed.broadcast)
-            y = (y.reshape(layout.known_sizes) + bias).reshape(x.shape)
-        return y
+
+def verified(
+    probe: Probe, claim: Claim, guard: Guard | None, small_are_coarse: bool
+) -> Verified | Unsolved:
+    """Try a claim, and what it may be taken for, on fresh inputs.
+
+    Args:
+        probe: the mode.
+        claim: what is claimed.
+        guard: of the divisor, in the units of the claim.
+        small_are_coarse: small statistics may be rounded more than all else.
+    """
+    precision = probe.precision
+    allowed = tolerance(precision.eps)
+    error = max(largest_error(probe, claim), error_near(probe, claim, guard))
+    if error > allowed and small_are_coarse:
+        claim = replace(claim, rounded="float16")
+        error = max(largest_error(probe, claim), error_near(probe, claim, guard))
+    for other in RELU_LIKE:
+        relu = claim.extras.activation
+        if error > allowed and relu is not None and relu.name == "relu":
+            activation = replace(relu, name=other.name, forward=other.forward)
+            claim = replace(claim, extras=replace(claim.extras, activation=activation))
+            error = largest_error(probe, claim)
+    if error <= allowed:
+        return Verified(claim, error, precision)
+    in_float32 = error * precision.eps / PRECISIONS["float32"]
+    if in_float32 <= allowed and claim.extras.activation is None:
+        coarser = precision.at(PRECISIONS["float32"])
+        return Verified(claim, in_float32, coarser, ("it computes in float32 inside",))
+    return Unsolved(
+        f"the best spec found, {claim.spec}, is off by {error:.3g} ulp on fresh inputs", False
+    )
 
 
 def largest_error(probe: Probe, claim: Claim) -> float:
@@ -63,7 +87,7 @@ def largest_error(probe: Probe, claim: Claim) -> float:
     The sizes go from far below every epsilon to far above.
     """
     structure, rng = probe.structure, probe.rng
-    lowest = -15.0 if probe.subject.eps < IS_HALF and probe.subject.into != "float16" else -4.0
+    lowest = -15.0 if probe.precision.eps < IS_HALF and probe.precision.into != "float16" else -4.0
     highest = 4.0 if lowest < -5 else 1.5  # squares of more overflow in float16
     decades = np.linspace(lowest, highest, 20 if lowest < -5 else 9)
     if claim.extras.residual:
@@ -84,7 +108,7 @@ _BESIDE = (0.5, 0.8, 0.97, 1.03, 1.2, 2.0)
 
 
 def error_near(probe: Probe, claim: Claim, guard: Guard | None) -> float:
-    """The same around the tolerance of a guard, where the divisor jumps.
+    """The largest difference, in ulp, around the tolerance of a guard, where the divisor jumps.
 
     Args:
         probe: the mode.
@@ -128,18 +152,18 @@ def _error(probe: Probe, claim: Claim, sets: Floats) -> float:
         size = np.max(np.abs(expected), axis=1, keepdims=True) + np.max(
             np.abs(claim.extras.residual * x), axis=1, keepdims=True
         )
-        size = np.maximum(size, LOWEST[probe.subject.eps])  # below, rounding is no share of it
+        size = np.maximum(size, LOWEST[probe.precision.eps])  # below, rounding is no share of it
         if claim.spec.center or claim.spec.measure is Measure.VARIANCE:
             # where the mean is many times the spread, x - mean has lost that many digits
             spread = np.std(x, axis=1)
             lost = np.where(spread > 0, np.max(np.abs(x), axis=1) / spread / 4, 1.0)
             size = size * np.maximum(1.0, lost)[:, np.newaxis]
         if claim.rounded == "float16":
-            size = size * _near_zero(x, claim.spec, probe.subject.eps)[:, np.newaxis]
+            size = size * _near_zero(x, claim.spec, probe.precision.eps)[:, np.newaxis]
         if claim.extras.activation is not None:
             # an activation that bends loses what it cancels: 1 + x for a sigmoid near 0
             size = np.maximum(size, np.minimum(np.max(np.abs(z), axis=1, keepdims=True), 1.0))
-        error = np.where(expected == y, 0.0, np.abs(expected - y) / (probe.subject.eps * size))
+        error = np.where(expected == y, 0.0, np.abs(expected - y) / (probe.precision.eps * size))
     return float(np.max(np.where(np.isnan(error), np.inf, error)))
 
 

@@ -12,8 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from normscope.identify.subject.subject import Floats, Subject
-from normscope.sight.changes import IS_HALF, Bools, changes, differs
+from normscope.identify.subject.mode import Mode
+from normscope.identify.subject.subject import Floats
+from normscope.sight.changes import Bools, changes, differs
 from normscope.sight.index_sets import members
 from normscope.sight.sight import Sight, read
 
@@ -25,19 +26,19 @@ _OTHER_INPUTS, _SHOWN = 10, 0.8  # how many show what share of a set with dead z
 _FILLED = 0.98  # of a product of index sets, at least so much must have changed; less in halves
 
 
-def look(subject: Subject, training: bool, rng: np.random.Generator, places: int = 6) -> Sight:
+def look(mode: Mode, places: int = 6) -> Sight:
     """Disturb single elements of a random input, in at most so many places; see what changes."""
-    shape = subject.shape
-    base = subject.received(_far_from_zero(rng.standard_normal(shape)))
+    shape, rng, eps = mode.shape, mode.rng, mode.eps
+    base = mode.received(_far_from_zero(rng.standard_normal(shape)))
     bases = (base, -base)
-    before = [subject(x, training) for x in bases]
-    again = subject(base, training)
+    before = [mode(x) for x in bases]
+    again = mode(base)
     out = before[0].shape
     if not all(np.isfinite(y).any() for y in before):
         return Sight(same_shape=out == shape, finite=False, output_shape=out)
     size = float(np.max(np.abs(before[0][np.isfinite(before[0])]), initial=0.0))
     stochastic = Sight(stochastic=True, same_shape=out == shape, output_shape=out)
-    if again.shape != out or differs(before[0], again, 64 * subject.eps * size).any():
+    if again.shape != out or differs(before[0], again, 64 * eps * size).any():
         return stochastic
 
     disturbance = max(40.0, 0.3 * float(np.sqrt(base.size)))
@@ -47,33 +48,33 @@ def look(subject: Subject, training: bool, rng: np.random.Generator, places: int
         for x, y in zip(bases, before, strict=True):
             disturbed = x.copy()
             disturbed[place] += disturbance
-            changed |= changes(y, subject(disturbed, training), subject.eps)
+            changed |= changes(y, mode(disturbed), eps)
         return place, changed
 
     seen = [disturb(place) for place in _places(shape, rng)[:places]]
     if not any(changed.any() for _, changed in seen):
-        changed = changes(before[0], subject(base[::-1] * 3 + 1, training), subject.eps)
+        changed = changes(before[0], mode(base[::-1] * 3 + 1), eps)
         seen += [disturb(place) for place in _places_of(changed, shape)]
     seen += [disturb(place) for place in _places_beside(seen, shape, rng)]
-    filled = _FILLED if subject.eps < IS_HALF else 0.8
+    filled = 0.8 if mode.precision.is_half else _FILLED
     sight = read(shape, out, seen, filled)
     if sight.sets is None and not sight.alone and out == shape:
-        dead = _dead_outputs(subject, training, rng, tuple(before))
+        dead = _dead_outputs(mode, tuple(before))
         if dead.any():
             sight = read(shape, out, seen, filled, dead)
     if sight.reach[1] == 1 and not sight.meeting and math.prod(out) < math.prod(shape):
         # where outputs are fewer, inputs that were not tried may meet in one
-        sight = replace(sight, meeting=_halves_meet(subject, training, rng, base, before[0]))
+        sight = replace(sight, meeting=_halves_meet(mode, base, before[0]))
     axes = list(sight.axes)
     for dim, axis in enumerate(axes):
         left_out = axis.apart and out[dim] != shape[dim]  # what was not tried may see others
-        if left_out and _halves_meet(subject, training, rng, base, before[0], dim):
+        if left_out and _halves_meet(mode, base, before[0], dim):
             axes[dim] = replace(axis, word="mixed", apart=False)
     sight = replace(sight, axes=tuple(axes))
     if sight.sets is None:
         # what drops whole samples, and seldom, may have done the same twice by chance
-        repeated = (subject(base, training) for _ in range(_REPEATS))
-        if any(differs(before[0], y, 64 * subject.eps * size).any() for y in repeated):
+        repeated = (mode(base) for _ in range(_REPEATS))
+        if any(differs(before[0], y, 64 * eps * size).any() for y in repeated):
             return stochastic
     return sight
 
@@ -83,25 +84,25 @@ def _far_from_zero(x: Floats) -> Floats:
     return x + np.copysign(0.5, x)
 
 
-def dead_zones(subject: Subject, training: bool, rng: np.random.Generator, sight: Sight) -> bool:
+def dead_zones(mode: Mode, sight: Sight) -> bool:
     """Whether the sets may only look incomplete, since an activation is flat over some outputs.
 
     Which outputs it hides depends on the input, so other inputs show those that one has hidden.
     """
     if sight.product or not sight.same_shape or any(axis.parts is None for axis in sight.axes):
         return False
-    place = tuple(n // 2 for n in subject.shape)
-    changed = np.zeros(subject.shape, bool)
+    place = tuple(n // 2 for n in mode.shape)
+    changed = np.zeros(mode.shape, bool)
     for _ in range(_OTHER_INPUTS):
-        x = subject.received(_far_from_zero(rng.standard_normal(subject.shape)))
-        y = subject(x, training)
+        x = mode.received(_far_from_zero(mode.rng.standard_normal(mode.shape)))
+        y = mode(x)
         x[place] *= -3
-        changed |= changes(y, subject(x, training), subject.eps)
+        changed |= changes(y, mode(x), mode.eps)
     together = [
         members(size, axis.parts or (), index)
-        for size, axis, index in zip(subject.shape, sight.axes, place, strict=True)
+        for size, axis, index in zip(mode.shape, sight.axes, place, strict=True)
     ]
-    expected = np.zeros(subject.shape, bool)
+    expected = np.zeros(mode.shape, bool)
     expected[np.ix_(*(sorted(indices) for indices in together))] = True
     return bool(changed[expected].mean() > _SHOWN and not changed[~expected].any())
 
@@ -150,23 +151,19 @@ def _places_beside(
     return [place for place in dict.fromkeys(places) if place not in tried][:_MORE_PLACES]
 
 
-def _dead_outputs(
-    subject: Subject, training: bool, rng: np.random.Generator, before: tuple[Floats, ...]
-) -> Bools:
+def _dead_outputs(mode: Mode, before: tuple[Floats, ...]) -> Bools:
     """The outputs that are the same whatever the input is, as behind a mask."""
     fresh = [
-        subject(subject.received(_far_from_zero(rng.standard_normal(subject.shape))), training)
+        mode(mode.received(_far_from_zero(mode.rng.standard_normal(mode.shape))))
         for _ in range(_FRESH_INPUTS)
     ]
     others = (*before[1:], *fresh)
-    found: Bools = ~np.any([changes(before[0], y, subject.eps) for y in others], axis=0)
+    found: Bools = ~np.any([changes(before[0], y, mode.eps) for y in others], axis=0)
     return found
 
 
 def _halves_meet(
-    subject: Subject,
-    training: bool,
-    rng: np.random.Generator,
+    mode: Mode,
     base: Floats,
     before: Floats,
     dim: int | None = None,
@@ -174,10 +171,10 @@ def _halves_meet(
     """Whether an output changes with both of two halves of the input, or of one of its axes."""
     shape = tuple(n if dim in (None, d) else 1 for d, n in enumerate(base.shape))
     for _ in range(_HALVINGS):
-        half = rng.random(shape) < 0.5
+        half = mode.rng.random(shape) < 0.5
         both = np.ones(before.shape, bool)
         for part in (half, ~half):
-            both &= changes(before, subject(base + 40.0 * part, training), subject.eps)
+            both &= changes(before, mode(base + 40.0 * part), mode.eps)
         if both.any():
             return True
     return False

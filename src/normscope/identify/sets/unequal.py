@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from normscope.identify.subject.subject import Subject
+from normscope.identify.subject.mode import Mode
 from normscope.sight.changes import changes
 from normscope.sight.sight import Sight
 
@@ -15,14 +15,11 @@ _MOST = 24
 """More sets are not looked for."""
 
 
-def unequal_sets(
-    subject: Subject, training: bool, rng: np.random.Generator, sight: Sight
-) -> tuple[int, tuple[int, ...]] | None:
+def unequal_sets(mode: Mode, sight: Sight) -> tuple[int, tuple[int, ...]] | None:
     """The axis that splits into sets of unequal size, and their sizes; None if none does so.
 
     Args:
-        subject, training: the mode.
-        rng: random numbers.
+        mode: the mode.
         sight: what was seen, with no sets.
     """
     if not (sight.product and sight.same_shape):
@@ -31,10 +28,10 @@ def unequal_sets(
     if len(strange) != 1:
         return None
     axis = strange[0]
-    look = _Look(subject, training, rng, axis)
+    along = _AlongAxis(mode, axis)
     sets: list[frozenset[int]] = []
-    while left := set(range(subject.shape[axis])).difference(*sets):
-        seen = look.at(min(left), corner=0)
+    while left := set(range(mode.shape[axis])).difference(*sets):
+        seen = along.at(min(left), corner=0)
         if min(left) not in seen or seen & set().union(*sets) or len(sets) == _MOST:
             return None
         sets.append(seen)
@@ -42,19 +39,17 @@ def unequal_sets(
         return None
     # another place along the other axes, and another index of a set, see the same
     again = max(sets, key=len)
-    return (axis, tuple(len(one) for one in sets)) if look.at(max(again), -1) == again else None
+    return (axis, tuple(len(one) for one in sets)) if along.at(max(again), -1) == again else None
 
 
-class _Look:
+class _AlongAxis:
     """Which indices along one axis change with one element."""
 
-    def __init__(
-        self, subject: Subject, training: bool, rng: np.random.Generator, axis: int
-    ) -> None:
-        self.subject, self.training, self.axis = subject, training, axis
-        x = rng.standard_normal(subject.shape)
-        self.x = subject.received(x + np.copysign(0.5, x))
-        self.y = subject(self.x, training)
+    def __init__(self, mode: Mode, axis: int) -> None:
+        self.mode, self.axis = mode, axis
+        x = mode.rng.standard_normal(mode.shape)
+        self.x = mode.received(x + np.copysign(0.5, x))
+        self.y = mode(self.x)
         self.disturbance = max(40.0, 0.3 * float(np.sqrt(x.size)))
 
     def at(self, index: int, corner: int) -> frozenset[int]:
@@ -63,7 +58,7 @@ class _Look:
         place[self.axis] = index
         disturbed = self.x.copy()
         disturbed[tuple(place)] += self.disturbance
-        changed = changes(self.y, self.subject(disturbed, self.training), self.subject.eps)
+        changed = changes(self.y, self.mode(disturbed), self.mode.eps)
         others = tuple(d for d in range(changed.ndim) if d != self.axis)
         return frozenset(np.flatnonzero(changed.any(axis=others)).tolist())
 

@@ -1,12 +1,13 @@
-"""Coarser precisions: rounding to them in NumPy, and noticing that a layer uses one inside."""
+"""`Precision`: what a layer computes in, as a value that is passed on; and rounding in NumPy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from normscope.frameworks.layer import Array
+from normscope.sight.changes import IS_HALF
 
 PRECISIONS = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23}
 """Machine epsilons, the coarsest first."""
@@ -26,6 +27,54 @@ FLOAT16_STEP = 2.0**-24
 """Numbers of float16 near 0 are multiples of this."""
 
 
+@dataclass(frozen=True)
+class Precision:
+    """What a mode of a layer computes in.
+
+    Attributes:
+        own: the machine epsilon of the layer's dtype.
+        eps: the machine epsilon of the precision that the outputs have.
+        into: the coarser precision, by name, to which the layer rounds its input; None if it does
+            not.
+    """
+
+    own: float
+    eps: float
+    into: str | None = None
+
+    @property
+    def is_half(self) -> bool:
+        """Whether the outputs have a half precision."""
+        return self.eps > IS_HALF
+
+    @property
+    def of_statistics(self) -> float:
+        """The machine epsilon of the precision in which the layer takes its statistics."""
+        return self.own if self.into is None else PRECISIONS[self.into]
+
+    @property
+    def rounding(self) -> float:
+        """The relative error that rounding may leave in a fit."""
+        return 8 * self.eps if self.is_half else max(3e-5, 64 * self.eps)
+
+    @property
+    def unit(self) -> float:
+        """The relative error that rounding may leave in a fitted scale, bias or divisor."""
+        return self.eps / 2 if self.is_half else self.rounding
+
+    def at(self, eps: float) -> Precision:
+        """The precision with another machine epsilon of the outputs.
+
+        >>> Precision(2.0**-23, 2.0**-23).at(2.0**-7).is_half
+        True
+        """
+        return replace(self, eps=eps)
+
+    def float32_at_best(self) -> Precision:
+        """The precision where the outputs are known no better than in float32."""
+        return self.at(max(self.eps, PRECISIONS["float32"]))
+
+
 def rounded(x: Array, kind: str) -> Array:
     """`x` as float32 after rounding to a precision.
 
@@ -42,38 +91,3 @@ def rounded(x: Array, kind: str) -> Array:
     even = ((bits >> 16) & 1) + np.uint32(0x7FFF)
     cut = ((bits + even) & np.uint32(0xFFFF0000)).view(np.float32)
     return np.where(np.isfinite(x), cut.reshape(x.shape), x)
-
-
-def coarser_inside(
-    call: Callable[[Array], Array], x: Array, eps: float
-) -> tuple[str | None, str | None]:
-    """Which coarser precision a layer rounds its input to, and which its output.
-
-    Args:
-        call: the layer.
-        x: numbers that no coarser precision holds.
-        eps: the machine epsilon of the layer's own precision.
-    """
-    y = call(x)
-    if not np.isfinite(y).all() or np.ptp(y) == 0:
-        return None, None
-    kinds = [kind for kind, coarse in PRECISIONS.items() if coarse > eps]
-    into = next(
-        (kind for kind in kinds if np.array_equal(call(rounded(x, kind)), y, equal_nan=True)), None
-    )
-    if into is not None and np.array_equal(call(_otherwise(x)), y, equal_nan=True):
-        into = None  # what does not depend on x, as signs alone, says nothing of its rounding
-    out = next((kind for kind in kinds if _holds(y, kind)), None)
-    return into, out
-
-
-def _otherwise(x: Array) -> Array:
-    """The same, by up to a tenth larger."""
-    larger: Array = x * np.linspace(1.0, 1.1, x.size).reshape(x.shape).astype(x.dtype)
-    return larger
-
-
-def _holds(y: Array, kind: str) -> bool:
-    """Whether a precision holds every output, and the outputs are not just round numbers."""
-    many = np.unique(y).size > 8
-    return many and np.array_equal(rounded(y, kind), y)

@@ -1,18 +1,16 @@
-"""`Subject`: a layer under examination, whose state is put back after each call."""
+"""`Subject`: a layer under examination, whose arrays are put back after each call and each move."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from normscope.frameworks.layer import Adapter, Array
-from normscope.identify.subject.precision import PRECISIONS, coarser_inside, rounded
-from normscope.sight.changes import IS_HALF
+from normscope.identify.subject.precision import Precision, rounded
 
 Floats = NDArray[np.float64]
 
@@ -30,29 +28,25 @@ class Subject:
     Attributes:
         shape: of the input.
         calls: how often the layer was called so far.
-        limit: so often it may be called.
-        eps: the machine epsilon of the precision that the outputs have.
-        into: the coarser precision to which the layer rounds its input, if it does.
         rearranged: what was done to an output of another shape, in words.
         restless: per mode, the names of the state arrays that a call changed.
+        found: the arrays as they were found.
     """
 
     def __init__(self, adapter: Adapter, shape: tuple[int, ...]) -> None:
         self.adapter = adapter
         self.shape = shape
         self.calls = 0
-        self.limit = MAX_CALLS
+        self._limit = MAX_CALLS
         self.restless: dict[bool, set[str]] = {True: set(), False: set()}
-        self.eps = adapter.eps
-        self.into: str | None = None
         self.rearranged: str | None = None
         self._now = adapter.arrays()
         self.found = {name: value.copy() for name, value in self._now.items()}
 
     @property
-    def precision(self) -> float:
-        """The machine epsilon of the precision in which the layer takes its statistics."""
-        return self.adapter.eps if self.into is None else PRECISIONS[self.into]
+    def precision(self) -> Precision:
+        """The precision of the layer's dtype."""
+        return Precision(self.adapter.eps, self.adapter.eps)
 
     @property
     def learned(self) -> dict[str, Floats]:
@@ -71,35 +65,17 @@ class Subject:
             if (name in self.adapter.learned) == learned and value.dtype.kind == "f" and value.size
         }
 
-    def received(self, x: Array) -> Floats:
-        """`x` as the layer will receive it, rounded to its dtype."""
+    def received(self, x: Array, into: str | None = None) -> Floats:
+        """`x` as the layer will receive it, rounded to its dtype.
+
+        Args:
+            x: an input.
+            into: a coarser precision, by name, to which the layer rounds what it receives.
+        """
         with np.errstate(over="ignore", under="ignore"):
-            if self.into is not None:
-                x = rounded(x, self.into)
+            if into is not None:
+                x = rounded(x, into)
             return np.asarray(self.adapter.received(np.asarray(x)), np.float64)
-
-    def notice_precision(self, training: bool, rng: np.random.Generator) -> tuple[str, ...]:
-        """Find out whether the layer computes in a coarser precision inside; the words for it."""
-        self.eps, self.into = self.adapter.eps, None
-        if self.eps > IS_HALF:
-            return ()
-        x = self.received(rng.standard_normal(self.shape))
-
-        def layer(values: Array) -> Floats:
-            return self(values, training)
-
-        into, out = coarser_inside(layer, x, self.eps)
-        if into is None and out is None:
-            return ()
-        if out is None:  # perhaps only since moved parameters are multiplied to that precision
-            moved = self.learned
-            self.write_back(*moved)
-            _, out = coarser_inside(layer, x, self.eps)
-            for name, value in moved.items():
-                self.write(name, value)
-        self.into = into
-        self.eps = PRECISIONS[out] if out is not None else self.eps
-        return (f"it computes in {into or out} inside",)
 
     def __call__(self, x: Array, training: bool) -> Floats:
         """The output; the layer's state is afterwards what it was."""
@@ -107,8 +83,8 @@ class Subject:
 
     def step(self, x: Array, training: bool) -> tuple[Floats, dict[str, Array]]:
         """The output, and the arrays as the call left them, before they are put back."""
-        if self.calls >= self.limit:
-            raise TooManyCallsError(f"no answer within {self.limit} calls")
+        if self.calls >= self._limit:
+            raise TooManyCallsError(f"no answer within {self._limit} calls")
         self.calls += 1
         try:
             y, after = self._called(x, training)
@@ -134,11 +110,16 @@ class Subject:
                 self.adapter.write(name, self._now[name])
         return changed
 
-    def remembers(self, training: bool, rng: np.random.Generator) -> bool:
+    def remembers(self, training: bool, eps: float, rng: np.random.Generator) -> bool:
         """Whether a call on another input changes what the next one gives, with equal arrays.
 
         Then the layer holds a memory that no array shows, as in a closure or an attribute. It is
         asked in one mode before and after a call in training, of which only arrays are put back.
+
+        Args:
+            training: the mode.
+            eps: the machine epsilon of its outputs.
+            rng: random numbers.
         """
         if not self.adapter.may_remember:
             return False
@@ -158,7 +139,7 @@ class Subject:
         if before is None or before.shape != after.shape:
             return True
         size = np.abs(np.where(np.isfinite(before), before, 0.0)).max(initial=0.0)
-        moved = np.abs(before - after) > 64 * self.eps * size
+        moved = np.abs(before - after) > 64 * eps * size
         return bool(np.any(moved | (np.isfinite(before) != np.isfinite(after))))
 
     def settle(self, rng: np.random.Generator) -> None:
@@ -179,24 +160,49 @@ class Subject:
         self.rearranged = f"the output has the shape {y.shape}"
         return y.reshape(self.shape)
 
-    def write(self, name: str, value: Any) -> None:
-        """Give a parameter or a state array new values."""
+    @property
+    def calls_left(self) -> int:
+        """How often the layer may still be called."""
+        return max(0, self._limit - self.calls)
+
+    @contextmanager
+    def granted(self, calls: int) -> Iterator[None]:
+        """Inside, at least so many further calls are allowed."""
+        before = self._limit
+        self._limit = max(before, self.calls + calls)
+        try:
+            yield
+        finally:
+            self._limit = before
+
+    @contextmanager
+    def moved(self, values: Mapping[str, Array]) -> Iterator[None]:
+        """Inside, some arrays have other values; afterwards those from before, whatever happens."""
+        before = {name: self._now[name] for name in values}
+        try:
+            for name, value in values.items():
+                self._write(name, value)
+            yield
+        finally:
+            self._restore(before)
+
+    @contextmanager
+    def as_found(self, *names: str) -> Iterator[None]:
+        """Inside, some arrays have the values that they were found with."""
+        with self.moved({name: self.found[name] for name in names}):
+            yield
+
+    def _write(self, name: str, value: Array) -> None:
         old = self._now[name]
-        new = np.asarray(value).reshape(old.shape).astype(old.dtype)
-        self.adapter.write(name, new)
+        self.adapter.write(name, np.asarray(value).reshape(old.shape).astype(old.dtype))
         # what was stored may be rounded further, as in bfloat16
         self._now[name] = self.adapter.arrays()[name]
 
-    def write_back(self, *names: str) -> None:
-        """Give arrays the values that they were found with."""
-        for name in names:
-            if not _same_bits(self._now[name], self.found[name]):
-                self.adapter.write(name, self.found[name])
-                self._now[name] = self.found[name].copy()
-
-    def write_all_back(self) -> None:
-        """Give all arrays the values that they were found with."""
-        self.write_back(*self.found)
+    def _restore(self, values: Mapping[str, Array]) -> None:
+        for name, value in values.items():
+            if not _same_bits(self._now[name], value):
+                self.adapter.write(name, value)
+                self._now[name] = value.copy()
 
     @contextmanager
     def untouched(self) -> Iterator[None]:
@@ -207,7 +213,7 @@ class Subject:
                 try:
                     yield
                 finally:
-                    self.write_all_back()
+                    self._restore(self.found)
         finally:
             np.random.set_state(numpy_state)
             random.setstate(python_state)
