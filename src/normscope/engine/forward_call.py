@@ -17,6 +17,7 @@ from normscope.engine.operands import (
     dense_strides,
     is_native,
     memory_order,
+    not_overwritten,
     parameter_dtype,
     readable,
     readable_strides,
@@ -144,7 +145,7 @@ class ForwardCall:
         spec, layout = self.prepared.spec, self.prepared.layout
         along = spec.scale if name == "scale" else spec.bias
         array = laid_along(layout, name, parameter_axes(layout, name, along), values)
-        return array.copy() if out is not None and np.may_share_memory(array, out) else array
+        return not_overwritten(array, out)
 
     def _parameter(self, which: int, values: ArrayLike | None, out: Array | None) -> Array:
         """A parameter as the plan wants it in memory; a scale with `scale_shift` added."""
@@ -163,7 +164,7 @@ class ForwardCall:
         array = np.ascontiguousarray(array, self.parameter_dtype)
         if which == 0 and spec.scale_shift:
             return array + spec.scale_shift
-        return array.copy() if out is not None and np.may_share_memory(array, out) else array
+        return not_overwritten(array, out)
 
 
 _MOST_CALLS = 1024

@@ -102,3 +102,8 @@ def apart(array: Array, out: Array | None) -> Array:
         return array
     same = array.strides == out.strides and address(array) == address(out)
     return array if same else array.copy()
+
+
+def not_overwritten(array: Array, out: Array | None) -> Array:
+    """The array, or a copy of one that `out` would overwrite."""
+    return array.copy() if out is not None and np.may_share_memory(array, out) else array

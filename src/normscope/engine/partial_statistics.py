@@ -10,10 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from normscope.engine import by_definition, forward
 from normscope.engine.kernels_installed import kernels_installed
 from normscope.engine.operands import address, readable
-from normscope.engine.prepared import formula_of, prepare
+from normscope.engine.prepared import formula_of, measure_number, prepare
 from normscope.engine.validation import check_array, check_mask, in_floats
 from normscope.kernels.contract import (
-    MEASURES,
     PARTIAL_ROWS_WITH_RESTS,
     Arrays,
     is_sum_of_squares,
@@ -85,7 +84,7 @@ def measure_of(spec: NormSpec, count: Floats, root: Floats) -> Floats:
     """v, from count and root."""
     if spec.measure is Measure.NONE:
         return np.ones_like(root)
-    measure = MEASURES[spec.measure]
+    measure = measure_number(spec)
     v = root * root
     with np.errstate(divide="ignore", invalid="ignore"):
         if takes_ddof(measure):

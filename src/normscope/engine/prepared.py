@@ -90,14 +90,18 @@ def _contiguous(plan: Plan, arrays: Sequence[Strides | None]) -> bool:
     )
 
 
-def formula_of(spec: NormSpec, dtype: np.dtype[Any]) -> Floats:
-    """The numbers of a spec, for input of a dtype.
+def measure_number(spec: NormSpec) -> int:
+    """The number of what is measured, for the predicates of `normscope.kernels.contract`.
 
     Where nothing is divided the variance is measured all the same, in the pass that takes the mean.
     """
-    measured = Measure.VARIANCE if spec.measure is Measure.NONE else spec.measure
+    return MEASURES[Measure.VARIANCE if spec.measure is Measure.NONE else spec.measure]
+
+
+def formula_of(spec: NormSpec, dtype: np.dtype[Any]) -> Floats:
+    """The numbers of a spec, for input of a dtype."""
     numbers = Formula(
-        measure=MEASURES[measured],
+        measure=measure_number(spec),
         center=spec.center,
         ddof=spec.ddof,
         eps=spec.eps,
