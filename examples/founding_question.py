@@ -10,6 +10,8 @@ all of x? Axis 1?
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,8 @@ SHAPE = (2, 128, 56, 56)
 
 def main() -> None:
     report = ns.audit(MODEL)
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(report.to_html(), encoding="utf-8")
     print(report)
     print()
     for paragraph in (
@@ -36,8 +40,6 @@ def main() -> None:
     ):
         print("\n".join(paragraph))
         print()
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(report.to_html(), encoding="utf-8")
     print(f"The same with pictures: {PAGE}")
 
 
@@ -127,4 +129,8 @@ def little_example() -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # a reader such as `head` has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -34,8 +36,21 @@ def test_the_founding_question_is_answered() -> None:
     assert page.read_text(encoding="utf-8").count("<svg") == 1
 
 
+def test_a_reader_that_stops_early_sees_no_traceback() -> None:
+    command = [sys.executable, "-u", ROOT / "examples" / "founding_question.py"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+
+
+@pytest.mark.framework
 def test_the_founding_network_learns_with_each_normalization() -> None:
-    said = run("digits.py", "--epochs", "3")
+    said = run("digits.py", "--epochs", "3", "--blocks", "2")
     right = [float(percent) for percent in re.findall(r"([\d.]+)% right", said)]
     assert len(right) == 4
     assert min(right) > 80

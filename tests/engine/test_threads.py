@@ -197,7 +197,8 @@ STORM = """
 import random, signal, sys, threading, time
 from functools import partial
 import numpy as np
-from normscope import fit, gradients, normalize, set_buffer_limit, set_num_threads, threads
+from normscope import fit, gradients, normalize, set_buffer_limit, set_num_threads
+from normscope.engine import threads
 
 class StopError(Exception):
     pass

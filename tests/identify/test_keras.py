@@ -14,6 +14,8 @@ import pytest
 from normscope import NormSpec, Running
 from normscope.identify.compare import differences
 
+pytestmark = pytest.mark.framework
+
 SHAPE = (4, 5, 6, 8)
 BOTH = {"scale": "c", "bias": "c"}
 

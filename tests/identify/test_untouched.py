@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from normscope.frameworks.layers import adapt
 from normscope.identify import Kind, identify
+from normscope.identify.subject.one_input import one_input
 from normscope.identify.subject.subject import Subject
 
 SHAPE = (4, 8, 6, 5)
@@ -84,7 +84,7 @@ def test_the_check_notices() -> None:
     """The twin: without the protection the same calls do change the module."""
     made = network()
     before = everything(made)
-    subject = Subject(adapt(made, SHAPE), SHAPE)
+    subject = Subject(one_input(made, SHAPE), SHAPE)
     subject.adapter.call(np.ones(SHAPE, np.float32), True)
     assert everything(made) != before
 

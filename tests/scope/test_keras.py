@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.framework
+
 
 @pytest.fixture(scope="module", params=["jax", "torch", "tensorflow"])
 def found(request: pytest.FixtureRequest) -> dict[str, Any]:

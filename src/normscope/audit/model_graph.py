@@ -28,7 +28,7 @@ class Node:
     Attributes:
         id: unique in the graph; a shared layer has one node per call.
         path: the layer, as its user names it.
-        kind: the class of the layer.
+        layer_class: the name of the class of the layer.
         inputs: the ids of the nodes whose outputs it takes.
         shape: of its output; None if it is not known.
         traits: what is known of the layer from its class and its settings.
@@ -37,7 +37,7 @@ class Node:
 
     id: str
     path: str
-    kind: str
+    layer_class: str
     inputs: tuple[str, ...]
     shape: Shape | None
     traits: Traits = field(default_factory=Traits)

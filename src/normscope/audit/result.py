@@ -102,7 +102,7 @@ def _layer_dict(site: Site) -> dict[str, Any]:
     independent = not site.couples_samples
     return {
         "path": site.path,
-        "type": site.node.kind,
+        "type": site.node.layer_class,
         "spec_train": site.train.to_dict(),
         "spec_infer": site.infer.to_dict(),
         "input_shape": None if site.input_shape is None else list(site.input_shape),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import platform
 import sys
 
@@ -39,6 +38,8 @@ def retain_memory(on: bool = True) -> bool:
     """
     if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
         return False
+    import ctypes  # which a browser does not have
+
     mallopt = ctypes.CDLL(None).mallopt
     mallopt.argtypes = [ctypes.c_int, ctypes.c_int]
     mallopt.restype = ctypes.c_int

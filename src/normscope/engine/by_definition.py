@@ -24,8 +24,8 @@ from normscope.reference import Sums, divisors, formula, squared_measures, summe
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
-PIECE = 1 << 19
-"""Elements of a piece: 4 MiB in float64."""
+PIECE = 1 << 17
+"""Elements of a piece: 1 MiB in float64, some copies of which fit in a cache."""
 
 
 class Operands(NamedTuple):

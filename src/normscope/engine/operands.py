@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,14 @@ def address(array: Array) -> int:
     It is read from where NumPy's C interface has it, right after the head of the object.
     `array.ctypes.data` makes objects on its way, which small calls notice.
     """
-    return ctypes.c_size_t.from_address(id(array) + object.__basicsize__).value
+    return _integer_at()(id(array) + object.__basicsize__).value  # type: ignore[no-any-return]
+
+
+@cache
+def _integer_at() -> Callable[[int], Any]:
+    import ctypes  # which a browser does not have, and only kernels need
+
+    return ctypes.c_size_t.from_address
 
 
 SHORT = 2048
@@ -100,8 +108,8 @@ def apart(array: Array, out: Array | None) -> Array:
     """The array, or a copy of one that `out` overlaps; if it is the very same, nothing is lost."""
     if out is None or array is out or not np.may_share_memory(array, out):
         return array
-    same = array.strides == out.strides and address(array) == address(out)
-    return array if same else array.copy()
+    one, other = (a.__array_interface__["data"] for a in (array, out))
+    return array if array.strides == out.strides and one[0] == other[0] else array.copy()
 
 
 def not_overwritten(array: Array, out: Array | None) -> Array:

@@ -89,7 +89,7 @@ def cut(layout: Layout, most: Sequence[int]) -> Iterator[Piece]:
     An axis inside parentheses may end up in shorter ones; an axis of length 0 gives none.
 
     Example:
-        >>> from normscope.spec import spec
+        >>> from normscope import spec
         >>> pattern = spec("b (g [c])", g=2)
         >>> for piece in cut(pattern.layout((4, 6)), (2, 3)):
         ...     print(piece.index, piece.place)

@@ -5,83 +5,24 @@ how many threads run it, nor when they begin: with a busy pool the calling threa
 
 Whatever a job writes into belongs to the caller, so a call ends when its last worker has: also if
 a signal handler raises in the calling thread, and another one, and another while the first is on
-its way. A lock of `threading` cannot wait for that, as a signal ends its wait. The interpreter's
-own lock under it waits through signals; see `run`.
+its way: see `run`.
 """
 
 from __future__ import annotations
 
 import atexit
-import ctypes
 import os
 import threading
 import time
-from collections.abc import Callable
 from numbers import Integral
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 
-Job = Callable[[], object]
+if TYPE_CHECKING:
+    from normscope.engine.room import Job, Room
 
 PATIENCE = 0.2
 """Seconds that threads which are no longer wanted have for ending before they are let go."""
-
-_python = ctypes.PyDLL("python", handle=ctypes.pythonapi._handle)
-_new_lock = _python.PyThread_allocate_lock
-_new_lock.argtypes, _new_lock.restype = (), ctypes.c_void_p
-_acquire = _python.PyThread_acquire_lock
-_acquire.argtypes, _acquire.restype = (ctypes.c_void_p, ctypes.c_int), ctypes.c_int
-_release, _free = _python.PyThread_release_lock, _python.PyThread_free_lock
-for _function in (_release, _free):
-    _function.argtypes, _function.restype = (ctypes.c_void_p,), None
-# a library loaded this way lets other threads run while a function of it is waited for
-_wait = ctypes.CDLL("python", handle=ctypes.pythonapi._handle).PyThread_acquire_lock
-_wait.argtypes, _wait.restype = (ctypes.c_void_p, ctypes.c_int), ctypes.c_int
-
-
-class _Room:
-    """Where workers are while they run a job. They share one lock, and who has it may be inside.
-
-    The caller takes the lock when nobody is inside, and keeps it: then nobody comes in any more.
-
-    Attributes:
-        job: what is run inside; None once nothing is left to do.
-        lock: the address of the lock.
-        error: what the job raised in a worker.
-    """
-
-    __slots__ = ("_counting", "_inside", "error", "job", "lock")
-
-    def __init__(self, job: Job) -> None:
-        self.job: Job | None = job
-        self.error: BaseException | None = None
-        self._inside = 0
-        self._counting = threading.Lock()  # of workers alone: no signal is handled there
-        self.lock = _new_lock()
-        if not self.lock:
-            raise MemoryError
-
-    def __del__(self, free: Callable[[int], None] = _free) -> None:
-        if lock := getattr(self, "lock", None):  # there is none if a signal ended `__init__`
-            free(lock)
-
-    def visit(self) -> None:
-        """Run the job in a worker, unless the caller has finished it."""
-        job = self.job
-        if job is None:
-            return
-        with self._counting:
-            if self._inside == 0 and not _acquire(self.lock, 0):
-                return
-            self._inside += 1
-        try:
-            job()
-        except BaseException as error:
-            self.error = error
-        finally:
-            with self._counting:
-                self._inside -= 1
-                if self._inside == 0:
-                    _release(self.lock)
 
 
 class _Pool:
@@ -93,12 +34,12 @@ class _Pool:
     """
 
     def __init__(self) -> None:
-        self.rooms: SimpleQueue[_Room | None] = SimpleQueue()
+        self.rooms: SimpleQueue[Room | None] = SimpleQueue()
         self.started = 0
         self._left: SimpleQueue[threading.Thread] = SimpleQueue()
         self._lock = threading.RLock()  # a signal handler may normalize, too
 
-    def invite(self, room: _Room, helpers: int) -> None:
+    def invite(self, room: Room, helpers: int) -> None:
         """Let so many workers visit a room."""
         for _ in range(helpers):
             if self.started < helpers:
@@ -208,7 +149,9 @@ def run(job: Job, most: int) -> None:
     if helpers <= 0:
         job()
         return
-    room = _Room(job)
+    from normscope.engine.room import Room, wait
+
+    room = Room(job)
     try:
         _pool.invite(room, helpers)
         job()
@@ -217,7 +160,7 @@ def run(job: Job, most: int) -> None:
         # CPython looks for signals, and so raises what their handlers raise, after a call, at a
         # jump backwards and at the beginning of a Python function. There is none of these between
         # the block above, however it is left, and this call, which no signal ends.
-        _wait(room.lock, 1)
+        wait(room.lock, 1)
         room.job = None  # the pool may still hold the room, which must not hold arrays
     if room.error is not None:
         raise room.error

@@ -1,4 +1,4 @@
-"""How `normalize` runs on a NumPy array of the explained shape: its loop nest, in words."""
+"""How `normalize` runs on a NumPy array of the explained shape, in words."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from normscope.engine.kernels_installed import kernels_installed
 from normscope.engine.loops import parameter_strides
 from normscope.engine.plan import Plan, plan
 from normscope.engine.validation import FLOATS, float_dtype
@@ -39,7 +40,7 @@ def dtype_name(dtype: Any) -> str:
     return str(name)
 
 
-def planned(spec: NormSpec, layout: Layout, dtype: str) -> Plan:
+def planned(spec: NormSpec, layout: Layout, dtype: str) -> Plan | None:
     """The plan for a contiguous array, with the parameters that the spec names.
 
     Args:
@@ -48,7 +49,7 @@ def planned(spec: NormSpec, layout: Layout, dtype: str) -> Plan:
         dtype: the name of the array's dtype, from `dtype_name`.
 
     Returns:
-        The `Plan`; nothing is compiled or run.
+        The `Plan`; nothing is compiled or run. None where no kernels are installed to run it.
 
     Raises:
         ShapeError: a size is not known.
@@ -56,18 +57,24 @@ def planned(spec: NormSpec, layout: Layout, dtype: str) -> Plan:
     Example:
         >>> from normscope import spec
         >>> stated = spec("[b] c [h w]", scale="c")
-        >>> print(planned(stated, stated.layout((32, 128, 56, 56)), "float32").mode)
-        rows
+        >>> planned(stated, stated.layout((32, 128, 56, 56)), "float32").mode
+        'rows'
     """
     itemsize = 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
     contiguous = parameter_strides(layout, range(len(layout.axes)))
     learned = [layout.named(names or "") for names in (spec.scale, spec.bias)]
-    return plan(layout, [contiguous, contiguous, None, None], learned, itemsize)
+    found = plan(layout, [contiguous, contiguous, None, None], learned, itemsize)
+    return found if kernels_installed() else None
 
 
-def execution(found: Plan, dtype: str) -> Iterator[str]:
+def execution(found: Plan | None, dtype: str) -> Iterator[str]:
     """The lines of the section."""
-    yield f"On a contiguous array of {dtype} the loops are, from the outermost to the innermost:"
+    if found is None:
+        yield f"Numba is not installed: an array of {dtype} is computed by the definition, in"
+        yield "float64 and piece by piece: the same numbers but for rounding, only slower."
+        yield 'pip install "normscope[fast]" brings loops at memory speed.'
+        return
+    yield f"Numba compiles it. On a contiguous array of {dtype} the loops are, the outermost first:"
     yield f"  {found}"
     if found.mode == "rows":
         yield "rows: neighbours in memory belong to one set, which is summed run by run."

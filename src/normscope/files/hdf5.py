@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import mmap
 import os
 import struct
 import sys
@@ -11,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import takewhile
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
@@ -18,7 +18,10 @@ import numpy.typing as npt
 
 from normscope.errors import ModelFileError
 
-MAX_TEXT_BYTES = 8 * 2**20  # the architecture of a thousand layers is about half a MiB
+if TYPE_CHECKING:
+    import mmap
+
+MAX_TEXT_BYTES = 8 * 2**20
 MAX_NAMES = 10_000
 MAX_NAME_BYTES = 1_000
 MAX_STEPS = 100_000  # from a group to one of its members
@@ -69,19 +72,6 @@ class Hdf5:
         texts = self._strings(self.file, key, 1, MAX_TEXT_BYTES)
         return texts[0] if texts else ""
 
-    def all_names(self) -> dict[str, tuple[str, ...]]:
-        """The names of the weights of each top-level layer."""
-        weights: dict[str, tuple[str, ...]] = {}
-        group, total = self.weights_group(), 0
-        for layer in self.names(group, "layer_names"):
-            if layer in weights:
-                raise self.error(f"layer_names has {layer!r} twice")
-            weights[layer] = self.names(self.group(group, layer), "weight_names")
-            total += len(weights[layer])
-            if total > MAX_NAMES:
-                raise self.error(f"more than {MAX_NAMES} weights")
-        return weights
-
     def names(self, group: h5py.Group, key: str) -> tuple[str, ...]:
         """A list of names, in one attribute or, if too long for one, in `key0`, `key1`, ..."""
         keys = [key]
@@ -96,10 +86,6 @@ class Hdf5:
         if not keys or not all(name.isprintable() for name in names):
             raise self.error(f"{group.name!r} has no readable attribute {key}")
         return tuple(names)
-
-    def weights_group(self) -> h5py.Group:
-        """The group that holds one group per layer."""
-        return self.group(self.file, "model_weights")
 
     def group(self, parent: h5py.Group, name: str) -> h5py.Group:
         """A group inside a group."""
@@ -335,6 +321,8 @@ def open_hdf5(path: str, most: int = sys.maxsize) -> Iterator[Hdf5]:
 
     `most` is how many bytes of arrays are read from it at most.
     """
+    import mmap  # which not every Python has
+
     try:
         with (
             open(path, "rb") as stream,

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
-from normscope.frameworks.layer import MODE_KEYWORDS
-from normscope.frameworks.layers import framework
+from normscope.frameworks.mode_telling import MODE_KEYWORDS
 from normscope.wording import counted, listed
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-_METHODS = {"torch": "forward", "keras": "call"}
 
 
 def signature_of(
-    function: Callable[..., Any], reserved: Iterable[str] = ()
+    function: Callable[..., Any] | None, reserved: Iterable[str] = ()
 ) -> inspect.Signature | None:
     """What a function takes besides its mode; None where it does not say.
 
     Args:
-        function: what is called.
+        function: what is called, if it is known.
         reserved: parameters that are no inputs, besides those that say the mode.
     """
+    if function is None:
+        return None
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # a builtin does not say what it takes
@@ -36,30 +34,6 @@ def signature_of(
         if name not in MODE_KEYWORDS and name not in reserved
     ]
     return signature.replace(parameters=kept)
-
-
-def called(layer: Any) -> Callable[..., Any] | None:
-    """The function whose arguments a layer's call takes; None where none says it."""
-    subject = layer[0] if type(layer) in (tuple, list) and layer else layer
-    kind = framework(layer)
-    if kind in ("haiku", "onnx"):
-        return None
-    method = getattr(subject, _METHODS.get(kind or "", ""), None)
-    return method or (subject if callable(subject) else None)
-
-
-def for_framework(layer: Any, given: Any) -> Any:
-    """Further inputs in the form that a layer takes: NumPy arrays as tensors, for torch."""
-    if framework(layer) != "torch" or not given:
-        return given
-    import torch  # the layer is torch's own, so it is there
-
-    def tensor(value: Any) -> Any:
-        return torch.from_numpy(value.copy()) if type(value) is np.ndarray else value
-
-    if isinstance(given, Mapping):
-        return {name: tensor(value) for name, value in given.items()}
-    return tuple(map(tensor, given))
 
 
 def misfit(
@@ -88,7 +62,7 @@ def misfit(
         >>> misfit(lambda x, mask=None: x, 1, [], how)
         ''
     """
-    signature = None if function is None else signature_of(function, reserved)
+    signature = signature_of(function, reserved)
     if signature is None:
         return ""
     try:

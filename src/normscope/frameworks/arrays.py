@@ -1,18 +1,14 @@
-"""Arrays of any framework as NumPy arrays, and back into what the model was given.
-
-A framework is only looked up among the modules that are loaded: who gives a tensor has loaded it.
-"""
+"""Arrays of any framework as NumPy arrays, and back into what the model was given."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from normscope.frameworks.layer import Array
-from normscope.frameworks.trees import arrays_by_name
+from normscope.frameworks.registry import arrays_of
+from normscope.frameworks.trees import Array, arrays_by_name
 from normscope.sight.changes import Bools, changes
 
 _HALF_EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
@@ -58,17 +54,15 @@ def all_values(tree: Any, name: str) -> dict[str, Values]:
 
 
 def to_numpy(leaf: Any) -> Array:
-    """An array of any framework as a NumPy array; half precisions as float32, which holds them."""
-    if hasattr(leaf, "detach"):
-        leaf = leaf.detach().cpu()
-        if getattr(leaf, "layout", None) is not None and str(leaf.layout) != "torch.strided":
-            leaf = leaf.to_dense()
-        leaf = leaf.resolve_conj() if leaf.is_complex() else leaf
-        leaf = leaf.float() if _dtype_name(leaf) in _HALF_EPS else leaf
-    elif _dtype_name(leaf) == "bfloat16" and hasattr(leaf, "astype"):
-        leaf = leaf.astype("float32")
-    array = np.array(leaf.numpy() if hasattr(leaf, "numpy") else leaf)
-    return array if array.dtype.kind in "biufc" else array.astype(np.float32)
+    """A copy of an array of any framework, in NumPy; half precisions as float32, which holds them.
+
+    >>> to_numpy(np.float16([1, 2])).dtype
+    dtype('float32')
+    """
+    home = arrays_of(leaf)
+    array: Array = np.array(leaf) if home is None else home.to_numpy(leaf)
+    half = array.dtype.kind == "f" and array.itemsize < 4
+    return array.astype(np.float32) if half or array.dtype.kind not in "biufc" else array
 
 
 def like(original: Any, value: Array) -> Any:
@@ -77,16 +71,8 @@ def like(original: Any, value: Array) -> Any:
     >>> like(np.zeros(2, np.int32), np.array([3.0, 4.0]))
     array([3, 4], dtype=int32)
     """
-    home = type(original).__module__.partition(".")[0]
-    if hasattr(original, "detach"):
-        torch = sys.modules["torch"]
-        tensor = torch.from_numpy(np.array(value)).to(original.dtype).to(original.device)
-        return tensor.requires_grad_(bool(original.requires_grad))
-    if home in ("jax", "jaxlib"):
-        return sys.modules["jax"].numpy.asarray(value, dtype=original.dtype)
-    if home == "tensorflow":
-        return sys.modules["tensorflow"].cast(np.array(value), original.dtype)
-    return np.array(value).astype(original.dtype)
+    home = arrays_of(original)
+    return np.array(value).astype(original.dtype) if home is None else home.like(original, value)
 
 
 def _dtype_name(leaf: Any) -> str:

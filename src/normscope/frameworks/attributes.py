@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from normscope.frameworks.trees import Array
 
 _LARGE = 2**22
 """Bytes. A data set that a function holds is not looked through after each of its calls."""

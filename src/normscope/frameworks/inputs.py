@@ -10,8 +10,7 @@ from typing import Any
 from normscope.errors import SpecError
 from normscope.frameworks.arguments import misfit, signature_of
 from normscope.frameworks.arrays import to_numpy
-from normscope.frameworks.layer import Array
-from normscope.frameworks.trees import arrays_by_name, is_array, mapped
+from normscope.frameworks.trees import Array, arrays_by_name, is_array, mapped
 
 
 class Passing(Enum):
@@ -22,7 +21,9 @@ class Passing(Enum):
     NAMED = "by name"
 
 
-def passing(function: Callable[..., Any], inputs: Any, reserved: tuple[str, ...] = ()) -> Passing:
+def passing(
+    function: Callable[..., Any] | None, inputs: Any, reserved: tuple[str, ...] = ()
+) -> Passing:
     """By position or by name where the function takes them so, else as one argument.
 
     Args:
@@ -59,7 +60,7 @@ class Inputs:
         how: they are passed to the model.
     """
 
-    def __init__(self, tree: Any, function: Callable[..., Any], how: Passing) -> None:
+    def __init__(self, tree: Any, function: Callable[..., Any] | None, how: Passing) -> None:
         self.tree = tree
         self.how = how
         found = [
@@ -78,7 +79,7 @@ class Inputs:
         self.names = tuple(name for name, _ in found)
         self.arrays: tuple[Array, ...] = tuple(to_numpy(leaf) for _, leaf in found)
 
-    def misfit(self, function: Callable[..., Any], reserved: tuple[str, ...]) -> str:
+    def misfit(self, function: Callable[..., Any] | None, reserved: tuple[str, ...]) -> str:
         """Why these inputs do not fit the model, and what to write; "" if they do."""
         named = isinstance(self.tree, Mapping)
         several = not is_array(self.tree) and isinstance(self.tree, tuple | list)
@@ -88,7 +89,7 @@ class Inputs:
         positional = 0 if named else len(self.tree) if several else 1
         return misfit(function, positional, names, _by_name, reserved)
 
-    def _named_parts(self, function: Callable[..., Any]) -> list[tuple[str, Any]]:
+    def _named_parts(self, function: Callable[..., Any] | None) -> list[tuple[str, Any]]:
         if isinstance(self.tree, Mapping):
             return [(str(key), part) for key, part in self.tree.items()]
         if self.how is not Passing.POSITIONAL:

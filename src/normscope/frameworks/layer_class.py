@@ -73,3 +73,16 @@ def _check_not_overridden(layer: object, known: type, method: str) -> None:
                 f"from {known.__qualname__} do not say what it normalizes; state the spec, or ask "
                 "the layer itself: identify(layer, shape)"
             )
+
+
+def class_title(layer: object) -> str:
+    """`module.Class` without private parts: what a user would write.
+
+    >>> import random
+    >>> class_title(random.Random())
+    'random.Random'
+    """
+    kind = type(layer)
+    parts = [part for part in kind.__module__.split(".") if part not in ("src", "modules")]
+    public = [part for part in parts if not part.startswith("_")]
+    return ".".join([*public[:2], qualified(kind.__qualname__)])

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from normscope.errors import NormscopeError, SpecError, missing_package
-from normscope.frameworks.opened import onnx_model
+from normscope.frameworks.onnx.file import onnx_model
 from normscope.frameworks.text import names_layer
 from normscope.wording import listed
 

@@ -6,18 +6,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from normscope.errors import MissingPackageError, ModelFileError, SpecError
+from normscope.errors import SpecError
 from normscope.frameworks.layer_class import check_not_class
+from normscope.frameworks.onnx.file import onnx_model
+from normscope.frameworks.registry import loader_of
 from normscope.notation.values import shown
 
-_LOADED_BY = {
-    ".keras": "keras.models.load_model({path!r})",
-    ".h5": "normscope.keras1.load_model({path!r}) or keras.models.load_model({path!r})",
-    ".hdf5": "normscope.keras1.load_model({path!r}) or keras.models.load_model({path!r})",
-    ".pt": "its class, with the weights that torch.load({path!r}) reads",
-    ".pth": "its class, with the weights that torch.load({path!r}) reads",
-    ".safetensors": "its class, with the weights of the file",
-}
+_WEIGHTS = "its class, with the weights of the file"  # which any framework may have written
 
 
 def opened(layer: Any, verb: str) -> Any:
@@ -45,11 +40,11 @@ def opened(layer: Any, verb: str) -> Any:
     ending = Path(text).suffix.lower()
     if ending == ".onnx":
         return onnx_model(Path(text))
-    if ending in _LOADED_BY:
-        how = _LOADED_BY[ending].format(path=text)
+    how = _WEIGHTS if ending == ".safetensors" else loader_of(ending)
+    if how is not None:
         raise SpecError(
-            f"{shown(text)} is a file, and {verb} calls a model: load it first ({how}) and give "
-            "what that returns"
+            f"{shown(text)} is a file, and {verb} calls a model: load it first "
+            f"({how.format(path=text)}) and give what that returns"
         )
     what = "a layer" if verb == "identify" else "a model"
     advice = "; explain reads what a text declares" if verb == "identify" else ""
@@ -57,32 +52,3 @@ def opened(layer: Any, verb: str) -> Any:
         f"{shown(text)} is a text, and {verb} calls {what}: give the {what[2:]} itself, without "
         f"quotes, or the path of an .onnx file{advice}"
     )
-
-
-def onnx_model(path: Path) -> Any:
-    """The ONNX model in a file.
-
-    Raises:
-        ModelFileError: the file cannot be read, or holds no ONNX model.
-        MissingPackageError: ONNX is not installed.
-    """
-    if not path.is_file():
-        problem = "is not a regular file" if path.exists() else "there is no such file"
-        raise ModelFileError(str(path), problem)
-    try:
-        import onnx
-    except ModuleNotFoundError as missing:
-        raise MissingPackageError(
-            f"an ONNX file is read by onnx, which is not installed ({missing}): "
-            "pip install onnx onnxruntime"
-        ) from missing
-    try:
-        model = onnx.load(str(path))
-    except OSError as error:
-        raise ModelFileError(str(path), f"cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # whatever onnx raises of bytes that anybody wrote
-        reason = " ".join(str(error).split())[:200]
-        raise ModelFileError(str(path), f"is not an ONNX model: {reason}") from error
-    if not model.graph.output or not model.graph.node:
-        raise ModelFileError(str(path), "is not an ONNX model: it holds no graph with an output")
-    return model

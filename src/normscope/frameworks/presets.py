@@ -12,27 +12,11 @@ from difflib import get_close_matches
 from typing import Any
 
 from normscope.errors import SpecError
-from normscope.frameworks.flax import presets as flax
-from normscope.frameworks.keras import presets as keras
-from normscope.frameworks.keras1 import presets as keras1
-from normscope.frameworks.onnx import presets as onnx
 from normscope.frameworks.preset_patterns import Preset
-from normscope.frameworks.sklearn import presets as sklearn
-from normscope.frameworks.textbook import presets as textbook
-from normscope.frameworks.torch import presets as torch
-from normscope.frameworks.torch_geometric import presets as torch_geometric
+from normscope.frameworks.registry import all_presets
 from normscope.notation.spec import NormSpec
 
-_PRESETS: dict[str, Preset] = {
-    **textbook.PRESETS,
-    **torch.PRESETS,
-    **keras.PRESETS,
-    **flax.PRESETS,
-    **onnx.PRESETS,
-    **sklearn.PRESETS,
-    **torch_geometric.PRESETS,
-    **keras1.PRESETS,
-}
+_PRESETS = all_presets()
 
 
 def preset(name: str, /, *positional: Any, **arguments: Any) -> NormSpec:

@@ -1,31 +1,196 @@
-"""Which framework an object is of, told by the modules that its classes come from."""
+"""The frameworks, one row for each: what its folder holds, and which objects are its own.
+
+An object is known by the modules of its classes, so no framework is imported before one of its own
+objects has come.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-_HOMES = {
-    # a Keras layer on the torch backend is a module of torch too, so Keras comes first
-    "keras": ("keras.src.layers.layer", "Layer"),
-    "torch": ("torch.nn.modules.module", "Module"),
-    "nnx": ("flax.nnx.module", "Module"),
-    "linen": ("flax.linen.module", "Module"),
-    "equinox": ("equinox._module", "Module"),
-}
+from normscope.errors import SpecError
+from normscope.wording import qualified
+
+if TYPE_CHECKING:
+    from normscope.frameworks.declaration import Declaration
+    from normscope.frameworks.live import FirstCall, Live
+    from normscope.frameworks.preset_patterns import Preset
+    from normscope.frameworks.state import State
 
 
-def framework(layer: Any) -> str | None:
-    """The framework of a layer, or of the first of a pair.
+@dataclass(frozen=True)
+class Kind:
+    """Objects of one base class of a framework, which can be called.
 
-    >>> framework(3) is None
+    Attributes:
+        home: the module of the base class, or how its name begins.
+        names: of the base class, or of several.
+        live: the `Live` of such an object, as "module:class" in the folder of the framework.
+        state: what makes the `State` of one, likewise; "" if it holds nothing that can change.
+    """
+
+    home: str
+    names: tuple[str, ...]
+    live: str
+    state: str = ""
+
+
+@dataclass(frozen=True)
+class Framework:
+    """What is known of a framework, in the folder of its name.
+
+    Attributes:
+        name: of the folder.
+        kinds: what of it can be called.
+        presets: its `presets` has `PRESETS`, which turn names into specs.
+        settings: its `settings` has `from_layer`, which reads what a layer declares.
+        arrays: the packages of its arrays; `arrays` of the folder has `to_numpy` and `like`.
+        files: what loads its files, by their endings, with the path for `{path!r}`.
+    """
+
+    name: str
+    kinds: tuple[Kind, ...] = ()
+    presets: bool = False
+    settings: bool = False
+    arrays: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def part(self, place: str) -> Any:
+        """A module of the folder, or as "module:name" what it holds by that name."""
+        module, _, name = place.partition(":")
+        found = import_module(f"{__package__}.{self.name}.{module}")
+        return getattr(found, name) if name else found
+
+
+_KERAS_HDF5 = "normscope.keras1.load_model({path!r}) or keras.models.load_model({path!r})"
+_TORCH_WEIGHTS = "its class, with the weights that torch.load({path!r}) reads"
+
+FRAMEWORKS = (
+    Framework("textbook", presets=True),
+    Framework(
+        "torch",
+        (Kind("torch.nn.modules.module", ("Module",), "live:TorchLive", "state:TorchState"),),
+        presets=True,
+        settings=True,
+        arrays=("torch",),
+        files={".pt": _TORCH_WEIGHTS, ".pth": _TORCH_WEIGHTS},
+    ),
+    Framework(
+        "keras",
+        (Kind("keras.src.layers.layer", ("Layer",), "live:KerasLive", "state:built_state"),),
+        presets=True,
+        settings=True,
+        files={
+            ".keras": "keras.models.load_model({path!r})",
+            ".h5": _KERAS_HDF5,
+            ".hdf5": _KERAS_HDF5,
+        },
+    ),
+    Framework(
+        "flax",
+        (
+            Kind("flax.nnx.module", ("Module",), "nnx_live:NnxLive", "nnx_state:NnxState"),
+            Kind("flax.linen.module", ("Module",), "linen_live:LinenLive"),
+        ),
+        presets=True,
+        settings=True,
+    ),
+    Framework(
+        "haiku", (Kind("haiku.", ("Transformed", "TransformedWithState"), "live:HaikuLive"),)
+    ),
+    Framework("equinox", (Kind("equinox._module", ("Module",), "live:EquinoxLive"),)),
+    Framework("jax", arrays=("jax", "jaxlib")),
+    Framework("tensorflow", arrays=("tensorflow",)),
+    Framework(
+        "onnx",
+        (Kind("onnx", ("ModelProto", "NodeProto"), "live:OnnxLive"),),
+        presets=True,
+    ),
+    Framework("sklearn", presets=True, settings=True),
+    Framework("torch_geometric", presets=True),
+    Framework("keras1", presets=True),
+)
+"""The order is that of the names of presets."""
+
+_FUNCTION = Framework("function", (Kind("", (), "live:FunctionLive"),))
+
+
+def kind_of(thing: object) -> tuple[Framework, Kind] | None:
+    """The framework that an object is of, or the first of a pair; None for anything else.
+
+    >>> kind_of(3) is None
     True
     """
-    subject = layer[0] if type(layer) in (tuple, list) and layer else layer
-    kinds = type(subject).__mro__
-    for name, (home, cls) in _HOMES.items():
-        if any(kind.__module__.startswith(home) and kind.__name__ == cls for kind in kinds):
-            return name
-    home = type(subject).__module__
-    if home.startswith("haiku."):
-        return "haiku"
-    return "onnx" if home.startswith(("onnx.", "onnx_ml", "onnxruntime.")) else None
+    subject = thing[0] if type(thing) in (tuple, list) and thing else thing  # type: ignore[index]
+    # the most derived class first: a layer of Keras may be a module of torch too
+    for cls in type(subject).__mro__:
+        for framework in FRAMEWORKS:
+            for kind in framework.kinds:
+                if cls.__name__ in kind.names and cls.__module__.startswith(kind.home):
+                    return framework, kind
+    return None
+
+
+def is_of(thing: object, name: str) -> bool:
+    """Whether an object is of the framework of this name."""
+    found = kind_of(thing)
+    return found is not None and found[0].name == name
+
+
+def live_of(model: Any, first: FirstCall, refusal: str) -> Live:
+    """A layer, model or function, ready to be called.
+
+    Args:
+        model: a layer or model of a framework, a pair of it and its variables, or a function.
+        first: gives the arguments of a first call, by which shapes are found where they are open.
+        refusal: what to say of an object that cannot be called, with `{kind}` for its class.
+
+    Raises:
+        SpecError: it cannot be called.
+        MissingPackageError: what runs it is not installed.
+    """
+    framework, kind = kind_of(model) or (_FUNCTION, _FUNCTION.kinds[0])
+    if framework is _FUNCTION and not callable(model):
+        raise SpecError(refusal.format(kind=qualified(type(model).__qualname__)))
+    make: Callable[[Any, FirstCall], Live] = framework.part(kind.live)
+    return make(model, first)
+
+
+def state_of(part: object) -> State | None:
+    """What an object of a framework holds, as it is found; None if there is nothing to put back."""
+    found = None if type(part) in (tuple, list) else kind_of(part)
+    if found is None or not found[1].state:
+        return None
+    make: Callable[[object], State | None] = found[0].part(found[1].state)
+    return make(part)
+
+
+def readers_of_settings() -> Iterator[Callable[[object, int | None], Declaration | None]]:
+    """What reads the settings of layers; each knows its own, and gives None for all others."""
+    return (f.part("settings:from_layer") for f in FRAMEWORKS if f.settings)
+
+
+def all_presets() -> dict[str, Preset]:
+    """The presets of all frameworks, by name."""
+    found: dict[str, Preset] = {}
+    for framework in FRAMEWORKS:
+        if framework.presets:
+            found |= framework.part("presets:PRESETS")
+    return found
+
+
+def arrays_of(array: object) -> Any | None:
+    """The module with `to_numpy` and `like` for an array of a framework; None for one of NumPy."""
+    packages = {cls.__module__.partition(".")[0] for cls in type(array).__mro__}
+    for framework in FRAMEWORKS:
+        if packages.intersection(framework.arrays):
+            return framework.part("arrays")
+    return None
+
+
+def loader_of(ending: str) -> str | None:
+    """How a file with this ending is loaded; None if that is not known."""
+    return next((f.files[ending] for f in FRAMEWORKS if ending in f.files), None)

@@ -9,13 +9,11 @@ from normscope.errors import PatternError, SpecError
 from normscope.frameworks.axis_names import with_axis_names
 from normscope.frameworks.declaration import Declaration
 from normscope.frameworks.expression import not_a_layer
-from normscope.frameworks.flax import settings as flax
 from normscope.frameworks.keras import settings as keras
 from normscope.frameworks.keras1.settings import keras1_batch_normalization
 from normscope.frameworks.layer_class import check_not_class
-from normscope.frameworks.sklearn import settings as sklearn
+from normscope.frameworks.registry import readers_of_settings
 from normscope.frameworks.text import from_text
-from normscope.frameworks.torch import settings as torch
 from normscope.notation.spec import NormSpec
 from normscope.wording import qualified
 
@@ -77,13 +75,10 @@ def _read(layer: object, axes: str | None) -> Declaration:
             release = layer.get("keras_version")
             return keras1_batch_normalization(config, release=release, axes=axes)
         return keras.from_configuration(layer, rank)
-    for reader in (torch.from_layer, keras.from_layer, flax.from_layer):
-        found = reader(layer, rank)
+    for read in readers_of_settings():
+        found = read(layer, rank)
         if found is not None:
             return found
-    scaler = sklearn.from_layer(layer)
-    if scaler is not None:
-        return scaler
     check_not_class(layer)
     kind = f"{type(layer).__module__}.{qualified(type(layer).__qualname__)}"
     stated = getattr(layer, "spec", None)

@@ -6,6 +6,10 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
 
 def is_array(value: Any) -> bool:
     """Whether this is an array of any framework: it has a shape and a dtype.
@@ -60,3 +64,14 @@ def mapped(tree: Any, function: Callable[[Any], Any]) -> Any:
         parts = [mapped(part, function) for part in tree]
         return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
     return tree
+
+
+def first_array(output: Any) -> Any:
+    """A nested value itself, or the first of all that it holds.
+
+    >>> first_array({"y": (1, 2)})
+    1
+    """
+    while isinstance(output, tuple | list | Mapping) and len(output) > 0:
+        output = next(iter(output.values())) if isinstance(output, Mapping) else output[0]
+    return output

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from normscope.frameworks.telling import advice_on
+from normscope.frameworks.mode_telling import advice_on
 from normscope.identify.formula.probe import Probe
 from normscope.identify.formula.solve import Solved, solve
 from normscope.identify.formula.unsolved import Unsolved

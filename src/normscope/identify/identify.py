@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from normscope.errors import NormscopeError, ShapeError, SpecError
-from normscope.frameworks.arguments import called, for_framework, misfit
-from normscope.frameworks.layer import Adapter, class_title
-from normscope.frameworks.layers import adapt
+from normscope.frameworks.layer_class import class_title
+from normscope.frameworks.live import Live
 from normscope.frameworks.opened import opened
 from normscope.identify.evidence import declared_by, evidence, headline
 from normscope.identify.modes import Modes, examine
 from normscope.identify.result import Identification, Kind
+from normscope.identify.subject.one_input import OneInput, one_input
 from normscope.identify.subject.subject import Subject
 from normscope.notation.axis_roles import axis_names
 from normscope.notation.shape import checked_shape
@@ -58,7 +58,7 @@ def identify(
         The `Identification`. That nothing could be found is a result too, not an error.
 
     Raises:
-        ShapeError: the shape is none, or `axes` does not name its axes.
+        ShapeError: the shape is not one, or `axes` does not name its axes.
         SpecError: the layer cannot be called at all, it is a class, `others` is one array, or
             `show` is unknown.
         ModelFileError: a file holds no ONNX model.
@@ -77,22 +77,20 @@ def identify(
     names = axis_names(lengths, axes)
     if hasattr(others, "shape"):
         raise SpecError("others is a tuple of inputs, not one array; write others=(x,)")
-    others, inputs = for_framework(layer, tuple(others)), for_framework(layer, inputs)
     try:
-        adapter = adapt(
-            layer, lengths, others=tuple(others), inputs=inputs, dtype=_float_dtype(dtype)
-        )
+        adapter = one_input(layer, lengths, tuple(others), inputs, _float_dtype(dtype))
+        problem = adapter.problem
     except NormscopeError:
         raise
-    except Exception as error:  # a layer that is built by its first call may refuse it
-        adapter = Adapter(class_title(layer), np.dtype(np.float32), (False,))
-        subject = Subject(adapter, lengths)
-        found = Modes.refused(error, indices=show is not None)
+    except Exception as error:  # the framework itself may refuse a layer
+        adapter, problem = OneInput(Live(class_title(layer))), error
+    subject = Subject(adapter, lengths)
+    if problem is not None:
+        found = Modes.refused(problem, indices=show is not None)
     else:
-        subject = Subject(adapter, lengths)
         with subject.untouched():
             found = examine(subject, names, indices=show is not None)
-    _check_arguments(layer, others, inputs, adapter.title, found)
+    _check_arguments(adapter, found)
     declared = declared_by(layer, " ".join(names))
     return Identification(
         title=adapter.title,
@@ -120,19 +118,14 @@ def _float_dtype(dtype: DTypeLike | None) -> np.dtype[Any] | None:
     return wanted
 
 
-def _check_arguments(
-    layer: Any,
-    others: Sequence[Any],
-    inputs: Mapping[str, Any] | None,
-    title: str,
-    found: Modes,
-) -> None:
+def _check_arguments(adapter: OneInput, found: Modes) -> None:
     """Where no call succeeded and the arguments do not fit: an error that says which do."""
     if any(report.sight.axes or report.sight.output_shape for report in found.reports):
         return
-    unfit = misfit(called(layer), 1 + len(others), list(inputs or {}), _further)
+    unfit = adapter.misfit(_further)
     if unfit:
-        raise SpecError(f"{title} cannot be called: {unfit} ({'; '.join(found.train.notes)})")
+        raised = "; ".join(found.train.notes)
+        raise SpecError(f"{adapter.title} cannot be called: {unfit} ({raised})")
 
 
 def _further(missing: Sequence[str], needed: Sequence[str]) -> str:

@@ -8,9 +8,9 @@ import numpy as np
 
 from normscope.frameworks.arrays import Values, all_values
 from normscope.frameworks.inputs import Inputs
-from normscope.frameworks.layer import Array
-from normscope.frameworks.model import Model
-from normscope.frameworks.steps import Recorder, Step
+from normscope.frameworks.live import Live
+from normscope.frameworks.recorder import Recorder, Step
+from normscope.frameworks.trees import Array
 
 Outputs = dict[str, Values]
 """The arrays in the output of a call, by name."""
@@ -23,7 +23,7 @@ class Calls:
         count: of the calls so far.
     """
 
-    def __init__(self, model: Model, inputs: Inputs) -> None:
+    def __init__(self, model: Live, inputs: Inputs) -> None:
         self.model = model
         self.inputs = inputs
         self.count = 0

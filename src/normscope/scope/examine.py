@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from normscope.frameworks.telling import advice_on
+from normscope.frameworks.mode_telling import advice_on
 from normscope.notation.axis_roles import sample_axis
 from normscope.scope.calls import Calls, Outputs
 from normscope.scope.first import First, Samples, first_place

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from normscope.frameworks.arrays import Values
-from normscope.frameworks.steps import Call, Step
+from normscope.frameworks.recorder import Call, Step
 from normscope.sight.changes import Bools
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from normscope.frameworks.layer import Array
+from normscope.frameworks.trees import Array
 from normscope.scope.calls import Calls, Outputs
 from normscope.scope.replacement import Replacement
 from normscope.sight.changes import Bools

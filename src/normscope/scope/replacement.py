@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from normscope.frameworks.layer import Array
+from normscope.frameworks.trees import Array
 
 _SEED = 20151
 

@@ -139,7 +139,7 @@ def _node(call: Call) -> Node:
     return Node(
         id=call.id,
         path=call.path,
-        kind=call.layer_class,
+        layer_class=call.layer_class,
         inputs=call.inputs,
         shape=call.output.shape,
         traits=traits_of(call.layer_class, call.config, call.output.axes),

@@ -1,4 +1,4 @@
-"""`FunctionState`: everything that a function holds and a call may change, as it was found."""
+"""`FunctionState`: everything that a function captures and a call may change, as it was found."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from normscope.frameworks.attributes import Attributes
-from normscope.frameworks.function.held import Held, held_by, is_plain
-from normscope.frameworks.registry import framework
+from normscope.frameworks.function.captured import Captured, captured_by, is_plain
+from normscope.frameworks.registry import state_of
 from normscope.frameworks.state import State
 
 if TYPE_CHECKING:
-    from normscope.frameworks.torch.own_tensors import OwnTensors
+    from normscope.frameworks.torch.tensor_copies import TensorCopies
 
 
 class FunctionState(State):
@@ -33,18 +33,18 @@ class FunctionState(State):
     array([0., 0.])
 
     Attributes:
-        held: the values, by name.
+        captured: the values, by name.
     """
 
     def __init__(self, function: Any) -> None:
-        held = held_by(function)
-        self.held = held.values
-        parts = list({id(part): part for part in held.values.values()}.values())
+        captured = captured_by(function)
+        self.captured = captured.values
+        parts = list({id(part): part for part in captured.values.values()}.values())
         plain = [part for part in parts if is_plain(part)]
-        self._bound = [(names, dict(names.items())) for names in held.names]
-        self._attributes = Attributes([types.SimpleNamespace(**held.values), *plain])
+        self._bound = [(names, dict(names.items())) for names in captured.names]
+        self._attributes = Attributes([types.SimpleNamespace(**captured.values), *plain])
         self._states = [s for part in parts if (s := _state(part)) is not None]
-        self._tensors = _own_tensors(held, plain)
+        self._copies = _tensor_copies(captured, plain)
         self._examined = False
 
     @contextmanager
@@ -55,8 +55,8 @@ class FunctionState(State):
                 states.enter_context(state.kept())
             self._examined = True
             try:
-                if self._tensors is not None:
-                    self._tensors.install()
+                if self._copies is not None:
+                    self._copies.install()
                 yield
             finally:
                 self._examined = False
@@ -77,39 +77,27 @@ class FunctionState(State):
                 if name not in now or now[name] is not value:
                     names[name] = value
         self._attributes.put_back(large)
-        if self._tensors is not None:
+        if self._copies is not None:
             if self._examined:
-                self._tensors.install()
+                self._copies.install()
             else:
-                self._tensors.give_back()
+                self._copies.give_back()
 
 
-def _own_tensors(held: Held, plain: list[Any]) -> OwnTensors | None:
+def _tensor_copies(captured: Captured, plain: list[Any]) -> TensorCopies | None:
     """Tensors of torch that are held as such."""
     torch = sys.modules.get("torch")
-    if torch is None or not any(isinstance(part, torch.Tensor) for part in held.values.values()):
+    if torch is None or not any(
+        isinstance(part, torch.Tensor) for part in captured.values.values()
+    ):
         return None
-    from normscope.frameworks.torch.own_tensors import OwnTensors
+    from normscope.frameworks.torch.tensor_copies import TensorCopies
 
-    return OwnTensors(plain, held.names)
+    return TensorCopies(plain, captured.names)
 
 
 def _state(part: Any) -> State | None:
-    match None if type(part) in (list, tuple) else framework(part):
-        case "torch":
-            from normscope.frameworks.torch.state import TorchState
-
-            return TorchState(part)
-        case "keras":
-            from normscope.frameworks.keras.state import KerasState
-
-            return KerasState(part) if part.built else None
-        case "nnx":
-            from normscope.frameworks.flax.nnx_state import NnxState
-
-            return NnxState(part)
-        case _:
-            return _Generator(part) if isinstance(part, np.random.Generator) else None
+    return _Generator(part) if isinstance(part, np.random.Generator) else state_of(part)
 
 
 class _Generator(State):

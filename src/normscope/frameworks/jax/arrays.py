@@ -1,46 +1,20 @@
-"""What the adapters of the JAX frameworks share: arrays in and out, trees by name."""
+"""Arrays of JAX as NumPy arrays, and back."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from normscope.frameworks.layer import Array
+from normscope.frameworks.trees import Array
 
 
-def to_numpy(value: Any) -> Array:
-    """A JAX array as a NumPy array; half precisions as float32, which holds them exactly."""
-    array = np.array(value)
-    if array.dtype.kind in "iub" or array.dtype in (np.float32, np.float64):
-        return array
-    return array.astype(np.float32)
+def to_numpy(array: Any) -> Array:
+    """The numbers of an array."""
+    return np.array(array)
 
 
-def leaves(tree: Any) -> dict[str, Array]:
-    """The arrays of a tree by path; keys of random generators and what is no array are left out."""
-    found = {}
-    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
-        if is_number(leaf):
-            found[jax.tree_util.keystr(path)] = to_numpy(leaf)
-    return found
-
-
-def with_leaf(tree: Any, name: str, value: Array) -> Any:
-    """The tree with one leaf replaced."""
-
-    def replaced(path: Any, leaf: Any) -> Any:
-        if jax.tree_util.keystr(path) != name or not is_number(leaf):
-            return leaf
-        return jnp.asarray(value, dtype=leaf.dtype)
-
-    return jax.tree_util.tree_map_with_path(replaced, tree)
-
-
-def is_number(leaf: Any) -> bool:
-    """Whether a leaf is an array of numbers, and not the key of a random generator."""
-    if not hasattr(leaf, "dtype") or not hasattr(leaf, "shape"):
-        return False
-    return not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) and leaf.dtype != jnp.uint32
+def like(original: Any, value: Array) -> Any:
+    """New values in the dtype of an array."""
+    return jnp.asarray(value, dtype=original.dtype)

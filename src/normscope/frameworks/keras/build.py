@@ -7,17 +7,15 @@ it goes: it has to hold the same settings, and nothing that the layer itself hol
 from __future__ import annotations
 
 import inspect
-import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
-from keras.src.backend.common import global_state
 
 from normscope.frameworks.attributes import Attributes
-from normscope.frameworks.keras.state import no_gradients, to_numpy, torch_randomness_kept
+from normscope.frameworks.keras.state import no_gradients
+from normscope.frameworks.randomness import Randomness
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 _OWN = ("name", "trainable", "dtype")  # which a user's `__init__` need not take
@@ -35,7 +33,7 @@ def built(layer: Any, call: Callable[[Any], Any]) -> tuple[Any, list[str]]:
     """
     if layer.built:
         return layer, []
-    with _randomness_kept():
+    with Randomness().kept():  # a copy may draw what nobody misses afterwards
         copy = _copy(layer)
         if copy is not None:
             with no_gradients():
@@ -123,21 +121,3 @@ def _held(layer: Any) -> set[int]:
             ):
                 found.add(id(value))
     return found
-
-
-@contextmanager
-def _randomness_kept() -> Iterator[None]:
-    """Within, a copy may draw random numbers that nobody misses afterwards."""
-    python, numpy = random.getstate(), np.random.get_state()
-    shared = global_state.get_global_attribute("global_seed_generator")
-    seed = None if shared is None else to_numpy(shared.state)
-    try:
-        with torch_randomness_kept():
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
-        if shared is None:
-            global_state.set_global_attribute("global_seed_generator", None)
-        else:
-            shared.state.assign(seed)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from normscope.frameworks.arrays import to_numpy
 from normscope.frameworks.attributes import Attributes
-from normscope.frameworks.layer import Array
 from normscope.frameworks.state import State
+from normscope.frameworks.trees import Array
 
 if TYPE_CHECKING:
-    from normscope.frameworks.torch.own_tensors import OwnTensors
+    from normscope.frameworks.torch.tensor_copies import TensorCopies
 
 
 class KerasState(State):
@@ -27,18 +28,18 @@ class KerasState(State):
     def __init__(self, layer: Any) -> None:
         layers = list(layer._flatten_layers())
         self._attributes = Attributes(layers)
-        self._tensors = _own_tensors(layer, layers)
+        self._copies = _tensor_copies(layer, layers)
         self._examined = False
-        self._values = [(v, to_numpy(v)) for v in layer.variables if not is_generator(v)]
-        self._seeds = [(v, to_numpy(v)) for v in layer.variables if is_generator(v)]
+        self._values = [(v, value_of(v)) for v in layer.variables if not is_generator(v)]
+        self._seeds = [(v, value_of(v)) for v in layer.variables if is_generator(v)]
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
         """Whatever happens inside, the layer is afterwards as it was before."""
         self._examined = True
         try:
-            if self._tensors is not None:
-                self._tensors.install()
+            if self._copies is not None:
+                self._copies.install()
             yield
         finally:
             self._examined = False
@@ -52,30 +53,35 @@ class KerasState(State):
                 others, None lets the random generators go on.
         """
         self._attributes.put_back()
-        if self._tensors is not None:
+        if self._copies is not None:
             if self._examined:
-                self._tensors.install()
+                self._copies.install()
             else:
-                self._tensors.give_back()
+                self._copies.give_back()
         with no_gradients():
             for variable, value in self._values:
-                if not np.array_equal(value, to_numpy(variable), equal_nan=True):
+                if not np.array_equal(value, value_of(variable), equal_nan=True):
                     variable.assign(value)
             for variable, value in self._seeds if stream is not None else []:
                 variable.assign(value + np.asarray(stream, value.dtype))
 
 
-def _own_tensors(layer: Any, layers: list[Any]) -> OwnTensors | None:
+def built_state(layer: Any) -> KerasState | None:
+    """The state of a layer that is built; of another, the first call makes what it holds."""
+    return KerasState(layer) if layer.built else None
+
+
+def _tensor_copies(layer: Any, layers: list[Any]) -> TensorCopies | None:
     """The tensors of the torch backend, in variables and anywhere else in the layers."""
     if keras.backend.backend() != "torch":
         return None
     import torch
 
-    from normscope.frameworks.torch.own_tensors import OwnTensors, modules_in
+    from normscope.frameworks.torch.tensor_copies import TensorCopies, modules_in
 
     modules = modules_in(layer) if isinstance(layer, torch.nn.Module) else layers
     # random generators may have to go on
-    return OwnTensors([*modules, *(v for v in layer.variables if not is_generator(v))])
+    return TensorCopies([*modules, *(v for v in layer.variables if not is_generator(v))])
 
 
 def is_generator(variable: Any) -> bool:
@@ -83,20 +89,9 @@ def is_generator(variable: Any) -> bool:
     return "seed_generator" in variable.path
 
 
-def to_numpy(value: Any) -> Array:
-    """A tensor or variable as a NumPy array; half precisions as float32, which holds them."""
-    # a variable of Keras does not take the arguments of np.array, its value does
-    array = np.array(keras.ops.convert_to_numpy(getattr(value, "value", value)))
-    return array if array.dtype.kind in "fiub" and array.itemsize > 2 else array.astype(np.float32)
-
-
-def torch_randomness_kept() -> contextlib.AbstractContextManager[Any]:
-    """Within, the torch backend may draw random numbers that nobody misses afterwards."""
-    if keras.backend.backend() != "torch":
-        return contextlib.nullcontext()
-    import torch
-
-    return torch.random.fork_rng(devices=[])
+def value_of(variable: Any) -> Array:
+    """The numbers of a variable, or of a tensor of the backend."""
+    return to_numpy(getattr(variable, "value", variable))
 
 
 def no_gradients() -> contextlib.AbstractContextManager[Any]:

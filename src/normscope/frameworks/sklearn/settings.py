@@ -18,11 +18,15 @@ from normscope.notation.spec import NormSpec
 _HOMES = ("sklearn.preprocessing.",)
 
 
-def from_layer(layer: Any) -> Declaration | None:
+def from_layer(layer: Any, rank: int | None = None) -> Declaration | None:
     """What a scaler declares; None if it is none of them.
 
     In training mode it takes its statistics from its input, as `fit_transform` does; inference is
     `transform`.
+
+    Args:
+        layer: any object.
+        rank: the rank of the input, which is that of a table always.
 
     Raises:
         SpecError: what the scaler computes has no spec.

@@ -9,7 +9,7 @@ import torch
 
 from normscope.frameworks.attributes import Attributes
 from normscope.frameworks.state import State
-from normscope.frameworks.torch.own_tensors import OwnTensors, modules_in
+from normscope.frameworks.torch.tensor_copies import TensorCopies, modules_in
 
 
 class TorchState(State):
@@ -23,7 +23,7 @@ class TorchState(State):
         parts = modules_in(module)
         self._attributes = Attributes(list(parts))
         self._modes = [(part, part.training) for part in parts]
-        self._tensors = OwnTensors(list(parts))
+        self._copies = TensorCopies(list(parts))
         self._generators = [(g, g.get_state()) for g in _generators(parts)]
         self._examined = False
 
@@ -32,7 +32,7 @@ class TorchState(State):
         """Whatever happens inside, the module is afterwards as it was before."""
         self._examined = True
         try:
-            self._tensors.install()
+            self._copies.install()
             yield
         finally:
             self._examined = False
@@ -50,9 +50,9 @@ class TorchState(State):
             if part.training != training:  # a scripted module does not keep it as an attribute
                 part.training = training
         if self._examined:
-            self._tensors.install()
+            self._copies.install()
         else:
-            self._tensors.give_back()
+            self._copies.give_back()
         for generator, state in self._generators:
             if stream is not None:
                 generator.set_state(state)

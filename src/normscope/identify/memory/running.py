@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from normscope.frameworks.layer import Array
+from normscope.frameworks.trees import Array
 from normscope.identify.formula.claim import Claim
 from normscope.identify.formula.probe import Probe
 from normscope.identify.formula.verify import largest_error, tolerance

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from normscope.frameworks.layer import Array
+from normscope.frameworks.trees import Array
 from normscope.identify.subject.mode import Mode
 from normscope.identify.subject.precision import PRECISIONS, Precision, rounded
 

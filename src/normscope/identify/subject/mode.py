@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from normscope.frameworks.layer import Array
+from normscope.frameworks.trees import Array
 from normscope.identify.subject.precision import Precision
 from normscope.identify.subject.subject import Floats, Subject
 

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from normscope.frameworks.layer import Adapter, Array
+from normscope.frameworks.trees import Array
+from normscope.identify.subject.one_input import OneInput
 from normscope.identify.subject.precision import Precision, rounded
 
 Floats = NDArray[np.float64]
@@ -33,7 +34,7 @@ class Subject:
         found: the arrays as they were found.
     """
 
-    def __init__(self, adapter: Adapter, shape: tuple[int, ...]) -> None:
+    def __init__(self, adapter: OneInput, shape: tuple[int, ...]) -> None:
         self.adapter = adapter
         self.shape = shape
         self.calls = 0

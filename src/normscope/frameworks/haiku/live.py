@@ -1,0 +1,70 @@
+"""Haiku: a transformed function, with its parameters and state or to be initialized here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+
+from normscope.errors import NormscopeError
+from normscope.frameworks.jax.live import TreeLive
+from normscope.frameworks.live import Arguments, FirstCall
+from normscope.frameworks.mode_telling import MODE_KEYWORDS, mode_argument
+
+_USUAL = ("is_training",)
+
+
+class HaikuLive(TreeLive):
+    """`hk.transform(f)` or `hk.transform_with_state(f)`; f may take a keyword of the mode."""
+
+    def __init__(self, model: Any, first: FirstCall) -> None:
+        transformed, *given = model if type(model) in (tuple, list) else (model,)
+        super().__init__("haiku transform", type(transformed).__name__)
+        self.opaque = "nothing is seen inside a transformed function of Haiku"
+        self._transformed = transformed
+        self._stateful = type(transformed).__name__ == "TransformedWithState"
+        self._keyword: str | None = None
+        params: Any = {}
+        state: Any = {}
+        arguments = first(self)
+        try:
+            self._keyword, made = self._initialized(arguments)
+            params, state = made if self._stateful else (made, {})
+        except NormscopeError:
+            raise
+        except Exception as error:  # a function may refuse its input by any exception
+            self.problem = error
+        self.modes = (True, False) if self._keyword else (False,)
+        self.remember_tree(
+            {
+                "params": given[0] if given else params,
+                "state": given[1] if len(given) > 1 else state,
+            }
+        )
+
+    def _initialized(self, first: Arguments) -> tuple[str | None, Any]:
+        """The keyword that the function takes, found by trying, and its initial values."""
+        arguments, named = first
+        key = jax.random.PRNGKey(0)
+        for keyword in (*_USUAL, *MODE_KEYWORDS):
+            if keyword in named:
+                continue
+            told = mode_argument(keyword, training=True)
+            try:
+                return keyword, self._transformed.init(key, *arguments, **named, **told)
+            except TypeError:
+                continue
+        return None, self._transformed.init(key, *arguments, **named)
+
+    def call(self, arguments: tuple[Any, ...], named: dict[str, Any], training: bool) -> Any:
+        """One call in a mode."""
+        if self.problem is not None:
+            raise self.problem
+        key = jax.random.PRNGKey(self.draws.next())
+        named = {**named, **mode_argument(self._keyword, training)}
+        params, state = self.tree["params"], self.tree["state"]
+        if not self._stateful:
+            return self._transformed.apply(params, key, *arguments, **named)
+        output, state = self._transformed.apply(params, state, key, *arguments, **named)
+        self.tree = {"params": params, "state": state}
+        return output

@@ -1,0 +1,204 @@
+"""ONNX models and nodes, run by onnxruntime. The initializers are the parameters of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from normscope.errors import SpecError
+from normscope.frameworks.inputs import Inputs, Passing
+from normscope.frameworks.live import FirstCall, Live
+from normscope.frameworks.onnx.file import not_installed
+from normscope.frameworks.recorder import Recorder
+from normscope.frameworks.trees import Array
+from normscope.wording import counted, listed
+
+try:
+    import onnx
+    import onnxruntime
+    from onnx import helper, numpy_helper
+except ImportError as missing:
+    raise not_installed("an ONNX model is run by onnxruntime", missing) from missing
+
+from normscope.frameworks.onnx import graphs
+
+
+class OnnxLive(Live):
+    """A model, called with the values of its inputs by name or in their order.
+
+    Its arrays are its initializers of real numbers. They become inputs once they are asked for, so
+    that they can be given other values; until then the model runs as it is. The running statistics
+    that a batch normalization in training mode returns are its state.
+    """
+
+    def __init__(self, model: Any, first: FirstCall) -> None:
+        if isinstance(model, onnx.NodeProto):
+            super().__init__(f"ONNX {model.op_type}", "ONNX model")
+            self._dtypes = {model.input[0]: np.dtype(np.float32)}
+            arguments, named = first(self)
+            x = arguments[0] if arguments else named[model.input[0]]
+            self._model = graphs.model_of_node(model, x.shape, named)
+        else:
+            super().__init__(f"ONNX model {model.graph.name}", "ONNX model")
+            self._model = model
+            self._dtypes = _free_inputs(model.graph)
+            arguments, named = first(self)
+        graph = self._model.graph
+        free = [name for name in self._dtypes if name not in named]
+        if free and self._dtypes[free[0]].kind == "f":
+            self.dtype = self._dtypes[free[0]]
+            self.eps = float(np.finfo(self.dtype).eps)
+        self._outputs = [output.name for output in graph.output]
+        self._running = graphs.running_outputs(graph)
+        if self._running or any(map(graphs.trains, graph.node)):
+            self.modes = (True,)
+        state = {name for node in graph.node for name in graphs.running_inputs(node)}
+        self.learned = frozenset(i.name for i in graph.initializer if _is_real(i)) - state
+        self._values: dict[str, Array] | None = None  # of the initializers, once they are inputs
+        self._session: Any = None
+        self._recorder: Recorder | None = None
+        self.remember()
+
+    def unfit(self) -> str:
+        """What onnxruntime says of a model that it does not run."""
+        try:
+            self._made_session()
+        except Exception as error:  # onnxruntime has many, and the model is anybody's
+            return f"onnxruntime cannot run this model: {' '.join(str(error).split())[:300]}"
+        return ""
+
+    def _made_session(self) -> Any:
+        if self._session is None:
+            if self._values is None:
+                self._session = _session(self._model, optimized=False)
+            else:
+                opened = graphs.with_open_initializers(self._model, self._values)
+                self._session = _session(opened, optimized=True)
+        return self._session
+
+    # --- arguments in, arrays out ---------------------------------------------------------------
+
+    def inputs(self, given: Any) -> Inputs:
+        """The inputs by name, in the dtypes that the model states."""
+        names = list(self._dtypes)
+        if not isinstance(given, Mapping):
+            values = given if isinstance(given, tuple | list) else [given]
+            if len(values) != len(names):
+                raise SpecError(
+                    f"the ONNX model has the inputs {listed(names)}, and "
+                    f"{counted(len(values), 'input')} came"
+                )
+            given = dict(zip(names, values, strict=True))
+        if set(given) != set(names):
+            wrong = [name for name in given if name not in names]
+            missing = [name for name in names if name not in given]
+            problem = f"no input {listed(wrong, 'or')}" if wrong else f"no {listed(missing)} given"
+            raise SpecError(
+                f"the ONNX model has the inputs {listed(names)}: {problem}; on the command "
+                f"line write --input {names[0]}=4,8"
+            )
+        arrays = {name: np.asarray(v).astype(self._dtypes[name]) for name, v in given.items()}
+        return Inputs(arrays, None, Passing.NAMED)
+
+    def leaf(self, original: Any, value: Array) -> Any:
+        """New values as a NumPy array, which onnxruntime takes."""
+        return np.asarray(super().leaf(original, value))
+
+    def fixed(self, value: Any) -> Any:
+        """An input that is the same in each call, as an array of NumPy."""
+        return np.asarray(value)
+
+    def call(self, arguments: tuple[Any, ...], named: dict[str, Any], training: bool) -> Any:
+        """One run; the outputs by name."""
+        places = [name for name in self._dtypes if name not in named]
+        given = {**dict(zip(places, arguments, strict=False)), **named}
+        feeds = {name: value for name, value in given.items() if name in self._dtypes}
+        if self._recorder is not None:
+            return self._node_by_node(feeds, self._recorder)
+        if self._values is None:
+            return _run(self._made_session(), self._outputs, feeds)
+        wanted = list(dict.fromkeys([*self._outputs, *self._running]))
+        found = _run(self._made_session(), wanted, {**feeds, **self._values})
+        for output, name in self._running.items():
+            self._values[name] = found[output]
+        return {name: found[name] for name in self._outputs}
+
+    # --- arrays by name -------------------------------------------------------------------------
+
+    def arrays(self) -> dict[str, Array]:
+        """Parameters and state by name; from here on they are inputs of the model."""
+        if self._values is None:
+            self._values, self._session = self._found_values(), None
+        return {name: value.copy() for name, value in self._values.items()}
+
+    def _found_values(self) -> dict[str, Array]:
+        initializers = self._model.graph.initializer
+        return {i.name: np.array(numpy_helper.to_array(i)) for i in initializers if _is_real(i)}
+
+    def write(self, name: str, value: Array) -> None:
+        """Replace one array."""
+        assert self._values is not None  # whoever knows a name has asked for the arrays
+        self._values[name] = np.array(value, self._values[name].dtype)
+
+    def put_back(self, stream: int | None = 0) -> None:
+        """Everything as it was found."""
+        super().put_back(stream)
+        if self._values is not None:
+            self._values = self._found_values()
+
+    # --- what happens inside --------------------------------------------------------------------
+
+    @contextmanager
+    def watched(self, recorder: Recorder) -> Iterator[None]:
+        """Within, every value of the graph is an output, and each node a submodule."""
+        plain = self._session
+        self._session = _session(graphs.with_all_values(self._model), optimized=False)
+        self._recorder = recorder
+        try:
+            yield
+        finally:
+            self._recorder, self._session = None, plain
+
+    def _node_by_node(self, feeds: dict[str, Any], recorder: Recorder) -> dict[str, Any]:
+        names = [output.name for output in self._session.get_outputs()]
+        values = {**feeds, **_run(self._session, names, feeds)}
+        for node in self._model.graph.node:
+            recorder.enter(node.name or node.output[0], node.op_type, _of(values, node.input))
+            recorder.leave(_of(values, node.output))
+        return _of(values, self._outputs)
+
+
+def _session(model: Any, *, optimized: bool) -> Any:
+    """A session that runs a model; fused nodes would hide what is between them."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # warnings about the model are not what was asked for
+    if not optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def _run(session: Any, names: list[str], feeds: dict[str, Any]) -> dict[str, Any]:
+    return dict(zip(names, session.run(names, feeds), strict=True))
+
+
+def _of(values: Mapping[str, Any], names: Any) -> dict[str, Any]:
+    return {name: values[name] for name in names if name in values}
+
+
+def _free_inputs(graph: Any) -> dict[str, np.dtype[Any]]:
+    """The inputs that are no initializers, with their dtypes."""
+    constant = {value.name for value in graph.initializer}
+    return {
+        i.name: helper.tensor_dtype_to_np_dtype(i.type.tensor_type.elem_type)
+        for i in graph.input
+        if i.name not in constant
+    }
+
+
+def _is_real(initializer: Any) -> bool:
+    return bool(helper.tensor_dtype_to_np_dtype(initializer.data_type).kind == "f")
