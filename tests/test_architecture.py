@@ -44,7 +44,7 @@ IMPORTS = {
     "reference": "notation.* frameworks.statement",
     "engine.*": "progress notation.* kernels.* frameworks.* engine.*",
     # the definition, in the place of kernels that are not installed
-    "engine.by_definition": "notation.* reference engine.*",
+    "engine.by_definition": "notation.* kernels.contract reference engine.*",
     # layers of the frameworks; each package imports its own framework
     "layers": "",
     "layers.keras.*": "notation.* frameworks.* layers.keras.*",
