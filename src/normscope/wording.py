@@ -25,10 +25,10 @@ def counted(number: int | None, noun: str) -> str:
     """
     word, space, rest = noun.partition(" of ")
     *before, last = word.split(" ")
-    many = " ".join([*before, _PLURALS.get(last, f"{last}s")]) + space + rest
+    plural = " ".join([*before, _PLURALS.get(last, f"{last}s")]) + space + rest
     if number is None:
-        return f"an unknown number of {many}"
-    return f"{number:,} {noun if number == 1 else many}"
+        return f"an unknown number of {plural}"
+    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def listed(words: Sequence[str], last: str = "and") -> str:

@@ -314,7 +314,6 @@ def test_a_missing_file_is_named_once(run) -> None:  # type: ignore[no-untyped-d
         ("torch", ["identify", "torch.nn:LayerNorm(3)", "--shape", "2,3"]),
         ("keras", ["identify", "keras.layers:LayerNormalization()", "--shape", "2,3"]),
         ("flax", ["scope", "flax.nnx:LayerNorm(3)", "--shape", "2,3"]),
-        ("keras", ["convert", "old.h5", "new.keras"]),
     ],
 )
 def test_a_missing_package_names_what_installs_it(module: str, arguments: list[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +22,16 @@ from normscope import (
     spec,
 )
 from normscope.engine import by_definition
-from normscope.engine.kernels_installed import kernels_installed
-from normscope.engine.normalize import _calls
 from normscope.engine.warmup import warmup
 from strategies import Case, cases, specs
 
 ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(5)
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _without_numba() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "numba", None)
-        kernels_installed.cache_clear()
-        _calls.clear()
-        yield
-    kernels_installed.cache_clear()
-    _calls.clear()
+pytestmark = [
+    pytest.mark.parametrize("way", ["definition"], indirect=True, scope="module"),
+    pytest.mark.usefixtures("way"),
+]
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    """What can be asked of the command as a whole."""
+    """Options of the command as a whole."""
 
 
 # in the order in which the help lists them

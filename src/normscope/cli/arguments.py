@@ -1,4 +1,4 @@
-"""What is typed for an argument, as values: shapes, sizes, files of arrays."""
+"""Arguments as they are typed -> values: shapes, sizes, files of arrays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from normscope.errors import SpecError
 from normscope.notation.shape import MAX_LENGTH
 
 _OPEN = ("any", "none", "?", "b", "n", "-1")
-"""What people write for a length that varies."""
+"""Words that people write for a length that varies."""
 
 
 def shape_from_text(text: str) -> tuple[int | None, ...]:

@@ -20,7 +20,7 @@ ENDING = ending(
 
 
 class AuditFormat(StrEnum):
-    """How an audit is printed."""
+    """The forms in which an audit is printed."""
 
     TEXT = "text"
     JSON = "json"

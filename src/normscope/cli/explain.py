@@ -25,7 +25,7 @@ ENDING = ending(
 
 
 class ExplainFormat(StrEnum):
-    """How an explanation is printed."""
+    """The forms in which an explanation is printed."""
 
     TEXT = "text"
     JSON = "json"

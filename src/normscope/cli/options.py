@@ -1,4 +1,4 @@
-"""What the commands have in common: exit statuses, options, and the end of their help."""
+"""The parts that commands share: exit statuses, options, and the end of their help."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ def ending(*examples: str, status: str) -> str:
 
 
 class TextOrJson(StrEnum):
-    """How a result is printed."""
+    """The forms in which a result is printed."""
 
     TEXT = "text"
     JSON = "json"
 
 
 class Show(StrEnum):
-    """What is shown besides."""
+    """The tables that can be shown besides."""
 
     INDICES = "indices"
 
 
 class Origin(StrEnum):
-    """Which backend a Keras 1 file was written with."""
+    """The backends that a Keras 1 file can have been written with."""
 
     TENSORFLOW = "tensorflow"
     THEANO = "theano"

@@ -1,4 +1,4 @@
-"""What the user probably wanted: the usual normalizations of the same input."""
+"""The usual normalizations of the same input, one of which the user may have wanted."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _names(facts: Facts, samples: int, channels: int) -> list[str]:
 
 
 def _whole_axes(layout: Layout) -> tuple[int, ...] | None:
-    """Which axes of the array are shared; None where one is shared in part."""
+    """The axes of the array that are shared; None where one is shared in part."""
     if len(layout.axes) != len(layout.shape):
         return None
     return layout.shared

@@ -82,7 +82,7 @@ def _declaration(layer: object, axes: str | None, fields_and_sizes: dict[str, An
 
 
 def _check_axes(axes: str | None, shape: Sequence[Size]) -> None:
-    """One name for each axis of the shape."""
+    """Check that there is one name for each axis of the shape."""
     rank = len(checked_shape(shape))
     if axes is not None and len(axes.split()) != rank:
         raise ShapeError(
@@ -94,6 +94,6 @@ def _check_axes(axes: str | None, shape: Sequence[Size]) -> None:
 
 
 def _check_sets(stated: NormSpec, layout: Layout) -> None:
-    """As `normalize` does it, where an axis of any length is taken as long enough."""
+    """Check the size of the sets as `normalize` does; an axis of any length is long enough."""
     axes = (replace(a, size=stated.ddof + 1) if a.size is None else a for a in layout.axes)
     check_set_size(stated, replace(layout, axes=tuple(axes)))

@@ -22,7 +22,7 @@ class AxisFact:
 
     @property
     def independent(self) -> bool:
-        """Whether no index along the axis sees another."""
+        """True if no index along the axis sees another."""
         return self.word == "independent"
 
 
@@ -36,7 +36,7 @@ class ParameterFact:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is true of one spec at one shape.
+    """The facts of one spec at one shape.
 
     Attributes:
         axes: the axes of the array, in order.
@@ -61,7 +61,7 @@ class Facts:
 
     @property
     def sample_independent(self) -> bool | None:
-        """Whether no sample sees another; None if no axis is known to count samples."""
+        """True if no sample sees another; None if no axis is known to count samples."""
         return self.sample_axis.independent if self.sample_axis else None
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Explanation:
-    """What a normalization computes on inputs of one shape.
+    """The explanation of a normalization on inputs of one shape.
 
     `str()` is the text, notebooks show text and picture, `to_dict()` has every number.
 
@@ -114,12 +114,12 @@ class Explanation:
 
     @property
     def remembers(self) -> bool:
-        """Whether inference takes remembered statistics, and none from its input."""
+        """True if inference takes remembered statistics, and none from its input."""
         return self.declaration.infer.pattern is None
 
     @property
     def contract_met(self) -> bool:
-        """Whether the input meets what the layer's documentation promises."""
+        """True if the input meets what the layer's documentation promises."""
         documented = self.declaration.documented
         return documented is None or len(documented.split()) == len(self.layout.shape)
 

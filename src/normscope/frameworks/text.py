@@ -1,4 +1,4 @@
-"""What a text states: a pattern, or a layer by name; and what to write where it is neither."""
+"""Texts -> declarations: a pattern, or a layer by name; and advice where it is neither."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _FILES = {
 def from_text(
     text: str, fields_and_sizes: Mapping[str, Any] | None = None, axes: str | None = None
 ) -> Declaration:
-    """What a text states.
+    """The declaration that a text makes.
 
     Args:
         text: a pattern, such as `"b [c]"`, or a layer, such as `"torch.LayerNorm(128)"`.
@@ -65,7 +65,7 @@ def from_text(
 
 
 def names_layer(text: str) -> bool:
-    """Whether a text names a layer, rather than being a pattern.
+    """True if a text names a layer, rather than being a pattern.
 
     Raises:
         SpecError: it can be neither.

@@ -1,4 +1,4 @@
-"""What the axes of an array are called, and what part each plays: samples, channels, positions."""
+"""Names for the axes of an array, and the part that each plays: samples, channels, positions."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _unnamed(dim: int) -> str:
 
 
 def atomic_label(layout: Layout, axis: AtomicAxis, labels: Sequence[str]) -> str:
-    """What to call an atomic axis: as the axis of the array that it is, or by its own name.
+    """A name for an atomic axis: that of the axis of the array that it is, or by its own name.
 
     >>> from normscope import spec
     >>> layout = spec("b (g [c])", g=2).layout((2, 4))

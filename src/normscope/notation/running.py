@@ -78,7 +78,7 @@ def stored_variance(
     count: Any = None,
     ddof: int | None = None,
 ) -> Any:
-    """What is stored of the variance of a batch.
+    """The value that is stored for the variance of a batch.
 
     Args:
         running: what is stored.

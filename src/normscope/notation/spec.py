@@ -19,7 +19,7 @@ from normscope.notebook import html_of
 
 
 class Measure(StrEnum):
-    """What a statistics set is divided by; `v` in the formula is its square.
+    """The measure that a statistics set is divided by; `v` in the formula is its square.
 
     Every measure but the variance is taken around zero, whether or not the mean is subtracted.
     With the measure `none` only the mean is subtracted: the divisor is 1.
@@ -304,7 +304,7 @@ def _checked_names(field: str, names: object) -> str | None:
 
 
 def _check_without_divisor(spec: NormSpec) -> None:
-    """What acts on the divisor has no meaning where there is none; the default eps becomes 0."""
+    """Refuse what acts on the divisor where there is none; the default eps becomes 0."""
     if not spec.center:
         raise SpecError(
             'measure="none" without centring would normalize nothing: write center=True'

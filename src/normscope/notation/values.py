@@ -25,7 +25,7 @@ class Sizes(Mapping[str, SizeGiven]):
         """Check names and sizes, in alphabetical order.
 
         Raises:
-            SpecError: a key is no text, or a size no positive integer (or tuple of them).
+            SpecError: a key is not a text, or a size not a positive integer (or tuple of them).
         """
         try:
             pairs = dict(sizes)  # type: ignore[call-overload]  # no mapping: the error below

@@ -40,7 +40,7 @@ def _inputs(found: Scope) -> Iterator[str]:
 
 
 def headlines(found: Scope) -> Iterator[str]:
-    """Whether samples see each other, one sentence per mode."""
+    """Sentences that say whether samples see each other, one per mode."""
     training, inference = sentence(found.training), sentence(found.inference)
     if found.one_mode:
         yield _capitalized(inference)
@@ -52,7 +52,7 @@ def headlines(found: Scope) -> Iterator[str]:
 
 
 def sentence(mode: ModeScope) -> str:
-    """Whether samples see each other in this mode.
+    """The sentence that says whether samples see each other in this mode.
 
     >>> from normscope.scope import First, ModeScope
     >>> first = First("bn1", "BatchNorm2d")

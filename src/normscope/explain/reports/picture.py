@@ -1,4 +1,4 @@
-"""What a picture of one statistics set shows, before it is drawn: a few cells, and whose they are.
+"""The content of a picture of one statistics set, before it is drawn: a few cells, and their sets.
 
 Each axis is shrunk to its first few indices, so the picture is a true corner of the array: two
 cells have the same number exactly if they lie in the same statistics set. `svg` and `terminal`
@@ -24,10 +24,10 @@ from normscope.notation.shape import Size, product
 Numbers = NDArray[np.int64]
 
 MOST_UNKNOWN = 3
-"""How many cells stand for an axis of unknown length."""
+"""The number of cells that stand for an axis of unknown length."""
 
 MOST_PARTS = 4
-"""How many parts of a split axis are drawn apart; further ones show their first index only."""
+"""The parts of a split axis that are drawn apart; further ones show their first index only."""
 
 
 LONGEST_LABEL = 20
@@ -51,12 +51,12 @@ class DrawnAxis:
 
     @property
     def drawn(self) -> int:
-        """How many cells."""
+        """The number of cells."""
         return math.prod(part.drawn for part in self.parts)
 
     @property
     def shared(self) -> bool:
-        """Whether a statistics set takes in the whole axis."""
+        """True if a statistics set takes in the whole axis."""
         return bool(self.parts) and all(part.shared for part in self.parts)
 
     @property
@@ -70,7 +70,7 @@ class DrawnAxis:
 
     @property
     def note(self) -> str:
-        """How many of its cells are drawn, unless all are: `(4 drawn)`."""
+        """The number of its cells that are drawn, unless all are: `(4 drawn)`."""
         counts = [part.drawn for part in self.parts] or [1]
         return "" if self.drawn == self.size else f"({' × '.join(map(str, counts))} drawn)"
 
@@ -128,7 +128,7 @@ class Picture:
 
     @property
     def solid(self) -> bool:
-        """Whether the last three axes are drawn as a block, of which three sides can be seen."""
+        """True if the last three axes are drawn as a block, of which three sides can be seen."""
         return len(self.axes) > 3
 
     @cached_property
@@ -202,7 +202,7 @@ def picture(layout: Layout, labels: Sequence[str]) -> Picture:
 
 
 def _most_drawn(rank: int) -> list[int]:
-    """How many cells each axis may have: fewer where there are more axes, outermost fewest."""
+    """The most cells of each axis: fewer where there are more axes, outermost fewest."""
     innermost_first = {0: [], 1: [6], 2: [6, 6], 3: [6, 6, 4], 4: [5, 5, 4, 3]}.get(
         rank, [4, 4, 3, 3, 2, 2, 2] + [1] * rank
     )
@@ -221,7 +221,7 @@ def _parts(axes: Sequence[AtomicAxis], most: int) -> tuple[DrawnPart, ...]:
 
 
 def _drawn(sizes: Sequence[Size], most: int) -> list[int]:
-    """How many cells each part has: three groups of two, two groups of three, or two of two..."""
+    """The cells of each part: three groups of two, two groups of three, or two of two..."""
     if len(sizes) == 1:
         wanted = [most]
     elif len(sizes) == 2 and most > 3:
@@ -235,7 +235,7 @@ def _drawn(sizes: Sequence[Size], most: int) -> list[int]:
 
 
 def _set_size(layout: Layout, labels: Sequence[str]) -> str:
-    """How many values one set holds: `56 values`, `3,136 × b values`."""
+    """The number of values in one set, in words: `56 values`, `3,136 × b values`."""
     shared = [layout.axes[i] for i in layout.shared]
     known = math.prod(axis.size for axis in shared if axis.size is not None)
     unknown = [atomic_label(layout, axis, labels) for axis in shared if axis.size is None]

@@ -23,7 +23,7 @@ _ROWS, _COLUMNS = {"w", "width", "cols", "col"}, {"h", "height", "rows", "row"}
 
 
 def what_is_normalized(explanation: Explanation) -> str:
-    """What each statistics set is, to stand after "normalizes".
+    """A phrase for each statistics set, to stand after "normalizes".
 
     >>> from normscope.explain import explain
     >>> what_is_normalized(explain("b c h [w]", (8, 128, 56, 56)))
@@ -91,7 +91,7 @@ def _over_the_batch(
 
 
 def _in_general(explanation: Explanation) -> str:
-    """What the explanation says of a statistics set, in the axes' own names."""
+    """The phrase that the explanation has for a statistics set, in the axes' own names."""
     (sentence, *_) = explanation.sections[0].lines
     return sentence.removeprefix("A statistics set is ").removesuffix(".")
 

@@ -169,7 +169,7 @@ class _Ruler:
 
 @dataclass(frozen=True)
 class _Scene:
-    """What lies where: the axes of one block, and those that repeat it to the right or down."""
+    """The places of axes: those of one block, and those that repeat it to the right or down."""
 
     depth: _Ruler
     down: _Ruler
@@ -247,7 +247,7 @@ class _Face:
             yield int(self.numbers[row, column]), [self.project(u, v) for u, v in corners]
 
     def turned(self) -> _Face:
-        """The same side with rows as columns."""
+        """The side of the block with rows as columns."""
         project = self.project
         return _Face(self.kind, self.numbers.T, self.columns, self.rows, lambda u, v: project(v, u))
 

@@ -122,10 +122,10 @@ def _cut(axes: Sequence[DrawnAxis]) -> bool:
 def _few(panels: NDArray[np.bool_], most: int) -> list[int]:
     """The first rows or columns of panels; among them, if there is one, one with other sets."""
     mixed = [bool(others.any()) for others in panels]
-    kept = list(range(len(mixed)))[: max(most, 1)]
-    if len(kept) > 1 and not any(mixed[: len(kept)]) and any(mixed):
-        kept[-1] = mixed.index(True)
-    return kept
+    shown = list(range(len(mixed)))[: max(most, 1)]
+    if len(shown) > 1 and not any(mixed[: len(shown)]) and any(mixed):
+        shown[-1] = mixed.index(True)
+    return shown
 
 
 def _places(axes: Sequence[DrawnAxis]) -> list[str]:

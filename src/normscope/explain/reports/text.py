@@ -28,11 +28,11 @@ def headline(explanation: Explanation) -> str:
 
 def rich_text(explanation: Explanation) -> Group:
     """The explanation as a Rich renderable: a first screen with the picture, then the details."""
-    first = [s for s in explanation.sections if not s.detail]
+    summary = [s for s in explanation.sections if not s.detail]
     details = [s for s in explanation.sections if s.detail]
     return Group(
         Text(headline(explanation), style="bold"),
-        *map(_section, first),
+        *map(_section, summary),
         Text(""),
         draw_terminal(picture(explanation.layout, explanation.labels)),
         *map(_section, details),

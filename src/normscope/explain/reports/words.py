@@ -30,7 +30,7 @@ class Section:
 
 
 def sections(explanation: Explanation) -> tuple[Section, ...]:
-    """All that is said in words, most important first."""
+    """The sections of an explanation, most important first."""
     spec, layout, facts = explanation.spec, explanation.layout, explanation.facts
     broken = not explanation.contract_met
     plan, dtype = explanation.plan, explanation.dtype
@@ -237,7 +237,7 @@ def _modes(explanation: Explanation) -> Iterator[str]:
 
 
 def _remembered(running: Running) -> Iterator[str]:
-    """What is remembered where it is not the plain variance."""
+    """Lines on what is remembered, where it is not the plain variance."""
     if running.deviation:
         if running.ddof:
             yield f"  its variance is divided by N - {running.ddof}"

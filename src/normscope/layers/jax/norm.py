@@ -143,9 +143,9 @@ class Norm(nnx.Module):
         bias = None if self.bias is None else self.bias[...]
         mean = None if self.mean is None else self.mean[...]
         var = None if self.var is None else self.var[...]
-        held = [values for values in (scale, bias, mean, var) if values is not None]
+        arrays = [values for values in (scale, bias, mean, var) if values is not None]
         x = float_array("x", x)
-        x = x.astype(self.dtype or jnp.result_type(x, *held))
+        x = x.astype(self.dtype or jnp.result_type(x, *arrays))
 
         if use_running_average:
             if var is not None and self.spec.running is not None and self.spec.running.deviation:
@@ -166,7 +166,7 @@ class Norm(nnx.Module):
         return y
 
     def set_view(self, use_running_average: bool | None = None) -> None:
-        """What `nnx.view` sets.
+        """Set what `nnx.view` sets.
 
         Args:
             use_running_average: as for the layer.

@@ -249,7 +249,7 @@ class _Fit:
             )
 
     def all_sum(self) -> AllSum | None:
-        """What adds up over the replicas, if these hold parts of the same statistics sets.
+        """The sum over the replicas, if these hold parts of the same statistics sets.
 
         Each replica has a part of the first axis; sets within one sample are never divided.
         """

@@ -1,4 +1,4 @@
-"""What a spec does with each whole axis of an array: the language of native layers."""
+"""The whole axes of an array, of which native layers speak, and what a spec does with each."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from normscope.notation.spec import NormSpec
 
 
 @dataclass(frozen=True)
-class Roles:
-    """The axes of an array by their part in a normalization.
+class WholeAxes:
+    """The axes of an array: inside the statistics sets, outside, or split between them.
 
     >>> from normscope import spec
     >>> group = spec("b [h w] (g [c])", g=4, scale="g c", bias="g c")
-    >>> roles = Roles(group, group.layout((2, 5, 5, 8)))
-    >>> roles.kept, roles.shared, roles.split, roles.learned
+    >>> axes = WholeAxes(group, group.layout((2, 5, 5, 8)))
+    >>> axes.kept, axes.shared, axes.split, axes.learned
     ((0,), (1, 2), (3,), (3,))
     """
 
@@ -45,7 +45,7 @@ class Roles:
 
     @property
     def shares_last(self) -> bool:
-        """Whether the shared axes are the last ones, and no axis is split."""
+        """True if the shared axes are the last ones, and no axis is split."""
         count = len(self.shared)
         return not self.split and self.shared == tuple(range(self.rank - count, self.rank))
 
@@ -63,15 +63,15 @@ class Roles:
 
     @property
     def has_parameters(self) -> bool:
-        """Whether there is a scale or a bias."""
+        """True if there is a scale or a bias."""
         return self.spec.scale is not None or self.spec.bias is not None
 
     def learns_along(self, *choices: tuple[int, ...]) -> bool:
-        """Whether the parameters vary along one of these axes lists, or there are none."""
+        """True if the parameters vary along one of these lists of axes, or there are none."""
         return not self.has_parameters or self.learned in choices
 
     def groups(self, dim: int) -> int | None:
-        """Into how many groups of neighbours axis `dim` is cut; None if it is cut otherwise."""
+        """The number of groups of neighbours that axis `dim` is cut into; None if cut otherwise."""
         parts = [part for part in self.layout.parts(dim) if part.size != 1]
         inner = next((i for i, part in enumerate(parts) if part.shared), len(parts))
         if not all(part.shared for part in parts[inner:]):

@@ -40,6 +40,10 @@ class NativeLayer:
         """The last part of the name."""
         return self.name.rpartition(".")[2]
 
+    def made(self, module: Any, **more: Any) -> Any:
+        """The layer itself, made from the module of the framework that holds its class."""
+        return getattr(module, self.class_name)(**self.arguments, **more)
+
 
 def _literal(value: object) -> str:
     """A value as source text; a number as short as it can be without loss."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from normscope.errors import ShapeError, SpecError
-from normscope.frameworks.native_roles import Roles
+from normscope.frameworks.native.whole_axes import WholeAxes
 from normscope.frameworks.statement import stated
 from normscope.notation.spec import NormSpec
 from normscope.wording import counted
@@ -36,11 +36,11 @@ def stated_with_weights(
     return stated(normalization, fields_and_sizes, scaled, biased)
 
 
-def flat_weights(roles: Roles, weights: Weights | None) -> dict[str, NDArray[np.float64]]:
+def flat_weights(axes: WholeAxes, weights: Weights | None) -> dict[str, NDArray[np.float64]]:
     """Each weight as one row of numbers, in the order of the array's axes.
 
     Args:
-        roles: the spec on its shape; its parameters run along whole axes in the array's order.
+        axes: the spec on its shape; its parameters run along whole axes in the array's order.
         weights: scale and bias in the shape of the axes that the spec names, or flat; mean and var
             one value per running statistic, flat or in the shape of the axes outside brackets.
 
@@ -49,7 +49,7 @@ def flat_weights(roles: Roles, weights: Weights | None) -> dict[str, NDArray[np.
         ShapeError: a weight has another number of values.
     """
     given = dict(weights or {})
-    spec = roles.spec
+    spec = axes.spec
     known = [name for name in ("scale", "bias") if getattr(spec, name) is not None]
     known += ["mean", "var"] if spec.running is not None else []
     for name in given:
@@ -57,27 +57,27 @@ def flat_weights(roles: Roles, weights: Weights | None) -> dict[str, NDArray[np.
             raise SpecError(f"{spec} has no {name!r}; its weights are {', '.join(known) or 'none'}")
     if ("mean" in given) != ("var" in given):
         raise SpecError("the running mean and var belong together: give both or neither")
-    return {name: _flat(roles, name, values) for name, values in given.items()}
+    return {name: _flat(axes, name, values) for name, values in given.items()}
 
 
-def _flat(roles: Roles, name: str, values: ArrayLike) -> NDArray[np.float64]:
+def _flat(axes: WholeAxes, name: str, values: ArrayLike) -> NDArray[np.float64]:
     array = np.asarray(values, np.float64)
-    wanted = _count(roles, name)
+    wanted = _count(axes, name)
     if array.size != wanted:
         raise ShapeError(
-            f"{name} needs {counted(wanted, 'value')} for the shape {roles.layout.shape}, it has "
+            f"{name} needs {counted(wanted, 'value')} for the shape {axes.layout.shape}, it has "
             f"{array.size}",
-            roles.spec.pattern,
+            axes.spec.pattern,
             array.shape,
         )
     return array.ravel()
 
 
-def _count(roles: Roles, name: str) -> int:
-    """How many values a weight has."""
-    layout = roles.layout
+def _count(axes: WholeAxes, name: str) -> int:
+    """The number of values of a weight."""
+    layout = axes.layout
     if name in ("scale", "bias"):
-        axes = layout.named(getattr(roles.spec, name))
+        along = layout.named(getattr(axes.spec, name))
     else:  # running statistics are no sample's own: they never vary along the first axis
-        axes = tuple(i for i in layout.kept if layout.axes[i].dim > 0)
-    return int(np.prod(layout.place(axes).shape, dtype=np.int64))
+        along = tuple(i for i in layout.kept if layout.axes[i].dim > 0)
+    return int(np.prod(layout.place(along).shape, dtype=np.int64))
