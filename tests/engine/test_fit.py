@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from sklearn.preprocessing import StandardScaler
 
 from normscope import DtypeError, ShapeError, SpecError, normalize, spec
 from normscope.engine import fit as streaming
@@ -19,7 +18,10 @@ RNG = np.random.default_rng(2)
 X = RNG.normal(1000, 2, (4001, 7)).astype(np.float32)
 
 
+@pytest.mark.framework
 def test_equal_to_standard_scaler() -> None:
+    from sklearn.preprocessing import StandardScaler
+
     wanted = StandardScaler().fit(X.astype(np.float64))
     found = fit("[b] c", np.array_split(X, 13))
     np.testing.assert_allclose(found.mean, wanted.mean_, rtol=1e-13)
@@ -175,6 +177,7 @@ def assert_same(found: Fit, wanted: Fit) -> None:
     np.testing.assert_allclose(found.var, wanted.var, rtol=1e-11)
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("piece", [2000, 1 << 20])
 def test_what_has_a_shape_is_one_array(
     piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -208,6 +211,7 @@ def test_little_is_read_at_a_time_and_no_chunk_twice(monkeypatch: pytest.MonkeyP
         assert (read == 1).all()
 
 
+@pytest.mark.framework
 def test_loaders_give_batches() -> None:
     import torch
     from torch.utils.data import DataLoader, TensorDataset
@@ -222,6 +226,7 @@ def test_loaders_give_batches() -> None:
     assert_same(fit("[b] c", half), fit("[b] c", half.float().numpy()))
 
 
+@pytest.mark.framework
 def test_what_only_looks_like_an_array_is_refused(tmp_path: Path) -> None:
     import h5py
     import torch
@@ -261,6 +266,7 @@ def test_std_is_the_root_of_var() -> None:
     )
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("piece", [3000, 1 << 20])
 def test_only_what_the_mask_counts_is_measured(
     piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -285,7 +291,10 @@ def test_only_what_the_mask_counts_is_measured(
         assert found.count.sum() == counted.sum()
 
 
+@pytest.mark.framework
 def test_nan_is_left_out_when_asked() -> None:
+    from sklearn.preprocessing import StandardScaler
+
     x = np.where(RNG.random(X.shape) > 0.2, X, np.nan).astype(np.float32)
     wanted = StandardScaler().fit(x.astype(np.float64))  # it leaves NaN out, too
     masked = np.ma.masked_invalid(x)

@@ -77,6 +77,7 @@ NATIVE = {
 }
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("shape", [(4, 6, 5, 4), (3, 8, 90, 96)])
 @pytest.mark.parametrize("name", NATIVE)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -112,6 +113,7 @@ def test_against_torch(name: str, shape: tuple[int, ...], dtype: type) -> None:
     assert found.x.dtype == dtype
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("slope", [0, 0.1, 1])
 @pytest.mark.parametrize("name", ["batch NCHW", "batch NHWC", "instance NHWC"])
 @pytest.mark.parametrize("wrong", [None, np.inf, -np.inf, np.nan])

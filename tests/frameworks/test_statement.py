@@ -14,6 +14,8 @@ from normscope.errors import SpecError
 X = np.random.default_rng(0).normal(size=(4, 8)).astype(np.float32)
 STATS = ns.normalize(X, "b [c]", return_stats=True)[1]
 
+pytestmark = pytest.mark.framework
+
 VERBS: dict[str, Callable[..., Any]] = {
     "normalize": lambda s, **k: ns.normalize(X, s, **k),
     "reference": lambda s, **k: ns.reference(X, s, **k),

@@ -116,6 +116,7 @@ def test_any_spec_in_any_memory_layout(data: st.DataObject) -> None:
 SPECIAL = [np.inf, -np.inf, np.nan, 0.0, 1.5, -1.5, 6e4, -6e4, 1e-7, -1e-7, 1e30]
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("pattern", ["b [c]", "[b] c", "[b h] c", "b c [h w]", "b [h] c w"])
 @pytest.mark.parametrize("slope", [0, 0.1, 1, -0.5])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
