@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from normscope import DtypeError, ShapeError, SpecError, normalize, spec
-from normscope.engine import fit as streaming
 from normscope.engine.fit import Fit, fit
 
 pytestmark = pytest.mark.usefixtures("way")
@@ -43,7 +42,7 @@ def test_the_same_for_any_chunking(cuts: list[int]) -> None:
 
 
 def test_a_memory_map_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "PIECE_BYTES", 4096)
+    monkeypatch.setattr("normscope.engine.batches.PIECE_BYTES", 4096)
     np.save(tmp_path / "x.npy", X)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     found, whole = fit("[b] c", mapped), fit("[b] c", [X])
@@ -187,7 +186,7 @@ def test_what_has_a_shape_is_one_array(
         stats = normalize(IMAGES, pattern, return_stats=True, **sizes)[1]
         wanted[number] = found = fit(pattern, IMAGES, **sizes)
         np.testing.assert_allclose(found.mean, stats.mean, rtol=1e-12)
-    monkeypatch.setattr(streaming, "PIECE_BYTES", piece)
+    monkeypatch.setattr("normscope.engine.batches.PIECE_BYTES", piece)
     for _, source in sources(IMAGES, tmp_path):
         for number, (pattern, sizes) in enumerate(PATTERNS):
             assert_same(fit(pattern, source, **sizes), wanted[number])
@@ -195,7 +194,7 @@ def test_what_has_a_shape_is_one_array(
 
 
 def test_little_is_read_at_a_time_and_no_chunk_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "PIECE_BYTES", 3000)
+    monkeypatch.setattr("normscope.engine.batches.PIECE_BYTES", 3000)
     chunk = (7, 4, 5, 3)
     for pattern in ("[b] c h w", "b [...]", "[...]", "b [c] h w"):
         stored = Stored(IMAGES, chunk)
@@ -271,7 +270,7 @@ def test_std_is_the_root_of_var() -> None:
 def test_only_what_the_mask_counts_is_measured(
     piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streaming, "PIECE_BYTES", piece)
+    monkeypatch.setattr("normscope.engine.batches.PIECE_BYTES", piece)
     from dask import array as dask_array
 
     full = RNG.random(IMAGES.shape) > 0.3

@@ -214,7 +214,7 @@ def test_streamed_gradients_are_bit_for_bit_the_others(
 ) -> None:
     stated, x, dy, arguments = set_up(source)
     wanted = gradients(dy, x, stated, **arguments)
-    monkeypatch.setattr("normscope.engine.gradients.STREAM_BYTES", 0)
+    monkeypatch.setattr("normscope.engine.backward.STREAM_BYTES", 0)
     found = gradients(dy, x, stated, **arguments)
     for one, two in zip(wanted, found, strict=True):
         np.testing.assert_array_equal(one, two)
