@@ -5,25 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from normscope.explain.measure_symbols import SYMBOLS
 from normscope.notation.spec import Measure, NormSpec
-
-_PLAIN = {
-    Measure.VARIANCE: "var",
-    Measure.MEAN_SQUARE: "mean(x**2)",
-    Measure.L2: "sum(x**2)",
-    Measure.L1: "sum(|x|)",
-    Measure.MAX: "max(|x|)",
-}
-
-_LATEX = {
-    Measure.VARIANCE: r"\sigma^2",
-    Measure.MEAN_SQUARE: r"\overline{x^2}",
-    Measure.L2: r"\textstyle\sum x^2",
-    Measure.L1: r"\textstyle\sum |x|",
-    Measure.MAX: r"\max |x|",
-}
-
-_ALREADY_A_ROOT = (Measure.L1, Measure.MAX)
 
 
 def plain_formula(spec: NormSpec) -> str:
@@ -60,7 +43,7 @@ def plain_divisor(spec: NormSpec) -> str:
         return "nothing"
     divisor = _divisor(
         spec,
-        _Notation(_PLAIN[spec.measure], "sqrt({})", "{}**2", "({} + {})", "max({}, {})"),
+        _Notation(SYMBOLS[spec.measure].plain, "sqrt({})", "{}**2", "({} + {})", "max({}, {})"),
         "{:g}".format,
     )
     if spec.unit_below is None:
@@ -87,7 +70,7 @@ def latex_formula(spec: NormSpec) -> str:
     divisor = _divisor(
         spec,
         _Notation(
-            _LATEX[spec.measure],
+            SYMBOLS[spec.measure].latex,
             r"\sqrt{{{}}}",
             r"\left({}\right)^2",
             "{} + {}",
@@ -118,7 +101,7 @@ class _Notation(NamedTuple):
 def _divisor(spec: NormSpec, notation: _Notation, number: Callable[[float], str]) -> str:
     """max(sqrt(v + eps) + eps_outside, floor), without the terms that are 0."""
     text = notation.v
-    if spec.measure not in _ALREADY_A_ROOT:
+    if not SYMBOLS[spec.measure].is_root:
         text = notation.root.format(f"{text} + {number(spec.eps)}" if spec.eps else text)
     elif spec.eps:
         text = notation.root.format(f"{notation.square.format(text)} + {number(spec.eps)}")

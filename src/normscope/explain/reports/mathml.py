@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
+from normscope.explain.measure_symbols import SYMBOLS
 from normscope.notation.spec import Measure, NormSpec
-
-_V = {
-    Measure.VARIANCE: "<msup><mi>σ</mi><mn>2</mn></msup>",
-    Measure.MEAN_SQUARE: "<mover><msup><mi>x</mi><mn>2</mn></msup><mo>¯</mo></mover>",
-    Measure.L2: "<mo>∑</mo><msup><mi>x</mi><mn>2</mn></msup>",
-    Measure.L1: "<mo>∑</mo><mo>|</mo><mi>x</mi><mo>|</mo>",
-    Measure.MAX: "<mi>max</mi><mo>|</mo><mi>x</mi><mo>|</mo>",
-}
 
 
 def mathml_formula(spec: NormSpec) -> str:
@@ -52,9 +45,9 @@ def _guarded(unit_below: float, divisor: str) -> str:
 
 
 def _divisor(spec: NormSpec) -> str:
-    v = _V[spec.measure]
-    text = v
-    if spec.measure not in (Measure.L1, Measure.MAX):
+    symbol = SYMBOLS[spec.measure]
+    text = v = symbol.mathml
+    if not symbol.is_root:
         text = f"<msqrt>{v}{_plus(spec.eps)}</msqrt>"
     elif spec.eps:
         square = f"<msup><mrow><mo>(</mo>{v}<mo>)</mo></mrow><mn>2</mn></msup>"
