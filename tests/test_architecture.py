@@ -366,6 +366,15 @@ def test_command_line_loads_no_framework() -> None:
     assert loaded_by("import normscope.cli", LAZY) == []
 
 
+@pytest.mark.parametrize("before", ["import normscope", "import normscope.{0}.{0}", ""])
+@pytest.mark.parametrize("verb", ["explain", "identify", "scope", "audit"])
+def test_a_verb_is_its_function_though_a_module_has_its_name(verb: str, before: str) -> None:
+    lines = (before, "from normscope.{0} import {0}", "import normscope.{0}.{0}")
+    asked = "import normscope; assert normscope.{0} is {0}; from normscope.{0} import {0} as again"
+    code = ";".join([*filter(None, lines), asked, "assert again is {0} and callable({0})"])
+    subprocess.run([sys.executable, "-c", code.format(verb)], check=True, timeout=60)
+
+
 def test_a_loaded_framework_is_noticed() -> None:
     assert loaded_by("import normscope; import h5py", LAZY) == ["h5py"]
 
