@@ -30,6 +30,7 @@ def problems(framework: Framework) -> list[str]:
         "presets:PRESETS": framework.presets,
         "settings:from_layer": framework.settings,
         "arrays:like": bool(framework.arrays),
+        "randomness:CommonGenerators": bool(framework.generators),
     }
     for place, holds in said.items():
         if is_there(framework, place) != holds:
