@@ -9,14 +9,17 @@ CHROMIUM := chromium chromium-browser google-chrome google-chrome-stable
 venv_python := .venv/bin/python
 pip_install := $(venv_python) -m pip --disable-pip-version-check install -qq
 ruff := $(venv_python) -m ruff
+# A worker takes neighbouring tests, which share fixtures and compiled code, and helps at the end.
+pytest := $(venv_python) -m pytest -n $(WORKERS) --dist worksteal
 # The whole suite runs with Keras on JAX; what touches Keras then runs on the others too.
 other_backends := torch tensorflow
 keras_tests := tests/layers/keras tests/keras1/live tests/keras1/convert \
-  tests/keras1/test_backend.py tests/keras1/test_scripts.py tests/frameworks
+  tests/keras1/test_backend.py tests/keras1/test_scripts.py tests/frameworks/keras \
+  tests/frameworks/test_arguments.py tests/frameworks/native/test_round_trip.py
 sources := src tests docs $(wildcard examples benchmarks catalogue)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench catalogue format clean chromium
+.PHONY: help demo check test lint docs bench catalogue format clean chromium
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -24,11 +27,14 @@ help: ## list the targets
 demo: .venv/.stamp-demo ## answer the founding question; needs Python 3.11 or newer, nothing else
 	@$(venv_python) examples/founding_question.py
 
+check: lint ## lint, types and all tests that need no framework, in under three minutes
+	$(pytest) --framework-free
+
 test: chromium lint docs ## every check: lint, types, docs, tests, doctests, examples
-	$(venv_python) -m pytest -n $(WORKERS)
+	$(pytest)
 	@for backend in $(other_backends); do \
 	  echo "The tests of Keras on its $$backend backend:"; \
-	  KERAS_BACKEND=$$backend $(venv_python) -m pytest -n $(WORKERS) $(keras_tests) || exit 1; \
+	  KERAS_BACKEND=$$backend $(pytest) $(keras_tests) || exit 1; \
 	done
 
 lint: .venv/.stamp-test ## ruff and mypy

@@ -27,10 +27,8 @@ PACKAGE = ROOT / "src" / "normscope"
 # `errors`, `wording` and `notebook` may be imported everywhere.
 IMPORTS = {
     "__init__": "*",
-    "cli": "*",
+    "cli.*": "*",
     "__main__": "cli",
-    "output": "",
-    "streams": "",
     "progress": "",
     "version": "",
     "errors": "",

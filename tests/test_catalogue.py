@@ -25,6 +25,7 @@ def problems(part: str, root: Path = ROOT) -> list[str]:
     return found
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("part", PARTS)
 def test_what_is_written_is_still_so(part: str) -> None:
     assert problems(part) == []
@@ -47,6 +48,7 @@ def altered(path: Path, change: Callable[[str], str]) -> None:
     path.write_text(change(text), encoding="utf-8")
 
 
+@pytest.mark.framework
 def test_what_is_no_longer_so_is_noticed(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "catalogue", tmp_path / "catalogue")
     (tmp_path / "docs").mkdir()
@@ -76,6 +78,7 @@ def test_what_is_no_longer_so_is_noticed(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.framework
 def test_a_forgotten_layer_is_noticed(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "catalogue", tmp_path / "catalogue")
     altered(
@@ -87,6 +90,7 @@ def test_a_forgotten_layer_is_noticed(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.framework
 def test_a_changed_number_is_noticed(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "catalogue", tmp_path / "catalogue")
     altered(

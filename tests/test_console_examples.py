@@ -20,6 +20,7 @@ def test_readme_has_examples() -> None:
     assert console.ROOT / "README.md" in DOCUMENTS
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_examples_print_what_is_written(path: Path) -> None:
     reports = console.differences(path.read_text(encoding="utf-8"))

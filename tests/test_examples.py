@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -46,8 +48,9 @@ def test_a_reader_that_stops_early_sees_no_traceback() -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.framework
 def test_the_founding_network_learns_with_each_normalization() -> None:
-    said = run("digits.py", "--epochs", "3")
+    said = run("digits.py", "--epochs", "3", "--blocks", "2")
     right = [float(percent) for percent in re.findall(r"([\d.]+)% right", said)]
     assert len(right) == 4
     assert min(right) > 80

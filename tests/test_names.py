@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 import pytest
 
 from normscope import audit, cli
-from normscope.output import as_json
+from normscope.cli.output import as_json
 
 ROOT = Path(__file__).parents[1]
 SEED = (ROOT / "examples" / "seed_network_full_th.json").read_bytes()

@@ -1,4 +1,4 @@
-"""How results look where they are typed: summaries of arrays, and HTML cells for notebooks.
+"""Results as they look where they are typed: summaries of arrays, and HTML cells for notebooks.
 
 Cells take their colours from the page, so that they can be read on light and on dark. Whatever is
 put into them is escaped: names of layers and files are anybody's text.

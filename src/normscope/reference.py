@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from normscope.frameworks.statement import stated
 from normscope.notation.layout import Layout
-from normscope.notation.spec import Measure, NormSpec, Running
+from normscope.notation.running import Running, stored_variance, updated
+from normscope.notation.spec import Measure, NormSpec
 
 Floats = NDArray[np.float64]
 
@@ -231,22 +232,18 @@ def running_update(
         raise ValueError(f"{spec} has no running statistics")
     x = np.asarray(x, np.float64)
     sums = summed(x, np.ones(x.shape, bool), spec.layout(x.shape), Measure.VARIANCE)
-    new_mean = _mix(spec.running.decay, running_mean, sums.means)
+    new_mean = _updated(spec.running, running_mean, sums.means)
     if spec.measure is Measure.NONE:
         return new_mean, np.array(running_var, np.float64)
-    return new_mean, _mix(spec.running.decay, running_var, _stored(sums, spec.running, spec.eps))
+    variances = sums.totals / (sums.counts - spec.running.ddof)
+    stored = stored_variance(spec.running, variances, spec.eps, np.sqrt)
+    return new_mean, _updated(spec.running, running_var, stored)
 
 
-def _mix(decay: float, old: ArrayLike, batch: Floats) -> Floats:
+def _updated(running: Running, old: ArrayLike, batch: Floats) -> Floats:
     old = np.asarray(old, np.float64)
-    mixed: Floats = decay * old + (1 - decay) * batch.reshape(old.shape)
-    return mixed
-
-
-def _stored(sums: Sums, running: Running, eps: float) -> Floats:
-    variance = sums.totals / (sums.counts - running.ddof)
-    stored = variance + eps if running.plus_eps else variance
-    return np.sqrt(stored) if running.deviation else stored
+    new: Floats = updated(running.decay, old, batch.reshape(old.shape))
+    return new
 
 
 def _along(layout: Layout, names: str, parameter: ArrayLike) -> Floats:

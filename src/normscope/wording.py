@@ -25,10 +25,10 @@ def counted(number: int | None, noun: str) -> str:
     """
     word, space, rest = noun.partition(" of ")
     *before, last = word.split(" ")
-    many = " ".join([*before, _PLURALS.get(last, f"{last}s")]) + space + rest
+    plural = " ".join([*before, _PLURALS.get(last, f"{last}s")]) + space + rest
     if number is None:
-        return f"an unknown number of {many}"
-    return f"{number:,} {noun if number == 1 else many}"
+        return f"an unknown number of {plural}"
+    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def listed(words: Sequence[str], last: str = "and") -> str:
@@ -38,6 +38,15 @@ def listed(words: Sequence[str], last: str = "and") -> str:
     ('b, c and h', 'b or c')
     """
     return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def quoted(text: str) -> str:
+    """A text as one word of a command line.
+
+    >>> print(quoted("b [c]"), quoted('f("x")'))
+    "b [c]" 'f("x")'
+    """
+    return f'"{text}"' if '"' not in text else f"'{text}'"
 
 
 def function_title(function: object) -> str:

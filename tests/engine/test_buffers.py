@@ -62,8 +62,10 @@ def test_memory_is_never_used_again_while_a_view_lives(view) -> None:  # type: i
     assert where(empty(SHAPE, F32, (0,))) in (place, *[]) or kept_bytes() > 0
 
 
+@pytest.mark.framework
 def test_memory_lives_in_another_framework() -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     array = empty(SHAPE, F32, (0,))
     array[:] = 7
     tensor = torch.from_numpy(array)

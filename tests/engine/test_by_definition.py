@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +12,26 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from normscope import MissingPackageError, explain, fit, gradients, normalize, reference, spec
+from normscope import (
+    MissingPackageError,
+    explain,
+    fit,
+    gradients,
+    normalize,
+    reference,
+    spec,
+)
 from normscope.engine import by_definition
-from normscope.engine.kernels_installed import kernels_installed
-from normscope.engine.normalize import _calls
 from normscope.engine.warmup import warmup
 from strategies import Case, cases, specs
 
 ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(5)
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _without_numba() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "numba", None)
-        kernels_installed.cache_clear()
-        _calls.clear()
-        yield
-    kernels_installed.cache_clear()
-    _calls.clear()
+pytestmark = [
+    pytest.mark.parametrize("way", ["definition"], indirect=True, scope="module"),
+    pytest.mark.usefixtures("way"),
+]
 
 
 @pytest.fixture
@@ -174,7 +173,7 @@ class Refused:
         if name.partition(".")[0] in self.names:
             raise ModuleNotFoundError(f"no module {{name}}", name=name)
 
-sys.meta_path.insert(0, Refused("ctypes", "_ctypes", "multiprocessing", "fcntl", "_posixshmem"))
+sys.meta_path.insert(0, Refused("ctypes", "_ctypes", "multiprocessing", "fcntl", "mmap", "signal"))
 sys.modules["numba"] = None
 
 def refused(*arguments, **more):
@@ -194,7 +193,7 @@ audit = ns.audit({str(ROOT / "examples" / "seed_network_full_th.json")!r})
 print(len(audit.layers), "<html" in audit.to_html())
 ns.set_num_threads(2)
 ns.set_buffer_limit(0)
-print(sorted({{"ctypes", "multiprocessing", "fcntl"}} & set(sys.modules)))
+print(sorted({{"ctypes", "multiprocessing", "fcntl", "mmap", "signal"}} & set(sys.modules)))
 """
 
 

@@ -9,11 +9,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from sklearn.preprocessing import StandardScaler
 
-from normscope import DtypeError, Running, ShapeError, SpecError, normalize, spec
+from normscope import DtypeError, ShapeError, SpecError, normalize, spec
 from normscope.engine import fit as streaming
 from normscope.engine.fit import Fit, fit
-from normscope.engine.running import updated
-from normscope.reference import running_update
 
 pytestmark = pytest.mark.usefixtures("way")
 
@@ -104,43 +102,10 @@ def test_progress_is_shown_when_wanted(capsys: pytest.CaptureFixture[str]) -> No
     fit("[b] c", [X, X], progress=False)
 
 
-@pytest.mark.parametrize("ddof", [0, 1])
-@pytest.mark.parametrize("plus_eps", [False, True])
-def test_running_statistics(ddof: int, plus_eps: bool) -> None:
-    stated = spec("[b] c", running=Running(0.9, ddof=ddof, plus_eps=plus_eps))
-    old = RNG.normal(size=7), RNG.random(7)
-    for found, wanted in zip(
-        updated(X, stated, *old), running_update(X, stated, *old), strict=True
-    ):
-        np.testing.assert_allclose(found, wanted, rtol=1e-12)
-    with pytest.raises(SpecError, match="no running"):
-        updated(X, spec("[b] c"), *old)
-
-
-def test_sets_with_too_few_counted_values_keep_their_running_statistics() -> None:
-    stated = spec("[b] c", running=Running(decay=0.5, ddof=1))
-    x = np.array([[1.0, 5.0], [3.0, 7.0]])
-    mask = np.array([[True, True], [True, False]])
-    mean, var = updated(x, stated, [0.0, 0.5], [1.0, 2.0], mask=mask)
-    np.testing.assert_array_equal(mean, [1.0, 0.5])
-    np.testing.assert_array_equal(var, [1.5, 2.0])
-
-
 @pytest.mark.parametrize("rows", [0, 1])
 def test_a_batch_that_is_too_small_is_refused(rows: int) -> None:
-    stated = spec("[b] c", running=Running(decay=0.5, ddof=1))
-    with pytest.raises(ShapeError, match="a statistics set"):
-        updated(np.ones((rows, 2)), stated, [0.0, 0.5], [1.0, 2.0])
     with pytest.raises(ShapeError, match=rf"{rows} values? in all batches together"):
         fit("[b] c", [np.ones((rows, 2))], ddof=1)
-
-
-def test_running_statistics_of_another_shape_are_refused() -> None:
-    stated = spec("[b] s c", running=Running(decay=0.5))
-    with pytest.raises(ShapeError, match="running_mean has shape"):
-        updated(np.ones((4, 2, 3)), stated, np.zeros((3, 2)), np.ones((2, 3)))
-    mean, _ = updated(np.ones((4, 2, 3)), stated, np.zeros(6), np.ones((2, 3)))
-    assert mean.shape == (6,)
 
 
 @pytest.mark.parametrize("pattern", [None, 3, ["[b] c"]])

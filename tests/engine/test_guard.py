@@ -15,10 +15,8 @@ import numpy as np
 import pytest
 
 from engine.test_gradients import differences
-from normscope import NormSpec, Running, SpecError, fit, normalize, reference, spec
+from normscope import NormSpec, SpecError, fit, normalize, reference, spec
 from normscope.engine.gradients import gradients
-from normscope.engine.running import updated
-from normscope.reference import running_update
 
 RNG = np.random.default_rng(11)
 
@@ -233,20 +231,3 @@ def test_the_gradient_of_a_mean_alone() -> None:
     g = dy * scale
     np.testing.assert_allclose(found.x, g - g.mean(0), rtol=1e-13, atol=1e-14)
     np.testing.assert_allclose(found.scale, (dy * (x - x.mean(0))).sum(0), rtol=1e-12)
-
-
-# --- running statistics ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("plus_eps", [False, True])
-@pytest.mark.parametrize("deviation", [False, True])
-@pytest.mark.parametrize("fields", [{}, MEAN_ONLY])
-def test_running_statistics(plus_eps: bool, deviation: bool, fields: dict) -> None:
-    memory = Running(0.9, ddof=1, plus_eps=plus_eps, deviation=deviation)
-    stated = spec("[b] c", running=memory, **fields)
-    x = RNG.normal(3, 2, (20, 4))
-    old = RNG.normal(size=4), RNG.uniform(1, 2, 4)
-    for found, wanted in zip(
-        updated(x, stated, *old), running_update(x, stated, *old), strict=True
-    ):
-        np.testing.assert_allclose(found, wanted, rtol=1e-12)

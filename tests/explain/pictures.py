@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from normscope.explain.picture import Picture, picture
+from normscope.explain.reports.picture import Picture, picture
 from normscope.notation.axis_roles import axis_labels
 from normscope.notation.shape import Size
 from normscope.notation.spec import spec

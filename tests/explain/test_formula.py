@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 
 from normscope import NormSpec, Running, explain, reference, spec
 from normscope.explain.formula import plain_formula
-from normscope.explain.mathml import mathml_formula
+from normscope.explain.reports.mathml import mathml_formula
 from strategies import DIVISORS
 
 

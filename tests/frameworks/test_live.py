@@ -89,6 +89,7 @@ def output(live: Live, training: bool) -> np.ndarray[Any, Any]:
     return to_numpy(first_array(live.call(positional, named, training)))
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_training_call_is_undone(name: str) -> None:
     """Each is a batch normalization, so a call in training changes its running statistics."""
@@ -108,6 +109,7 @@ def test_a_training_call_is_undone(name: str) -> None:
         np.testing.assert_array_equal(output(live, training), first)
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("name", LAYERS)
 def test_what_is_written_is_used_and_put_back(name: str) -> None:
     live = live_of(LAYERS[name](), arguments, "")
@@ -137,6 +139,7 @@ def test_what_cannot_be_called_is_refused_in_the_words_of_the_verb(layer: Any, s
         live_of(layer, arguments, "no {kind} here")
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("name", ["torch, lazy", "keras", "linen", "haiku"])
 def test_what_a_first_call_raised_is_raised_by_each(name: str) -> None:
     live = live_of(LAYERS[name](), lambda live: (("no array",), {}), "")

@@ -46,11 +46,13 @@ def is_there(framework: Framework, place: str) -> bool:
     return True
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("name", BY_NAME)
 def test_a_row_is_true(name: str) -> None:
     assert problems(BY_NAME[name]) == []
 
 
+@pytest.mark.framework
 def test_a_wrong_row_is_noticed() -> None:
     haiku = BY_NAME["haiku"]
     assert problems(replace(haiku, presets=True)) == ["presets:PRESETS: the row says True"]

@@ -10,6 +10,8 @@ from keras_process import run_on_backend
 from normscope import NormSpec, Running
 from normscope.identify.compare import differences
 
+pytestmark = pytest.mark.framework
+
 SHAPE = (4, 5, 6, 8)
 BOTH = {"scale": "c", "bias": "c"}
 

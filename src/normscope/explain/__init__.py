@@ -1,5 +1,6 @@
 """Say what a normalization computes: words, numbers, formula and picture."""
 
-from normscope.explain.explanation import Explanation, explain
+from normscope.explain.explain import explain
+from normscope.explain.result import Explanation
 
 __all__ = ["Explanation", "explain"]

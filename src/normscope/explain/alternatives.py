@@ -1,4 +1,4 @@
-"""What the user probably wanted: the usual normalizations of the same input."""
+"""The usual normalizations of the same input, one of which the user may have wanted."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def alternatives(spec: NormSpec, layout: Layout, facts: Facts) -> tuple[Alternat
 
     Empty where it is not known which axis holds the samples and which one the channels.
 
-    >>> from normscope.explain.facts import gather
+    >>> from normscope.explain.facts import facts_of
     >>> s = NormSpec("b c h [w]", eps=1e-3)
     >>> layout = s.layout((8, 128, 56, 56))
-    >>> for other in alternatives(s, layout, gather(s, layout, ("b", "c", "h", "w"))):
+    >>> for other in alternatives(s, layout, facts_of(s, layout, ("b", "c", "h", "w"))):
     ...     print(f"{other.spec.pattern:13} {other.name}")
     b [c h w]     each sample as a whole
     b c [h w]     each sample and channel on its own (instance norm)
@@ -81,7 +81,7 @@ def _names(facts: Facts, samples: int, channels: int) -> list[str]:
 
 
 def _whole_axes(layout: Layout) -> tuple[int, ...] | None:
-    """Which axes of the array are shared; None where one is shared in part."""
+    """The axes of the array that are shared; None where one is shared in part."""
     if len(layout.axes) != len(layout.shape):
         return None
     return layout.shared

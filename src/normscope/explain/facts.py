@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from normscope.notation.axis_roles import Role, axis_role
+from normscope.notation.axis_roles import Role, atomic_label, axis_role
 from normscope.notation.axis_words import axis_word
 from normscope.notation.layout import Layout
 from normscope.notation.shape import Size, product
@@ -22,7 +22,7 @@ class AxisFact:
 
     @property
     def independent(self) -> bool:
-        """Whether no index along the axis sees another."""
+        """True if no index along the axis sees another."""
         return self.word == "independent"
 
 
@@ -36,7 +36,7 @@ class ParameterFact:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is true of one spec at one shape.
+    """The facts of one spec at one shape.
 
     Attributes:
         axes: the axes of the array, in order.
@@ -61,16 +61,16 @@ class Facts:
 
     @property
     def sample_independent(self) -> bool | None:
-        """Whether no sample sees another; None if no axis is known to count samples."""
+        """True if no sample sees another; None if no axis is known to count samples."""
         return self.sample_axis.independent if self.sample_axis else None
 
 
-def gather(spec: NormSpec, layout: Layout, labels: tuple[str, ...]) -> Facts:
+def facts_of(spec: NormSpec, layout: Layout, labels: tuple[str, ...]) -> Facts:
     """The facts of a spec at one shape, with names for the axes.
 
     >>> from normscope import spec
     >>> s = spec("b c h [w]", scale="w")
-    >>> facts = gather(s, s.layout((8, 128, 56, 56)), ("b", "c", "h", "w"))
+    >>> facts = facts_of(s, s.layout((8, 128, 56, 56)), ("b", "c", "h", "w"))
     >>> facts.set_size, facts.num_sets, facts.sets_per_sample, facts.scale.count
     (56, 57344, 7168, 56)
     """
@@ -100,6 +100,6 @@ def _parameter(names: str | None, layout: Layout, labels: tuple[str, ...]) -> Pa
         return None
     axes = [layout.axes[i] for i in layout.named(names)]
     return ParameterFact(
-        tuple(labels[a.dim] if len(layout.parts(a.dim)) == 1 else a.name for a in axes),
-        product([a.size for a in axes]),
+        tuple(atomic_label(layout, axis, labels) for axis in axes),
+        product([axis.size for axis in axes]),
     )

@@ -49,7 +49,7 @@ def plain_formula(spec: NormSpec) -> str:
 
 
 def plain_divisor(spec: NormSpec) -> str:
-    """What the formula divides by, with its numbers.
+    """The divisor of the formula, with its numbers.
 
     >>> plain_divisor(NormSpec("... [c]"))
     'sqrt(var + 1e-05)'
@@ -106,7 +106,7 @@ def latex_formula(spec: NormSpec) -> str:
 
 
 class _Notation(NamedTuple):
-    """How one language writes the pieces of a divisor."""
+    """The way one language writes the pieces of a divisor."""
 
     v: str
     root: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import mmap
 import os
 import struct
 import sys
@@ -11,12 +10,16 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import takewhile
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
 from normscope.errors import ModelFileError
+
+if TYPE_CHECKING:
+    import mmap
 
 MAX_TEXT_BYTES = 8 * 2**20  # the architecture of a thousand layers is about half a MiB
 MAX_NAMES = 10_000
@@ -335,6 +338,8 @@ def open_hdf5(path: str, most: int = sys.maxsize) -> Iterator[Hdf5]:
 
     `most` is how many bytes of arrays are read from it at most.
     """
+    import mmap  # which not every Python has
+
     try:
         with (
             open(path, "rb") as stream,

@@ -13,7 +13,7 @@ from normscope.wording import counted
 
 
 def with_axis_names(spec: NormSpec, axes: str) -> NormSpec:
-    """The same normalization, its axes called by the user's names.
+    """A normalization with its axes called by the user's names.
 
     Args:
         spec: a spec; without a pattern it stays as it is.

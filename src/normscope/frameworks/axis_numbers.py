@@ -23,7 +23,7 @@ class Numbered:
     open: bool
 
     def name(self, axis: int) -> str:
-        """What axis number `axis` is called."""
+        """The name of axis number `axis`."""
         if not self.open:
             return self.front[axis]
         return self.front[axis] if axis >= 0 else self.back[axis]
@@ -101,7 +101,7 @@ _MOST = 16
 def _told_apart(
     positive: Sequence[int], negative: Sequence[int], lists: Sequence[Sequence[int]]
 ) -> bool:
-    """Whether no rank makes an axis counted from the front the last one too.
+    """True if no rank makes an axis counted from the front the last one too.
 
     Within one list that would be the layer's own error; across lists a layer allows it.
     """

@@ -1,4 +1,4 @@
-"""What a caller states (a spec, a pattern with its fields, a layer by name) -> `NormSpec`."""
+"""Statements of a caller (a spec, a pattern with its fields, a layer by name) -> `NormSpec`."""
 
 from __future__ import annotations
 

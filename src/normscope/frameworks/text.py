@@ -1,4 +1,4 @@
-"""What a text states: a pattern, or a layer by name; and what to write where it is neither."""
+"""Texts -> declarations: a pattern, or a layer by name; and advice where it is neither."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from normscope.frameworks.expression import from_expression, is_layer_expression
 from normscope.frameworks.presets import preset_names
 from normscope.notation.spec import spec
 from normscope.notation.values import shown
-from normscope.wording import listed
+from normscope.wording import listed, quoted
 
 _CODE = re.compile(r"(?:.+\.py|[A-Za-z_][\w.]*)\s*:\s*[^\s\d].*", re.DOTALL)
 _CALL = re.compile(r"([A-Za-z_][\w.]*)\s*\(")
@@ -41,7 +41,7 @@ _FILES = {
 def from_text(
     text: str, fields_and_sizes: Mapping[str, Any] | None = None, axes: str | None = None
 ) -> Declaration:
-    """What a text states.
+    """The declaration that a text makes.
 
     Args:
         text: a pattern, such as `"b [c]"`, or a layer, such as `"torch.LayerNorm(128)"`.
@@ -65,7 +65,7 @@ def from_text(
 
 
 def names_layer(text: str) -> bool:
-    """Whether a text names a layer, rather than being a pattern.
+    """True if a text names a layer, rather than being a pattern.
 
     Raises:
         SpecError: it can be neither.
@@ -105,7 +105,7 @@ def _check_not_elsewhere(text: str) -> None:
         return
     lines = [
         f"{text!r} is code to run, and here a text is only read, never run",
-        f"to find out what such a layer computes, call it: normscope identify {_quoted(text)} "
+        f"to find out what such a layer computes, call it: normscope identify {quoted(text)} "
         "--shape ..., or in Python identify(layer, shape)",
     ]
     dotted = re.sub(r"\s*:\s*", ".", text, count=1)
@@ -179,7 +179,3 @@ def _nearest(name: str) -> list[str]:
             known.setdefault(word, []).append(preset)
     close = get_close_matches(wanted, known, n=2, cutoff=0.8)
     return list(dict.fromkeys(name for word in close for name in known[word]))[:3]
-
-
-def _quoted(text: str) -> str:
-    return f'"{text}"' if '"' not in text else f"'{text}'"

@@ -58,7 +58,7 @@ def identify(
         The `Identification`. That nothing could be found is a result too, not an error.
 
     Raises:
-        ShapeError: the shape is none, or `axes` does not name its axes.
+        ShapeError: the shape is not one, or `axes` does not name its axes.
         SpecError: the layer cannot be called at all, it is a class, `others` is one array, or
             `show` is unknown.
         ModelFileError: a file holds no ONNX model.

@@ -1,4 +1,4 @@
-"""What the axes of an array are called, and what part each plays: samples, channels, positions."""
+"""Names for the axes of an array, and the part that each plays: samples, channels, positions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from normscope.errors import ShapeError
+from normscope.notation.axis import AtomicAxis
 from normscope.notation.layout import Layout
 from normscope.notation.pattern import ANONYMOUS
 from normscope.wording import counted
@@ -88,6 +89,17 @@ def _label(layout: Layout, dim: int) -> str:
 
 def _unnamed(dim: int) -> str:
     return f"axis {dim}"
+
+
+def atomic_label(layout: Layout, axis: AtomicAxis, labels: Sequence[str]) -> str:
+    """A name for an atomic axis: that of the axis of the array that it is, or by its own name.
+
+    >>> from normscope import spec
+    >>> layout = spec("b (g [c])", g=2).layout((2, 4))
+    >>> [atomic_label(layout, axis, ("rows", "(g c)")) for axis in layout.axes]
+    ['rows', 'g', 'c']
+    """
+    return labels[axis.dim] if len(layout.parts(axis.dim)) == 1 else axis.name
 
 
 def axis_names(shape: Sequence[int], axes: str | None) -> tuple[str, ...]:

@@ -61,7 +61,7 @@ def _written(number: Size) -> str:
 
 
 def axis_sentence(name: str, word: str) -> str:
-    """What a word says of an axis.
+    """The sentence that says what the word of an axis means.
 
     >>> axis_sentence("c", "grouped 4")
     'neighbours in the same of 4 groups see each other'

@@ -21,7 +21,7 @@ from normscope.notation.shape_solver import fit
 
 @dataclass(frozen=True)
 class Placement:
-    """How a parameter lies along an array: transposed by `order`, then reshaped to `broadcast`.
+    """The way a parameter lies along an array: transposed by `order`, then reshaped to `broadcast`.
 
     Attributes:
         shape: of the parameter itself, its axes in the order in which they were named.
@@ -69,22 +69,22 @@ class Layout:
 
     @property
     def shared(self) -> tuple[int, ...]:
-        """Which atomic axes lie inside a statistics set."""
+        """The atomic axes that lie inside a statistics set."""
         return tuple(i for i, axis in enumerate(self.axes) if axis.shared)
 
     @property
     def kept(self) -> tuple[int, ...]:
-        """Which atomic axes tell the statistics sets apart."""
+        """The atomic axes that tell the statistics sets apart."""
         return tuple(i for i, axis in enumerate(self.axes) if not axis.shared)
 
     @property
     def set_size(self) -> Size:
-        """How many elements one statistics set holds; None if a size is unknown."""
+        """The number of elements in one statistics set; None if a size is unknown."""
         return product(self.axes[i].size for i in self.shared)
 
     @property
     def num_sets(self) -> Size:
-        """How many statistics sets there are; None if a size is unknown."""
+        """The number of statistics sets; None if a size is unknown."""
         return product(self.axes[i].size for i in self.kept)
 
     def named(self, names: str) -> tuple[int, ...]:

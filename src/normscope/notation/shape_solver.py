@@ -93,7 +93,7 @@ class _Expansion:
         )
 
     def count_repetitions(self) -> dict[object, int]:
-        """How often each `...` repeats: from sizes given one by one, or from the rank."""
+        """The repetitions of each `...`: from sizes given one by one, or from the rank."""
         repeats = [item for item in walk(self.pattern.items) if isinstance(item, Repeat)]
         counts: dict[object, int] = {}
         for repeat in repeats:
@@ -158,7 +158,7 @@ _RANK_HINTS = {
 
 
 def _key(repeat: Repeat) -> object:
-    """What ties repetitions together: their names; a repeated number stands alone."""
+    """The key that ties repetitions together: their names; a repeated number stands alone."""
     return repeat.names or repeat.start
 
 
@@ -217,7 +217,7 @@ NOT_SIZES = frozenset({
 
 
 def _given(name: str) -> str:
-    """How to give an axis the size 2."""
+    """An argument that gives an axis the size 2."""
     return f'sizes={{"{name}": 2}}' if name in NOT_SIZES else f"{name}=2"
 
 

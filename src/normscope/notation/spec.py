@@ -12,13 +12,14 @@ from typing import Any
 from normscope.errors import SpecError
 from normscope.notation.layout import Layout, lay_out
 from normscope.notation.pattern import ANONYMOUS, Pattern, parse
+from normscope.notation.running import Running as Running
 from normscope.notation.shape import Size, SizeGiven
-from normscope.notation.values import Sizes, flag, integer, non_negative, number, shown
+from normscope.notation.values import Sizes, flag, integer, non_negative, shown, told_fields
 from normscope.notebook import html_of
 
 
 class Measure(StrEnum):
-    """What a statistics set is divided by; `v` in the formula is its square.
+    """The measure that a statistics set is divided by; `v` in the formula is its square.
 
     Every measure but the variance is taken around zero, whether or not the mean is subtracted.
     With the measure `none` only the mean is subtracted: the divisor is 1.
@@ -30,52 +31,6 @@ class Measure(StrEnum):
     L1 = "l1"  # sum(|x|)
     MAX = "max"  # max(|x|)
     NONE = "none"  # nothing: the mean is subtracted, and that is all
-
-
-@dataclass(frozen=True, repr=False)
-class Running:
-    """Running statistics: new = decay * old + (1 - decay) * batch.
-
-    Attributes:
-        decay: the share of the old value that is kept, from 0 to 1. PyTorch's `momentum` is
-            1 - decay; Keras calls the decay itself `momentum`.
-        ddof: the batch variance that enters is divided by N - ddof.
-        plus_eps: what is stored is the variance plus eps, as by Keras 1 on Theano 0.9 and later.
-        deviation: what is stored is the square root of that: sqrt(variance), or with `plus_eps`
-            sqrt(variance + eps), which at inference stands in the place of sqrt(v + eps), as by
-            Keras 1.0.0 to 1.0.5.
-    """
-
-    decay: float
-    ddof: int = 0
-    plus_eps: bool = False
-    deviation: bool = False
-
-    def __post_init__(self) -> None:
-        decay = number("decay", self.decay)
-        if not 0 <= decay <= 1:
-            raise SpecError(f"decay is the share kept of the old value, 0 to 1; it is {decay}")
-        object.__setattr__(self, "decay", decay)
-        object.__setattr__(self, "ddof", integer("running ddof", self.ddof))
-        flag("plus_eps", self.plus_eps)
-        flag("deviation", self.deviation)
-
-    def __str__(self) -> str:
-        stored = "variance"
-        if self.ddof:
-            stored += f" with ddof={self.ddof}"
-        if self.plus_eps:
-            stored += " plus eps"
-        if self.deviation:
-            stored = "deviation" if stored == "variance" else f"root of the {stored}"
-        words = f"running decay {self.decay:g} (torch momentum {1 - self.decay:g})"
-        return words if stored == "variance" else f"{words} of the {stored}"
-
-    def __repr__(self) -> str:
-        return f"Running({', '.join(f'{name}={value!r}' for name, value in _told(self))})"
-
-    def _repr_html_(self) -> str:
-        return html_of("Running", [("statistics", str(self)), ("as code", repr(self))])
 
 
 @dataclass(frozen=True, repr=False)
@@ -275,21 +230,17 @@ class NormSpec:
 
     def __repr__(self) -> str:
         given = [repr(self.pattern)]
-        for name, value in _told(self)[1:]:
+        for name, value in told_fields(self)[1:]:
             given.append(f"{name}=" + (f"'{value}'" if isinstance(value, Measure) else repr(value)))
         return f"NormSpec({', '.join(given)})"
 
     def _repr_html_(self) -> str:
-        told = {"eps": f"{self.eps:g}", **{name: f"{value}" for name, value in _told(self)[1:]}}
+        told = {
+            "eps": f"{self.eps:g}",
+            **{name: f"{value}" for name, value in told_fields(self)[1:]},
+        }
         rows = [*told.items(), ("as code", repr(self))]
         return html_of(str(self), rows)
-
-
-def _told(value: NormSpec | Running) -> list[tuple[str, Any]]:
-    """The first field, and those that are not as they are by default."""
-    first, *rest = fields(value)
-    told = [field.name for field in rest if getattr(value, field.name) != field.default]
-    return [(name, getattr(value, name)) for name in (first.name, *told)]
 
 
 _FIELDS = frozenset(f.name for f in fields(NormSpec)) - {"pattern", "sizes"}
@@ -353,7 +304,7 @@ def _checked_names(field: str, names: object) -> str | None:
 
 
 def _check_without_divisor(spec: NormSpec) -> None:
-    """What acts on the divisor has no meaning where there is none; the default eps becomes 0."""
+    """Refuse what acts on the divisor where there is none; the default eps becomes 0."""
     if not spec.center:
         raise SpecError(
             'measure="none" without centring would normalize nothing: write center=True'

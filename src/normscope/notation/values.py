@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any
 
 from normscope.errors import SpecError
 from normscope.notation.shape import MAX_LENGTH, SizeGiven
@@ -23,7 +25,7 @@ class Sizes(Mapping[str, SizeGiven]):
         """Check names and sizes, in alphabetical order.
 
         Raises:
-            SpecError: a key is no text, or a size no positive integer (or tuple of them).
+            SpecError: a key is not a text, or a size not a positive integer (or tuple of them).
         """
         try:
             pairs = dict(sizes)  # type: ignore[call-overload]  # no mapping: the error below
@@ -135,3 +137,10 @@ def flag(name: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise SpecError(f"{name} is True or False, not {shown(value)}")
     return value
+
+
+def told_fields(value: Any) -> list[tuple[str, Any]]:
+    """The first field of a dataclass, and those that are not as they are by default."""
+    first, *rest = fields(value)
+    told = [field.name for field in rest if getattr(value, field.name) != field.default]
+    return [(name, getattr(value, name)) for name in (first.name, *told)]

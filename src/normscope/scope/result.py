@@ -15,7 +15,7 @@ MODES = ("training", "inference")
 
 @dataclass(frozen=True)
 class ModeScope:
-    """What was found in one mode.
+    """The findings in one mode.
 
     Attributes:
         dependences: one for each pair of an input and an output.
@@ -36,7 +36,7 @@ class ModeScope:
 
 @dataclass(frozen=True, repr=False)
 class Scope(Report):
-    """What the outputs of a model depend on, found by calling it.
+    """The dependence of a model's outputs on its inputs, found by calling it.
 
     Where a model has one mode only, both modes say the same.
 
@@ -113,7 +113,7 @@ class Scope(Report):
         }
 
     def __str__(self) -> str:
-        from normscope.scope.words import report  # which needs this class
+        from normscope.scope.report import report
 
         return report(self)
 

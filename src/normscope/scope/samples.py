@@ -1,4 +1,4 @@
-"""Do samples see each other? The verdict over all inputs and outputs."""
+"""The verdict over all inputs and outputs: do samples see each other?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Coupling:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether samples are independent; None if that is unknown, for the reasons in `notes`."""
+    """An answer: are samples independent? None if that is unknown, for the reasons in `notes`."""
 
     independent: bool | None
     coupling: Coupling | None = None
@@ -69,13 +69,13 @@ _NOTHING_VARIED = "no input could be given other values"
 
 
 def _is_ambiguous(pair: Dependence, axis: AxisDependence, number: int) -> bool:
-    """As in a table of similarities: two axes of the output may be that of the samples."""
+    """True if, as in a table of similarities, two axes of the output may be that of the samples."""
     elsewhere = axis.output_axis is not None and axis.output_axis not in (0, number)
     return elsewhere and axis.size > 1 and axis.size == axis.output_size == pair.output_shape[0]
 
 
 def one_sample(name: str) -> str:
-    """What to do about an input of one sample."""
+    """Advice on an input of one sample."""
     return f"{name} holds one sample only: give at least two"
 
 

@@ -8,11 +8,17 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-IS_HALF = 1e-4
-"""A machine epsilon above this is that of a half precision."""
-
 _NOISE = 16  # machine epsilons of the largest change; anything below is rounding
-_OWN_NOISE = 8  # machine epsilons of an output itself, likewise
+_OWN_NOISE = 8  # machine epsilons of an output itself; anything below is rounding
+
+
+def is_half(eps: float) -> bool:
+    """Whether a machine epsilon is that of a half precision.
+
+    >>> is_half(2.0**-10), is_half(2.0**-23)
+    (True, False)
+    """
+    return eps > 1e-4
 
 
 def changes(y: Floats, disturbed: Floats, eps: float) -> Bools:
@@ -22,7 +28,7 @@ def changes(y: Floats, disturbed: Floats, eps: float) -> Bools:
     array([False,  True])
     """
     size = np.maximum(np.abs(y), np.abs(disturbed))
-    if eps > IS_HALF:  # only the output is rounded so coarsely
+    if is_half(eps):  # only the output is rounded so coarsely
         return differs(y, disturbed, 2 * eps * size)
     difference = np.abs(y - disturbed)
     largest = float(np.max(difference[np.isfinite(difference)], initial=0.0))

@@ -9,7 +9,7 @@ import pytest
 
 from keras1_models import conv, dense, norm, sequential, write_json
 from normscope import audit, explain
-from normscope.explain.sentence import what_is_normalized
+from normscope.explain.reports.sentence import what_is_normalized
 
 ROOT = Path(__file__).parents[3]
 IMAGES = (None, 3, 8, 6)

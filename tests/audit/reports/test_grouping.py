@@ -12,7 +12,7 @@ from budget import budget
 from keras1_models import activation, conv, dense, norm, sequential, write_json
 from normscope import audit
 from normscope.audit.reports.grouping import MOST_GROUPS
-from normscope.output import as_json
+from normscope.cli.output import as_json
 
 IMAGES = (None, 3, 8, 6)
 MANY = 4_000

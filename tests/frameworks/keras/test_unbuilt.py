@@ -9,6 +9,8 @@ import pytest
 
 from keras_process import run_on_backend
 
+pytestmark = pytest.mark.framework
+
 
 @pytest.fixture(scope="module", params=["jax", "torch", "tensorflow"])
 def output(request: pytest.FixtureRequest) -> dict[str, Any]:

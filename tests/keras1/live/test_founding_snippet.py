@@ -32,6 +32,7 @@ prediction = model.predict(data)
 """
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("ordering", ["th", "tf"])
 def test_the_snippet_runs_as_text(ordering: str) -> None:
     # Smaller only in its sizes, for the time of a test.
@@ -57,6 +58,7 @@ def test_the_snippet_runs_as_text(ordering: str) -> None:
     assert names[2].startswith("leakyrelu_")
 
 
+@pytest.mark.framework
 def test_the_full_size_has_the_weights_of_keras_1() -> None:
     namespace: dict[str, object] = {}
     exec("from normscope.keras1 import *", namespace)
@@ -75,6 +77,7 @@ def test_importing_the_package_imports_no_framework() -> None:
     assert run.stdout.split() == []
 
 
+@pytest.mark.framework
 def test_a_name_that_imports_a_framework_is_noticed() -> None:
     code = "from normscope.keras1 import l2; import sys; print('keras' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from normscope.audit.model_graph import Site
 from normscope.audit.reports.grouping import MOST_GROUPS, SiteGroup
 from normscope.audit.site_explanation import explanation_of
-from normscope.explain.sentence import what_is_normalized
+from normscope.explain.reports.sentence import what_is_normalized
 
 MOST_SENTENCES = 4
 

@@ -12,7 +12,7 @@ from normscope.audit.reports.grouping import MOST_GROUPS, SiteGroup, grouped, no
 from normscope.audit.reports.text import model_line, summary_line
 from normscope.audit.site_explanation import explanation_of
 from normscope.errors import printable
-from normscope.explain.html import (
+from normscope.explain.reports.html import (
     as_fragment as explanation_fragment,
     as_page,
     style_sheet,

@@ -8,11 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from normscope.frameworks.native import NativeLayer
-from normscope.frameworks.native_formula import difference, inner_eps
-from normscope.frameworks.native_refusal import no_layer, refused
-from normscope.frameworks.native_roles import Roles
-from normscope.frameworks.native_weights import Weights, flat_weights, stated_with_weights
-from normscope.frameworks.package import needed
+from normscope.frameworks.native.framework import NativeFramework
+from normscope.frameworks.native.limits import difference, inner_eps
+from normscope.frameworks.native.weights import Weights
+from normscope.frameworks.native.whole_axes import WholeAxes
 from normscope.notation.layout import Layout
 from normscope.notation.shape import Size
 from normscope.notation.spec import Measure, NormSpec
@@ -20,7 +19,7 @@ from normscope.notation.spec import Measure, NormSpec
 if TYPE_CHECKING:
     from flax.nnx import Module, Rngs
 
-_SCOPE = "its layers normalize whole axes, or groups of neighbours on the last axis of each sample"
+_REACH = "its layers normalize whole axes, or groups of neighbours on the last axis of each sample"
 
 
 def flax_layer(spec: NormSpec, layout: Layout) -> NativeLayer | None:
@@ -28,7 +27,7 @@ def flax_layer(spec: NormSpec, layout: Layout) -> NativeLayer | None:
 
     Args:
         spec: a normalization.
-        layout: the same, fitted to a shape.
+        layout: the spec fitted to a shape.
 
     Returns:
         The layer, with a `difference` if Flax normalizes these axes by another formula only; None
@@ -40,16 +39,19 @@ def flax_layer(spec: NormSpec, layout: Layout) -> NativeLayer | None:
         >>> flax_layer(s, s.layout((8, 5, 5, 32))).code
         'nnx.LayerNorm(num_features=32, epsilon=1e-06, use_fast_variance=False)'
     """
-    roles = Roles(spec, layout)
+    axes = WholeAxes(spec, layout)
     if not layout.shared:
         return None
     if spec.measure is Measure.VARIANCE and spec.center:
-        found = _batch(roles) or _instance(roles) or _layer(roles, "LayerNorm") or _group(roles)
+        found = _batch(axes) or _instance(axes) or _layer(axes, "LayerNorm") or _group(axes)
     elif spec.measure is Measure.MEAN_SQUARE and not spec.center and spec.bias is None:
-        found = _layer(roles, "RMSNorm")
+        found = _layer(axes, "RMSNorm")
     else:
         return None
     return found and replace(found, difference=difference(spec, running_ddof=0))
+
+
+_FLAX = NativeFramework("Flax NNX", "flax.nnx", "to_flax", flax_layer, _REACH)
 
 
 def to_flax(
@@ -88,80 +90,72 @@ def to_flax(
         >>> type(layer).__name__, layer.reduction_axes, layer.feature_axes
         ('LayerNorm', (1, 2, 3), (3,))
     """
-    spec = stated_with_weights(spec, fields_and_sizes, weights)
-    layout = spec.layout(shape)
-    found = flax_layer(spec, layout)
-    if found is None:
-        raise no_layer("Flax NNX", spec, layout, flax_layer, _SCOPE)
-    if found.difference:
-        raise refused("Flax NNX", spec, found.difference, found)
-    nnx = needed("flax.nnx", by="to_flax")
-    own = flat_weights(Roles(spec, layout), weights)
-    layer: Module = getattr(nnx, found.class_name)(
-        **found.arguments, rngs=nnx.Rngs(0) if rngs is None else rngs
-    )
+    match = _FLAX.match(spec, shape, weights, fields_and_sizes)
+    nnx = _FLAX.imported()
+    own = match.flat_weights()
+    layer: Module = match.layer.made(nnx, rngs=nnx.Rngs(0) if rngs is None else rngs)
     for name, values in own.items():
         variable = getattr(layer, name)
         variable[...] = values.reshape(variable.shape).astype(variable.dtype)
     return layer
 
 
-def _batch(roles: Roles) -> NativeLayer | None:
-    if 0 not in roles.shared or len(roles.kept) != 1 or roles.split:
+def _batch(axes: WholeAxes) -> NativeLayer | None:
+    if 0 not in axes.shared or len(axes.kept) != 1 or axes.split:
         return None
-    if not roles.learns_along(roles.kept):
+    if not axes.learns_along(axes.kept):
         return None
-    if roles.spec.running is None:
+    if axes.spec.running is None:
         return None  # then it is a LayerNorm whose sets reach over the batch
-    (channels,) = roles.kept
-    axis = {} if channels == roles.rank - 1 else {"axis": channels}
-    momentum = {"momentum": roles.spec.running.decay}
-    return _described(roles, "BatchNorm", (channels,), {**axis, **momentum})
+    (channels,) = axes.kept
+    axis = {} if channels == axes.rank - 1 else {"axis": channels}
+    momentum = {"momentum": axes.spec.running.decay}
+    return _described(axes, "BatchNorm", (channels,), {**axis, **momentum})
 
 
-def _instance(roles: Roles) -> NativeLayer | None:
-    if len(roles.kept) != 2 or roles.kept[0] != 0 or roles.split:
+def _instance(axes: WholeAxes) -> NativeLayer | None:
+    if len(axes.kept) != 2 or axes.kept[0] != 0 or axes.split:
         return None
-    if not roles.learns_along((roles.kept[1],)) or roles.spec.running is not None:
+    if not axes.learns_along((axes.kept[1],)) or axes.spec.running is not None:
         return None
-    channels = roles.kept[1]
-    axis = {} if channels == roles.rank - 1 else {"feature_axes": channels}
-    return _described(roles, "InstanceNorm", (channels,), axis)
+    channels = axes.kept[1]
+    axis = {} if channels == axes.rank - 1 else {"feature_axes": channels}
+    return _described(axes, "InstanceNorm", (channels,), axis)
 
 
-def _layer(roles: Roles, name: str) -> NativeLayer | None:
+def _layer(axes: WholeAxes, name: str) -> NativeLayer | None:
     """Statistics and parameters along any axes, each on its own."""
-    features = roles.learned if roles.has_parameters else roles.shared[-1:]
-    if roles.split or features is None or not features or roles.spec.running is not None:
+    features = axes.learned if axes.has_parameters else axes.shared[-1:]
+    if axes.split or features is None or not features or axes.spec.running is not None:
         return None
-    last = (roles.rank - 1,)
+    last = (axes.rank - 1,)
     arguments: dict[str, Any] = {}
-    if (roles.shared, features) != (last, last):
-        arguments = {"reduction_axes": roles.shared, "feature_axes": features}
-    return _described(roles, name, features, arguments)
+    if (axes.shared, features) != (last, last):
+        arguments = {"reduction_axes": axes.shared, "feature_axes": features}
+    return _described(axes, name, features, arguments)
 
 
-def _group(roles: Roles) -> NativeLayer | None:
+def _group(axes: WholeAxes) -> NativeLayer | None:
     """Groups of the last axis, per sample."""
-    last = roles.rank - 1
-    if roles.split != (last,) or roles.kept != (0,) or roles.spec.running is not None:
+    last = axes.rank - 1
+    if axes.split != (last,) or axes.kept != (0,) or axes.spec.running is not None:
         return None
-    groups = roles.groups(last)
-    if groups is None or not roles.learns_along((last,)):
+    groups = axes.groups(last)
+    if groups is None or not axes.learns_along((last,)):
         return None
-    return _described(roles, "GroupNorm", (last,), {"num_groups": groups})
+    return _described(axes, "GroupNorm", (last,), {"num_groups": groups})
 
 
 def _described(
-    roles: Roles, name: str, features: tuple[int, ...], arguments: dict[str, Any]
+    axes: WholeAxes, name: str, features: tuple[int, ...], arguments: dict[str, Any]
 ) -> NativeLayer:
     """The layer, with epsilon, exact variance, and what says that a parameter is not there."""
-    count = math.prod(roles.length(dim) for dim in features)
-    given = {"num_features": count, **arguments, "epsilon": inner_eps(roles.spec)}
+    count = math.prod(axes.length(dim) for dim in features)
+    given = {"num_features": count, **arguments, "epsilon": inner_eps(axes.spec)}
     if name != "RMSNorm":
         given["use_fast_variance"] = False
-        if roles.spec.bias is None:
+        if axes.spec.bias is None:
             given["use_bias"] = False
-    if roles.spec.scale is None:
+    if axes.spec.scale is None:
         given["use_scale"] = False
     return NativeLayer(f"nnx.{name}", given)

@@ -7,11 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from normscope.frameworks.native import NativeLayer
-from normscope.frameworks.native_formula import difference, inner_eps
-from normscope.frameworks.native_refusal import no_layer, refused
-from normscope.frameworks.native_roles import Roles
-from normscope.frameworks.native_weights import Weights, flat_weights, stated_with_weights
-from normscope.frameworks.package import needed
+from normscope.frameworks.native.framework import NativeFramework
+from normscope.frameworks.native.limits import difference, inner_eps
+from normscope.frameworks.native.weights import Weights
+from normscope.frameworks.native.whole_axes import WholeAxes
 from normscope.notation.layout import Layout
 from normscope.notation.shape import Size
 from normscope.notation.spec import Measure, NormSpec
@@ -21,7 +20,7 @@ NOT_ON_TORCH = (
 )
 DEPRECATED = "rms_scaling is deprecated: Keras warns when the layer is made"
 
-_SCOPE = (
+_REACH = (
     "its layers normalize whole axes of each sample, or all axes but the channels, or groups of "
     "neighbouring channels of each sample"
 )
@@ -40,7 +39,7 @@ def keras_layer(spec: NormSpec, layout: Layout) -> NativeLayer | None:
 
     Args:
         spec: a normalization.
-        layout: the same, fitted to a shape.
+        layout: the spec fitted to a shape.
 
     Returns:
         The layer, with a `difference` if Keras 3 normalizes these axes by another formula only;
@@ -52,17 +51,17 @@ def keras_layer(spec: NormSpec, layout: Layout) -> NativeLayer | None:
         >>> keras_layer(s, s.layout((8, 128, 56, 56))).code
         'keras.layers.GroupNormalization(groups=-1, axis=1, epsilon=0.001)'
     """
-    roles = Roles(spec, layout)
+    axes = WholeAxes(spec, layout)
     if not layout.shared:
         return None
     if spec.measure is Measure.VARIANCE and spec.center:
-        found = _centred(roles)
+        found = _centred(axes)
     elif spec.measure is Measure.VARIANCE:
-        found = _rms_scaling(roles)
+        found = _rms_scaling(axes)
     elif spec.measure is Measure.MEAN_SQUARE and not spec.center:
-        found = _rms(roles)
+        found = _rms(axes)
     elif spec.measure is Measure.L2 and not spec.center:
-        found = _unit(roles)
+        found = _unit(axes)
     else:
         return None
     if found is None or (spec.running is not None and found.class_name != "BatchNormalization"):
@@ -77,6 +76,9 @@ def _difference(spec: NormSpec) -> str:
         return f"its least divisor is {_UNIT_FLOOR:g}, where this one has a guard"
     exact = (spec.eps, spec.eps_outside, spec.floor) == (0, 0, _UNIT_FLOOR)
     return "" if exact else f"its least divisor is always {_UNIT_FLOOR:g}"
+
+
+_KERAS = NativeFramework("Keras 3", "keras", "to_keras", keras_layer, _REACH)
 
 
 def to_keras(
@@ -112,26 +114,20 @@ def to_keras(
         >>> type(layer).__name__, layer.epsilon, layer.gamma.shape
         ('LayerNormalization', 1e-05, (3,))
     """
-    spec = stated_with_weights(spec, fields_and_sizes, weights)
-    layout = spec.layout(shape)
-    found = keras_layer(spec, layout)
-    if found is None:
-        raise no_layer("Keras 3", spec, layout, keras_layer, _SCOPE)
-    if found.difference:
-        raise refused("Keras 3", spec, found.difference, found)
+    match = _KERAS.match(spec, shape, weights, fields_and_sizes)
+    found = match.layer
     if found.call:
         reason = "at inference BatchNormalization uses running statistics, which this spec has not"
-        raise refused("Keras 3", spec, f"{reason}; call it as shown, in both modes", found)
-    keras = needed("keras", by="to_keras")
+        raise _KERAS.refused(match, f"{reason}; call it as shown, in both modes", found)
+    keras = _KERAS.imported()
     if found.caution == NOT_ON_TORCH and keras.backend.backend() == "torch":
         advice = "permute them to the end, or take another backend"
-        raise refused("Keras 3", spec, f"{found.caution}; {advice}", None)
-    roles = Roles(spec, layout)
-    own = flat_weights(roles, weights)
-    layer = getattr(keras.layers, found.class_name)(**found.arguments)
-    for dim in _axes_with_weights(roles):
-        roles.length(dim)  # which raises where Keras could not make its weights
-    layer.build(layout.shape)
+        raise _KERAS.refused(match, f"{found.caution}; {advice}", None)
+    own = match.flat_weights()
+    layer = found.made(keras.layers)
+    for dim in _axes_with_weights(match.axes):
+        match.axes.length(dim)  # which raises where Keras could not make its weights
+    layer.build(match.axes.layout.shape)
     for variable in layer.weights:
         values = own.get(_OWN_NAMES[variable.name])
         if values is not None:
@@ -139,89 +135,89 @@ def to_keras(
     return layer
 
 
-def _centred(roles: Roles) -> NativeLayer | None:
-    layer = _layer(roles)
+def _centred(axes: WholeAxes) -> NativeLayer | None:
+    layer = _layer(axes)
     if layer is not None and layer.caution:
-        return _batch(roles) or _group(roles) or layer
-    return _batch(roles) or layer or _group(roles)
+        return _batch(axes) or _group(axes) or layer
+    return _batch(axes) or layer or _group(axes)
 
 
-def _axes_with_weights(roles: Roles) -> tuple[int, ...]:
-    if roles.spec.running is not None:
-        return roles.kept
-    return roles.learned or roles.split
+def _axes_with_weights(axes: WholeAxes) -> tuple[int, ...]:
+    if axes.spec.running is not None:
+        return axes.kept
+    return axes.learned or axes.split
 
 
-def _batch(roles: Roles) -> NativeLayer | None:
-    if 0 not in roles.shared or len(roles.kept) != 1 or roles.split:
+def _batch(axes: WholeAxes) -> NativeLayer | None:
+    if 0 not in axes.shared or len(axes.kept) != 1 or axes.split:
         return None
-    if not roles.learns_along(roles.kept):
+    if not axes.learns_along(axes.kept):
         return None
-    axis = _axis(roles, roles.kept[0])
-    running = roles.spec.running
+    axis = _axis(axes, axes.kept[0])
+    running = axes.spec.running
     if running is None:
-        return _described(roles, "BatchNormalization", axis=axis, call="(x, training=True)")
-    return _described(roles, "BatchNormalization", axis=axis, momentum=running.decay)
+        return _described(axes, "BatchNormalization", axis=axis, call="(x, training=True)")
+    return _described(axes, "BatchNormalization", axis=axis, momentum=running.decay)
 
 
-def _layer(roles: Roles) -> NativeLayer | None:
-    if 0 in roles.shared or roles.split or not roles.learns_along(roles.shared):
+def _layer(axes: WholeAxes) -> NativeLayer | None:
+    if 0 in axes.shared or axes.split or not axes.learns_along(axes.shared):
         return None
-    axis = _axes(roles, roles.shared)
-    return _described(roles, "LayerNormalization", axis=axis, caution=_caution(roles))
+    axis = _axes(axes, axes.shared)
+    return _described(axes, "LayerNormalization", axis=axis, caution=_caution(axes))
 
 
-def _caution(roles: Roles) -> str:
+def _caution(axes: WholeAxes) -> str:
     """On torch, Keras hands neighbouring axes to an operator for the last axes."""
-    first, last = roles.shared[0], roles.shared[-1]
-    neighbours = last - first == len(roles.shared) - 1
-    return NOT_ON_TORCH if neighbours and not roles.shares_last else ""
+    first, last = axes.shared[0], axes.shared[-1]
+    neighbours = last - first == len(axes.shared) - 1
+    return NOT_ON_TORCH if neighbours and not axes.shares_last else ""
 
 
-def _group(roles: Roles) -> NativeLayer | None:
+def _group(axes: WholeAxes) -> NativeLayer | None:
     """One group per sample, per channel, or per several channels."""
-    channels = roles.learned if roles.has_parameters else roles.split or roles.kept[1:]
-    if channels is None or len(channels) != 1 or channels[0] == 0 or 0 not in roles.kept:
+    channels = axes.learned if axes.has_parameters else axes.split or axes.kept[1:]
+    if channels is None or len(channels) != 1 or channels[0] == 0 or 0 not in axes.kept:
         return None
-    if not {*roles.kept, *roles.split} <= {0, channels[0]}:
+    if not {*axes.kept, *axes.split} <= {0, channels[0]}:
         return None
-    groups = -1 if channels[0] in roles.kept else roles.groups(channels[0])
+    groups = -1 if channels[0] in axes.kept else axes.groups(channels[0])
     if groups is None:
         return None
-    return _described(roles, "GroupNormalization", groups=groups, axis=_axis(roles, channels[0]))
+    return _described(axes, "GroupNormalization", groups=groups, axis=_axis(axes, channels[0]))
 
 
-def _rms(roles: Roles) -> NativeLayer | None:
+def _rms(axes: WholeAxes) -> NativeLayer | None:
     """Its scale broadcasts against the last axes, so the statistics have to be over these."""
-    if not roles.shares_last or roles.spec.bias is not None or roles.learned != roles.shared:
+    if not axes.shares_last or axes.spec.bias is not None or axes.learned != axes.shared:
         return None
     return NativeLayer(
         "keras.layers.RMSNormalization",
-        {"axis": _axes(roles, roles.shared), "epsilon": inner_eps(roles.spec)},
+        {"axis": _axes(axes, axes.shared), "epsilon": inner_eps(axes.spec)},
     )
 
 
-def _rms_scaling(roles: Roles) -> NativeLayer | None:
+def _rms_scaling(axes: WholeAxes) -> NativeLayer | None:
     """Divided by the standard deviation, without subtracting the mean."""
-    if roles.split or roles.spec.bias is not None or roles.learned != roles.shared:
+    if axes.split or axes.spec.bias is not None or axes.learned != axes.shared:
         return None
-    arguments = {"axis": _axes(roles, roles.shared), "epsilon": inner_eps(roles.spec)}
+    arguments = {"axis": _axes(axes, axes.shared), "epsilon": inner_eps(axes.spec)}
     return NativeLayer(
         "keras.layers.LayerNormalization", {**arguments, "rms_scaling": True}, caution=DEPRECATED
     )
 
 
-def _unit(roles: Roles) -> NativeLayer | None:
-    if roles.split or roles.has_parameters:
+def _unit(axes: WholeAxes) -> NativeLayer | None:
+    if axes.split or axes.has_parameters:
         return None
-    return NativeLayer("keras.layers.UnitNormalization", {"axis": _axes(roles, roles.shared)})
+    return NativeLayer("keras.layers.UnitNormalization", {"axis": _axes(axes, axes.shared)})
 
 
 def _described(
-    roles: Roles, name: str, *, call: str = "", caution: str = "", **arguments: Any
+    axes: WholeAxes, name: str, *, call: str = "", caution: str = "", **arguments: Any
 ) -> NativeLayer:
     """A centred layer: epsilon, and what says that a parameter is not there."""
-    spec = roles.spec
+    spec = axes.spec
     given = {**arguments, "epsilon": inner_eps(spec)}
     if spec.bias is None:
         given["center"] = False
@@ -230,9 +226,9 @@ def _described(
     return NativeLayer(f"keras.layers.{name}", given, call=call, caution=caution)
 
 
-def _axes(roles: Roles, dims: tuple[int, ...]) -> int | list[int]:
-    return _axis(roles, dims[0]) if len(dims) == 1 else list(dims)
+def _axes(axes: WholeAxes, dims: tuple[int, ...]) -> int | list[int]:
+    return _axis(axes, dims[0]) if len(dims) == 1 else list(dims)
 
 
-def _axis(roles: Roles, dim: int) -> int:
-    return -1 if dim == roles.rank - 1 else dim
+def _axis(axes: WholeAxes, dim: int) -> int:
+    return -1 if dim == axes.rank - 1 else dim

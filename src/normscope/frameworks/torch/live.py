@@ -53,6 +53,7 @@ class TorchLive(Live):
         try:
             with Randomness().kept(), torch.no_grad():
                 self.module(*arguments, **named)
+            self.title = class_title(self.module)  # it is another class now
         except NormscopeError:
             raise
         except Exception as error:  # a module may refuse its input by any exception

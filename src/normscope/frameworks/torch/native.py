@@ -7,11 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from normscope.frameworks.native import NativeLayer
-from normscope.frameworks.native_formula import difference, inner_eps
-from normscope.frameworks.native_refusal import no_layer, refused
-from normscope.frameworks.native_roles import Roles
-from normscope.frameworks.native_weights import Weights, flat_weights, stated_with_weights
-from normscope.frameworks.package import needed
+from normscope.frameworks.native.framework import NativeFramework
+from normscope.frameworks.native.limits import difference, inner_eps
+from normscope.frameworks.native.weights import Weights
+from normscope.frameworks.native.whole_axes import WholeAxes
 from normscope.notation.layout import Layout
 from normscope.notation.shape import Size
 from normscope.notation.spec import Measure, NormSpec
@@ -19,7 +18,7 @@ from normscope.notation.spec import Measure, NormSpec
 if TYPE_CHECKING:
     from torch.nn import Module
 
-_SCOPE = (
+_REACH = (
     "its layers normalize the last axes, or all axes but axis 1, the channels, or groups of "
     "neighbouring channels; other axes can be moved to the end (x.movedim) and back"
 )
@@ -31,7 +30,7 @@ def torch_layer(spec: NormSpec, layout: Layout) -> NativeLayer | None:
 
     Args:
         spec: a normalization.
-        layout: the same, fitted to a shape.
+        layout: the spec fitted to a shape.
 
     Returns:
         The layer, with a `difference` if torch normalizes these axes by another formula only; None
@@ -43,16 +42,19 @@ def torch_layer(spec: NormSpec, layout: Layout) -> NativeLayer | None:
         >>> torch_layer(s, s.layout((8, 32, 5, 5))).code
         'torch.nn.GroupNorm(num_groups=4, num_channels=32, eps=1e-05)'
     """
-    roles = Roles(spec, layout)
+    axes = WholeAxes(spec, layout)
     if not layout.shared or (spec.scale is None and spec.bias is not None):
         return None  # there is a bias only beside a scale
     if spec.measure is Measure.VARIANCE and spec.center:
-        found = _batch(roles) or _instance(roles) or _layer(roles) or _group(roles)
+        found = _batch(axes) or _instance(axes) or _layer(axes) or _group(axes)
     elif spec.measure is Measure.MEAN_SQUARE and not spec.center:
-        found = _rms(roles)
+        found = _rms(axes)
     else:
         return None
     return found and replace(found, difference=difference(spec, running_ddof=1))
+
+
+_TORCH = NativeFramework("torch", "torch", "to_torch", torch_layer, _REACH)
 
 
 def to_torch(
@@ -89,16 +91,10 @@ def to_torch(
         >>> to_torch(spec("b [c h w]", scale="c h w"), (None, 3, 5, 5))
         LayerNorm((3, 5, 5), eps=1e-05, elementwise_affine=True, bias=False)
     """
-    spec = stated_with_weights(spec, fields_and_sizes, weights)
-    layout = spec.layout(shape)
-    found = torch_layer(spec, layout)
-    if found is None:
-        raise no_layer("torch", spec, layout, torch_layer, _SCOPE)
-    if found.difference:
-        raise refused("torch", spec, found.difference, found)
-    torch = needed("torch", by="to_torch")
-    own = flat_weights(Roles(spec, layout), weights)
-    layer: Module = getattr(torch.nn, found.class_name)(**found.arguments)
+    match = _TORCH.match(spec, shape, weights, fields_and_sizes)
+    torch = _TORCH.imported()
+    own = match.flat_weights()
+    layer: Module = match.layer.made(torch.nn)
     for name, key in _OWN_NAMES.items():
         if key in own:
             variable = getattr(layer, name)
@@ -107,31 +103,31 @@ def to_torch(
     return layer
 
 
-def _batch(roles: Roles) -> NativeLayer | None:
-    if roles.rank not in _SPACE or roles.kept != (1,) or roles.split:
+def _batch(axes: WholeAxes) -> NativeLayer | None:
+    if axes.rank not in _SPACE or axes.kept != (1,) or axes.split:
         return None
-    if not roles.learns_along((1,)):
+    if not axes.learns_along((1,)):
         return None
-    return _with_memory(roles, f"BatchNorm{_SPACE[roles.rank]}d", affine_default=True)
+    return _with_memory(axes, f"BatchNorm{_SPACE[axes.rank]}d", affine_default=True)
 
 
-def _instance(roles: Roles) -> NativeLayer | None:
-    if roles.rank not in (3, 4, 5) or roles.kept != (0, 1) or roles.split:
+def _instance(axes: WholeAxes) -> NativeLayer | None:
+    if axes.rank not in (3, 4, 5) or axes.kept != (0, 1) or axes.split:
         return None
-    if not roles.learns_along((1,)):
+    if not axes.learns_along((1,)):
         return None
-    return _with_memory(roles, f"InstanceNorm{_SPACE[roles.rank]}d", affine_default=False)
+    return _with_memory(axes, f"InstanceNorm{_SPACE[axes.rank]}d", affine_default=False)
 
 
-def _with_memory(roles: Roles, name: str, *, affine_default: bool) -> NativeLayer:
-    running = roles.spec.running
-    arguments: dict[str, Any] = {"num_features": roles.length(1), "eps": inner_eps(roles.spec)}
+def _with_memory(axes: WholeAxes, name: str, *, affine_default: bool) -> NativeLayer:
+    running = axes.spec.running
+    arguments: dict[str, Any] = {"num_features": axes.length(1), "eps": inner_eps(axes.spec)}
     if running is not None:
         arguments["momentum"] = 1 - running.decay
-    affine = roles.spec.scale is not None
+    affine = axes.spec.scale is not None
     if affine != affine_default:
         arguments["affine"] = affine
-    if affine and roles.spec.bias is None:
+    if affine and axes.spec.bias is None:
         arguments["bias"] = False
     # without running statistics is the default of InstanceNorm, with them that of BatchNorm
     if (running is not None) != affine_default:
@@ -139,36 +135,36 @@ def _with_memory(roles: Roles, name: str, *, affine_default: bool) -> NativeLaye
     return NativeLayer(f"torch.nn.{name}", arguments)
 
 
-def _layer(roles: Roles) -> NativeLayer | None:
-    if not roles.shares_last or not roles.learns_along(roles.shared):
+def _layer(axes: WholeAxes) -> NativeLayer | None:
+    if not axes.shares_last or not axes.learns_along(axes.shared):
         return None
-    return _over_last(roles, "LayerNorm", **_affine(roles, "elementwise_affine"))
+    return _over_last(axes, "LayerNorm", **_affine(axes, "elementwise_affine"))
 
 
-def _rms(roles: Roles) -> NativeLayer | None:
-    if not roles.shares_last or roles.spec.bias is not None:
+def _rms(axes: WholeAxes) -> NativeLayer | None:
+    if not axes.shares_last or axes.spec.bias is not None:
         return None
-    if not roles.learns_along(roles.shared):
+    if not axes.learns_along(axes.shared):
         return None
-    return _over_last(roles, "RMSNorm", **_affine(roles, "elementwise_affine", has_bias=False))
+    return _over_last(axes, "RMSNorm", **_affine(axes, "elementwise_affine", has_bias=False))
 
 
-def _over_last(roles: Roles, name: str, **affine: bool) -> NativeLayer | None:
-    if roles.spec.running is not None:
+def _over_last(axes: WholeAxes, name: str, **affine: bool) -> NativeLayer | None:
+    if axes.spec.running is not None:
         return None
-    sizes = [roles.length(dim) for dim in roles.shared]
+    sizes = [axes.length(dim) for dim in axes.shared]
     shape = {"normalized_shape": sizes[0] if len(sizes) == 1 else sizes}
-    return NativeLayer(f"torch.nn.{name}", {**shape, "eps": inner_eps(roles.spec), **affine})
+    return NativeLayer(f"torch.nn.{name}", {**shape, "eps": inner_eps(axes.spec), **affine})
 
 
-def _group(roles: Roles) -> NativeLayer | None:
+def _group(axes: WholeAxes) -> NativeLayer | None:
     """Groups of channels: one, several, or each channel on its own."""
-    if roles.rank < 2 or 0 not in roles.kept or not roles.learns_along((1,)):
+    if axes.rank < 2 or 0 not in axes.kept or not axes.learns_along((1,)):
         return None
-    if not {*roles.kept, *roles.split} <= {0, 1} or roles.spec.running is not None:
+    if not {*axes.kept, *axes.split} <= {0, 1} or axes.spec.running is not None:
         return None
-    channels = roles.length(1)
-    groups = channels if 1 in roles.kept else roles.groups(1)
+    channels = axes.length(1)
+    groups = channels if 1 in axes.kept else axes.groups(1)
     if groups is None:
         return None
     return NativeLayer(
@@ -176,17 +172,17 @@ def _group(roles: Roles) -> NativeLayer | None:
         {
             "num_groups": groups,
             "num_channels": channels,
-            "eps": inner_eps(roles.spec),
-            **_affine(roles, "affine"),
+            "eps": inner_eps(axes.spec),
+            **_affine(axes, "affine"),
         },
     )
 
 
-def _affine(roles: Roles, name: str, *, has_bias: bool = True) -> dict[str, bool]:
+def _affine(axes: WholeAxes, name: str, *, has_bias: bool = True) -> dict[str, bool]:
     """The arguments that say that a parameter is not there."""
-    if roles.spec.scale is None:
+    if axes.spec.scale is None:
         return {name: False}
-    return {"bias": False} if has_bias and roles.spec.bias is None else {}
+    return {"bias": False} if has_bias and axes.spec.bias is None else {}
 
 
 _SPACE = {2: 1, 3: 1, 4: 2, 5: 3}

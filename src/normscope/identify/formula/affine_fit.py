@@ -40,7 +40,7 @@ def fit_affine(n: Floats, y: Floats, least: int = 3) -> Affine:
 
     Args:
         n: (calls, sets, elements), the normalized inputs.
-        y: the outputs, likewise; NaN where nothing is known.
+        y: (calls, sets, elements), the outputs; NaN where nothing is known.
         least: how many outputs of an element must be known; with 2 there is no residual.
     """
     known = np.isfinite(y) & np.isfinite(n)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from normscope.identify.formula.affine_fit import Affine, FirstFit
 from normscope.identify.formula.axes import along_axes, names_of
 from normscope.identify.formula.constants import Constants, tolerance_of
-from normscope.identify.formula.parameters import Roles
 from normscope.identify.formula.probe import Probe
+from normscope.identify.formula.roles import Roles
 from normscope.identify.subject.nan_statistics import median
 from normscope.identify.subject.subject import Floats
 from normscope.identify.surroundings.extras import Extras
@@ -80,8 +80,8 @@ def claim_of(
         floor=constants.divisor.floor,
         unit_below=None if guard is None else tolerance_of(guard, probe.precision.unit),
         scale=None if scale_axes is None else names_of(structure, scale_axes),
-        bias=None if roles.bias is None else names_of(structure, roles.bias),
+        bias=None if roles.bias is None else names_of(structure, roles.bias.axes),
         scale_shift=shift,
     )
-    bias = None if roles.bias is None else along_axes(structure, base.bias, roles.bias)
+    bias = None if roles.bias is None else along_axes(structure, base.bias, roles.bias.axes)
     return Claim(spec, scale, bias, factor, first.extras, first.rounded)

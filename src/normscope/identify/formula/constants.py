@@ -11,10 +11,10 @@ import math
 from dataclasses import dataclass
 
 from normscope.identify.formula.divisor import Divisor, Guard, digits_needed, plain_number
-from normscope.identify.formula.parameters import Scale
+from normscope.identify.formula.scale_and_bias import Scale
 from normscope.identify.formula.unsolved import Unsolved
 from normscope.notation.spec import Measure
-from normscope.sight.changes import IS_HALF
+from normscope.sight.changes import is_half
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def tolerance_of(guard: Guard, unit: float = 3e-5) -> float:
     if guard.middle == 0:
         return 0.0
 
-    rounding = unit / 10 if unit < IS_HALF else 2 * unit
+    rounding = 2 * unit if is_half(unit) else unit / 10
 
     def possible(value: float) -> bool:
         return guard.low * (1 - rounding) <= value <= guard.high * (1 + rounding)

@@ -43,7 +43,7 @@ class Guard:
         return math.sqrt(self.low * self.high)
 
     def times(self, factor: float) -> Guard:
-        """The same for a divisor that is `factor` times as large."""
+        """The guard of a divisor that is `factor` times as large."""
         unit = None if self.unit is None else self.unit * factor
         return Guard(self.low * factor, self.high * factor, unit, self.uncertain)
 
@@ -74,7 +74,7 @@ class Divisor:
         return result
 
     def times(self, factor: float) -> Divisor:
-        """The same for a root that is `factor` times as large."""
+        """The divisor as a function of a root that is `factor` times as large."""
         return Divisor(
             self.eps * factor**2,
             self.eps_outside * factor,
@@ -120,7 +120,7 @@ class Curve:
             return self.noise / np.abs(self.share)
 
     def joined(self, other: Curve) -> Curve:
-        """Both together."""
+        """The points of two curves together."""
         return Curve(
             np.concatenate([self.root, other.root]),
             np.concatenate([self.share, other.share]),

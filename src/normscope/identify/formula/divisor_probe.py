@@ -58,7 +58,7 @@ class DivisorProbe:
             inverse = (numerator * np.where(known, z - self.bias, 0.0)).sum(axis=1) / weight
             eps = self.probe.precision.eps * (30 if self.extras.activation else 2)
             amount = np.abs(z) + np.abs(np.nan_to_num(self.bias)) + self._added(x)
-            if self.extras.activation is not None and self.extras.activation.bends:
+            if self.extras.activation is not None and self.extras.activation.curved:
                 amount = amount + 1.0  # a sigmoid rounds near 1/2 as coarsely as near 1
             rounding = eps * amount
             if self.probe.precision.eps == PRECISIONS["float16"]:

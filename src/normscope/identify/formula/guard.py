@@ -98,7 +98,8 @@ def guard_far_below(
     """The guard of a divisor that is the root itself as far down as was measured.
 
     Args:
-        measure, batch: as of `find_guard`.
+        measure: roots -> their divisors, for at most `batch` roots at once.
+        batch: how many one call can measure.
         highest: the least root that was measured.
         at_zero: what is known below.
 
@@ -116,7 +117,7 @@ def guard_far_below(
     replaced = points.where(points.root <= (min(low, top) if vanishes else top))
     unit = _unit(replaced)
     if not _replaced(replaced, unit).all():
-        return None  # what is no number is replaced, not the divisor
+        return None  # outputs that are not finite are replaced, not the divisor
     if vanishes:
         return Divisor(guard=unit.guard(0.0, above))
     return _narrowed(measure, batch, Divisor(), unit, (top, above))

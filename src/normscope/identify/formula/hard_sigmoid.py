@@ -8,9 +8,10 @@ import numpy as np
 
 from normscope.identify.formula.affine_fit import Affine, FirstFit
 from normscope.identify.formula.constants import kinds_of
-from normscope.identify.formula.parameters import Roles
 from normscope.identify.formula.probe import Probe
-from normscope.identify.surroundings.extras import Extras, name_hard_sigmoid, straight
+from normscope.identify.formula.roles import Roles
+from normscope.identify.surroundings.extras import Extras
+from normscope.identify.surroundings.identity_branch import identity_branch, read_as_hard_sigmoid
 
 
 def as_hard_sigmoid(probe: Probe, first: FirstFit, roles: Roles) -> FirstFit | None:
@@ -25,12 +26,12 @@ def as_hard_sigmoid(probe: Probe, first: FirstFit, roles: Roles) -> FirstFit | N
         _, y = probe.ask(first.x[0])
         if not (np.min(y) >= 0 and np.max(y) <= 1) or _exceeds_one(probe):
             return None
-        bare = straight(y)
+        bare = identity_branch(y)
     elif bare.name != "clip to [0, 1]":
         return None
     affine = first.fit.affine
     stretched = Affine(6 * affine.scale, 6 * affine.bias - 3, affine.residual)
-    activation = name_hard_sigmoid(bare)
+    activation = read_as_hard_sigmoid(bare)
     fit = replace(first.fit, affine=stretched)
     return FirstFit(fit, Extras(activation), first.x, first.precision)
 

@@ -102,7 +102,7 @@ BEYOND = (
     Hypothesis("(x - mean) / variance, without a root", True, None, lambda x: _std(x) ** 2),
     Hypothesis("x / mean square, without a root", False, None, lambda x: _rms(x) ** 2),
 )  # fmt: skip
-"""What looks like a normalization and is none that a `NormSpec` could say."""
+"""What looks like a normalization, but not one that a `NormSpec` could say."""
 
 
 def uneven_inputs(

@@ -7,8 +7,8 @@ import numpy as np
 from normscope.identify.formula.affine_fit import Affine, FirstFit
 from normscope.identify.formula.claim import Claim
 from normscope.identify.formula.measured_divisor import divisor_with
-from normscope.identify.formula.parameters import Roles
 from normscope.identify.formula.probe import Probe
+from normscope.identify.formula.roles import Roles
 from normscope.identify.formula.unsolved import Unsolved
 from normscope.identify.formula.verify import largest_error, tolerance
 

@@ -12,8 +12,8 @@ from normscope.identify.formula.divisor import Divisor
 from normscope.identify.formula.divisor_probe import OUTSIDE_NOTICED, DivisorProbe
 from normscope.identify.formula.guard import AtZero
 from normscope.identify.formula.hypotheses import MEAN_ONLY, uneven_inputs
-from normscope.identify.formula.parameters import Roles
 from normscope.identify.formula.probe import Probe
+from normscope.identify.formula.roles import Roles
 from normscope.identify.formula.scan import find_divisor
 from normscope.identify.formula.unsolved import Unsolved
 from normscope.identify.sets.structure import Structure
@@ -146,9 +146,9 @@ def _affine(first: FirstFit, divisor: Divisor, x: Floats, y: Floats) -> Affine:
 
 def _incomplete(structure: Structure, affine: Affine, roles: Roles) -> bool:
     """Whether the scale is not known everywhere along its axes, or the bias along its own."""
-    along = [(affine.scale, roles.scale.axes if roles.scale else None), (affine.bias, roles.bias)]
-    return any(
-        not np.isfinite(along_axes(structure, values, axes)).all()
-        for values, axes in along
-        if axes is not None
-    )
+    along = [
+        (values, found.axes)
+        for values, found in ((affine.scale, roles.scale), (affine.bias, roles.bias))
+        if found is not None
+    ]
+    return any(not np.isfinite(along_axes(structure, values, axes)).all() for values, axes in along)

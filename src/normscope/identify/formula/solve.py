@@ -15,8 +15,8 @@ from normscope.identify.formula.guard import guard_in_words
 from normscope.identify.formula.hard_sigmoid import as_hard_sigmoid
 from normscope.identify.formula.learned_constants import learned_constants
 from normscope.identify.formula.measured_divisor import MeasuredDivisor, measure_divisor, refit
-from normscope.identify.formula.parameters import Roles, find_roles
 from normscope.identify.formula.probe import Probe
+from normscope.identify.formula.roles import Roles, find_roles
 from normscope.identify.formula.symmetry import may_be_a_normalization
 from normscope.identify.formula.unsolved import Unsolved
 from normscope.identify.formula.verify import verified
@@ -114,17 +114,21 @@ def _solve_with_roles(probe: Probe, first: FirstFit, roles: Roles) -> Solved | U
         if isinstance(shaped, Unsolved):
             return Unsolved("an activation that parameters shape could not be named", False)
         first, probe = shaped, probe.at(shaped.precision)
-    learned = probe.subject.learned
-    # below an activation, the bias decides how much of the normalized values is seen
-    alone = first.extras.activation is None and roles.bias_name is not None
-    biases = {name: learned[name] for name in learned if alone and name == roles.bias_name}
-    with probe.subject.moved({name: np.zeros_like(value) for name, value in biases.items()}):
+    plain = _plain_bias(probe, first, roles)
+    with probe.subject.moved({name: np.zeros_like(value) for name, value in plain.items()}):
         measured = measure_divisor(probe, first, roles)
     if isinstance(measured, Unsolved):
         return measured
-    elsewhere = {n: probe.rng.uniform(0.3, 0.9, value.shape) for n, value in biases.items()}
+    elsewhere = {n: probe.rng.uniform(0.3, 0.9, value.shape) for n, value in plain.items()}
     with probe.subject.moved(elsewhere):
         return _solve_with_divisor(probe, measured, roles)
+
+
+def _plain_bias(probe: Probe, first: FirstFit, roles: Roles) -> dict[str, Floats]:
+    """The parameter that is the plain bias, if there is one and no activation comes after it."""
+    if roles.bias is None or roles.bias.name is None or first.extras.activation is not None:
+        return {}
+    return {roles.bias.name: probe.subject.learned[roles.bias.name]}
 
 
 def _solve_with_divisor(probe: Probe, measured: MeasuredDivisor, roles: Roles) -> Solved | Unsolved:

@@ -12,15 +12,9 @@ from normscope.identify.formula.hypotheses import HYPOTHESES, MODERATE, Hypothes
 from normscope.identify.formula.probe import Probe
 from normscope.identify.subject.precision import Precision
 from normscope.identify.subject.subject import Floats
-from normscope.identify.surroundings.extras import (
-    Activation,
-    Extras,
-    curves,
-    explains,
-    name_selu,
-    name_straight,
-    straights,
-)
+from normscope.identify.surroundings.activation import Activation, curves, explains
+from normscope.identify.surroundings.extras import Extras
+from normscope.identify.surroundings.identity_branch import identity_branches, named_branch
 
 _FEW = 400
 """So many elements tell whether an activation is worth a try."""
@@ -54,7 +48,7 @@ def below_activation(
     """
     tolerance = 10 * rounding
     found: list[FirstFit] = []
-    bare = straights(y)
+    bare = identity_branches(y)
     some = np.linspace(0, x[0].size - 1, min(x[0].size, _FEW)).astype(int)
     candidates = [_picked(hypothesis.normalized(x), some) for hypothesis in hypotheses]
     for activation in (*bare, *curves()):
@@ -94,7 +88,7 @@ def _expected(first: FirstFit) -> Floats:
 def _named(first: FirstFit, y: Floats, tolerance: float) -> Activation | None:
     assert first.extras.activation is not None
     bare, z = first.extras.activation, _expected(first)
-    return name_straight(bare, z, y, tolerance) or name_selu(bare, z, y, tolerance)
+    return named_branch(bare, z, y, tolerance)
 
 
 def beside_residual(probe: Probe) -> FirstFit | None:

@@ -13,10 +13,10 @@ from normscope.identify.formula.probe import Probe
 from normscope.identify.formula.unsolved import Unsolved
 from normscope.identify.subject.precision import FLOAT16_STEP, LOWEST, PRECISIONS, Precision
 from normscope.identify.subject.subject import Floats
-from normscope.identify.surroundings.extras import RELU_LIKE
+from normscope.identify.surroundings.identity_branch import RELU_LIKE
 from normscope.notation.spec import Measure, NormSpec
 from normscope.reference import reference
-from normscope.sight.changes import IS_HALF
+from normscope.sight.changes import is_half
 
 TOLERANCE = 256.0
 """In ulp. A wrong epsilon, measure or axis is off by far more at some of the sizes tried."""
@@ -27,7 +27,7 @@ HALF_TOLERANCE = 8.0
 
 def tolerance(eps: float) -> float:
     """The error in ulp that is accepted for a machine epsilon."""
-    return HALF_TOLERANCE if eps > IS_HALF else TOLERANCE
+    return HALF_TOLERANCE if is_half(eps) else TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,8 @@ def largest_error(probe: Probe, claim: Claim) -> float:
     The sizes go from far below every epsilon to far above.
     """
     structure, rng = probe.structure, probe.rng
-    lowest = -15.0 if probe.precision.eps < IS_HALF and probe.precision.into != "float16" else -4.0
+    precision = probe.precision
+    lowest = -4.0 if precision.is_half or precision.into == "float16" else -15.0
     highest = 4.0 if lowest < -5 else 1.5  # squares of more overflow in float16
     decades = np.linspace(lowest, highest, 20 if lowest < -5 else 9)
     if claim.extras.residual:

@@ -13,8 +13,9 @@ from normscope.identify.formula.probe import Probe
 from normscope.identify.memory.records import Record, small_batch_record
 from normscope.identify.memory.statistics import Statistic, Values
 from normscope.identify.subject.subject import Floats
+from normscope.notation.running import updated
 from normscope.notation.spec import NormSpec
-from normscope.sight.changes import IS_HALF
+from normscope.sight.changes import is_half
 
 _AGREES = 1e-3
 _AGREES_HALF = 2.0  # roundings of a half precision
@@ -49,7 +50,7 @@ def follows_of(
 ) -> Follows | None:
     """The statistic that an array moves towards, if it does."""
     candidates: list[Follows] = []
-    half = precision > IS_HALF
+    half = is_half(precision)
     for statistic in records[0].batch:
         for in_turn in (False, True):
             calls = _calls(name, statistic, records)
@@ -94,7 +95,7 @@ def told_on_small_batches(
                 expected = call.expected(1 - follows.decay, follows.in_turn)
                 misfits[statistic] = float(np.quantile(np.abs(expected / call.new - 1), 0.9))
         best = min(misfits, key=lambda statistic: misfits[statistic], default=None)
-        if precisions[follows.name] > IS_HALF:  # what is stored of so small a batch is too coarse
+        if is_half(precisions[follows.name]):  # what is stored of so small a batch is too coarse
             result.append(follows)
         elif best is not None and misfits[best] < allowed:
             result.append(replace(follows, statistic=best))
@@ -132,7 +133,7 @@ class _Call:
         """The new values for a share of the batch."""
         now = self.old
         for part in self.values.parts if in_turn else [self.values.average]:
-            now = (1 - share) * now + share * part
+            now = updated(1 - share, now, part)
         return now
 
 
@@ -176,7 +177,7 @@ def _turning_share(calls: list[_Call]) -> float:
 def _residual(calls: list[_Call], share: float, in_turn: bool, precision: float) -> float:
     """How badly a share explains the calls, where 1 is what is accepted."""
     errors = [np.abs(call.expected(share, in_turn) - call.new) for call in calls]
-    if precision > IS_HALF:
+    if is_half(precision):
         rounded = [
             error / (precision * np.maximum(np.abs(call.new), 2.0**-14))
             for error, call in zip(errors, calls, strict=True)
@@ -199,6 +200,6 @@ def _steady(
     calls = _calls(name, statistic, [following])
     if not calls:
         return False
-    if in_turn or precision > IS_HALF:
+    if in_turn or is_half(precision):
         return _residual(calls, share, in_turn, precision) < 1
     return abs(_share(calls, False) / share - 1) < 0.01

@@ -12,7 +12,7 @@ from normscope.identify.formula.probe import Probe
 from normscope.identify.memory.statistics import Statistic, Values, statistics_of
 from normscope.identify.subject.precision import PRECISIONS
 from normscope.identify.subject.subject import Floats, Subject
-from normscope.sight.changes import IS_HALF
+from normscope.sight.changes import is_half
 
 _CALLS = 3
 
@@ -79,8 +79,7 @@ def _sizes(precisions: Mapping[str, float], call: int) -> dict[str, float]:
     Beside an old value of some size a small share of the batch would be lost in rounding.
     """
     return {
-        name: 0.0 if eps > IS_HALF and call < _CALLS - 1 else 1.0
-        for name, eps in precisions.items()
+        name: 0.0 if is_half(eps) and call < _CALLS - 1 else 1.0 for name, eps in precisions.items()
     }
 
 

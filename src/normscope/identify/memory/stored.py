@@ -19,15 +19,9 @@ from normscope.identify.subject.mode import Mode
 from normscope.identify.subject.nan_statistics import largest
 from normscope.identify.subject.precision import Precision
 from normscope.identify.subject.subject import Floats
-from normscope.identify.surroundings.extras import (
-    Activation,
-    Extras,
-    curves,
-    explains,
-    name_selu,
-    name_straight,
-    straights,
-)
+from normscope.identify.surroundings.activation import Activation, curves, explains
+from normscope.identify.surroundings.extras import Extras
+from normscope.identify.surroundings.identity_branch import identity_branches, named_branch
 from normscope.notation.spec import Measure, NormSpec, Running
 from normscope.notation.values import Sizes
 
@@ -105,7 +99,7 @@ def stored_normalization(
 def _refusal(
     probe: PointwiseProbe, found: StoredArrays, expected: NormSpec | None, alone: str
 ) -> str | None:
-    """Why it is none, as far as the arrays tell: what is subtracted or divided may be anything.
+    """Why it is not one, as far as the arrays tell: what is subtracted or divided may be anything.
 
     A shift, or a division, is one by statistics only if training moves the arrays as such.
     """
@@ -139,7 +133,7 @@ def _extras(x: Floats, y: Floats, rounding: float) -> Extras | None:
     """What stands above an affine function of each element; None if nothing explains it."""
     if fit_affine(x, y).residual < rounding:
         return Extras()
-    bare = straights(y)
+    bare = identity_branches(y)
     found: list[tuple[float, Activation]] = []
     for activation in (*bare, *curves()):
         affine = fit_affine(x, activation.undo(y))
@@ -148,7 +142,7 @@ def _extras(x: Floats, y: Floats, rounding: float) -> Extras | None:
         z = affine.scale * x + affine.bias
         named: Activation | None = activation
         if activation in bare:
-            named = name_straight(activation, z, y, 1e-3) or name_selu(activation, z, y, 1e-3)
+            named = named_branch(activation, z, y, 1e-3)
         elif not explains(activation.forward, z, y, 1e-2):
             named = None
         if named is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from normscope.frameworks.trees import Array
-from normscope.sight.changes import IS_HALF
+from normscope.sight.changes import is_half
 
 PRECISIONS = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23}
 """Machine epsilons, the coarsest first."""
@@ -45,7 +45,7 @@ class Precision:
     @property
     def is_half(self) -> bool:
         """Whether the outputs have a half precision."""
-        return self.eps > IS_HALF
+        return is_half(self.eps)
 
     @property
     def of_statistics(self) -> float:

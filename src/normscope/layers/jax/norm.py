@@ -19,7 +19,8 @@ from normscope.layers.jax.normalize import Stats, check_sets, float_array, norma
 from normscope.layers.jax.statistics import AxisName
 from normscope.notation.layout import Layout
 from normscope.notation.pattern import Repeat
-from normscope.notation.spec import Measure, NormSpec, Running, spec
+from normscope.notation.running import Running, stored_variance, updated
+from normscope.notation.spec import Measure, NormSpec, spec
 
 
 class Norm(nnx.Module):
@@ -142,9 +143,9 @@ class Norm(nnx.Module):
         bias = None if self.bias is None else self.bias[...]
         mean = None if self.mean is None else self.mean[...]
         var = None if self.var is None else self.var[...]
-        held = [values for values in (scale, bias, mean, var) if values is not None]
+        arrays = [values for values in (scale, bias, mean, var) if values is not None]
         x = float_array("x", x)
-        x = x.astype(self.dtype or jnp.result_type(x, *held))
+        x = x.astype(self.dtype or jnp.result_type(x, *arrays))
 
         if use_running_average:
             if var is not None and self.spec.running is not None and self.spec.running.deviation:
@@ -165,7 +166,7 @@ class Norm(nnx.Module):
         return y
 
     def set_view(self, use_running_average: bool | None = None) -> None:
-        """What `nnx.view` sets.
+        """Set what `nnx.view` sets.
 
         Args:
             use_running_average: as for the layer.
@@ -180,24 +181,22 @@ class Norm(nnx.Module):
         ddof = 0 if self.spec.measure is Measure.NONE else running.ddof
         stored = NormSpec(self.spec.pattern, self.spec.sizes, ddof=ddof)
         check_sets(stored, stored.layout(x.shape), self.axis_name)
-        if self.spec.measure is Measure.NONE:
-            var = stats.var  # which nothing remembers
-        elif self.spec.center and self.spec.measure is Measure.VARIANCE:
-            squares = stats.var * (stats.set_size - self.spec.ddof)
-            var = squares / (stats.set_size - running.ddof)
-        else:  # what is remembered is mean and variance, whatever the spec divides by
+        measured = self.spec
+        if self.var is not None and (
+            not measured.center or measured.measure is not Measure.VARIANCE
+        ):
+            # what is remembered is mean and variance, whatever the spec divides by
+            measured = stored
             _, stats = normalize(x, stored, mask=mask, axis_name=self.axis_name, return_stats=True)
-            var = stats.var
-        if running.plus_eps:
-            var += self.spec.eps
-        if running.deviation:
-            var = jnp.sqrt(var)
+        var = stored_variance(
+            running, stats.var, self.spec.eps, jnp.sqrt, count=stats.set_size, ddof=measured.ddof
+        )
         enough = stats.set_size > max(self.spec.ddof, ddof)
         for memory, batch in ((self.mean, stats.mean), (self.var, var)):
             if memory is None:
                 continue
             old = memory[...]
-            new = running.decay * old + (1 - running.decay) * batch
+            new = updated(running.decay, old, batch)
             memory[...] = lax.stop_gradient(jnp.where(enough, new, old).astype(old.dtype))
 
 

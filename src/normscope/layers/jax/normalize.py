@@ -51,7 +51,7 @@ from normscope.notebook import html_of, rows_of, text_of
 
 
 class Stats(NamedTuple):
-    """What was measured, one value per statistics set, in the shape of the axes outside brackets.
+    """The measurements, one value per statistics set, in the shape of the axes outside brackets.
 
     In float32, or float64 for float64 input.
 
@@ -254,7 +254,7 @@ def _formula(
 
 
 def _subtracted(spec: NormSpec, found: Statistics) -> Statistics:
-    """With the mean that the spec subtracts: the variance needs one even where that is 0."""
+    """The statistics with the mean that is subtracted: 0 where none is, whatever was measured."""
     if spec.center:
         return found
     zero = jnp.zeros_like(found.pivot)
@@ -262,10 +262,10 @@ def _subtracted(spec: NormSpec, found: Statistics) -> Statistics:
 
 
 def _stats(layout: Layout, found: Statistics, counts: Counts) -> Stats:
-    kept = [layout.known_sizes[i] for i in layout.kept]
+    sizes = [layout.known_sizes[i] for i in layout.kept]
     return Stats(
         *(
-            jnp.broadcast_to(values, found.rstd.shape).reshape(kept)
+            jnp.broadcast_to(values, found.rstd.shape).reshape(sizes)
             for values in (found.pivot + found.rest, found.var, found.rstd, counts.total)
         )
     )

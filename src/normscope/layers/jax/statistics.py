@@ -47,7 +47,7 @@ class Sets:
 
     @property
     def devices(self) -> int:
-        """How many parts a set is made of.
+        """The number of parts that a set is made of.
 
         Raises:
             SpecError: there is no such axis here.
@@ -91,14 +91,14 @@ class Sets:
 
 
 class Counts(NamedTuple):
-    """How many elements each set holds: the part on this device, and in all."""
+    """The number of elements of each set: the part on this device, and in all."""
 
     here: jax.Array
     total: jax.Array
 
 
 class Statistics(NamedTuple):
-    """What is measured of each set.
+    """The measurements of each set.
 
     The mean is `pivot + rest`. One float32 near 20000 is off by up to 0.001, which is too much
     beside a deviation of 1; `x - pivot` is exact there, and `rest` is what remains.
@@ -140,7 +140,7 @@ def divisor(spec: NormSpec, var: jax.Array) -> jax.Array:
 
 
 def is_one(spec: NormSpec, var: jax.Array) -> jax.Array:
-    """Whether the guard of the spec puts 1 in the place of the divisor."""
+    """True where the guard of the spec puts 1 in the place of the divisor."""
     if spec.unit_below is None:
         return jnp.zeros_like(var, bool)
     found = jnp.sqrt(lax.stop_gradient(var) + spec.eps) + spec.eps_outside

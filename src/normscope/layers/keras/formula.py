@@ -30,7 +30,7 @@ _SMALLEST = 2.0**-126  # the smallest normal number of float32
 
 
 class Moments(NamedTuple):
-    """What was measured, one value per statistics set.
+    """The measurements, one value per statistics set.
 
     Attributes:
         mean: the mean; 0 where the spec needs none.
@@ -167,7 +167,7 @@ class _Sets:
 
     @property
     def are_plain(self) -> bool:
-        """Whether every value counts, and this replica holds them all."""
+        """True if every value counts, and this replica holds them all."""
         return self.counted is None and self.all_sum is None
 
     def _count(self, x: Tensor) -> Tensor:
@@ -209,7 +209,7 @@ class _Sets:
         return x - rest, near + rest
 
     def deviations(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What `centred` gives, and the sum of squared deviations."""
+        """The two results of `centred`, and the sum of squared deviations."""
         if self.twice:
             centred, mean = self.centred(x)
             return centred, mean, self.sum(ops.square(centred))
@@ -250,7 +250,7 @@ class _Sets:
 
 
 def _measure(x: Tensor, spec: NormSpec, sets: _Sets) -> tuple[Tensor, Moments]:
-    """What the divisor divides, and the moments; `x` is split."""
+    """The values that the divisor divides, and the moments; `x` is split."""
     centred, mean, squares = x, 0.0, 0.0
     if spec.measure is Measure.NONE:
         centred, mean = sets.centred(x)
@@ -289,7 +289,7 @@ def _by_torch_operator(
     scale: Tensor | None,
     bias: Tensor | None,
 ) -> tuple[Tensor, Moments | None] | None:
-    """What one of torch's own operators makes of the split input, if one computes this spec."""
+    """The result of one of torch's own operators on the split input, if one computes this spec."""
     from normscope.layers.keras import torch_operators
 
     scale, bias = (None if p is None else ops.convert_to_tensor(p) for p in (scale, bias))

@@ -15,8 +15,9 @@ from normscope.layers.keras.formula import AllSum, Moments, Tensor, normalize, n
 from normscope.layers.keras.statement import stated
 from normscope.layers.keras.synchronization import all_sum_over_replicas
 from normscope.notation.layout import Layout
+from normscope.notation.running import Running, stored_variance, updated
 from normscope.notation.shape import Size
-from normscope.notation.spec import Measure, NormSpec, Running
+from normscope.notation.spec import Measure, NormSpec
 from normscope.wording import counted
 
 P = ParamSpec("P")
@@ -171,18 +172,16 @@ class Norm(keras.layers.Layer):  # type: ignore[misc]
             known = count > _memory_ddof(self.spec)
             if len(known.shape):  # one for each set
                 known = ops.reshape(known, self._moving.shape)
-        if _memory_ddof(self.spec) != self.spec.ddof:
-            v = v * ((count - self.spec.ddof) / (count - running.ddof))
-        if running.plus_eps:
-            v = v + self.spec.eps
-        if running.deviation:
-            v = ops.sqrt(v)
+        if self.moving_variance is not None:
+            v = stored_variance(
+                running, v, self.spec.eps, ops.sqrt, count=count, ddof=self.spec.ddof
+            )
         for weight, batch in ((self.moving_mean, mean), (self.moving_variance, v)):
             if weight is None:
                 continue
             batch = ops.reshape(ops.stop_gradient(batch), weight.shape)
             old = ops.cast(weight, batch.dtype)
-            new = running.decay * old + (1 - running.decay) * batch
+            new = updated(running.decay, old, batch)
             weight.assign(new if known is None else ops.where(known, new, old))
 
     @property
@@ -250,7 +249,7 @@ class _Fit:
             )
 
     def all_sum(self) -> AllSum | None:
-        """What adds up over the replicas, if these hold parts of the same statistics sets.
+        """The sum over the replicas, if these hold parts of the same statistics sets.
 
         Each replica has a part of the first axis; sets within one sample are never divided.
         """

@@ -1,4 +1,4 @@
-"""What a user of `Norm` writes (a spec, a pattern, the name of a preset) -> `NormSpec`."""
+"""Statements to `Norm` (a spec, a pattern, the name of a preset) -> `NormSpec`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def stated(
 
 
 def _is_name(text: str) -> bool:
-    """Whether a text can only be the name of a preset: it has neither brackets nor spaces."""
+    """True for a text that can only be the name of a preset: it has neither brackets nor spaces."""
     return text in preset_names() or all(part.isidentifier() for part in text.split("."))
 
 

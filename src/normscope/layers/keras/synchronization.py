@@ -11,7 +11,7 @@ from normscope.layers.keras.formula import AllSum
 
 
 def all_sum_over_replicas() -> AllSum | None:
-    """What adds up over the replicas that run this very code; None where there is only one.
+    """A sum over the replicas that run this very code; None where there is only one.
 
     - TensorFlow: the replicas of the `tf.distribute` strategy in whose replica context this is.
     - JAX: the devices along the mesh axes that `shard_map` or `pmap` has taken over. Under `jit`

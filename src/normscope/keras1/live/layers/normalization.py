@@ -20,7 +20,8 @@ from normscope.keras1.live.layers import initializers, regularizers
 from normscope.keras1.live.layers.base import Keras1Layer, Shape, Tensor, one_of, registered
 from normscope.layers.keras.formula import normalize, normalized
 from normscope.notation.layout import Layout
-from normscope.notation.spec import NormSpec, Running
+from normscope.notation.running import Running, stored_variance, updated
+from normscope.notation.spec import NormSpec
 from normscope.wording import counted
 
 CONTRACTS = ("warn", "error", "ignore")
@@ -176,12 +177,10 @@ class BatchNormalization(Keras1Layer):
 
     def _remember(self, running: Running, mean: Tensor, variance: Tensor) -> None:
         """Each running value becomes momentum * itself + (1 - momentum) * the batch's value."""
-        stored = variance + self.spec.eps if running.plus_eps else variance
-        if running.deviation:
-            stored = ops.sqrt(stored)
+        stored = stored_variance(running, variance, self.spec.eps, ops.sqrt)
         for memory, value in ((self.running_mean, mean), (self.running_std, stored)):
             now = ops.stop_gradient(ops.cast(ops.reshape(value, memory.shape), memory.dtype))
-            memory.assign(running.decay * memory + (1 - running.decay) * now)
+            memory.assign(updated(running.decay, memory, now))
 
     def _parameter_count(self, input_shape: Shape) -> int | None:
         """How many values gamma has.

@@ -1,0 +1,34 @@
+"""`normscope rules`: the rules of the audit."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from normscope.cli.options import ending
+from normscope.cli.output import print_text
+
+ENDING = ending(
+    "normscope rules",
+    "normscope rules NS103",
+    "normscope rules redundant-bias",
+    status="0 shown, 2 there is no such rule",
+)
+
+
+def rules(
+    code: Annotated[
+        str | None, typer.Argument(metavar="[CODE]", help="Code or name of one rule.")
+    ] = None,
+) -> None:
+    """List the rules of the audit, or explain one."""
+    from normscope.audit import all_rules, find_rule
+
+    if code is not None:
+        print_text(find_rule(code).documentation)
+        return
+    lines = [
+        f"{rule.code}  {rule.severity:7}  {rule.name:33} {rule.summary}" for rule in all_rules()
+    ]
+    print_text("\n".join(lines))

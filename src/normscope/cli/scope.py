@@ -1,0 +1,61 @@
+"""`normscope scope`: whether samples see each other in a model."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from normscope.cli.inputs import axes_from_text, inputs_from_text
+from normscope.cli.options import CLEAN, FINDINGS, Output, ShowOption, TextOrJson, ending
+from normscope.cli.output import as_json, write
+
+ENDING = ending(
+    'normscope scope "model.py:Net()" --shape 4,3,32,32 --axes "b c h w"',
+    'normscope scope model.py:net --input "ids=2,16:int64<1000" --input mask=2,16:bool',
+    "normscope scope model.py:net --input x.npy --format json",
+    "normscope scope model.onnx --shape 4,3,32,32",
+    status="0 no sample sees another at inference, 1 one does or it is not known, "
+    "2 could not be read or used",
+)
+
+
+def scope(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE.py:EXPRESSION|FILE.onnx",
+            help='A model or function, whose expression is run: "model.py:Net()", '
+            '"package.module:net"; or an ONNX file.',
+        ),
+    ],
+    shape: Annotated[
+        list[str] | None, typer.Option(help="Shape of an input of random numbers: 4,3,32,32.")
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input", help="An input: shape, dtype, bound (2,16:int64<99), name=..., or x.npy."
+        ),
+    ] = None,
+    axes: Annotated[
+        list[str] | None,
+        typer.Option(help='Names for the axes: "b c h w"; with several inputs "ids=b t".'),
+    ] = None,
+    show: ShowOption = None,
+    output_format: Annotated[TextOrJson, typer.Option("--format")] = TextOrJson.TEXT,
+    output: Output = None,
+) -> None:
+    """Find out whether samples see each other in a model, and what its outputs depend on."""
+    from normscope.frameworks.layer_expression import layer_from_expression
+    from normscope.scope import scope as scope_model
+
+    given = inputs_from_text([*(shape or []), *(inputs or [])])
+    found = scope_model(
+        layer_from_expression(model),
+        given,
+        axes=axes_from_text(axes or []),
+        show=show and show.value,
+    )
+    write(as_json(found.to_dict()) if output_format is TextOrJson.JSON else str(found), output)
+    raise typer.Exit(CLEAN if found.samples_independent["inference"] else FINDINGS)

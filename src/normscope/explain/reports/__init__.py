@@ -1,0 +1,1 @@
+"""An explanation as it is read: words, pictures and formulas, as text, HTML and SVG."""

@@ -1,0 +1,3 @@
+"""A spec as a framework's own layer: what the frameworks share of it."""
+
+from normscope.frameworks.native.layer import NativeLayer as NativeLayer
