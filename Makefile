@@ -15,7 +15,8 @@ pytest := $(venv_python) -m pytest -n $(WORKERS) --dist worksteal
 other_backends := torch tensorflow
 keras_tests := tests/layers/keras tests/keras1/live tests/keras1/convert \
   tests/keras1/test_backend.py tests/keras1/test_scripts.py tests/frameworks/keras \
-  tests/frameworks/test_arguments.py tests/frameworks/native/test_round_trip.py
+  tests/frameworks/test_arguments.py tests/frameworks/test_live.py \
+  tests/frameworks/native/test_round_trip.py
 sources := src tests docs $(wildcard examples benchmarks catalogue)
 
 .DEFAULT_GOAL := help

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+
+from normscope.keras1.files import read_weights
 
 Layer = tuple[str, dict[str, Any]]
 
@@ -83,3 +86,8 @@ def write_h5(
             for key, array in stored.items():
                 group[key] = array
     return path
+
+
+def stored_arrays(path: Path, layer: str) -> Mapping[str, np.ndarray]:
+    """The weights of one layer in a file, by name; none for a layer without weights."""
+    return {stored.name: stored.arrays for stored in read_weights(path)}.get(layer, {})

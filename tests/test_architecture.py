@@ -11,7 +11,7 @@ import inspect
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -44,7 +44,7 @@ IMPORTS = {
     "reference": "notation.* frameworks.statement",
     "engine.*": "progress notation.* kernels.* frameworks.* engine.*",
     # the definition, in the place of kernels that are not installed
-    "engine.by_definition": "notation.* reference engine.*",
+    "engine.by_definition": "notation.* kernels.contract reference engine.*",
     # layers of the frameworks; each package imports its own framework
     "layers": "",
     "layers.keras.*": "notation.* frameworks.* layers.keras.*",
@@ -136,10 +136,21 @@ def module_names(package: Path) -> dict[str, Path]:
     return names
 
 
-def imported_modules(path: Path, package: Path) -> Iterator[tuple[int, str]]:
-    """Line and name of every module of `package` that the file imports, anywhere in it."""
+def nodes_that_run(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes, but for what stands under `if TYPE_CHECKING`."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        yield node
+        yield from nodes_that_run(node)
+
+
+def imported_modules(
+    path: Path, package: Path, nodes: Callable[[ast.AST], Iterator[ast.AST]] = ast.walk
+) -> Iterator[tuple[int, str]]:
+    """Line and name of every module of `package` that the file imports, in any of the nodes."""
     known = module_names(package)
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(ast.parse(path.read_text(encoding="utf-8"))):
         match node:
             case ast.Import():
                 targets = [alias.name for alias in node.names]
@@ -230,6 +241,111 @@ def test_a_forbidden_import_is_reported(tmp_path: Path, line: str) -> None:
     assert "top is not in the table" in forbidden_imports(tmp_path / "toy", table)
 
 
+# --- the shape of the package --------------------------------------------------------------------
+
+MODULES_AT_THE_TOP = 12
+FOLDERS = {
+    "notation",
+    "engine",
+    "kernels",
+    "sight",
+    "frameworks",
+    "files",
+    "explain",
+    "identify",
+    "scope",
+    "audit",
+    "layers",
+    "keras1",
+}
+
+
+def import_graph(package: Path) -> dict[str, set[str]]:
+    """Who imports whom, in functions too; what only a type checker reads does not count."""
+    return {
+        module: {target for _, target in imported_modules(path, package, nodes_that_run)} - {module}
+        for module, path in module_names(package).items()
+    }
+
+
+def circles(graph: Mapping[str, Iterable[str]]) -> list[list[str]]:
+    """Groups of nodes each of which reaches the others (Tarjan's strongly connected components)."""
+    number: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    waiting: list[str] = []
+    found = []
+
+    def visit(node: str) -> None:
+        number[node] = lowest[node] = len(number)
+        waiting.append(node)
+        for target in graph.get(node, ()):
+            if target not in number:
+                visit(target)
+                lowest[node] = min(lowest[node], lowest[target])
+            elif target in waiting:
+                lowest[node] = min(lowest[node], number[target])
+        if lowest[node] == number[node]:
+            group = waiting[waiting.index(node) :]
+            del waiting[waiting.index(node) :]
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    for node in graph:
+        if node not in number:
+            visit(node)
+    return found
+
+
+def folder_graph(graph: Mapping[str, Iterable[str]]) -> dict[str, set[str]]:
+    """Which folder, or module at the top, imports from which."""
+    arrows: dict[str, set[str]] = {}
+    for module, targets in graph.items():
+        room = module.split(".")[0]
+        arrows.setdefault(room, set()).update(target.split(".")[0] for target in targets)
+    return {room: targets - {room} for room, targets in arrows.items()}
+
+
+def test_no_circle_of_imports() -> None:
+    assert circles(import_graph(PACKAGE)) == []
+
+
+def test_no_circle_of_folders() -> None:
+    graph = folder_graph(import_graph(PACKAGE))
+    del graph["__init__"]  # everything is public there, and nothing imports it
+    assert circles(graph) == []
+
+
+def test_a_circle_is_reported(tmp_path: Path) -> None:
+    files = {
+        "__init__": "",
+        "low.__init__": "",
+        "low.a": "def later():\n    from toy.high.b import x",
+        "low.c": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from toy.high import d",
+        "high.__init__": "",
+        "high.b": "from ..low import a",
+        "high.d": "import toy.low.c",
+    }
+    for name, text in files.items():
+        path = tmp_path / "toy" / f"{name.replace('.', '/')}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    graph = import_graph(tmp_path / "toy")
+
+    assert circles(graph) == [["high.b", "low.a"]]
+    assert circles(folder_graph(graph)) == [["high", "low"]]
+    assert circles({"a": ["b"], "b": ["c"], "c": ["d"], "d": []}) == []
+
+
+def test_a_stranger_finds_the_folders() -> None:
+    """The folders of the design, each of which says in its first line what it is for."""
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert folders >= FOLDERS
+    assert len(list(PACKAGE.glob("*.py"))) <= MODULES_AT_THE_TOP
+    for folder in FOLDERS:
+        text = (PACKAGE / folder / "__init__.py").read_text(encoding="utf-8")
+        assert ast.get_docstring(ast.parse(text)), folder
+
+
 # --- what an import brings with it ----------------------------------------------------------------
 
 
@@ -248,6 +364,15 @@ def test_import_loads_no_framework() -> None:
 
 def test_command_line_loads_no_framework() -> None:
     assert loaded_by("import normscope.cli", LAZY) == []
+
+
+@pytest.mark.parametrize("before", ["import normscope", "import normscope.{0}.{0}", ""])
+@pytest.mark.parametrize("verb", ["explain", "identify", "scope", "audit"])
+def test_a_verb_is_its_function_though_a_module_has_its_name(verb: str, before: str) -> None:
+    lines = (before, "from normscope.{0} import {0}", "import normscope.{0}.{0}")
+    asked = "import normscope; assert normscope.{0} is {0}; from normscope.{0} import {0} as again"
+    code = ";".join([*filter(None, lines), asked, "assert again is {0} and callable({0})"])
+    subprocess.run([sys.executable, "-c", code.format(verb)], check=True, timeout=60)
 
 
 def test_a_loaded_framework_is_noticed() -> None:

@@ -142,6 +142,7 @@ def test_rows_are_aligned() -> None:
     assert text_of("a", [("b", "1"), ("long", "2")]).splitlines() == ["a", "  b     1", "  long  2"]
 
 
+@pytest.mark.framework
 def test_stats_of_jax_too() -> None:
     import jax
 

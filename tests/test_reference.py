@@ -83,6 +83,7 @@ def test_a_rival_reading_of_keras_1_fails(keras1_golden: Path, mode: int) -> Non
         check_case({**case, "constructor": wrong}, arrays)
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("oracle", ORACLES, ids=str)
 @pytest.mark.parametrize("function", [reference, normalize])
 def test_presets_compute_what_the_frameworks_do(oracle: Oracle, function) -> None:  # type: ignore[no-untyped-def]
@@ -139,6 +140,7 @@ def test_running_update_needs_running_statistics() -> None:
         running_update(np.ones((2, 3)), NormSpec("[b] c"), np.zeros(3), np.ones(3))
 
 
+@pytest.mark.framework
 def test_running_variance_of_torch_is_the_unbiased_one() -> None:
     import torch
 

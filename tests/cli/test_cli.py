@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -314,7 +313,6 @@ def test_a_missing_file_is_named_once(run) -> None:  # type: ignore[no-untyped-d
         ("torch", ["identify", "torch.nn:LayerNorm(3)", "--shape", "2,3"]),
         ("keras", ["identify", "keras.layers:LayerNormalization()", "--shape", "2,3"]),
         ("flax", ["scope", "flax.nnx:LayerNorm(3)", "--shape", "2,3"]),
-        ("keras", ["convert", "old.h5", "new.keras"]),
     ],
 )
 def test_a_missing_package_names_what_installs_it(module: str, arguments: list[str]) -> None:
@@ -459,14 +457,16 @@ def test_help_teaches_by_example(run, command: str) -> None:  # type: ignore[no-
 def test_the_first_answer_is_quick() -> None:
     """A limit against a framework imported by accident, far above the usual 0.3 s."""
     script = Path(sys.executable).with_name("normscope")
-    best = min(_seconds(script) for _ in range(3))
+    best = min(_processor_time(script) for _ in range(3))
     assert best < 2
 
 
-def _seconds(script: Path) -> float:
-    begin = time.perf_counter()
+def _processor_time(script: Path) -> float:
+    """Seconds that the command works: other work on the machine hardly stretches them."""
+    before = os.times()
     subprocess.run([script, "explain", "b [c]", "--shape", "2,3"], check=True, capture_output=True)
-    return time.perf_counter() - begin
+    after = os.times()
+    return sum(after[2:4]) - sum(before[2:4])
 
 
 def test_as_a_module() -> None:

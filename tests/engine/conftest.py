@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from normscope.engine.forward_call import _calls
 from normscope.engine.kernels_installed import kernels_installed
-from normscope.engine.normalize import _calls
 
 
 @pytest.fixture(scope="module", params=["kernels", "definition"])

@@ -172,6 +172,7 @@ def less_exact(x: np.ndarray, y: np.ndarray, peer: np.ndarray, name: str) -> np.
     return ~(error <= np.maximum(theirs, once_rounded(wanted, conditioning, x.dtype.type)))
 
 
+@pytest.mark.framework
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 @pytest.mark.parametrize(("peer", "name"), PEERS, ids=lambda p: getattr(p, "__name__", p))
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
@@ -189,6 +190,7 @@ def test_never_less_exact_than_a_framework(dtype: Any, peer: Peer, name: str) ->
     check()
 
 
+@pytest.mark.framework
 def test_a_less_exact_result_is_noticed() -> None:
     """The twin: the formula E[x**2] - E[x]**2 in float32 must be found worse."""
     x = np.array([[40000.0, 40001, 40002, 40003]], np.float32)
@@ -386,6 +388,7 @@ FLOAT64_PEERS: dict[Float64Peer, list[str]] = {
 }
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("peer", FLOAT64_PEERS, ids=lambda p: p.__name__)
 def test_never_less_exact_in_float64(peer: Float64Peer) -> None:
     @given(float64_problems(FLOAT64_PEERS[peer], FEW_SHAPES))

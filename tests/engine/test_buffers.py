@@ -9,7 +9,7 @@ import pytest
 
 from normscope import normalize
 from normscope.engine import buffers
-from normscope.engine.buffers import SMALLEST, empty, kept_bytes, set_buffer_limit
+from normscope.engine.buffers import SMALLEST, empty, pooled_bytes, set_buffer_limit
 
 SHAPE = (SMALLEST // 4 + 3,)
 F32 = np.dtype(np.float32)
@@ -32,7 +32,7 @@ def test_memory_of_a_dead_array_is_used_again() -> None:
     array = empty(SHAPE, F32, (0,))
     place = where(array)
     del array
-    assert kept_bytes() > 0
+    assert pooled_bytes() > 0
     assert where(empty(SHAPE, F32, (0,))) == place
 
 
@@ -59,7 +59,7 @@ def test_memory_is_never_used_again_while_a_view_lives(view) -> None:  # type: i
     assert where(other) != place
     del left, other
     gc.collect()
-    assert where(empty(SHAPE, F32, (0,))) in (place, *[]) or kept_bytes() > 0
+    assert where(empty(SHAPE, F32, (0,))) in (place, *[]) or pooled_bytes() > 0
 
 
 @pytest.mark.framework
@@ -79,17 +79,17 @@ def test_the_pool_is_bounded() -> None:
     set_buffer_limit(8 << 20)
     arrays = [empty((n * SMALLEST,), np.dtype(np.uint8), (0,)) for n in (1, 2, 3, 4, 2, 1, 3)]
     del arrays
-    assert 0 < kept_bytes() <= 8 << 20
+    assert 0 < pooled_bytes() <= 8 << 20
     large = empty((9 * SMALLEST,), np.dtype(np.uint8), (0,))
     del large
-    assert kept_bytes() <= 8 << 20
+    assert pooled_bytes() <= 8 << 20
 
 
 def test_it_can_be_switched_off() -> None:
     array = empty(SHAPE, F32, (0,))
     set_buffer_limit(0)
     del array
-    assert kept_bytes() == 0
+    assert pooled_bytes() == 0
     assert empty(SHAPE, F32, (0,)).base is None
 
 
@@ -138,4 +138,4 @@ def test_many_threads() -> None:
     for worker in workers:
         worker.join()
     assert wrong == []
-    assert kept_bytes() <= 64 << 20
+    assert pooled_bytes() <= 64 << 20

@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from sklearn.preprocessing import StandardScaler
 
 from normscope import DtypeError, ShapeError, SpecError, normalize, spec
-from normscope.engine import fit as streaming
 from normscope.engine.fit import Fit, fit
 
 pytestmark = pytest.mark.usefixtures("way")
@@ -19,7 +17,10 @@ RNG = np.random.default_rng(2)
 X = RNG.normal(1000, 2, (4001, 7)).astype(np.float32)
 
 
+@pytest.mark.framework
 def test_equal_to_standard_scaler() -> None:
+    from sklearn.preprocessing import StandardScaler
+
     wanted = StandardScaler().fit(X.astype(np.float64))
     found = fit("[b] c", np.array_split(X, 13))
     np.testing.assert_allclose(found.mean, wanted.mean_, rtol=1e-13)
@@ -41,7 +42,7 @@ def test_the_same_for_any_chunking(cuts: list[int]) -> None:
 
 
 def test_a_memory_map_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "PIECE_BYTES", 4096)
+    monkeypatch.setattr("normscope.engine.batches.PIECE_BYTES", 4096)
     np.save(tmp_path / "x.npy", X)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     found, whole = fit("[b] c", mapped), fit("[b] c", [X])
@@ -175,6 +176,7 @@ def assert_same(found: Fit, wanted: Fit) -> None:
     np.testing.assert_allclose(found.var, wanted.var, rtol=1e-11)
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("piece", [2000, 1 << 20])
 def test_what_has_a_shape_is_one_array(
     piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -184,7 +186,7 @@ def test_what_has_a_shape_is_one_array(
         stats = normalize(IMAGES, pattern, return_stats=True, **sizes)[1]
         wanted[number] = found = fit(pattern, IMAGES, **sizes)
         np.testing.assert_allclose(found.mean, stats.mean, rtol=1e-12)
-    monkeypatch.setattr(streaming, "PIECE_BYTES", piece)
+    monkeypatch.setattr("normscope.engine.batches.PIECE_BYTES", piece)
     for _, source in sources(IMAGES, tmp_path):
         for number, (pattern, sizes) in enumerate(PATTERNS):
             assert_same(fit(pattern, source, **sizes), wanted[number])
@@ -192,7 +194,7 @@ def test_what_has_a_shape_is_one_array(
 
 
 def test_little_is_read_at_a_time_and_no_chunk_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "PIECE_BYTES", 3000)
+    monkeypatch.setattr("normscope.engine.batches.PIECE_BYTES", 3000)
     chunk = (7, 4, 5, 3)
     for pattern in ("[b] c h w", "b [...]", "[...]", "b [c] h w"):
         stored = Stored(IMAGES, chunk)
@@ -208,6 +210,7 @@ def test_little_is_read_at_a_time_and_no_chunk_twice(monkeypatch: pytest.MonkeyP
         assert (read == 1).all()
 
 
+@pytest.mark.framework
 def test_loaders_give_batches() -> None:
     import torch
     from torch.utils.data import DataLoader, TensorDataset
@@ -222,6 +225,7 @@ def test_loaders_give_batches() -> None:
     assert_same(fit("[b] c", half), fit("[b] c", half.float().numpy()))
 
 
+@pytest.mark.framework
 def test_what_only_looks_like_an_array_is_refused(tmp_path: Path) -> None:
     import h5py
     import torch
@@ -261,11 +265,12 @@ def test_std_is_the_root_of_var() -> None:
     )
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("piece", [3000, 1 << 20])
 def test_only_what_the_mask_counts_is_measured(
     piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streaming, "PIECE_BYTES", piece)
+    monkeypatch.setattr("normscope.engine.batches.PIECE_BYTES", piece)
     from dask import array as dask_array
 
     full = RNG.random(IMAGES.shape) > 0.3
@@ -285,7 +290,10 @@ def test_only_what_the_mask_counts_is_measured(
         assert found.count.sum() == counted.sum()
 
 
+@pytest.mark.framework
 def test_nan_is_left_out_when_asked() -> None:
+    from sklearn.preprocessing import StandardScaler
+
     x = np.where(RNG.random(X.shape) > 0.2, X, np.nan).astype(np.float32)
     wanted = StandardScaler().fit(x.astype(np.float64))  # it leaves NaN out, too
     masked = np.ma.masked_invalid(x)

@@ -77,6 +77,7 @@ NATIVE = {
 }
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("shape", [(4, 6, 5, 4), (3, 8, 90, 96)])
 @pytest.mark.parametrize("name", NATIVE)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -112,6 +113,7 @@ def test_against_torch(name: str, shape: tuple[int, ...], dtype: type) -> None:
     assert found.x.dtype == dtype
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("slope", [0, 0.1, 1])
 @pytest.mark.parametrize("name", ["batch NCHW", "batch NHWC", "instance NHWC"])
 @pytest.mark.parametrize("wrong", [None, np.inf, -np.inf, np.nan])
@@ -212,7 +214,7 @@ def test_streamed_gradients_are_bit_for_bit_the_others(
 ) -> None:
     stated, x, dy, arguments = set_up(source)
     wanted = gradients(dy, x, stated, **arguments)
-    monkeypatch.setattr("normscope.engine.gradients.STREAM_BYTES", 0)
+    monkeypatch.setattr("normscope.engine.backward.STREAM_BYTES", 0)
     found = gradients(dy, x, stated, **arguments)
     for one, two in zip(wanted, found, strict=True):
         np.testing.assert_array_equal(one, two)

@@ -16,8 +16,8 @@ import pytest
 
 import normscope.kernels
 from normscope import normalize, spec
-from normscope.engine.fit import states_of
 from normscope.engine.gradients import gradients
+from normscope.engine.partial_statistics import partial_statistics_of
 from normscope.engine.warmup import DTYPES, steps
 from normscope.errors import DtypeError
 
@@ -73,7 +73,7 @@ def test_after_a_warmup_nothing_is_compiled() -> None:
             )
             normalize(array, plain, mean=stats.mean, var=stats.var, **options)
         for options in ({}, {"mask": mask}):
-            states_of(x, plain, **options)
+            partial_statistics_of(x, plain, **options)
             known = {"mean": stats.mean, "rstd": stats.rstd}
             for values in known.values():
                 values.flags.writeable = False

@@ -20,6 +20,7 @@ from normscope import normalize, reference, spec
 from normscope.engine import forward
 from normscope.engine.plan import Plan
 from normscope.engine.threads import set_num_threads
+from normscope.kernels.contract import Arrays
 from strategies import cases, specs
 
 DTYPES = [np.float64, np.float32, np.float16, ml_dtypes.bfloat16]
@@ -116,6 +117,7 @@ def test_any_spec_in_any_memory_layout(data: st.DataObject) -> None:
 SPECIAL = [np.inf, -np.inf, np.nan, 0.0, 1.5, -1.5, 6e4, -6e4, 1e-7, -1e-7, 1e30]
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("pattern", ["b [c]", "[b] c", "[b h] c", "b c [h w]", "b [h] c w"])
 @pytest.mark.parametrize("slope", [0, 0.1, 1, -0.5])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
@@ -186,7 +188,7 @@ def test_bitwise_the_same_wherever_in_a_line_x_and_out_begin(name: str, dtype: t
 def test_only_large_outputs_are_streamed_and_none_in_place() -> None:
     streamed = []
 
-    def seen(plan: Plan, arrays: forward.Operands) -> bool:
+    def seen(plan: Plan, arrays: Arrays) -> bool:
         streamed.append(streams(plan, arrays))
         return streamed[-1]
 
@@ -425,9 +427,13 @@ def test_the_loops_are_vectorized() -> None:
     code = """
 import numpy as np
 from normscope import normalize
-from normscope.kernels import columns, rows, straight
+from normscope.kernels.forward import columns, contiguous_rows, rows
 x = np.ones((64, 8, 4), np.float32)
-kernels = {"b [c h]": straight.normalize, "b [c] h": columns.normalize, "[b] c [h]": rows.normalize}
+kernels = {
+    "b [c h]": contiguous_rows.normalize,
+    "b [c] h": columns.normalize,
+    "[b] c [h]": rows.normalize,
+}
 for pattern, kernel in kernels.items():
     kernel._cache.disable()
     normalize(x.repeat(32, 2), pattern)

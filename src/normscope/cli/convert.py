@@ -72,7 +72,7 @@ def convert(
 
     Only data is read; no code in the file is run.
     """
-    from normscope.keras1.convert.installed import ensure_keras
+    from normscope.keras1.convert import convert as convert_model
     from normscope.progress import progress_bar
 
     if len(others) > 2:
@@ -82,10 +82,7 @@ def convert(
         )
     *weights, target = others
     inputs = None if data is None else arrays_from_file(data)
-    ensure_keras()
     with progress_bar() as progress:
-        from normscope.keras1.convert import convert as convert_model
-
         report = convert_model(
             source,
             target,

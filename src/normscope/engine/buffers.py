@@ -55,7 +55,7 @@ def set_buffer_limit(limit: int) -> None:
 
     Example:
         >>> set_buffer_limit(0)
-        >>> kept_bytes()
+        >>> pooled_bytes()
         0
         >>> set_buffer_limit(DEFAULT_LIMIT)
     """
@@ -66,8 +66,8 @@ def set_buffer_limit(limit: int) -> None:
     _shrink(limit)
 
 
-def kept_bytes() -> int:
-    """How much memory the pool holds now, in bytes."""
+def pooled_bytes() -> int:
+    """How many bytes of memory the pool has now."""
     return sum(size * len(blocks) for size, blocks in list(_free.items()))
 
 
@@ -125,7 +125,7 @@ def _give_back(block: Block) -> None:
 
 def _shrink(target: int) -> None:
     """Let go of blocks until no more than `target` bytes are kept, unused sizes first."""
-    while kept_bytes() > target:
+    while pooled_bytes() > target:
         for size, blocks in list(_free.items()):
             try:
                 blocks.popleft()

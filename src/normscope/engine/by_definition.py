@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from normscope.engine.operands import memory_order
 from normscope.engine.pieces import Piece, cut, longest
+from normscope.engine.prepared import measure_number
+from normscope.kernels.contract import is_around_mean, is_largest, is_square
 from normscope.notation.layout import Layout
-from normscope.notation.spec import Measure, NormSpec
+from normscope.notation.spec import NormSpec
 from normscope.reference import Sums, divisors, formula, squared_measures, summed
 
 Array = NDArray[Any]
@@ -71,17 +73,21 @@ def normalize(
     return statistics
 
 
-def states(spec: NormSpec, layout: Layout, x: Array, mask: NDArray[np.bool_] | None) -> Floats:
-    """Count, mean, root and two rows of 0, for each set: what `fit` merges."""
+def partial_statistics(
+    spec: NormSpec, layout: Layout, x: Array, mask: NDArray[np.bool_] | None
+) -> Floats:
+    """The partial statistics of each set, which `fit` merges; the rows of rests are 0."""
     with np.errstate(all="ignore"):
-        return _states(_sums(spec, layout, Operands(x, x, None, mask, None, None, None)), spec)
+        return _partial_statistics(
+            _sums(spec, layout, Operands(x, x, None, mask, None, None, None)), spec
+        )
 
 
 def merged(spec: NormSpec, one: Floats, other: Floats) -> Floats:
-    """The states of two disjoint pieces of the same sets together."""
+    """The partial statistics of two disjoint pieces of the same sets together."""
     with np.errstate(all="ignore"):
-        sums = _merged(_sums_of(one, spec), _sums_of(other, spec), spec.measure)
-        return _states(sums, spec)
+        sums = _merged(_sums_of(one, spec), _sums_of(other, spec), measure_number(spec))
+        return _partial_statistics(sums, spec)
 
 
 def _pieces(layout: Layout, x: Array) -> Iterator[Piece]:
@@ -103,38 +109,39 @@ def _sums(spec: NormSpec, layout: Layout, operands: Operands) -> Sums:
         x = _read(operands, piece)
         mask = np.True_ if operands.mask is None else operands.mask[piece.index]
         found = summed(x, np.broadcast_to(mask, x.shape), piece.layout, spec.measure)
-        known = total[(slice(None), *piece.place)]
-        merged = _merged(Sums(*known.reshape(3, -1)), found, spec.measure)
-        known[...] = np.reshape(merged, known.shape)
+        so_far = total[(slice(None), *piece.place)]
+        merged = _merged(Sums(*so_far.reshape(3, -1)), found, measure_number(spec))
+        so_far[...] = np.reshape(merged, so_far.shape)
     return Sums(*total.reshape(3, -1))
 
 
-def _merged(one: Sums, other: Sums, measure: Measure) -> Sums:
+def _merged(one: Sums, other: Sums, measure: int) -> Sums:
     """The sums over two disjoint parts of the same sets together, by Chan's formula."""
     count = one.counts + other.counts
     share = other.counts / np.maximum(count, 1)
     apart = other.means - one.means
     mean = np.where(np.isfinite(apart), one.means + apart * share, one.means + other.means)
-    if measure is Measure.MAX:
+    if is_largest(measure):
         return Sums(count, mean, np.maximum(one.totals, other.totals))
     total = one.totals + other.totals
-    if measure is Measure.VARIANCE:
+    if is_around_mean(measure):
         weight = one.counts * share
         total = total + np.where(weight > 0, apart**2 * weight, 0)
     return Sums(count, mean, total)
 
 
-def _states(sums: Sums, spec: NormSpec) -> Floats:
+def _partial_statistics(sums: Sums, spec: NormSpec) -> Floats:
+    """Rows as in `normscope.kernels.contract`."""
     root = sums.totals
-    if spec.measure not in (Measure.L1, Measure.MAX):
+    if is_square(measure_number(spec)):
         root = np.sqrt(root / np.maximum(sums.counts, 1))
     return np.stack([sums.counts, sums.means, root, *np.zeros((2, root.size))])
 
 
-def _sums_of(states: Floats, spec: NormSpec) -> Sums:
-    """The sums that states were made of."""
-    count, mean, root = states[:3]
-    total = root if spec.measure in (Measure.L1, Measure.MAX) else root**2 * count
+def _sums_of(partials: Floats, spec: NormSpec) -> Sums:
+    """The sums that partial statistics were made of."""
+    count, mean, root = partials[:3]
+    total = root**2 * count if is_square(measure_number(spec)) else root
     return Sums(count, mean, total)
 
 

@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from normscope.engine import by_definition
-from normscope.engine.array_likes import array_like, called, chunk_of, itemsize_of, read, shape_of
-from normscope.engine.forward import formula, measured_states
-from normscope.engine.kernels_installed import kernels_installed
-from normscope.engine.loops import atomic_strides
+from normscope.engine.batches import arrays_of, measured_pieces, shape_known
 from normscope.engine.normalize import normalize
-from normscope.engine.operands import address, memory_order, readable
-from normscope.engine.pieces import Piece, at_boundaries, cut, lengths, piece, ranges
-from normscope.engine.plan import plan as find_plan
-from normscope.engine.validation import INTEGERS, check_array, check_mask, in_floats
-from normscope.errors import DtypeError, ShapeError, SpecError
+from normscope.engine.partial_statistics import measure_of, merged
+from normscope.errors import ShapeError, SpecError
 from normscope.frameworks.statement import stated
-from normscope.kernels.contract import Arrays
-from normscope.notation.layout import Layout
-from normscope.notation.spec import Measure, NormSpec
+from normscope.kernels.contract import (
+    PARTIAL_COUNT,
+    PARTIAL_MEAN,
+    PARTIAL_ROOT,
+    PARTIAL_ROWS_WITH_RESTS,
+)
+from normscope.notation.spec import NormSpec
 from normscope.notebook import html_of, summarized, text_of
 from normscope.wording import counted
 
 Floats = NDArray[np.float64]
-
-PIECE_BYTES = 64 << 20
-"""An array is measured in pieces of about this size."""
 
 PATIENCE = 1.0
 """Seconds after which a progress bar appears on a terminal."""
@@ -155,11 +147,11 @@ def fit(
     total: Floats | None = None
     shape: tuple[int, ...] = ()
     with _bar(progress) as advance:
-        for array, counted in _arrays(batches, mask):
-            layout = measured.layout(_known_shape(array))
+        for array, counts in arrays_of(batches, mask):
+            layout = measured.layout(shape_known(array))
             sizes = tuple(layout.known_sizes[i] for i in layout.kept)
             if total is None:
-                total, shape = np.zeros((5, *sizes)), sizes
+                total, shape = np.zeros((PARTIAL_ROWS_WITH_RESTS, *sizes)), sizes
             elif sizes != shape:
                 raise ShapeError(
                     f"this batch has statistics sets of shape {sizes}, the first one of {shape}",
@@ -167,17 +159,19 @@ def fit(
                     sizes,
                     "batches may differ along shared axes only",
                 )
-            for where, part in _parts(measured, layout, array, counted, missing == "skip"):
-                known = total[(slice(None), *where.place)]
-                if known[0].any():
-                    part = merged(measured, known.reshape(5, -1), part)
-                known[...] = part.reshape(known.shape)
+            skip = missing == "skip"
+            for where, part in measured_pieces(measured, layout, array, counts, skip):
+                so_far = total[(slice(None), *where.place)]
+                if so_far[PARTIAL_COUNT].any():
+                    part = merged(measured, so_far.reshape(PARTIAL_ROWS_WITH_RESTS, -1), part)
+                so_far[...] = part.reshape(so_far.shape)
                 advance()
     if total is None:
         raise SpecError("there are no batches, so there is nothing to measure")
-    count, mean, root = total[:3]
+    count = total[PARTIAL_COUNT]
     _check_counts(measured, count)
-    return Fit(measured, mean, _measured(measured, count, root), count)
+    var = measure_of(measured, count, total[PARTIAL_ROOT])
+    return Fit(spec=measured, mean=total[PARTIAL_MEAN], var=var, count=count)
 
 
 def _check_counts(spec: NormSpec, count: Floats) -> None:
@@ -196,221 +190,6 @@ def _check_counts(spec: NormSpec, count: Floats) -> None:
         if few.size > 1
         else "",
     )
-
-
-def states_of(x: NDArray[Any], spec: NormSpec, mask: ArrayLike | None = None) -> Floats:
-    """Count, mean, root and the rests of the last two of every set: (5, sets), in layout order.
-
-    See `kernels.forward.partial_statistics`, and `float64_statistics` there for the rests, which
-    only float64 input has.
-
-    Raises:
-        ShapeError: x does not meet the pattern.
-        DtypeError: x is not an array of real numbers.
-    """
-    check_array("x", x)
-    layout = spec.layout(x.shape)
-    counted = None if mask is None else check_mask(mask, x.shape, layout.pattern.text)
-    return _states(x, spec, layout, counted)
-
-
-def _states(
-    x: NDArray[Any], spec: NormSpec, layout: Layout, counted: NDArray[np.bool_] | None
-) -> Floats:
-    if not kernels_installed():
-        return by_definition.states(spec, layout, in_floats(x), counted)
-    from normscope.kernels.machine.memory import TAGS
-
-    x = readable(in_floats(x), None)
-    strides = atomic_strides(layout, x.strides, x.itemsize)
-    masked = None if counted is None else atomic_strides(layout, counted.strides, 1)
-    plan = find_plan(layout, [strides, strides, None, masked], [(), ()], x.itemsize)
-    found = np.zeros((5, plan.num_sets))
-    if not x.size:
-        return found
-    arrays = Arrays(
-        address(x), 0, None, None if counted is None else address(counted), 0, 0, None,
-        TAGS[x.dtype.name], None,
-    )  # fmt: skip
-    states, order = measured_states(plan, formula(spec, x.dtype.name), arrays)
-    found[: len(states), order] = states
-    return found
-
-
-def merged(spec: NormSpec, one: Floats, other: Floats) -> Floats:
-    """The states of two disjoint pieces of the same sets together."""
-    if not kernels_installed():
-        return by_definition.merged(spec, one, other)
-    from normscope.kernels.forward import merging
-
-    target = np.empty_like(one)
-    merging.merge_chunks(np.stack([one, other]), target, formula(spec, "float64"), False)
-    return target
-
-
-def _measured(spec: NormSpec, count: Floats, root: Floats) -> Floats:
-    """v, from count and root."""
-    if spec.measure is Measure.NONE:
-        return np.ones_like(root)
-    v = root * root
-    with np.errstate(divide="ignore", invalid="ignore"):
-        if spec.measure in (Measure.VARIANCE, Measure.MEAN_SQUARE):
-            v = v * (count / np.maximum(count - spec.ddof, 0))
-        elif spec.measure is Measure.L2:
-            v = v * count
-    return np.asarray(v)
-
-
-def _arrays(batches: Any, mask: Any) -> Iterator[tuple[Any, Any]]:
-    """Each array of the data, and the mask that belongs to it."""
-    array = _one_array(batches)
-    if array is not None:
-        yield array, mask
-        return
-    if isinstance(batches, str | bytes) or not isinstance(batches, Iterable):
-        raise DtypeError(f"batches is an array or an iterable of arrays, not a {called(batches)}")
-    if hasattr(batches, "keys"):
-        raise DtypeError(f"batches is a {called(batches)} of arrays: give one of them, by its name")
-    masks: Iterator[Any] | None = None
-    if mask is not None:
-        if _one_array(mask) is not None or not isinstance(mask, Iterable):
-            raise SpecError(
-                f"the data comes in batches, so mask is an iterable of masks, one for each, not a "
-                f"{called(mask)}; or give the data as one array"
-            )
-        masks = iter(mask)
-    number = -1
-    for number, batch in enumerate(batches):
-        array = _one_array(batch)
-        if array is None:
-            raise DtypeError(_no_batch(number, batch))
-        counted = None if masks is None else next(masks, _NO_MASK)
-        if counted is _NO_MASK:
-            raise SpecError(f"there {_are(number, 'mask')}, and more batches than these")
-        yield array, counted
-    if masks is not None and next(masks, _NO_MASK) is not _NO_MASK:
-        raise SpecError(f"there {_are(number + 1, 'batch')}, and more masks than these")
-
-
-def _are(number: int, noun: str) -> str:
-    return f"{'is' if number == 1 else 'are'} {counted(number, noun)}"
-
-
-_NO_MASK = object()
-
-
-def _one_array(data: Any) -> Any:
-    """The data if it is one array, which Dask's are too; else None."""
-    return data if _is_dask(data) else array_like(data)
-
-
-def _no_batch(number: int, batch: Any) -> str:
-    came = f"batch {number} is a {called(batch)}, not an array"
-    if isinstance(batch, tuple | list) and any(array_like(part) is not None for part in batch):
-        return f"{came}: give the arrays alone, as in (batch[0] for batch in batches)"
-    return f"{came}; numbers in lists become one with np.array(...)"
-
-
-def _is_dask(data: Any) -> bool:
-    return type(data).__module__.partition(".")[0] == "dask" and hasattr(data, "to_delayed")
-
-
-def _known_shape(array: Any) -> tuple[int, ...]:
-    if not _is_dask(array):
-        return shape_of(array)
-    if not hasattr(array, "rechunk"):
-        raise DtypeError("this is a Dask collection without a shape: x.to_dask_array(lengths=True)")
-    if any(math.isnan(size) for size in array.shape):
-        raise ShapeError(
-            "the length of an axis is not known",
-            None,
-            array.shape,
-            "let Dask find it: x.compute_chunk_sizes()",
-        )
-    return tuple(array.shape)
-
-
-def _parts(
-    spec: NormSpec, layout: Layout, array: Any, mask: Any, skip: bool
-) -> Iterator[tuple[Piece, Floats]]:
-    """Each piece of an array, and the states of its sets."""
-    if mask is not None and not _is_dask(mask):
-        found = array_like(mask)
-        mask = np.asarray(mask) if found is None else found
-    if _is_dask(array):
-        yield from _dask_parts(spec, layout, array, mask, skip)
-        return
-    size = max(itemsize_of(array), 4)  # integers become floats
-    order = memory_order(array) if isinstance(array, np.ndarray) else None
-    longest = lengths(shape_of(array), size, PIECE_BYTES, chunk_of(array), order)
-    for where in cut(layout, longest):
-        counted = _mask_of(mask, layout, where)
-        yield where, _measured_piece(read(array, where.index), spec, where.layout, counted, skip)
-
-
-def _mask_of(mask: Any, layout: Layout, where: Piece) -> Any:
-    """The part of a mask that belongs to a piece; it broadcasts to it."""
-    if mask is None:
-        return None
-    shape = tuple(mask.shape) if _is_dask(mask) else shape_of(mask)
-    sizes = layout.shape[len(layout.shape) - len(shape) :]
-    if len(shape) > len(layout.shape) or any(
-        n not in (1, size) for n, size in zip(shape, sizes, strict=True)
-    ):
-        raise ShapeError(
-            f"mask of shape {shape} does not broadcast to x", layout.pattern.text, layout.shape
-        )
-    last = where.index[len(layout.shape) - len(shape) :]
-    index = tuple(slice(0, 1) if n == 1 else part for n, part in zip(shape, last, strict=True))
-    return mask[index] if _is_dask(mask) else read(mask, index)
-
-
-def _measured_piece(
-    x: NDArray[Any], spec: NormSpec, layout: Layout, mask: Any, skip: bool
-) -> Floats:
-    """The states of the sets of a piece that was read."""
-    counted = None if mask is None else check_mask(mask, x.shape, layout.pattern.text)
-    if isinstance(x, np.ma.MaskedArray):
-        if np.ma.is_masked(x) and not skip:
-            raise DtypeError(
-                "batch is a masked array: leave out what is masked with "
-                'missing="skip", or give batch.data, and mask='
-            )
-        if np.ma.is_masked(x):
-            unmasked = ~np.ma.getmaskarray(x)
-            counted = unmasked if counted is None else counted & unmasked
-        x = np.asarray(x.data)
-    x = np.asarray(x)
-    check_array("batch", x)
-    if skip and x.dtype.kind not in INTEGERS:
-        there = ~np.isnan(x)
-        if not there.all():
-            counted = there if counted is None else counted & there
-    return _states(x, spec, layout, counted)
-
-
-def _dask_parts(
-    spec: NormSpec, layout: Layout, array: Any, mask: Any, skip: bool
-) -> Iterator[tuple[Piece, Floats]]:
-    """The states of each block, computed where Dask computes; only they travel."""
-    import dask  # optional
-
-    each = []
-    for dim, chunks in enumerate(array.chunks):
-        axes = layout.parts(dim)
-        if len(axes) == 1:
-            each.append(list(at_boundaries(axes, chunks)))
-        else:  # parentheses say where it may be cut
-            each.append(list(ranges(axes, max(chunks))))
-    parts = tuple(tuple(along.stop - along.start for along, _ in found) for found in each)
-    measure = dask.delayed(_measured_piece)
-    blocks = array.rechunk(parts).to_delayed().ravel()
-    pieces = [piece(layout, choice) for choice in product(*each)]
-    states = [
-        measure(block, spec, where.layout, _mask_of(mask, layout, where), skip)
-        for block, where in zip(blocks, pieces, strict=True)
-    ]
-    yield from zip(pieces, dask.compute(*states), strict=True)
 
 
 @contextmanager

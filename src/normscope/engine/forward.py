@@ -1,4 +1,4 @@
-"""Plan + arrays -> kernels: measure statistics sets, and write the normalized output."""
+"""Prepared call + arrays -> kernels: measure statistics sets, and write the normalized output."""
 
 from __future__ import annotations
 
@@ -10,97 +10,75 @@ from numpy.typing import NDArray
 
 from normscope.engine import threads
 from normscope.engine.plan import WRITTEN, Plan
-from normscope.kernels.contract import Arrays
-from normscope.notation.spec import Measure, NormSpec
+from normscope.engine.prepared import PreparedCall
+from normscope.kernels.contract import (
+    IS_FLOAT64,
+    PARTIAL_ROWS,
+    PARTIAL_ROWS_WITH_RESTS,
+    ROWS,
+    ROWS_WITH_RESTS,
+    Arrays,
+)
 
 Floats = NDArray[np.float64]
 
-NO_STATISTICS = np.empty((4, 0))
-COUNT, MEAN, VAR, DIVISOR = range(4)
-"""Rows of an array of statistics, which has one column per set.
-
-float64 input has two more where it is measured and written in two steps: what float64 cannot hold
-of mean and divisor.
-"""
-
-WIDE, UNIT_UP_TO = 7, 8
-"""Places in the numbers of a formula: whether the input is float64, and what divisors become 1."""
+NO_STATISTICS = np.empty((ROWS, 0))
 
 
-def formula(spec: NormSpec, dtype: str) -> Floats:
-    """The numbers of a spec, as `normscope.kernels.formula` wants them.
-
-    Where nothing is divided the variance is measured all the same, in the pass that takes the mean.
-    """
-    measured = Measure.VARIANCE if spec.measure is Measure.NONE else spec.measure
-    return np.array(
-        [
-            list(Measure).index(measured),
-            spec.center,
-            spec.ddof,
-            spec.eps,
-            spec.eps_outside,
-            spec.floor,
-            spec.scale_shift,
-            dtype == "float64",
-            _unit_up_to(spec),
-        ],
-        np.float64,
-    )
+def empty_statistics(call: PreparedCall) -> Floats:
+    """An array for the statistics of a call: see `normscope.kernels.contract` for its rows."""
+    rests = not call.plan.whole and call.formula[IS_FLOAT64]
+    return np.empty((ROWS_WITH_RESTS if rests else ROWS, call.plan.num_sets))
 
 
-def _unit_up_to(spec: NormSpec) -> float:
-    """The largest divisor in whose place 1 stands."""
-    if spec.measure is Measure.NONE:
-        return np.inf
-    if spec.unit_below is None:
-        return -1.0
-    return float(np.nextafter(spec.unit_below, 0.0))  # of 0 it is 0
-
-
-def empty_statistics(plan: Plan, numbers: Floats) -> Floats:
-    """An array for the statistics of a call."""
-    return np.empty((4 if plan.whole or not numbers[WIDE] else 6, plan.num_sets))
-
-
-def normalize(plan: Plan, numbers: Floats, arrays: Arrays, statistics: Floats) -> None:
+def normalize(call: PreparedCall, arrays: Arrays, statistics: Floats) -> None:
     """Measure all sets and write the output.
 
     Args:
-        plan: the loop nest.
-        numbers: see `formula`.
+        call: the prepared call.
         arrays: the addresses.
-        statistics: `empty_statistics`, filled with count, mean, v and divisor; or `NO_STATISTICS`.
+        statistics: `empty_statistics`, to be filled; or `NO_STATISTICS`.
     """
+    plan, formula = call.plan, call.formula
     if not plan.whole:
         if statistics.shape[1] == 0:
-            statistics = empty_statistics(plan, numbers)
-        measure(plan, numbers, arrays, statistics)
-        apply(plan, numbers, arrays, statistics)
+            statistics = empty_statistics(call)
+        measure(call, arrays, statistics)
+        apply(call, arrays, statistics)
         return
     counter = np.zeros(1, np.int64)
-    common = (plan.nest, plan.kept, numbers, arrays, streams(plan, arrays), statistics)
+    past_caches = streams(plan, arrays)
+    if plan.mode == "rows" and plan.items == 1:  # by position, of which small calls are quicker
+        kernel = _row_kernel(call.contiguous)
+        kernel(
+            counter, 1, plan.per_item, plan.nest, plan.num_kept, formula, arrays, past_caches,
+            statistics,
+        )  # fmt: skip
+        return
+    given: dict[str, Any] = {
+        "nest": plan.nest,
+        "num_kept": plan.num_kept,
+        "formula": formula,
+        "arrays": arrays,
+        "streams": past_caches,
+        "statistics": statistics,
+    }
     if plan.mode == "rows":
-        rows, straight = _row_kernels()
-        served = straight.serves(plan.nest, plan.kept, numbers, arrays.residual, arrays.mask)
-        kernel = straight.normalize if served else rows.normalize
-        if plan.items == 1:
-            kernel(counter, 1, plan.per_item, *common)
-            return
-        job = partial(kernel, counter, plan.items, plan.per_item, *common)
+        kernel = _row_kernel(call.contiguous)
+        job = partial(kernel, counter, items=plan.items, per_item=plan.per_item, **given)
     else:
         from normscope.kernels.forward import columns
 
-        job = partial(columns.normalize, counter, plan.items, plan.tiling, *common)
+        job = partial(columns.normalize, counter, items=plan.items, tiling=plan.tiling, **given)
     threads.run(job, plan.items)
 
 
 @cache
-def _row_kernels() -> tuple[Any, Any]:
-    """Modules that bring Numba, imported once: to ask for them again takes time, too."""
-    from normscope.kernels.forward import contiguous_rows as straight, rows
+def _row_kernel(contiguous: bool) -> Any:
+    """The kernel for rows. It brings Numba, and is imported once: to ask again takes time, too."""
+    from normscope.kernels.forward import contiguous_rows, rows
 
-    return rows, straight
+    return contiguous_rows.normalize if contiguous else rows.normalize
 
 
 def streams(plan: Plan, arrays: Arrays) -> bool:
@@ -108,54 +86,73 @@ def streams(plan: Plan, arrays: Arrays) -> bool:
     return plan.streams and arrays.out != arrays.x
 
 
-def measure(plan: Plan, numbers: Floats, arrays: Arrays, statistics: Floats) -> None:
+def measure(call: PreparedCall, arrays: Arrays, statistics: Floats) -> None:
     """Measure all sets, chunk by chunk."""
     from normscope.kernels.forward import merging
 
-    merged, order = measured_states(plan, numbers, arrays)
-    merging.divisors(merged, order, statistics, numbers)
+    partials, order = measured(call, arrays)
+    merging.divisors(partials, order=order, statistics=statistics, formula=call.formula)
 
 
-def measured_states(plan: Plan, numbers: Floats, arrays: Arrays) -> tuple[Floats, NDArray[np.intp]]:
-    """Count, mean and root of all sets, and the place in layout order of each.
+def measured(call: PreparedCall, arrays: Arrays) -> tuple[Floats, NDArray[np.intp]]:
+    """The partial statistics of all sets, and the place in layout order of each.
 
-    For float64 input with the rests of mean and root: see `kernels.forward.float64_statistics`.
+    See `normscope.kernels.contract` for their rows; only float64 input has rests.
     """
     from normscope.kernels.forward import columns, merging, rows
 
-    known = 5 if numbers[WIDE] else 3
+    plan, formula = call.plan, call.formula
+    num_rows = PARTIAL_ROWS_WITH_RESTS if formula[IS_FLOAT64] else PARTIAL_ROWS
     counter = np.zeros(1, np.int64)
-    # what is not read here is left out, so that no other kernel is compiled for it
-    read = arrays._replace(out=0, scale=0, bias=0, slope=None, parameter_tag=None)
-    ends = (plan.nest, plan.kept, numbers, read)
+    given: dict[str, Any] = {
+        "nest": plan.nest,
+        "num_kept": plan.num_kept,
+        "formula": formula,
+        # what is not read here is left out, so that no other kernel is compiled for it
+        "arrays": arrays._replace(out=0, scale=0, bias=0, slope=None, parameter_tag=None),
+    }
+    even = arrays.mask is None
     if plan.mode == "rows":
         items = plan.num_sets * plan.chunks
-        states = np.empty((plan.chunks, known, plan.num_sets))
-        job = partial(rows.measure, counter, items, *ends, states)
-        threads.run(job, items)
-        merged = np.empty((known, plan.num_sets))
-        merging.merge_chunks(states, merged, numbers, arrays.mask is None)
+        partials = np.empty((plan.chunks, num_rows, plan.num_sets))
+        threads.run(partial(rows.measure, counter, items=items, **given, partials=partials), items)
+        merged = np.empty((num_rows, plan.num_sets))
+        merging.merge_chunks(partials, target=merged, formula=formula, even=even)
         return merged, np.arange(plan.num_sets)
     items = plan.positions * plan.tiles * plan.chunks
-    states = np.empty((plan.chunks, known, plan.positions * plan.loops[-1].size))
-    job = partial(columns.measure, counter, items, plan.tiling, *ends, states)
-    threads.run(job, items)
-    merged = np.empty(states.shape[1:])
-    merging.merge_chunks(states, merged, numbers, arrays.mask is None)
+    partials = np.empty((plan.chunks, num_rows, plan.positions * plan.loops[-1].size))
+    given |= {"tiling": plan.tiling, "partials": partials}
+    threads.run(partial(columns.measure, counter, items=items, **given), items)
+    merged = np.empty(partials.shape[1:])
+    merging.merge_chunks(partials, target=merged, formula=formula, even=even)
     if plan.outer * plan.inner > 1:
         columns_of_sets = merged
-        merged = np.empty((known, plan.num_sets))
+        merged = np.empty((num_rows, plan.num_sets))
         sets = plan.loops[-1].size // (plan.outer * plan.inner)
-        merging.fold_columns(columns_of_sets, merged, plan.outer, sets, plan.inner, numbers)
+        merging.fold_columns(
+            columns_of_sets,
+            target=merged,
+            outer=plan.outer,
+            sets=sets,
+            inner=plan.inner,
+            formula=formula,
+        )
     return merged, plan.set_order
 
 
-def apply(plan: Plan, numbers: Floats, arrays: Arrays, statistics: Floats) -> None:
+def apply(call: PreparedCall, arrays: Arrays, statistics: Floats) -> None:
     """Write the output, from statistics that are known."""
+    plan = call.plan
     counter = np.zeros(1, np.int64)
-    # the statistics say which sets are empty: the mask is not read
-    unmasked = arrays._replace(mask=None)
-    ends = (plan.nest, plan.kept, numbers, unmasked, streams(plan, arrays), statistics)
+    given: dict[str, Any] = {
+        "nest": plan.nest,
+        "num_kept": plan.num_kept,
+        "formula": call.formula,
+        # the statistics say which sets are empty: the mask is not read
+        "arrays": arrays._replace(mask=None),
+        "streams": streams(plan, arrays),
+        "statistics": statistics,
+    }
     if plan.mode == "rows":
         from normscope.kernels.forward import rows
 
@@ -163,11 +160,11 @@ def apply(plan: Plan, numbers: Floats, arrays: Arrays, statistics: Floats) -> No
         if not plan.whole:
             per_item, step = 1, WRITTEN
         items = -(-plan.num_sets // per_item) * -(-plan.set_size // step)
-        job = partial(rows.apply, counter, items, per_item, step, *ends)
-        threads.run(job, items)
+        given |= {"per_item": per_item, "step": step}
+        threads.run(partial(rows.apply, counter, items=items, **given), items)
     else:
         from normscope.kernels.forward import columns
 
         items = plan.positions * plan.tiles * plan.chunks
-        job = partial(columns.apply, counter, items, plan.tiling, *ends)
-        threads.run(job, items)
+        given |= {"tiling": plan.tiling}
+        threads.run(partial(columns.apply, counter, items=items, **given), items)

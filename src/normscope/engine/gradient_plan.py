@@ -16,19 +16,14 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from normscope.engine.forward import formula
-from normscope.engine.loops import BIAS, Strides, atomic_strides
-from normscope.engine.plan import Plan, plan as find_plan
+from normscope.engine.plan import Plan
+from normscope.engine.prepared import PreparedCall, prepare
+from normscope.kernels.contract import SUMS, BackwardPlace
 from normscope.notation.layout import Layout
 from normscope.notation.spec import NormSpec
 
 Axes = tuple[int, ...]
-Floats = NDArray[np.float64]
-
-SUMS = 6
-"""Sums of a set, as in `normscope.kernels.backward.input_gradient`."""
 
 MOST_BLOCKS, FEWEST_BLOCKS = 32, 4
 """How many items have sums of their own for all parameters."""
@@ -65,8 +60,14 @@ class Cut:
 def _uncut(plan: Plan) -> Cut:
     """The work as the plan cuts it."""
     if plan.mode == "rows" and plan.whole:
-        return Cut(True, plan.set_size, 1, plan.num_sets, plan.per_item)
-    return Cut(plan.whole, plan.chunk, plan.chunks, plan.items, 1)
+        return Cut(
+            whole=True,
+            chunk=plan.set_size,
+            chunks=1,
+            units=plan.num_sets,
+            per_item=plan.per_item,
+        )
+    return Cut(whole=plan.whole, chunk=plan.chunk, chunks=plan.chunks, units=plan.items, per_item=1)
 
 
 def _cut(plan: Plan, parameters: int) -> Cut | None:
@@ -85,35 +86,42 @@ def _cut(plan: Plan, parameters: int) -> Cut | None:
     chunk = max(SMALLEST_CHUNK, min(LARGEST_CHUNK, plan.set_size // 8))
     chunk = max(chunk, 8 * SUMS * plan.num_sets * plan.set_size // BLOCKS_BYTES)
     chunks = -(-plan.set_size // chunk)
-    return Cut(False, chunk, chunks, plan.num_sets * chunks, per_item=plan.num_sets, blocks=1)
+    return Cut(
+        whole=False,
+        chunk=chunk,
+        chunks=chunks,
+        units=plan.num_sets * chunks,
+        per_item=plan.num_sets,
+        blocks=1,
+    )
 
 
 def _one_per_element(plan: Plan) -> bool:
     """Whether all sets have the same parameters, one for each element, in the same order."""
     step = 1
-    for loop in reversed(plan.loops[plan.kept :]):
-        if loop.strides[BIAS] != step:
+    for loop in reversed(plan.loops[plan.num_kept :]):
+        if BackwardPlace(*loop.strides).learned != step:
             return False
         step *= loop.size
-    return all(loop.strides[BIAS] == 0 for loop in plan.loops[: plan.kept])
+    kept = plan.loops[: plan.num_kept]
+    return all(BackwardPlace(*loop.strides).learned == 0 for loop in kept)
 
 
-class Way(NamedTuple):
+class BackwardCall(NamedTuple):
     """How the gradients of arrays of one form are computed.
 
     Attributes:
-        plan, cut: the nest, and how the work is cut.
+        prepared: what kernels need.
+        cut: how the work is cut.
         parameters: how many sums of dy are taken along with those of the sets, written out.
-        numbers: of the formula.
         named: the axes of scale and of bias, None without; they are the same, or bias has others.
         constant: for each, whether its sums come from those of the sets.
         fused: for each, whether its sums are taken along with those of the sets.
     """
 
-    plan: Plan
+    prepared: PreparedCall
     cut: Cut
     parameters: int
-    numbers: Floats
     named: tuple[Axes | None, Axes | None]
     constant: tuple[bool, ...]
     fused: tuple[bool, ...]
@@ -131,10 +139,10 @@ def parameter_axes(spec: NormSpec, layout: Layout) -> tuple[Axes | None, Axes | 
 
 
 @lru_cache(maxsize=1024)
-def find_way(
-    spec: NormSpec, layout: Layout, scaled: bool, dtype: np.dtype[Any], *strides: Strides | None
-) -> Way:
-    """The way for x, dx, dy and mask of these strides, in bytes; `scaled`: scale is given."""
+def backward_call(
+    spec: NormSpec, layout: Layout, scaled: bool, dtype: np.dtype[Any], *strides: Axes | None
+) -> BackwardCall:
+    """The call for x, dx, dy and mask of these strides, in bytes; `scaled`: scale is given."""
     named = parameter_axes(spec, layout)
     # Where parameters, and scale, are the same for all elements of a set, each is a factor of the
     # sums of sets. Else these are weighted by scale.
@@ -142,14 +150,23 @@ def find_way(
     constant = tuple(not {*(axes or ()), *(named[0] or ())} & shared for axes in named)
     first = named[0] if named[0] is not None else named[1]
     along = () if first is None or constant[named.index(first)] else first
-    arrays = [
-        None if a is None else atomic_strides(layout, a, size)
-        for a, size in zip(strides, (*[dtype.itemsize] * 3, 1), strict=True)
-    ]
-    both = 2 * dtype.itemsize  # of x and dy, which shall be in cache together
-    plan = find_plan(layout, arrays, [(named[0] or ()) if scaled else (), along], both)
+    prepared = prepare(
+        spec,
+        layout,
+        dtype,
+        strides,
+        ((named[0] or ()) if scaled else (), along),
+        bytes_in_cache=2 * dtype.itemsize,  # of x and dy
+    )
+    plan = prepared.plan
     parameters = math.prod(layout.known_sizes[i] for i in plan.parameters[1])
     cut = _cut(plan, parameters) if along else None
     fused = tuple(cut is not None and sorted(axes or ()) == sorted(along) for axes in named)
-    cut = cut or _uncut(plan)
-    return Way(plan, cut, parameters, formula(spec, dtype.name), named, constant, fused)
+    return BackwardCall(
+        prepared=prepared,
+        cut=cut or _uncut(plan),
+        parameters=parameters,
+        named=named,
+        constant=constant,
+        fused=fused,
+    )

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from normscope.engine.fit import states_of
-from normscope.engine.forward import DIVISOR, formula
+from normscope.engine.partial_statistics import partial_statistics_of
+from normscope.engine.prepared import formula_of
+from normscope.kernels.contract import DIVISOR, ROWS_WITH_RESTS
 from normscope.notation.spec import Measure, NormSpec
 
 Floats = NDArray[np.float64]
@@ -23,10 +24,15 @@ def with_constants_apart(
     A divisor that is 1 by itself, which a guard that acts below 1 leaves alone, has a derivative:
     its rstd is moved to the next number, and so told apart by `kernels.backward.input_gradient`.
     The statistics do not tell which of the two it is; so x is measured once more, but only where
-    there is an rstd of 1. A guard against 0 alone needs none of this: see there. Args: spec: the
-    normalization. x, mask: what was normalized, and what of it counted. rstds: one for each set, in
-    the shape of the kept axes. Returns: The rstds; where nothing is divided they are 1, whatever
-    was given.
+    there is an rstd of 1. A guard against 0 alone needs none of this: see there.
+
+    Args:
+        spec: the normalization.
+        x, mask: what was normalized, and what of it counted.
+        rstds: one for each set, in the shape of the kept axes.
+
+    Returns:
+        The rstds; where nothing is divided they are 1, whatever was given.
     """
     if spec.measure is Measure.NONE:
         return np.ones_like(rstds)
@@ -42,7 +48,9 @@ def _divisors(spec: NormSpec, x: NDArray[Any], mask: ArrayLike | None) -> Floats
     """The divisor of each set."""
     from normscope.kernels.forward.merging import divisors
 
-    states = states_of(x, spec, mask)
-    statistics = np.empty((6, states.shape[1]))
-    divisors(states, np.arange(states.shape[1]), statistics, formula(spec, x.dtype.name))
+    partials = partial_statistics_of(x, spec, mask)
+    num_sets = partials.shape[1]
+    statistics = np.empty((ROWS_WITH_RESTS, num_sets))
+    formula = formula_of(spec, x.dtype)
+    divisors(partials, order=np.arange(num_sets), statistics=statistics, formula=formula)
     return np.asarray(statistics[DIVISOR])

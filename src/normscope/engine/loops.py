@@ -10,19 +10,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from normscope.kernels.contract import INPUT, WRITTEN
 from normscope.notation.layout import Layout
 
 Strides = tuple[int, ...]
 
-# The arrays of a nest; normscope.kernels.nest has the same order.
-X, OUT, RESIDUAL, MASK, SCALE, BIAS, STATS = range(7)
-FULL = (X, OUT, RESIDUAL, MASK)
-"""The arrays of the full size; parameters can be written out to suit them."""
-
 
 @dataclass(frozen=True)
 class Loop:
-    """One loop: its length, its role, the stride of each array, and the atomic axes it covers."""
+    """One loop.
+
+    Attributes:
+        size: its length.
+        shared: whether the elements along it belong to one statistics set.
+        strides: of each array, in the order of the nest: see `normscope.kernels.contract`.
+        axes: the atomic axes that it covers.
+    """
 
     size: int
     shared: bool
@@ -64,13 +67,13 @@ def atoms_of(
     none = (0,) * len(layout.axes)
     full = [strides or none for strides in arrays]
     learned = [parameter_strides(layout, axes) for axes in parameters]
-    stats = parameter_strides(layout, layout.kept)
+    sets = parameter_strides(layout, layout.kept)
     loops = [
-        Loop(size, axis.shared, tuple(s[i] for s in (*full, *learned, stats)), (i,))
+        Loop(size, axis.shared, tuple(s[i] for s in (*full, *learned, sets)), (i,))
         for i, (axis, size) in enumerate(zip(layout.axes, layout.known_sizes, strict=True))
         if size != 1
     ]
-    return sorted(loops, key=lambda loop: -abs(loop.strides[X] or loop.strides[OUT]))
+    return sorted(loops, key=lambda loop: -abs(loop.strides[INPUT] or loop.strides[WRITTEN]))
 
 
 def merged(loops: Sequence[Loop], arrays: Sequence[int]) -> list[Loop]:

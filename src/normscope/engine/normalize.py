@@ -2,47 +2,25 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from normscope.engine import buffers, by_definition, forward
-from normscope.engine.kernels_installed import kernels_installed
-from normscope.engine.loops import atomic_strides
-from normscope.engine.operands import (
-    address,
-    apart,
-    as_plain,
-    dense_strides,
-    is_native,
-    memory_order,
-    parameter_dtype,
-    readable,
-    readable_strides,
-    written_out,
-)
-from normscope.engine.plan import Plan, plan as find_plan
+from normscope.engine import buffers
+from normscope.engine.forward_call import ForwardCall, forward_call
+from normscope.engine.operands import apart, memory_order
 from normscope.engine.validation import (
-    INTEGERS,
     check_array,
     check_given,
-    check_like,
-    check_mask,
-    check_out,
     check_set_size,
     check_slope,
     float_dtype,
     in_floats,
     laid_along,
-    parameter_axes,
 )
 from normscope.errors import SpecError
-from normscope.frameworks.statement import stated
-from normscope.kernels.contract import Arrays
-from normscope.notation.layout import Layout
+from normscope.kernels.contract import DIVISOR, MEAN, ROWS, UNIT_UP_TO, VAR
 from normscope.notation.spec import Measure, NormSpec
 from normscope.notebook import html_of, rows_of, text_of
 
@@ -154,260 +132,52 @@ def normalize(
         residual = apart(residual, out) if isinstance(residual, np.ndarray) else residual
         if isinstance(mask, np.ndarray) and np.may_share_memory(mask, out):
             mask = mask.copy()
-    call = _call(x, pattern, scale, bias, mask, residual, out, fields_and_sizes)
+    call = forward_call(
+        x, pattern, fields_and_sizes, scale=scale, bias=bias, mask=mask, residual=residual, out=out
+    )
     if call is None:
         x, residual, out = _in_floats(x, residual, out)
-        again = _call(x, pattern, scale, bias, mask, residual, out, fields_and_sizes)
-        call = cast("_Call", again)
-    check_given(call.spec, mean is not None, var is not None)
+        forms: dict[str, Any] = {
+            "scale": scale,
+            "bias": bias,
+            "mask": mask,
+            "residual": residual,
+            "out": out,
+        }
+        call = cast("ForwardCall", forward_call(x, pattern, fields_and_sizes, **forms))
+    spec = call.prepared.spec
+    check_given(spec, mean is not None, var is not None)
     given = None if mean is None else _given(call, mean, var)
-    if given is None and call.plan.set_size <= call.spec.ddof:
-        check_set_size(call.spec, call.layout)
-    slope = check_slope(negative_slope)
-    return call.run(x, scale, bias, given, mask, residual, slope, out, return_stats)
-
-
-@dataclass(frozen=True, eq=False)
-class _Call:
-    """All that depends only on the spec and on the shapes, strides and dtypes of the arrays."""
-
-    spec: NormSpec
-    layout: Layout
-    plan: Plan
-    numbers: Floats
-    order: tuple[int, ...]
-    dtype: np.dtype[Any]
-    parameter_dtype: np.dtype[Any]
-    neutral: tuple[Array, Array]
-    tags: tuple[Any, ...]
-    x_as_it_is: bool
-    out_as_it_is: bool
-    parameters_as_they_are: tuple[bool, bool]
-    size: int
-
-    def run(
-        self,
-        x: Array,
-        scale: ArrayLike | None,
-        bias: ArrayLike | None,
-        given: Floats | None,
-        mask: ArrayLike | None,
-        residual: Array | None,
-        slope: float | None,
-        out: Array | None,
-        return_stats: bool,
-    ) -> Array | tuple[Array, Stats]:
-        """Normalize arrays like those that the call was made for."""
-        target = out
-        if target is None or not self.out_as_it_is:
-            target = buffers.empty(x.shape, self.dtype, self.order)
-        result = target if out is None and x.dtype.isnative else out
-        if result is None:
-            result = np.empty_like(as_plain(x), subok=False)
-        if not self.x_as_it_is:
-            x = readable(x, None)
-        counted = None
-        if mask is not None:
-            counted = check_mask(mask, x.shape, self.layout.pattern.text)
-        if residual is not None:
-            residual = readable(residual, None)
-        statistics = given
-        if self.size and not kernels_installed():
-            learned = self._laid("scale", scale, out), self._laid("bias", bias, out)
-            operands = by_definition.Operands(x, target, residual, counted, *learned, slope)
-            statistics = by_definition.normalize(self.spec, self.layout, operands, given)
-        elif self.size:
-            factor = self._parameter(0, scale, out)
-            offset = self._parameter(1, bias, out)
-            arrays = Arrays(
-                address(x),
-                address(target),
-                None if residual is None else address(residual),
-                None if counted is None else address(counted),
-                address(factor),
-                address(offset),
-                slope,
-                *self.tags,
-            )
-            if given is not None:
-                forward.apply(self.plan, self.numbers, arrays, given)
-            else:
-                statistics = forward.NO_STATISTICS
-                if return_stats:
-                    statistics = forward.empty_statistics(self.plan, self.numbers)
-                forward.normalize(self.plan, self.numbers, arrays, statistics)
-        if target is not result:
-            result[...] = target
-        return (result, self._stats(statistics)) if return_stats else result
-
-    def _laid(self, name: str, values: ArrayLike | None, out: Array | None) -> Array | None:
-        """A parameter in the shape of its axes."""
-        if values is None:
-            return None
-        along = self.spec.scale if name == "scale" else self.spec.bias
-        array = laid_along(self.layout, name, parameter_axes(self.layout, name, along), values)
-        return array.copy() if out is not None and np.may_share_memory(array, out) else array
-
-    def _parameter(self, which: int, values: ArrayLike | None, out: Array | None) -> Array:
-        """A parameter as the plan wants it in memory; a scale with `scale_shift` added."""
-        if values is None:
-            return self.neutral[which]
-        if self.parameters_as_they_are[which] and isinstance(values, np.ndarray):
-            array = values
-        else:
-            name = ("scale", "bias")[which]
-            axes = parameter_axes(self.layout, name, (self.spec.scale, self.spec.bias)[which])
-            array = laid_along(self.layout, name, axes, values)
-            wanted = self.plan.parameters[which]
-            if wanted != axes:
-                array = written_out(self.layout, axes, array, wanted)
-        array = np.ascontiguousarray(array, self.parameter_dtype)
-        if which == 0 and self.spec.scale_shift:
-            return array + self.spec.scale_shift
-        return array.copy() if out is not None and np.may_share_memory(array, out) else array
-
-    def _stats(self, statistics: Floats | None) -> Stats:
-        if statistics is None:
-            statistics = np.zeros((4, self.plan.num_sets))
-        shape = self.plan.stats_shape
-        mean, var = statistics[forward.MEAN], statistics[forward.VAR]
-        if not self.spec.center:
-            mean = np.zeros_like(mean)
-        if self.spec.measure is Measure.NONE:
-            var = np.ones_like(var)
-        divisor = statistics[forward.DIVISOR]
-        with np.errstate(divide="ignore"):
-            rstd = np.divide(1, divisor, out=divisor)
-        return Stats(mean.reshape(shape), var.reshape(shape), rstd.reshape(shape))
-
-
-_MOST_CALLS = 1024
-_PLAIN = (bool, int, float, str)
-_STATED = (NormSpec, str)
-_calls: dict[tuple[Any, ...], tuple[NormSpec | str, _Call]] = {}
-
-
-def _call(
-    x: Array,
-    pattern: NormSpec | str,
-    scale: ArrayLike | None,
-    bias: ArrayLike | None,
-    mask: ArrayLike | None,
-    residual: Array | None,
-    out: Array | None,
-    fields_and_sizes: dict[str, Any],
-) -> _Call | None:
-    """The prepared call; for arrays and a spec seen before, a look-up. None if x holds integers."""
-    key = None
-    fields: tuple[Any, ...] = ()
-    stated_once = type(pattern) in _STATED  # a subclass may call equal what is not
-    if fields_and_sizes:
-        fields = tuple((name, type(value), value) for name, value in fields_and_sizes.items())
-        stated_once = stated_once and all(kind in _PLAIN for _, kind, _ in fields)
-    if type(x) is np.ndarray and mask is None and stated_once:
-        key = (
-            id(pattern) if type(pattern) is NormSpec else pattern,
-            _form(x),
-            _form(scale), _form(bias), _form(residual), _form(out), fields,
-        )  # fmt: skip
-        known = _calls.get(key)
-        # an identity says something only while the object lives: the entry keeps it alive
-        if known is not None and (out is None or out.flags.writeable):
-            return known[1]
-    if isinstance(x, np.ndarray) and x.dtype.kind in INTEGERS:
-        return None
-    spec = stated(pattern, fields_and_sizes, scale is not None, bias is not None)
-    call = _prepared(x, spec, scale, bias, mask, residual, out)
-    if key is not None and all(type(form) is not object for form in key):
-        if len(_calls) >= _MOST_CALLS:
-            _calls.clear()
-        _calls[key] = (pattern, call)
-    return call
-
-
-def _form(array: ArrayLike | None) -> Any:
-    """What of an array a call depends on."""
-    if array is None:
-        return None
-    if type(array) is np.ndarray:
-        return array.shape, array.strides, array.dtype, array.flags.aligned
-    return object()  # equal to nothing: looked at anew each time
-
-
-def _prepared(
-    x: Array,
-    spec: NormSpec,
-    scale: ArrayLike | None,
-    bias: ArrayLike | None,
-    mask: ArrayLike | None,
-    residual: Array | None,
-    out: Array | None,
-) -> _Call:
-    check_array("x", x)
-    layout = spec.layout(x.shape)
-    check_out(out, x)
-    if residual is not None:
-        check_like("residual", residual, x)
-    dtype = x.dtype.newbyteorder("=")
-    order = memory_order(x)
-    written = dense_strides(x.shape, order, dtype.itemsize)
-    if out is not None and is_native(out):
-        written = out.strides
-    axes: list[tuple[int, ...]] = []
-    for name, along, values in (("scale", spec.scale, scale), ("bias", spec.bias, bias)):
-        if values is None:
-            axes.append(())
-            continue
-        axes.append(parameter_axes(layout, name, along))
-        laid_along(layout, name, axes[-1], values)
-    counted = None
-    if mask is not None:
-        counted = check_mask(mask, x.shape, layout.pattern.text)
-    added = None if residual is None else readable_strides(residual)
-    full = [
-        None if strides is None else atomic_strides(layout, strides, dtype.itemsize)
-        for strides in (readable_strides(x), written, added)
-    ]
-    full.append(None if counted is None else atomic_strides(layout, counted.strides, 1))
-    found = find_plan(layout, full, axes, dtype.itemsize)
-    longest = max(math.prod(layout.known_sizes[i] for i in along) for along in found.parameters)
-    narrow = parameter_dtype(dtype, longest, scale, bias)
-    if spec.scale_shift:  # the sum is not to be rounded
-        narrow = np.dtype(np.float64)
-    neutral = np.ones(1, narrow), np.zeros(1, narrow)
-    as_they_are = tuple(
-        type(values) is np.ndarray
-        and values.flags.c_contiguous
-        and values.flags.aligned
-        and values.dtype.kind == "f"
-        and values.dtype.isnative
-        and wanted == given
-        for values, wanted, given in zip((scale, bias), found.parameters, axes, strict=True)
+    if given is None and call.prepared.plan.set_size <= spec.ddof:
+        check_set_size(spec, call.prepared.layout)
+    result, statistics = call.run(
+        x,
+        scale=scale,
+        bias=bias,
+        given=given,
+        mask=mask,
+        residual=residual,
+        slope=check_slope(negative_slope),
+        out=out,
+        measured=return_stats,
     )
-    return _Call(
-        spec,
-        layout,
-        found,
-        forward.formula(spec, dtype.name),
-        order,
-        dtype,
-        narrow,
-        neutral,
-        _tags(dtype, narrow),
-        is_native(x),
-        out is None or is_native(out),
-        (as_they_are[0], as_they_are[1]),
-        x.size,
-    )
+    return (result, _stats(call, statistics)) if return_stats else result
 
 
-def _tags(*dtypes: np.dtype[Any]) -> tuple[Any, ...]:
-    """What tells kernels how elements are stored."""
-    if not kernels_installed():
-        return (None,) * len(dtypes)
-    from normscope.kernels.machine.memory import TAGS  # brings Numba, which no refusal needs
-
-    return tuple(TAGS[dtype.name] for dtype in dtypes)
+def _stats(call: ForwardCall, statistics: Floats | None) -> Stats:
+    """What was measured, as the caller is told it; nothing of an array without elements."""
+    spec, plan = call.prepared.spec, call.prepared.plan
+    if statistics is None:
+        statistics = np.zeros((ROWS, plan.num_sets))
+    mean, var, divisor = statistics[MEAN], statistics[VAR], statistics[DIVISOR]
+    if not spec.center:
+        mean = np.zeros_like(mean)
+    if spec.measure is Measure.NONE:
+        var = np.ones_like(var)
+    with np.errstate(divide="ignore"):
+        rstd = np.divide(1, divisor, out=divisor)
+    shape = plan.stats_shape
+    return Stats(mean=mean.reshape(shape), var=var.reshape(shape), rstd=rstd.reshape(shape))
 
 
 def _in_floats(
@@ -425,9 +195,9 @@ def _in_floats(
     return floats, residual, floats if out is None else out
 
 
-def _given(call: _Call, mean: ArrayLike, var: ArrayLike | None) -> Floats:
+def _given(call: ForwardCall, mean: ArrayLike, var: ArrayLike | None) -> Floats:
     """Statistics that the caller holds, as the kernels want them."""
-    spec, layout = call.spec, call.layout
+    spec, layout = call.prepared.spec, call.prepared.layout
     m = laid_along(layout, "mean", layout.kept, mean).astype(np.float64).ravel()
     v = np.ones_like(m)
     if var is not None:
@@ -437,5 +207,5 @@ def _given(call: _Call, mean: ArrayLike, var: ArrayLike | None) -> Floats:
     if spec.measure is Measure.NONE:
         v = np.ones_like(m)
     divisor = np.maximum(np.sqrt(v + spec.eps) + spec.eps_outside, spec.floor)
-    divisor[divisor <= call.numbers[forward.UNIT_UP_TO]] = 1
+    divisor[divisor <= call.prepared.formula[UNIT_UP_TO]] = 1
     return np.stack([np.ones_like(v), m, v, divisor])

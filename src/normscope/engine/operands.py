@@ -110,3 +110,8 @@ def apart(array: Array, out: Array | None) -> Array:
         return array
     one, other = (a.__array_interface__["data"] for a in (array, out))
     return array if array.strides == out.strides and one[0] == other[0] else array.copy()
+
+
+def not_overwritten(array: Array, out: Array | None) -> Array:
+    """The array, or a copy of one that `out` would overwrite."""
+    return array.copy() if out is not None and np.may_share_memory(array, out) else array

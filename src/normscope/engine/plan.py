@@ -20,8 +20,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from normscope.engine.loops import BIAS, FULL, SCALE, STATS, Loop, Strides, atoms_of, merged
-from normscope.kernels.contract import CHUNK, LINE, Tiling
+from normscope.engine.loops import Loop, Strides, atoms_of, merged
+from normscope.kernels.contract import (
+    ARRAYS,
+    CHUNK,
+    FULL_SIZE,
+    LINE,
+    PARAMETERS,
+    SETS,
+    SUMS,
+    Tiling,
+)
 from normscope.notation.layout import Layout
 from normscope.wording import counted
 
@@ -46,8 +55,6 @@ MOST_CHUNKS = 32
 """and there are no more of them in a set;"""
 SUMS_BYTES = 1 << 19
 """nor more than have their sums, of all sets, in so much memory."""
-SUMS = 6
-"""The most numbers that are kept of one chunk and column: those of the backward pass."""
 EXPANDED = 1 << 16
 """A parameter is written out along further axes up to so many elements."""
 
@@ -59,7 +66,7 @@ class Plan:
     Attributes:
         mode: `rows` or `columns`.
         loops: kept loops, then shared loops, then the innermost one.
-        kept: how many loops are kept ones, the innermost of columns not counted.
+        num_kept: how many loops are kept ones, the innermost of columns not counted.
         outer, inner: columns (outer, sets, inner) of a row that belong to one set.
         tile: columns treated together.
         chunk: rows, or elements of a row, that are summed together.
@@ -69,13 +76,13 @@ class Plan:
         per_item: sets of an item (rows).
         chunks: chunks of a set.
         streams: whether the output is so large that it is written past the caches.
-        parameters: the atomic axes along which scale and bias must be written out, in this order.
+        parameters: the atomic axes along which parameters must be written out, in this order.
         stats_shape: the sizes of the kept axes.
     """
 
     mode: Literal["rows", "columns"]
     loops: tuple[Loop, ...]
-    kept: int
+    num_kept: int
     num_sets: int
     set_size: int
     outer: int = 1
@@ -89,12 +96,12 @@ class Plan:
     streams: bool = False
     parameters: tuple[tuple[int, ...], ...] = ()
     stats_shape: tuple[int, ...] = ()
-    nest: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 8), np.int64))
+    nest: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 1 + ARRAYS), np.int64))
 
     @property
     def positions(self) -> int:
         """How many positions the kept loops have."""
-        return math.prod(loop.size for loop in self.loops[: self.kept])
+        return math.prod(loop.size for loop in self.loops[: self.num_kept])
 
     @property
     def tiling(self) -> Tiling:
@@ -110,16 +117,16 @@ class Plan:
     def set_order(self) -> NDArray[np.intp]:
         """The number of each set in layout order, for sets in the order of the nest."""
         order = np.zeros(1, np.intp)
-        for loop in self.loops[: self.kept]:
-            order = np.add.outer(order, np.arange(loop.size) * loop.strides[STATS]).ravel()
+        for loop in self.loops[: self.num_kept]:
+            order = np.add.outer(order, np.arange(loop.size) * loop.strides[SETS]).ravel()
         if self.mode == "columns":
             last = self.loops[-1]
             sets = last.size // (self.outer * self.inner)
-            order = np.add.outer(order, np.arange(sets) * last.strides[STATS]).ravel()
+            order = np.add.outer(order, np.arange(sets) * last.strides[SETS]).ravel()
         return order
 
     def __str__(self) -> str:
-        names = ["keep"] * self.kept + ["share"] * (len(self.loops) - self.kept)
+        names = ["keep"] * self.num_kept + ["share"] * (len(self.loops) - self.num_kept)
         if self.mode == "columns":
             names[-1] = "keep"
         nest = ", ".join(f"{name} {n.size}" for name, n in zip(names, self.loops, strict=True))
@@ -138,8 +145,9 @@ def plan(
 
     Args:
         layout: the pattern, fitted to the shape.
-        arrays: strides of x, out, residual and mask along the atomic axes; None: not there.
-        parameters: the atomic axes of scale and of bias, in the order of their memory, which is
+        arrays: strides along the atomic axes of the arrays of the full size, in the order of the
+            nest: what is read, what is written, and two more; None: not there.
+        parameters: the atomic axes of two parameters, in the order of their memory, which is
             contiguous.
         itemsize: bytes of an element of x.
 
@@ -155,7 +163,7 @@ def plan(
         rows: keep 128, share 32, share 3136; 128 items, sets whole
     """
     atoms = atoms_of(layout, arrays, parameters)
-    inner = merged(atoms, (*FULL, STATS))
+    inner = merged(atoms, (*FULL_SIZE, SETS))
     shape = _innermost(inner, parameters)
     expand = _to_expand(layout, shape, parameters)
     if expand:
@@ -198,7 +206,7 @@ def _innermost(loops: Sequence[Loop], parameters: Sequence[tuple[int, ...]]) -> 
         return _Innermost("rows", ())
     last = loops[-1]
     around = loops[-2] if len(loops) > 1 else None
-    adjacent = around is not None and around.joins(last, FULL)
+    adjacent = around is not None and around.joins(last, FULL_SIZE)
     if not last.shared:
         outer = 1
         narrow = around is not None and adjacent and around.shared and last.size < NARROW
@@ -240,11 +248,11 @@ def _to_expand(
 
 def _assemble(atoms: Sequence[Loop], innermost: _Innermost) -> Plan:
     """Order the loops: kept, shared, innermost."""
-    everything = range(7)
+    everything = range(ARRAYS)
     if innermost.mode == "rows":
-        loops = merged(atoms, everything) or [Loop(1, True, (0,) * 7)]
+        loops = merged(atoms, everything) or [Loop(1, True, (0,) * ARRAYS)]
         if not loops[-1].shared:  # only a single element per set
-            loops.append(Loop(1, True, (0,) * 7))
+            loops.append(Loop(1, True, (0,) * ARRAYS))
         last = loops.pop()
         kept = [loop for loop in loops if not loop.shared]
         shared = [loop for loop in loops if loop.shared]
@@ -255,8 +263,8 @@ def _assemble(atoms: Sequence[Loop], innermost: _Innermost) -> Plan:
     for loop in covered[1:]:
         last = last.joined(loop)
     kept_part = [loop for loop in covered if not loop.shared]
-    step = kept_part[-1].strides[STATS]
-    last = replace(last, strides=(*last.strides[:STATS], step))
+    step = kept_part[-1].strides[SETS]
+    last = replace(last, strides=(*last.strides[:SETS], step))
     if innermost.outer > 1:
         around = rest.pop()
         if around.size > innermost.outer:
@@ -296,7 +304,7 @@ def _cut(plan: Plan, itemsize: int, outer_sets: bool) -> Plan:
             items=items if whole else plan.num_sets * chunks,
         )
     columns = plan.loops[-1].size
-    rows = math.prod(loop.size for loop in plan.loops[plan.kept : -1])
+    rows = math.prod(loop.size for loop in plan.loops[plan.num_kept : -1])
     plan = replace(plan, nest=nest, tile=_tile(plan, rows, columns, itemsize))
     chunk = max(FEWEST_ROWS, -(-rows // _most_chunks(plan, outer_sets)))
     chunks = -(-rows // chunk)
@@ -319,11 +327,11 @@ def _most_chunks(plan: Plan, outer_sets: bool) -> int:
 
 def _large_parameters(plan: Plan, chunks: int) -> bool:
     """Whether parameters vary along sets that are so large that each set would read them anew."""
-    shared = plan.loops[plan.kept :]
+    shared = plan.loops[plan.num_kept :]
     return (
         chunks > 1
         and plan.num_sets > 1
-        and any(n.strides[SCALE] or n.strides[BIAS] for n in shared)
+        and any(loop.strides[place] for loop in shared for place in PARAMETERS)
     )
 
 

@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from normscope.engine.fit import states_of
 from normscope.engine.gradients import gradients
 from normscope.engine.kernels_installed import check_kernels
 from normscope.engine.normalize import normalize
 from normscope.engine.operands import SHORT
+from normscope.engine.partial_statistics import partial_statistics_of
 from normscope.engine.plan import FEWEST_ROWS
 from normscope.errors import DtypeError
 from normscope.notation.spec import spec
@@ -125,18 +125,18 @@ def _forward(pattern: str, dtype: Any) -> Iterator[tuple[str, Callable[[], objec
             fused: dict[str, Any] = {"residual": x} if residual else {}
             fused |= {"negative_slope": 0.1} if slope else {}
             call = partial(normalize, x, stated, **learned, **fused)
-            known = _statistics(pattern, x)
+            measured = _statistics(pattern, x)
             name = f"normalize, {width} features" + form + _told(residual=residual, slope=slope)
             yield name, call
             yield f"{name}, mask", partial(call, mask=np.ones(x.shape, bool))
-            yield f"{name}, given statistics", partial(call, mean=known, var=known)
+            yield f"{name}, given statistics", partial(call, mean=measured, var=measured)
     x = _large(pattern, FEW, dtype)
     for residual, mask in itertools.product(both, both):
         extra = {"residual": x} if residual else {}
         extra |= {"mask": np.ones(x.shape, bool)} if mask else {}
         name = "normalize, large set" + _told(residual=residual, mask=mask)
         yield name, partial(normalize, x, pattern, **extra)
-    yield "measure", partial(states_of, x, spec(pattern))
+    yield "measure", partial(partial_statistics_of, x, spec(pattern))
     narrow = np.ones((MANY, 2), dtype)  # as columns, neighbouring rows are folded into one
     yield "normalize, 2 features", partial(normalize, narrow, pattern)
 
@@ -145,18 +145,18 @@ def _backward(pattern: str, dtype: Any) -> Iterator[tuple[str, Callable[[], obje
     both = (False, True)
     for (width, along), large, mask, scale in itertools.product(_widths(dtype), both, both, both):
         x = _large(pattern, width, dtype) if large else np.ones((3, width), dtype)
-        known = _statistics(pattern, x)
+        measured = _statistics(pattern, x)
         extra: dict[str, Any] = {"mask": np.ones(x.shape, bool)} if mask else {}
         extra |= {"scale": np.ones(x.shape[1], along)} if scale else {}
         stated = spec(pattern, scale="c", bias="c")
         name = f"gradients, {width} features" + _told(large=large, mask=mask, scale=scale)
-        yield name, partial(gradients, x, x, stated, mean=known, rstd=known, **extra)
+        yield name, partial(gradients, x, x, stated, mean=measured, rstd=measured, **extra)
     x = np.ones((3, 5), dtype)
-    known = _statistics(pattern, x)
+    measured = _statistics(pattern, x)
     for scale_axis, bias_axis in ("cb", "bc"):
         stated = spec(pattern, scale=scale_axis, bias=bias_axis)
         name = f"gradients, bias along {bias_axis}"
-        yield name, partial(gradients, x, x, stated, mean=known, rstd=known)
+        yield name, partial(gradients, x, x, stated, mean=measured, rstd=measured)
 
 
 def _widths(dtype: Any) -> list[tuple[int, Any]]:

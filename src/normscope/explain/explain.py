@@ -7,18 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 from normscope.engine.validation import check_set_size
-from normscope.errors import ShapeError, SpecError
+from normscope.errors import SpecError
 from normscope.explain.execution import dtype_name, planned
 from normscope.explain.facts import facts_of
 from normscope.explain.result import Explanation
 from normscope.frameworks.declaration import Declaration
 from normscope.frameworks.settings import declare
 from normscope.frameworks.text import names_layer
-from normscope.notation.axis_roles import axis_labels
+from normscope.notation.axis_roles import axis_labels, check_number_of_names
 from normscope.notation.layout import Layout
 from normscope.notation.shape import Size, checked_shape
 from normscope.notation.spec import NormSpec, spec
-from normscope.wording import counted
 
 
 def explain(
@@ -56,7 +55,9 @@ def explain(
         >>> explain("b c [h w]", shape=(8, 128, 56, 56), dtype="float32").plan.mode
         'rows'
     """
-    _check_axes(axes, shape)
+    shape = checked_shape(shape)
+    if axes is not None:
+        check_number_of_names(axes, shape)
     declaration = _declaration(layer, axes, fields_and_sizes)
     stated = declaration.train
     layout = stated.layout(shape)
@@ -79,18 +80,6 @@ def _declaration(layer: object, axes: str | None, fields_and_sizes: dict[str, An
         names = ", ".join(fields_and_sizes)
         raise SpecError(f"{names}: fields and sizes go with a pattern; a layer has its own")
     return declare(layer, axes=axes)
-
-
-def _check_axes(axes: str | None, shape: Sequence[Size]) -> None:
-    """Check that there is one name for each axis of the shape."""
-    rank = len(checked_shape(shape))
-    if axes is not None and len(axes.split()) != rank:
-        raise ShapeError(
-            f'axes="{axes}" names {counted(len(axes.split()), "axis")}, the shape has {rank}',
-            None,
-            tuple(shape),
-            'write one name for each, such as "b c h w" for four',
-        )
 
 
 def _check_sets(stated: NormSpec, layout: Layout) -> None:

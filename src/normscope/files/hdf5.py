@@ -21,7 +21,7 @@ from normscope.errors import ModelFileError
 if TYPE_CHECKING:
     import mmap
 
-MAX_TEXT_BYTES = 8 * 2**20  # the architecture of a thousand layers is about half a MiB
+MAX_TEXT_BYTES = 8 * 2**20
 MAX_NAMES = 10_000
 MAX_NAME_BYTES = 1_000
 MAX_STEPS = 100_000  # from a group to one of its members
@@ -72,19 +72,6 @@ class Hdf5:
         texts = self._strings(self.file, key, 1, MAX_TEXT_BYTES)
         return texts[0] if texts else ""
 
-    def all_names(self) -> dict[str, tuple[str, ...]]:
-        """The names of the weights of each top-level layer."""
-        weights: dict[str, tuple[str, ...]] = {}
-        group, total = self.weights_group(), 0
-        for layer in self.names(group, "layer_names"):
-            if layer in weights:
-                raise self.error(f"layer_names has {layer!r} twice")
-            weights[layer] = self.names(self.group(group, layer), "weight_names")
-            total += len(weights[layer])
-            if total > MAX_NAMES:
-                raise self.error(f"more than {MAX_NAMES} weights")
-        return weights
-
     def names(self, group: h5py.Group, key: str) -> tuple[str, ...]:
         """A list of names, in one attribute or, if too long for one, in `key0`, `key1`, ..."""
         keys = [key]
@@ -99,10 +86,6 @@ class Hdf5:
         if not keys or not all(name.isprintable() for name in names):
             raise self.error(f"{group.name!r} has no readable attribute {key}")
         return tuple(names)
-
-    def weights_group(self) -> h5py.Group:
-        """The group that holds one group per layer."""
-        return self.group(self.file, "model_weights")
 
     def group(self, parent: h5py.Group, name: str) -> h5py.Group:
         """A group inside a group."""

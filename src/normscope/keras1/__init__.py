@@ -1,5 +1,15 @@
 """Keras 1: its names on top of Keras 3, its model files read as data, the shapes of its layers.
 
+Four folders hold the code, each above those before it:
+
+    files      the files of Keras 1, read and written as data
+    network    the layers of an architecture, their calls, shapes and axis names
+    live       the layers, models and optimizers on Keras 3, and live models of files
+    convert    a file of Keras 1 made a `.keras` file, and checked
+
+All else here is a public module of Keras 1.2.2 (`layers`, `models`, `backend`, `engine`, ...) under
+its own name, which gives the names that it had; `absent` says what to write for those not offered.
+
     from normscope.keras1 import *
 
 gives old code the names that it imported from keras.layers, keras.models, keras.optimizers,
@@ -16,38 +26,25 @@ from typing import Any
 
 from normscope.errors import MissingPackageError, SpecError, missing_package
 
+# From which module each name comes.
 _NAMES = {
-    "live.layers.advanced_activations": "LeakyReLU PReLU ELU ParametricSoftplus ThresholdedReLU "
-    "SReLU",
-    "live.layers.constraints": "maxnorm nonneg unitnorm MaxNorm NonNeg UnitNorm MinMaxNorm",
-    "live.layers.convlstm": "ConvLSTM2D",
-    "live.layers.convolution": "Convolution1D AtrousConvolution1D Convolution2D "
-    "AtrousConvolution2D Deconvolution2D SeparableConvolution2D Convolution3D",
-    "live.layers.core": "Activation ActivityRegularization Flatten Lambda Masking Permute "
-    "RepeatVector Reshape",
-    "live.layers.dense": "Dense Highway MaxoutDense TimeDistributedDense",
-    "live.layers.embedding": "Embedding",
-    "engine.topology": "InputSpec",
-    "live.layers.layer": "Layer",
-    "live.layers.local": "LocallyConnected1D LocallyConnected2D",
-    "live.layers.merge": "Merge merge",
-    "live.models": "Input InputLayer Model Sequential",
-    "live.layers.noise": "Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D "
-    "GaussianDropout GaussianNoise",
-    "live.layers.normalization": "BatchNormalization",
-    "live.training.optimizers": "SGD RMSprop Adagrad Adadelta Adam Adamax Nadam",
-    "live.layers.ordering": "image_dim_ordering set_image_dim_ordering",
-    "live.layers.padding": "ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D "
-    "Cropping3D UpSampling1D UpSampling2D UpSampling3D",
-    "live.layers.pooling": "MaxPooling1D MaxPooling2D MaxPooling3D AveragePooling1D "
-    "AveragePooling2D AveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D "
-    "GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D",
-    "live.layers.recurrent": "GRU LSTM SimpleRNN",
-    "live.layers.regularizers": "l1 l2 l1l2 activity_l1 activity_l2 activity_l1l2 L1L2Regularizer "
+    "layers": "Activation ActivityRegularization AtrousConvolution1D AtrousConvolution2D "
+    "AveragePooling1D AveragePooling2D AveragePooling3D BatchNormalization Bidirectional "
+    "ConvLSTM2D Convolution1D Convolution2D Convolution3D Cropping1D Cropping2D Cropping3D "
+    "Deconvolution2D Dense Dropout ELU Embedding Flatten GaussianDropout GaussianNoise "
+    "GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D GlobalMaxPooling1D "
+    "GlobalMaxPooling2D GlobalMaxPooling3D GRU Highway Input InputLayer InputSpec Lambda Layer "
+    "LeakyReLU LocallyConnected1D LocallyConnected2D LSTM Masking MaxoutDense MaxPooling1D "
+    "MaxPooling2D MaxPooling3D Merge merge ParametricSoftplus Permute PReLU RepeatVector Reshape "
+    "SeparableConvolution2D SimpleRNN SpatialDropout1D SpatialDropout2D SpatialDropout3D SReLU "
+    "ThresholdedReLU TimeDistributed TimeDistributedDense UpSampling1D UpSampling2D UpSampling3D "
+    "ZeroPadding1D ZeroPadding2D ZeroPadding3D",
+    "models": "Model Sequential load_model model_from_config model_from_json save_model",
+    "optimizers": "SGD RMSprop Adagrad Adadelta Adam Adamax Nadam",
+    "regularizers": "l1 l2 l1l2 activity_l1 activity_l2 activity_l1l2 L1L2Regularizer "
     "EigenvalueRegularizer WeightRegularizer ActivityRegularizer",
-    "live.layers.wrappers": "Bidirectional TimeDistributed",
-    "live.loading": "load_model model_from_config model_from_json",
-    "live.saving": "save_model",
+    "constraints": "maxnorm nonneg unitnorm MaxNorm NonNeg UnitNorm MinMaxNorm",
+    "backend": "image_dim_ordering set_image_dim_ordering",
     "live.running_std": "compare_running_std",
 }
 

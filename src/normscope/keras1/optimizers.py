@@ -1,6 +1,7 @@
 """`keras.optimizers` of Keras 1.2.2."""
 
 from normscope.keras1.absent import refusing
+from normscope.keras1.live.training.optimizer import Optimizer
 from normscope.keras1.live.training.optimizers import (
     SGD,
     Adadelta,
@@ -8,7 +9,6 @@ from normscope.keras1.live.training.optimizers import (
     Adam,
     Adamax,
     Nadam,
-    Optimizer,
     RMSprop,
     get,
 )

@@ -1,11 +1,11 @@
-"""The numbers of the formula, as one array, and the divisor that they give.
+"""The divisor, from the numbers of the formula.
 
     D = max(sqrt(v + eps) + eps_outside, floor), but 1 where that is at most `UNIT_UP_TO`
 
 `v` is root**2 * n / (n - ddof) for variance and mean square, root**2 * n for L2, root**2 for L1
-and the maximum, with the root of `kernels.forward.partial_statistics`. An array whose values
-lie near the ends of the range of float64 is divided by a *unit*, a power of two, so that no square
-overflows; elsewhere the unit is 1.
+and the maximum, with the root of `normscope.kernels.forward.partial_statistics`. An array whose
+values lie near the ends of the range of float64 is divided by a *unit*, a power of two, so that no
+square overflows; elsewhere the unit is 1.
 """
 
 from __future__ import annotations
@@ -15,17 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from normscope.kernels.contract import DDOF, EPS, EPS_OUTSIDE, FLOOR, MEASURE, UNIT_UP_TO
 from normscope.kernels.machine.compiling import exact, part
-
-MEASURE, CENTER, DDOF, EPS, EPS_OUTSIDE, FLOOR, SHIFT, WIDE, UNIT_UP_TO = range(9)
-"""Places in the array.
-
-WIDE: 1 where the range of float64 can be exceeded, for float64 input.
-UNIT_UP_TO: the largest divisor that becomes 1. It is negative where none does, 0 where only 0 does,
-and infinite where nothing is divided: every divisor is 1 then, whatever was measured.
-"""
-
-VARIANCE, MEAN_SQUARE, L2, L1, MAX = range(5)
+from normscope.kernels.measures import is_sum_of_squares
 
 LARGE, SMALL = 2.0**900, 2.0**-600
 
@@ -37,7 +29,7 @@ LEAST = 1e-300
 def variance_and_divisor(n: float, root: float, formula: Any) -> Any:
     """V and D, from the count and the root of a statistics set."""
     share = 1.0
-    if formula[MEASURE] == L2:
+    if is_sum_of_squares(formula[MEASURE]):
         share = n
     elif formula[DDOF] != 0.0:
         share = n / (n - formula[DDOF]) if n > formula[DDOF] else (np.nan if n > 0.0 else 1.0)

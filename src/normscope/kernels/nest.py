@@ -1,72 +1,19 @@
 """The loop nest: one row per loop, with its length and the stride of every array along it.
 
-    nest[i] = (size, stride of x, of out, of residual, of mask, of scale, of bias, of statistics)
-
-Strides are counted in elements; 0 where an array does not vary. Loops over kept axes come first,
-then those over shared axes; the last row is the innermost loop.
+What the rows hold is said in `normscope.kernels.contract`. The order of arrays is one of several
+(`Place`, `BackwardPlace`, `ParameterPlace`): `functions_for` makes the functions that step through
+a nest of each.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from normscope.kernels.contract import Place
+from normscope.kernels.contract import SIZE
 from normscope.kernels.machine.compiling import part
 
-SIZE, X, OUT, RESIDUAL, MASK, SCALE, BIAS, STATS = range(8)
-WIDTH = 8
-
-
-@part
-def offsets(nest: Any, first: int, stop: int, index: int) -> Place:
-    """Where each array stands at position `index` of the loops `first` to `stop`."""
-    x, out, residual, mask, scale, bias, stats = 0, 0, 0, 0, 0, 0, 0
-    for row in range(stop - 1, first - 1, -1):
-        digit = index
-        if row > first:
-            rest = index // nest[row, SIZE]
-            digit = index - rest * nest[row, SIZE]
-            index = rest
-        x += digit * nest[row, X]
-        out += digit * nest[row, OUT]
-        residual += digit * nest[row, RESIDUAL]
-        mask += digit * nest[row, MASK]
-        scale += digit * nest[row, SCALE]
-        bias += digit * nest[row, BIAS]
-        stats += digit * nest[row, STATS]
-    return Place(x, out, residual, mask, scale, bias, stats)
-
-
-@part
-def strides(nest: Any, row: int) -> Place:
-    """The steps of all arrays along a loop."""
-    return Place(
-        nest[row, X], nest[row, OUT], nest[row, RESIDUAL], nest[row, MASK], nest[row, SCALE],
-        nest[row, BIAS], nest[row, STATS],
-    )  # fmt: skip
-
-
-@part
-def moved(at: Place, step: Place, n: int) -> Place:
-    """`n` steps further."""
-    return Place(
-        at.x + n * step.x, at.out + n * step.out, at.residual + n * step.residual,
-        at.mask + n * step.mask, at.scale + n * step.scale, at.bias + n * step.bias,
-        at.stats + n * step.stats,
-    )  # fmt: skip
-
-
-@part
-def ahead(at: Place, step: Place | None, n: int) -> Place:
-    """`n` steps further; without `step` all arrays go on by neighbours.
-
-    A loop in which the type says so is vectorized at once, without a second copy for other steps.
-    """
-    if step is None:
-        return Place(
-            at.x + n, at.out + n, at.residual + n, at.mask + n, at.scale + n, at.bias + n, at.stats
-        )  # fmt: skip
-    return moved(at, step, n)
+P = TypeVar("P")
 
 
 @part
@@ -87,13 +34,90 @@ def run_at(position: int, inner: int) -> Any:
     return run, position - run * inner
 
 
-@part
-def row_loop(nest: Any, kept: int, last: int) -> Any:
-    """The loop around the innermost one: its length and steps.
+class NestFunctions(NamedTuple, Generic[P]):
+    """Functions that step through a nest whose arrays have the order of a place.
 
-    A single pass where no loop is left there.
+    Attributes:
+        offsets: (nest, first, stop, index), where each array stands at position `index` of the
+            loops `first` to `stop`.
+        strides: (nest, row), the steps of all arrays along a loop.
+        moved: (at, step, n), `n` steps further.
+        ahead: (at, step, n), `n` steps further; with None for `step` all arrays go on by
+            neighbours. A loop in which the type says so is vectorized at once, without a second
+            copy for other steps.
+        row_loop: (nest, num_kept, last), the loop around the innermost one: its length and steps.
+            A single pass where no loop is left there.
+        has_fixed_parameters: (nest, num_kept), whether parameters are the same for all rows of a
+            set.
     """
-    row = last - 1
-    if row < kept:
-        return 1, Place(0, 0, 0, 0, 0, 0, 0)
-    return nest[row, SIZE], strides(nest, row)
+
+    offsets: Callable[[Any, int, int, int], P]
+    strides: Callable[[Any, int], P]
+    moved: Callable[[P, P, int], P]
+    ahead: Callable[[P, P | None, int], P]
+    row_loop: Callable[[Any, int, int], Any]
+    has_fixed_parameters: Callable[[Any, int], Any]
+
+
+def functions_for(place: Callable[[Any, Any, Any, Any, Any, Any, Any], P]) -> NestFunctions[P]:
+    """The functions for an order of arrays, given by the class of its places.
+
+    They know the arrays by number: four of the full size, two that may be parameters, and what is
+    counted, which no run moves along.
+    """
+
+    @part
+    def offsets(nest: Any, first: int, stop: int, index: int) -> Any:
+        a, b, c, d, e, f, g = 0, 0, 0, 0, 0, 0, 0
+        for row in range(stop - 1, first - 1, -1):
+            digit = index
+            if row > first:
+                rest = index // nest[row, SIZE]
+                digit = index - rest * nest[row, SIZE]
+                index = rest
+            a += digit * nest[row, 1]
+            b += digit * nest[row, 2]
+            c += digit * nest[row, 3]
+            d += digit * nest[row, 4]
+            e += digit * nest[row, 5]
+            f += digit * nest[row, 6]
+            g += digit * nest[row, 7]
+        return place(a, b, c, d, e, f, g)
+
+    @part
+    def strides(nest: Any, row: int) -> Any:
+        return place(
+            nest[row, 1], nest[row, 2], nest[row, 3], nest[row, 4], nest[row, 5], nest[row, 6],
+            nest[row, 7],
+        )  # fmt: skip
+
+    @part
+    def moved(at: Any, step: Any, n: int) -> Any:
+        return place(
+            at[0] + n * step[0], at[1] + n * step[1], at[2] + n * step[2], at[3] + n * step[3],
+            at[4] + n * step[4], at[5] + n * step[5], at[6] + n * step[6],
+        )  # fmt: skip
+
+    @part
+    def ahead(at: Any, step: Any, n: int) -> Any:
+        if step is None:
+            return place(at[0] + n, at[1] + n, at[2] + n, at[3] + n, at[4] + n, at[5] + n, at[6])
+        return moved(at, step, n)
+
+    @part
+    def row_loop(nest: Any, num_kept: int, last: int) -> Any:
+        row = last - 1
+        if row < num_kept:
+            return 1, place(0, 0, 0, 0, 0, 0, 0)
+        return nest[row, SIZE], strides(nest, row)
+
+    @part
+    def has_fixed_parameters(nest: Any, num_kept: int) -> Any:
+        fixed = True
+        for row in range(num_kept, nest.shape[0] - 1):
+            step = strides(nest, row)
+            if step[4] != 0 or step[5] != 0:
+                fixed = False
+        return fixed
+
+    return NestFunctions(offsets, strides, moved, ahead, row_loop, has_fixed_parameters)

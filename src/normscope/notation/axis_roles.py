@@ -9,6 +9,7 @@ from normscope.errors import ShapeError
 from normscope.notation.axis import AtomicAxis
 from normscope.notation.layout import Layout
 from normscope.notation.pattern import ANONYMOUS
+from normscope.notation.shape import Size
 from normscope.wording import counted
 
 
@@ -114,16 +115,26 @@ def axis_names(shape: Sequence[int], axes: str | None) -> tuple[str, ...]:
     rank = len(shape)
     if axes is None:
         return tuple(["b", *(f"d{i}" for i in range(1, rank))][:rank])
+    check_number_of_names(axes, shape)
     names = tuple(axes.split())
-    if len(names) != rank:
-        raise ShapeError(
-            f'axes="{axes}" names {counted(len(names), "axis")}, the shape has {rank}',
-            axes,
-            shape,
-            'write one name for each, such as "b c h w" for four',
-        )
     if len(set(names)) < rank or not all(n.isidentifier() and n.isascii() for n in names):
         raise ShapeError(
             f'axes="{axes}" is a list of different names, such as "b c h w"', axes, shape
         )
     return names
+
+
+def check_number_of_names(axes: str, shape: Sequence[Size]) -> None:
+    """Check that there is one name for each axis.
+
+    Raises:
+        ShapeError: there are more names, or fewer.
+    """
+    names = axes.split()
+    if len(names) != len(shape):
+        raise ShapeError(
+            f'axes="{axes}" names {counted(len(names), "axis")}, the shape has {len(shape)}',
+            None,
+            tuple(shape),
+            'write one name for each, such as "b c h w" for four',
+        )

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras1_models import norm, sequential, write_h5, write_json
+from keras1_models import norm, sequential, stored_arrays, write_h5, write_json
 from normscope import Audit, audit, reference
-from normscope.keras1.files import read_arrays, read_model_file, weights_entry
+from normscope.keras1.files import read_model_file, weights_entry
 from normscope.keras1.network import Call, build_network
 
 
@@ -74,7 +74,7 @@ def predict(path: Path, report: Audit, x: np.ndarray, pretend: str | None = None
         entry = weights_entry(file, call.path)
         weights = {
             name.removesuffix(":0").removeprefix(f"{call.name}_"): array.astype(np.float64)
-            for name, array in (read_arrays(path, entry) if entry else {}).items()
+            for name, array in (stored_arrays(path, entry) if entry else {}).items()
         }
         if call.layer_class == "BatchNormalization":
             values[call.id] = normalized(report, call, inputs[0], pretend)

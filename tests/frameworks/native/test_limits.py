@@ -61,6 +61,7 @@ def test_the_reason_and_the_nearest(to: object, stated: NormSpec, words: str) ->
         to(stated, (2, 4, 3, 5))  # type: ignore[operator]
 
 
+@pytest.mark.framework
 @ALL
 def test_lengths_that_are_not_known(to: object) -> None:
     layer = spec("b h [c]", scale="c", bias="c")
@@ -69,6 +70,7 @@ def test_lengths_that_are_not_known(to: object) -> None:
         to(layer, (2, 3, None))  # type: ignore[operator]
 
 
+@pytest.mark.framework
 @ALL
 def test_weights_in_another_shape_or_of_another_name(to: object) -> None:
     layer = spec("b [h c]", scale="h c")
@@ -82,6 +84,7 @@ def test_weights_in_another_shape_or_of_another_name(to: object) -> None:
         to(layer, (None, 2, 3), weights={"gamma": values})  # type: ignore[operator]
 
 
+@pytest.mark.framework
 def test_running_statistics_come_in_pairs() -> None:
     batch = spec("[b] c", running=Running(0.9, ddof=1))
     with pytest.raises(SpecError, match="belong together"):

@@ -22,8 +22,11 @@ from normscope.frameworks.keras.native import to_keras
 from normscope.frameworks.settings import declare
 from normscope.frameworks.torch.native import to_torch
 
-# Keras deprecates what a spec with center=False asks for, and says so each time
-pytestmark = pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`")
+pytestmark = [
+    pytest.mark.framework,
+    # Keras deprecates what a spec with center=False asks for, and says so each time
+    pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`"),
+]
 
 To = Callable[..., Any]
 BIASED, UNBIASED = Running(0.9), Running(0.9, ddof=1)

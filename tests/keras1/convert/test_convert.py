@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from typer.testing import CliRunner
 from normscope.cli import app
 from normscope.errors import ModelFileError, SpecError
 from normscope.keras1 import load_model
-from normscope.keras1.convert import Conversion, conversion as module, convert, random_inputs
+from normscope.keras1.convert import Conversion, convert, steps as module
+from normscope.keras1.convert.inputs import random_inputs
 from normscope.keras1.files import read_model_file
 from normscope.keras1.network import build_network
 
@@ -176,7 +179,7 @@ def test_nothing_is_left_half_written(
     def fail(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_checked", fail)
+    monkeypatch.setattr(module, "checked", fail)
     with pytest.raises(KeyboardInterrupt):
         convert(path_of(keras1_golden, "lstm_gpu"), tmp_path / "new.keras")
     assert not list(tmp_path.iterdir())
@@ -185,13 +188,13 @@ def test_nothing_is_left_half_written(
 def test_a_target_made_in_the_meantime_stays(
     keras1_golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target, genuine = tmp_path / "new.keras", module._checked
+    target, genuine = tmp_path / "new.keras", module.checked
 
     def slow(*arguments: Any) -> Conversion:
         target.write_text("of another program")
         return genuine(*arguments)
 
-    monkeypatch.setattr(module, "_checked", slow)
+    monkeypatch.setattr(module, "checked", slow)
     with pytest.raises(SpecError, match="exists"):
         convert(path_of(keras1_golden, "lstm_gpu"), target)
     assert target.read_text() == "of another program"
@@ -208,6 +211,32 @@ def test_what_cannot_be_used(keras1_golden: Path, tmp_path: Path) -> None:
         with pytest.raises(error, match=reason):
             convert(old, new)
     assert not list(tmp_path.iterdir())
+
+
+def without_keras(*arguments: str | Path) -> str:
+    """What `normscope convert` says where Keras is not installed."""
+    given = ["convert", *map(str, arguments)]
+    script = (
+        f"import sys; sys.modules['keras'] = None; sys.argv[1:] = {given!r}; "
+        "from normscope.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_a_missing_keras_is_named(keras1_golden: Path, tmp_path: Path) -> None:
+    said = without_keras(path_of(keras1_golden, "mlp_sgd"), tmp_path / "new.keras")
+    assert "pip install keras" in said
+
+
+def test_files_are_looked_at_before_keras_is_imported(keras1_golden: Path, tmp_path: Path) -> None:
+    good, none = path_of(keras1_golden, "mlp_sgd"), tmp_path / "none.h5"
+    for files in ((none,), (good, none)):
+        assert "none.h5: cannot be opened" in without_keras(*files, tmp_path / "new.keras")
 
 
 def test_progress_is_told(keras1_golden: Path, tmp_path: Path) -> None:

@@ -15,15 +15,14 @@ import numpy as np
 import pytest
 
 from budget import budget
-from keras1_models import conv, dense, norm, sequential, write_h5, write_json
+from keras1_models import conv, dense, norm, sequential, stored_arrays, write_h5, write_json
 from normscope import ModelFileError, audit
 from normscope.files.hdf5 import MAX_CHUNKS, MAX_INFLATED_BYTES, MAX_NAMES, MAX_STEPS
 from normscope.keras1 import load_model
 from normscope.keras1.convert import convert
-from normscope.keras1.files import read_arrays, read_model_file
-from normscope.keras1.live.weights import read_weights
+from normscope.keras1.files import read_model_file, read_weights
 from normscope.keras1.network import build_network
-from normscope.keras1.network.network import MAX_PATH_LENGTH
+from normscope.keras1.network.layers import MAX_PATH_LENGTH
 
 BN = "batchnormalization_1"
 ROLES = ("gamma", "beta", "running_mean", "running_std")
@@ -50,8 +49,8 @@ def refused(path: Path, said: str, read: Callable[[Path], object] = audit) -> No
 
 
 def read_everything(path: Path) -> None:
-    for layer in read_model_file(path).weights:
-        read_arrays(path, layer)
+    read_model_file(path)
+    read_weights(path)
 
 
 # ------------------------------------------------------------------------------ HDF5: memory
@@ -155,7 +154,7 @@ def test_what_is_compressed_is_read_as_libhdf5_reads_it(
     path = stored(tmp_path, change)
     with h5py.File(path) as file:
         wanted = file[f"model_weights/{BN}/w"][()]
-    found = read_arrays(path, BN)["w"]
+    found = stored_arrays(path, BN)["w"]
     assert found.dtype == wanted.dtype
     np.testing.assert_array_equal(found, wanted)
 

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 
 from budget import budget
+from keras1_models import stored_arrays
 from normscope.errors import ModelFileError
 from normscope.files.hdf5 import MAX_TEXT_BYTES
 from normscope.keras1.files import (
     ModelFile,
-    read_arrays,
     read_model_file,
+    read_weights,
     weights_entry,
 )
 from normscope.keras1.network import build_network
@@ -36,8 +37,8 @@ def read_all(path: Path) -> str:
         try:
             model = read_model_file(path)
             build_network(model.architecture, model.path)
-            for layer in model.weights:
-                read_arrays(path, layer)
+            if model.weights:
+                read_weights(path)
         except ModelFileError as error:
             result = str(error)
     assert result == "good" or result.startswith(f"{path}: ")
@@ -73,7 +74,7 @@ def test_every_genuine_file_is_read(keras1_golden: Path) -> None:
         stored = [
             [name, list(array.shape)]
             for layer in saved.weights
-            for name, array in read_arrays(saved.path, layer).items()
+            for name, array in stored_arrays(saved.path, layer).items()
         ]
         assert stored == entry["weights"], entry["name"]
         assert saved.backend == (entry["backend"] if stored else None)
@@ -84,7 +85,7 @@ def test_every_genuine_file_is_read(keras1_golden: Path) -> None:
 
 def test_arrays_are_those_of_the_file(keras1_golden: Path) -> None:
     path = keras1_golden / "models/theano_th/seed_network_1block.h5"
-    arrays = read_arrays(path, "batchnormalization_1")
+    arrays = stored_arrays(path, "batchnormalization_1")
     assert [name.removeprefix("batchnormalization_1_") for name in arrays] == [
         "gamma",
         "beta",
@@ -108,7 +109,7 @@ def test_files_of_weights_only_are_refused_with_advice(keras1_golden: Path) -> N
 
 def test_the_content_decides_not_the_name(tmp_path: Path) -> None:
     saved = write_h5(tmp_path / "model.json")
-    assert set(read_arrays(saved, "d")) == {"d_W", "d_b"}
+    assert set(stored_arrays(saved, "d")) == {"d_W", "d_b"}
     text = tmp_path / "model.h5"
     text.write_text(json.dumps(MODEL))
     assert read_model_file(text).weights == {}
@@ -142,7 +143,7 @@ def test_every_way_to_store_names(
     model = read_model_file(path)
     assert model.weights == {"in/1x1": ("in/1x1_W:0",), "d": ("d_W", "d_b")}
     assert model.release == "1.2.2"
-    np.testing.assert_array_equal(read_arrays(path, "in/1x1")["in/1x1_W:0"], np.arange(4.0))
+    np.testing.assert_array_equal(stored_arrays(path, "in/1x1")["in/1x1_W:0"], np.arange(4.0))
 
 
 def test_a_layer_without_weights_has_an_empty_list(tmp_path: Path) -> None:
@@ -212,7 +213,7 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
             read_model_file(path)
     for path in (tmp_path, tmp_path / "missing.h5"):
         with pytest.raises(ModelFileError):
-            read_arrays(path, "d")
+            stored_arrays(path, "d")
 
 
 def test_it_is_said_what_a_model_file_is(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from keras import ops
 from keras1_models import activation, conv, dense, norm, sequential, write_h5
 from normscope.errors import ContractWarning, ModelFileError, SpecError
 from normscope.keras1 import Dense, Sequential, load_model, model_from_json
-from normscope.keras1.live.loading import load_weights
-from normscope.keras1.live.weights import LoadWarning, read_weights
+from normscope.keras1.files import read_weights
+from normscope.keras1.live.conventions import LoadWarning
+from normscope.keras1.live.weights import load_weights
 
 RTOL = 1e-5  # of the largest value: float32, sums in another order
 STEP = 2e-6  # of a weight after one step
@@ -225,7 +226,7 @@ def test_the_state_follows_the_weights_sorted_by_name(tmp_path: Path) -> None:
             group[f"param_{k}"] = array
     optimizer = load_model(path).optimizer
     assert int(optimizer.iterations) == 3
-    m = [float(np.ravel(ops.convert_to_numpy(slot))[0]) for slot in optimizer.kept[0]]
+    m = [float(np.ravel(ops.convert_to_numpy(slot))[0]) for slot in optimizer.slot_variables[0]]
     assert m == [2, 3, 0, 1]  # of dense_2_W, dense_2_b, dense_10_W, dense_10_b
 
 

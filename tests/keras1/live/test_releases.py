@@ -24,7 +24,7 @@ from normscope.keras1 import (
     model_from_json,
 )
 from normscope.keras1.convert import convert
-from normscope.keras1.live.weights import LoadWarning
+from normscope.keras1.live.conventions import LoadWarning
 
 EPSILON = 1e-6
 ARRAYS = {
@@ -158,7 +158,7 @@ def test_the_check_of_a_conversion_knows_the_releases_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The twin: were the live layer to read a deviation as a variance, convert would notice."""
-    from normscope.keras1.convert import conversion as module
+    from normscope.keras1.convert import steps as module
 
     def as_variances(path: Any, **options: Any) -> keras.Model:
         model = load_model(path, **options)

@@ -14,7 +14,8 @@ import pytest
 
 from normscope import keras1 as k
 from normscope.errors import ModelFileError, SpecError
-from normscope.keras1.live.weights import LoadWarning, read_weights
+from normscope.keras1.files import read_weights
+from normscope.keras1.live.conventions import LoadWarning
 
 # Written with TensorFlow; nested, shared, branched, stateful and compiled ones.
 NAMES = (

@@ -187,9 +187,9 @@ def test_a_folder_that_was_named_comes_first(
 
 COMPILE_ONE = """
 import numpy as np
-from normscope.kernels import merging
-states = np.ones((2, 3, 1))
-merging.merge_chunks(states, np.empty((3, 1)), np.zeros(8), False)
+from normscope.kernels.forward import merging
+partials = np.ones((2, 3, 1))
+merging.merge_chunks(partials, np.empty((3, 1)), np.zeros(9), False)
 print(merging.merge_chunks._cache.cache_path)
 print(sum(merging.merge_chunks.stats.cache_hits.values()))
 """

@@ -20,14 +20,14 @@ from normscope.keras1.live.layers.activations import (
     tanh,
 )
 from normscope.keras1.live.layers.base import Tensor
-from normscope.keras1.live.layers.convolution import cross_correlation
+from normscope.keras1.live.layers.convolution_base import cross_correlation
 from normscope.keras1.live.layers.ordering import (
     channels_last,
     from_channels_last,
     kernel_channels_last,
     resolve_ordering,
 )
-from normscope.keras1.live.layers.recurrent import recur
+from normscope.keras1.live.layers.recurrence import recur
 
 __all__ = [
     "batch_normalization",

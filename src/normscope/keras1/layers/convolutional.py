@@ -6,9 +6,8 @@ from normscope.keras1.live.layers.convolution import (
     Convolution1D,
     Convolution2D,
     Convolution3D,
-    Deconvolution2D,
-    SeparableConvolution2D,
 )
+from normscope.keras1.live.layers.deconvolution import Deconvolution2D
 from normscope.keras1.live.layers.padding import (
     Cropping1D,
     Cropping2D,
@@ -28,6 +27,7 @@ from normscope.keras1.live.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from normscope.keras1.live.layers.separable import SeparableConvolution2D
 
 AtrousConv1D = AtrousConvolution1D
 AtrousConv2D = AtrousConvolution2D

@@ -69,12 +69,12 @@ def _config(layer: keras.layers.Layer) -> Entry:
 
 def _functional(model: keras.Model) -> Entry:
     """The graph: for each layer the calls, and from which call of which layer each takes."""
-    kept = {id(node) for depth in model._nodes_by_depth.values() for node in depth}
+    in_model = {id(node) for depth in model._nodes_by_depth.values() for node in depth}
     numbers: dict[int, int] = {}
     calls: dict[int, list[Any]] = defaultdict(list)
     for layer in model.layers:
         for node in layer._inbound_nodes:
-            if id(node) in kept:
+            if id(node) in in_model:
                 # The first call of a model of Keras 1 is that which made it.
                 first = int(isinstance(layer, keras.Model))
                 numbers[id(node)] = first + len(calls[id(layer)])

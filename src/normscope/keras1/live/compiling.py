@@ -1,62 +1,19 @@
-"""How a file says that its model was trained: loss, metrics, optimizer and its state."""
+"""A live model compiled as the file says that it was trained."""
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
 from normscope.errors import ModelFileError, NormscopeError
-from normscope.files.hdf5 import open_hdf5
 from normscope.keras1.files import StrPath
+from normscope.keras1.files.training import read_training
+from normscope.keras1.live.conventions import LoadWarning
 from normscope.keras1.live.training import optimizers
-from normscope.keras1.live.weights import Array, LoadWarning
-
-
-@dataclass(frozen=True)
-class Training:
-    """What a file of `model.save()` holds of the training; `state` is that of the optimizer."""
-
-    optimizer: Mapping[str, Any]
-    loss: Any
-    metrics: Any
-    loss_weights: Any
-    sample_weight_mode: Any
-    state: Sequence[Array]
-
-
-def read_training(path: StrPath) -> Training | None:
-    """The training in a file, or None: its model was not compiled.
-
-    Raises:
-        ModelFileError: the file is damaged.
-    """
-    with open_hdf5(os.fspath(path)) as file:
-        text = file.text("training_config")
-        if text is None:
-            return None
-        state: list[Array] = []
-        if "optimizer_weights" in file.file:
-            group = file.group(file.file, "optimizer_weights")
-            state = [file.array(group, name) for name in file.names(group, "weight_names")]
-    try:
-        config = json.loads(text)
-        return Training(
-            optimizer=config["optimizer_config"],
-            loss=config["loss"],
-            metrics=config.get("metrics"),
-            loss_weights=config.get("loss_weights"),
-            sample_weight_mode=config.get("sample_weight_mode"),
-            state=state,
-        )
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
-        reason = f"its attribute training_config is not as Keras 1 writes it: {error!r}"
-        raise ModelFileError(os.fspath(path), reason) from error
 
 
 def compile_as_stored(

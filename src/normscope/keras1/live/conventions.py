@@ -15,8 +15,11 @@ from normscope.frameworks.keras1.presets import facts_of
 from normscope.keras1.files import Backend
 from normscope.keras1.live.layers.base import ORIGINS, Keras1Layer, one_of
 from normscope.keras1.live.layers.normalization import BatchNormalization
-from normscope.keras1.live.weights import LoadWarning
 from normscope.keras1.network.releases import StoredNorm, assumptions
+
+
+class LoadWarning(UserWarning):
+    """Something of a file was assumed or left out; the message says what."""
 
 
 @dataclass(frozen=True)

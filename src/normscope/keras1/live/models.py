@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from normscope.errors import SpecError
+from normscope.keras1.live.file_methods import FileMethods
 from normscope.keras1.live.layers.base import Tensor, automatic_name, registered, with_keras_shapes
 from normscope.keras1.live.layers.merge import Merge
+from normscope.keras1.live.training.generators import GeneratorMethods
 from normscope.keras1.live.training.methods import Training
 
 
@@ -103,7 +105,7 @@ class InputLayer(keras.layers.InputLayer):  # type: ignore[misc]  # Keras ships 
 
 
 @registered
-class Model(Training, keras.Model):  # type: ignore[misc]  # Keras ships no types
+class Model(Training, GeneratorMethods, FileMethods, keras.Model):  # type: ignore[misc]  # Keras ships no types
     """A model from inputs to outputs: `Model(input=x, output=y)`.
 
     Args:
@@ -133,7 +135,7 @@ class Model(Training, keras.Model):  # type: ignore[misc]  # Keras ships no type
 
 
 @registered
-class Sequential(Training, keras.Sequential):  # type: ignore[misc]  # Keras ships no types
+class Sequential(Training, GeneratorMethods, FileMethods, keras.Sequential):  # type: ignore[misc]  # Keras ships no types
     """Layers one after the other.
 
     The first may be a layer with `input_shape`, `batch_input_shape` or `input_dim`, a model, or a
@@ -217,7 +219,7 @@ class Sequential(Training, keras.Sequential):  # type: ignore[misc]  # Keras shi
     def predict_proba(
         self, x: Any, batch_size: int | None = None, verbose: Any = 1
     ) -> npt.NDArray[np.generic]:
-        """The same as `predict`."""
+        """The outputs, as `predict` gives them."""
         found: npt.NDArray[np.generic] = self.predict(x, batch_size=batch_size, verbose=verbose)
         return found
 

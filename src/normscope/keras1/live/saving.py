@@ -7,20 +7,18 @@ named and not stored as code, and a loss or metric of one's own by its name.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-import h5py
 import keras
 import numpy as np
 
 from normscope.errors import SpecError
-from normscope.keras1.files import StrPath
+from normscope.keras1.files import StoredLayer, StrPath
+from normscope.keras1.files.writing import write_model_file, write_weights
 from normscope.keras1.live.architecture import RELEASE, architecture
 from normscope.keras1.live.conventions import normalizations
-from normscope.keras1.live.training.optimizers import Optimizer
+from normscope.keras1.live.training.optimizer import Optimizer
 from normscope.keras1.live.weights import Slot, ordered_layers, stored_order
 
 
@@ -62,18 +60,11 @@ def save_model(model: Any, path: StrPath, overwrite: bool = True) -> None:
             not of Keras 1.
     """
     text, release = to_json(model), release_of(model)
-    with _new_file(path, overwrite) as file:
-        file.attrs["keras_version"] = release.encode()
-        file.attrs["model_config"] = text.encode()
-        _write_weights(file.create_group("model_weights"), model)
-        if model.compiled and isinstance(model.optimizer, Optimizer):
-            file.attrs["training_config"] = json.dumps(_training(model), default=_plain).encode()
-            state = list(_state(model))
-            if model.optimizer.built and state:
-                group = file.create_group("optimizer_weights")
-                group.attrs["weight_names"] = _names([name for name, _ in state])
-                for name, array in state:
-                    group.create_dataset(name, data=array)
+    training, state = None, {}
+    if model.compiled and isinstance(model.optimizer, Optimizer):
+        training = json.dumps(_training(model), default=_plain)
+        state = dict(_state(model)) if model.optimizer.built else {}
+    write_model_file(path, overwrite, release, text, _stored_layers(model), training, state)
 
 
 def save_weights(model: keras.Model, path: StrPath, overwrite: bool = True) -> None:
@@ -82,31 +73,18 @@ def save_weights(model: keras.Model, path: StrPath, overwrite: bool = True) -> N
     Raises:
         SpecError: the file exists and is not to be overwritten.
     """
-    release = release_of(model)
-    with _new_file(path, overwrite) as file:
-        file.attrs["keras_version"] = release.encode()
-        _write_weights(file, model)
+    write_weights(path, overwrite, release_of(model), _stored_layers(model))
 
 
-def _new_file(path: StrPath, overwrite: bool) -> h5py.File:
-    if not overwrite and os.path.exists(path):
-        raise SpecError(f"{os.fspath(path)} exists; write overwrite=True to replace it")
-    try:
-        return h5py.File(Path(path), "w")
-    except OSError as error:
-        raise SpecError(f"{os.fspath(path)} cannot be written: {error}") from None
-
-
-def _write_weights(group: h5py.Group, model: keras.Model) -> None:
-    layers = ordered_layers(model)
-    group.attrs["layer_names"] = _names([layer.name for layer in layers])
-    for layer in layers:
+def _stored_layers(model: keras.Model) -> Iterator[StoredLayer]:
+    """The layers of a model with their weights as Keras 1 stored them, one after the other."""
+    for layer in ordered_layers(model):
         slots = stored_order(layer)
-        names = list(_weight_names(slots))
-        member = group.create_group(layer.name)
-        member.attrs["weight_names"] = _names(names)
-        for slot, name in zip(slots, names, strict=True):
-            member.create_dataset(name, data=keras.ops.convert_to_numpy(slot.variable))
+        arrays = {
+            name: keras.ops.convert_to_numpy(slot.variable)
+            for slot, name in zip(slots, _weight_names(slots), strict=True)
+        }
+        yield StoredLayer(layer.name, arrays)
 
 
 def _weight_names(slots: Sequence[Slot]) -> Iterator[str]:
@@ -118,10 +96,6 @@ def _weight_names(slots: Sequence[Slot]) -> Iterator[str]:
             name = f"{slot.layer.name}_{name}"
         seen[name] = seen.get(name, 0) + 1
         yield f"{name}:0" if seen[name] == 1 else f"{name}_{seen[name] - 1}:0"
-
-
-def _names(names: Sequence[str]) -> np.ndarray[Any, Any]:
-    return np.array([name.encode() for name in names], dtype="S") if names else np.zeros(0)
 
 
 def _training(model: Any) -> dict[str, Any]:
@@ -149,9 +123,9 @@ def _state(model: Any) -> Iterator[tuple[str, Any]]:
     names = _stored_names(model)
     variables = model.trainable_variables
     order = sorted(range(len(variables)), key=lambda k: names.get(id(variables[k]), ""))
-    for slot, kept in zip(optimizer.slots, optimizer.kept, strict=False):
+    for slot, variables_of_slot in zip(optimizer.slots, optimizer.slot_variables, strict=False):
         for place, index in enumerate(order):
-            yield f"{slot}_{place}:0", keras.ops.convert_to_numpy(kept[index])
+            yield f"{slot}_{place}:0", keras.ops.convert_to_numpy(variables_of_slot[index])
 
 
 def _stored_names(model: keras.Model) -> dict[int, str]:

@@ -1,7 +1,5 @@
-"""The weights in the files of Keras 1, in each layout, and their way into live layers.
+"""The weights of a file in the layers of a live model.
 
-Layouts: of `model.save()` (in the group `model_weights`), of `model.save_weights()` (the same at
-the root), and an older one (groups `layer_0`, `layer_1`, ... of arrays `param_0`, `param_1`, ...).
 Weights are set by position, as in Keras 1; layers without weights are skipped on both sides.
 """
 
@@ -9,34 +7,35 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import h5py
 import keras
 import numpy as np
-import numpy.typing as npt
 
 from normscope.errors import ModelFileError
-from normscope.files.hdf5 import MAX_NAMES, Hdf5, open_hdf5
-from normscope.keras1.files import Backend, StrPath
+from normscope.keras1.files import (
+    Backend,
+    StoredLayer,
+    StrPath,
+    backend_of,
+    read_weights,
+    stated_release,
+)
+from normscope.keras1.files.weights import Array
+from normscope.keras1.live.conventions import (
+    LoadWarning,
+    Told,
+    adopt,
+    backend_of_origin,
+    normalizations,
+    say_assumptions,
+)
 from normscope.keras1.live.layers.wrappers import Bidirectional, TimeDistributed
 from normscope.wording import counted
 
-Array: TypeAlias = npt.NDArray[np.generic]
 Variable: TypeAlias = Any
-
-MARKS = ("layer_names", "layer_names0", "nb_layers")
-"""The attributes by which a group of weights is known."""
-
-
-@dataclass(frozen=True)
-class StoredLayer:
-    """The arrays of one layer in a file, by name, in the order of the file."""
-
-    name: str
-    arrays: Mapping[str, Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,88 +46,44 @@ class Slot:
     variable: Variable
 
 
-class LoadWarning(UserWarning):
-    """Something of a file was assumed or left out; the message says what."""
+def load_weights(
+    model: keras.Model,
+    path: StrPath,
+    *,
+    backend: str | None = None,
+    by_name: bool = False,
+    release: str | None = None,
+) -> None:
+    """Set the weights of a model of Keras 1 layers to those of a file.
 
-
-# -------------------------------------------------------------------------------------- reading
-
-
-def read_weights(path: StrPath) -> tuple[StoredLayer, ...]:
-    """The layers of a file that have weights, in its order, whichever layout it has.
+    Args:
+        model: built in Python, or made by `model_from_json`.
+        path: of an HDF5 file of `model.save_weights()` or `model.save()`, or of the older layout.
+        backend: the one that wrote the file, where the names of its weights do not tell it; without
+            it the one that `model_from_json` was given, which counts before those names.
+        by_name: set the layers that the file knows by name, and leave the others as they are.
+        release: the release of Keras 1 that wrote the file. Without it, that which the file says
+            it is of (a file of `model.save()`), else that of the layers; a `BatchNormalization`
+            that was given none is taken for one of 1.2.2, with a warning.
 
     Raises:
-        ModelFileError: not a file of Keras 1 weights, damaged, or beyond the bounds of `hdf5`.
+        ModelFileError: the file is damaged, or its layers and shapes are not those of the model.
+        SpecError: there is no such release or backend.
+
+    Warns:
+        LoadWarning: what the file holds depends on a release or a backend that nothing tells; with
+            how the outputs would differ otherwise.
     """
-    with open_hdf5(os.fspath(path)) as file:
-        root = file.weights_group() if "model_weights" in file.file else file.file
-        if "nb_layers" in root.attrs:
-            layers = list(_older_layout(file, root))
-        elif any(key in root.attrs for key in MARKS):
-            layers = list(_layout(file, root))
-        else:
-            raise file.error("an HDF5 file, but not of Keras 1 weights: it has no layer_names")
-    return tuple(layer for layer in layers if layer.arrays)
-
-
-def holds_weights(path: StrPath) -> bool:
-    """Whether a file is an HDF5 file with weights of Keras 1."""
-    if not h5py.is_hdf5(os.fspath(path)):
-        return False
-    with open_hdf5(os.fspath(path)) as file:
-        return "model_weights" in file.file or any(key in file.file.attrs for key in MARKS)
-
-
-def backend_of(layers: Iterable[StoredLayer]) -> Backend | None:
-    """Who wrote the weights: the names of TensorFlow end in `:0`. The older layout does not tell.
-
-    >>> import numpy as np
-    >>> backend_of([StoredLayer("dense_1", {"dense_1_W": np.zeros(3)})])
-    'theano'
-    """
-    names = [name for layer in layers for name in layer.arrays]
-    if not names or all(name.startswith("param_") for name in names):
-        return None
-    return "tensorflow" if all(name.endswith(":0") for name in names) else "theano"
-
-
-def _layout(file: Hdf5, root: h5py.Group) -> Iterator[StoredLayer]:
-    seen: set[str] = set()
-    total = 0
-    for name in file.names(root, "layer_names"):
-        if name in seen:
-            raise file.error(f"layer_names has {name!r} twice")
-        seen.add(name)
-        group = file.group(root, name)
-        keys = file.names(group, "weight_names")
-        total += len(keys)
-        if total > MAX_NAMES:
-            raise file.error(f"more than {MAX_NAMES} weights")
-        yield StoredLayer(name, {key: file.array(group, key) for key in keys})
-
-
-def _older_layout(file: Hdf5, root: h5py.Group) -> Iterator[StoredLayer]:
-    total = 0
-    for k in range(_count(file, root, "nb_layers")):
-        group = file.group(root, f"layer_{k}")
-        keys = [f"param_{p}" for p in range(_count(file, group, "nb_params"))]
-        total += len(keys)
-        if total > MAX_NAMES:
-            raise file.error(f"more than {MAX_NAMES} weights")
-        yield StoredLayer(f"layer_{k}", {key: file.array(group, key) for key in keys})
-
-
-def _count(file: Hdf5, group: h5py.Group, key: str) -> int:
-    stored = group.attrs.get_id(key) if key in group.attrs else None
-    if stored is None or stored.shape != () or stored.dtype.kind not in "iu":
-        raise file.error(f"the attribute {key} of {group.name!r} is not one whole number")
-    value = int(group.attrs[key])
-    if not 0 <= value <= MAX_NAMES:
-        raise file.error(f"the attribute {key} of {group.name!r} is no number up to {MAX_NAMES}")
-    return value
-
-
-# -------------------------------------------------------------------------------------- setting
+    told = Told.by_user(backend, release)
+    file = os.fspath(path)
+    file_release = stated_release(path)
+    stored = read_weights(path)
+    by_user = told.origin or getattr(model, "user_origin", None)
+    origin = by_user or backend_of(stored) or getattr(model, "stored_origin", None)
+    set_weights(model, stored, backend_of_origin(origin), file, by_name)
+    adopt(model, Told(origin, told.release), file_release, file)
+    feature_wise = [layer for layer in normalizations(model) if layer.mode == 0]
+    say_assumptions(file, model, feature_wise, stored=True)
 
 
 def set_weights(
@@ -163,7 +118,7 @@ def set_weights(
             'degrees; write backend="theano" or backend="tensorflow"',
         )
     names: dict[int, str] = {}
-    pairs: list[tuple[Variable, Array]] = []
+    assignments: list[tuple[Variable, Array]] = []
     for layer, entry in _matched(layers, stored, path, by_name):
         slots = stored_order(layer)
         if len(slots) != len(entry.arrays):
@@ -173,9 +128,9 @@ def set_weights(
                 f"{entry.name!r} in the file has {len(entry.arrays)}",
             )
         for slot, (name, array) in zip(slots, entry.arrays.items(), strict=True):
-            pairs.append((slot.variable, _fitted(slot, array, backend, path)))
+            assignments.append((slot.variable, _fitted(slot, array, backend, path)))
             names[id(slot.variable)] = name
-    for variable, array in pairs:  # only now that all fit
+    for variable, array in assignments:  # only now that all fit
         variable.assign(array)
     return names
 

@@ -88,9 +88,9 @@ def _per_axis(config: Config, keys: Iterable[str], space: int) -> list[int]:
 
 def _with_holes(kernel: Array, rates: Sequence[int]) -> Array:
     sizes = [(size - 1) * rate + 1 for size, rate in zip(kernel.shape, rates, strict=False)]
-    wide = np.zeros((*sizes, *kernel.shape[len(rates) :]))
-    wide[tuple(slice(None, None, rate) for rate in rates)] = kernel
-    return wide
+    dilated = np.zeros((*sizes, *kernel.shape[len(rates) :]))
+    dilated[tuple(slice(None, None, rate) for rate in rates)] = kernel
+    return dilated
 
 
 def _windows(

@@ -171,9 +171,9 @@ def _by_backend(norms: Sequence[StoredNorm], on_theano: Divisor, *, refuted: boo
 
 def _reading(norms: Sequence[StoredNorm], deviation: bool) -> str:
     """How `running_std` is read, who stored something else, and what the outputs would be then."""
-    held, other = ("deviation", "variance") if deviation else ("variance", "deviation")
+    stored, other = ("deviation", "variance") if deviation else ("variance", "deviation")
     who = VARIANCES if deviation else DEVIATIONS
-    read = f"the running_std of {_listed([norm.name for norm in norms])} is read as a {held}"
+    read = f"the running_std of {_listed([norm.name for norm in norms])} is read as a {stored}"
     factors = [_factors(norm, deviation) for norm in norms if norm.running_std is not None]
     known = np.concatenate(factors) if factors else np.zeros(0)
     if known.size:

@@ -12,153 +12,28 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
-from normscope.errors import ModelFileError
+from normscope.keras1.network.merge_shapes import merge
 from normscope.keras1.network.settings import (
     MAX_RANK,
     UNKNOWN,
     Axes,
     Settings,
-    Shape,
     Size,
     Tensor,
 )
-
-Resize: TypeAlias = Callable[[int, int], int]  # (which axis of the space, its size) -> new size
+from normscope.keras1.network.spatial_shapes import (
+    convolution,
+    cropping,
+    deconvolution,
+    global_pooling,
+    padding,
+    pooling,
+    space_axes,
+    upsampling,
+)
 
 MAX_SIZE = 2**63 - 1
 BATCH_TIME_CHANNEL: Axes = ("b", "t", "c")
-SPACE: Mapping[int, Axes] = {1: ("t",), 2: ("h", "w"), 3: ("d", "h", "w")}
-KERNEL_KEYS: Mapping[int, tuple[str, ...]] = {
-    1: ("filter_length",),
-    2: ("nb_row", "nb_col"),
-    3: ("kernel_dim1", "kernel_dim2", "kernel_dim3"),
-}
-PAD_KEYS: Mapping[int, tuple[str, ...]] = {
-    1: ("left_pad", "right_pad"),
-    2: ("top_pad", "bottom_pad", "left_pad", "right_pad"),
-    3: (),
-}
-
-
-# ------------------------------------------------------------------------ layers with a space
-
-
-def output_length(size: int, kernel: int, border_mode: str, stride: int) -> int:
-    """The length that a window of `kernel` elements leaves, as Keras 1.2.2 computes it.
-
-    >>> [output_length(7, 3, mode, 2) for mode in ("valid", "same", "full")]
-    [3, 4, 5]
-    """
-    length = size + {"valid": 1 - kernel, "same": 0, "full": kernel - 1}[border_mode]
-    return -(-length // stride)
-
-
-def channel_axis(layer: Settings, x: Tensor, space: int) -> int | None:
-    """Where the channels are, or None: padding, cropping and upsampling do not save their ordering.
-
-    Those are asked for in the names of their input, then in the rest of the file.
-    """
-    last = space + 1
-    if space == 1:
-        return last
-    if layer.value("dim_ordering") is not None:
-        return 1 if layer.choice("dim_ordering", ("th", "tf")) == "th" else last
-    if x.axes is not None and "c" in x.axes and x.axes.index("c") in (1, last):
-        return x.axes.index("c")
-    return {"th": 1, "tf": last}.get(layer.ordering or "")
-
-
-def space_axes(layer: Settings, x: Tensor, space: int) -> Axes | None:
-    """The names that the dim_ordering of a layer gives to its input and output."""
-    channel = channel_axis(layer, x, space)
-    if channel is None:
-        return None
-    return ("b", "c", *SPACE[space]) if channel == 1 else ("b", *SPACE[space], "c")
-
-
-def _in_space(
-    layer: Settings, x: Tensor, space: int, resize: Resize, channels: int | None = None
-) -> Tensor:
-    """`x` with each known size of its space resized, and with new `channels` if given."""
-    sizes = list(layer.sizes_of(x, space + 2))
-    channel = channel_axis(layer, x, space)
-    if channel is None:
-        return Tensor((sizes[0], *[None] * (space + 1)), x.axes)
-    for index, axis in enumerate(axis for axis in range(1, space + 2) if axis != channel):
-        size = sizes[axis]
-        sizes[axis] = None if size is None else resize(index, size)
-    if channels is None:
-        return Tensor(tuple(sizes), x.axes or space_axes(layer, x, space))
-    sizes[channel] = channels
-    return Tensor(tuple(sizes), space_axes(layer, x, space))
-
-
-def _window(
-    layer: Settings, kernel: Sequence[int], stride: Sequence[int], rate: Sequence[int]
-) -> Resize:
-    mode = layer.choice("border_mode", ("valid", "same", "full"), "valid")
-
-    def resize(index: int, size: int) -> int:
-        dilated = kernel[index] + (kernel[index] - 1) * (rate[index] - 1)
-        return output_length(size, dilated, mode, stride[index])
-
-    return resize
-
-
-def _convolution(layer: Settings, x: Tensor, space: int) -> Tensor:
-    ones = (1,) * space
-    kernel = [layer.integer(key) for key in KERNEL_KEYS[space]]
-    stride = layer.per_axis("subsample_length" if space == 1 else "subsample", space, ones)
-    rate = layer.per_axis("atrous_rate", space, ones)
-    resize = _window(layer, kernel, stride, rate)
-    return _in_space(layer, x, space, resize, layer.integer("nb_filter"))
-
-
-def _deconvolution(layer: Settings, x: Tensor) -> Tensor:
-    batch = layer.sizes_of(x, 4)[0]
-    _, *sizes = layer.sizes_of(Tensor(layer.shape("output_shape")), 4)
-    declared = Tensor((batch, *sizes), x.axes)
-    return _in_space(layer, declared, 2, lambda _, size: size, layer.integer("nb_filter"))
-
-
-def _pooling(layer: Settings, x: Tensor, space: int) -> Tensor:
-    pool = layer.per_axis("pool_length" if space == 1 else "pool_size", space, (2,) * space)
-    stride = layer.per_axis("stride" if space == 1 else "strides", space, pool)
-    return _in_space(layer, x, space, _window(layer, pool, stride, (1,) * space))
-
-
-def _global_pooling(layer: Settings, x: Tensor, space: int) -> Tensor:
-    sizes = layer.sizes_of(x, space + 2)
-    channel = channel_axis(layer, x, space)
-    return Tensor((sizes[0], None if channel is None else sizes[channel]), ("b", "c"))
-
-
-def _upsampling(layer: Settings, x: Tensor, space: int) -> Tensor:
-    factor = layer.per_axis("length" if space == 1 else "size", space, (2,) * space)
-    return _in_space(layer, x, space, lambda index, size: size * factor[index])
-
-
-def _padding(layer: Settings, x: Tensor, space: int) -> Tensor:
-    padding = layer.value("padding", [1] * space)
-    if isinstance(padding, dict) and padding.keys() <= set(PAD_KEYS[space]):
-        padding = [padding.get(key, 0) for key in PAD_KEYS[space]]
-    elif space == 1 and not isinstance(padding, list):
-        padding = [padding]
-    if isinstance(padding, list) and len(padding) == len(PAD_KEYS[space]):
-        ends = layer.as_integers("padding", padding, 2 * space, low=0)
-        added = [before + after for before, after in zip(ends[::2], ends[1::2], strict=True)]
-    else:
-        added = [2 * end for end in layer.as_integers("padding", padding, space, low=0)]
-    return _in_space(layer, x, space, lambda index, size: size + added[index])
-
-
-def _cropping(layer: Settings, x: Tensor, space: int) -> Tensor:
-    pairs = layer.value("cropping")
-    pairs = [pairs] if space == 1 else pairs
-    if not isinstance(pairs, list) or len(pairs) != space:
-        raise layer.wrong("cropping", pairs, f"a list of {space} pairs of integers")
-    cut = [sum(layer.as_integers("cropping", pair, 2, low=0)) for pair in pairs]
-    return _in_space(layer, x, space, lambda index, size: size - cut[index])
 
 
 # --------------------------------------------------------------------------- sequences in time
@@ -193,7 +68,7 @@ def _recurrent(layer: Settings, x: Tensor) -> Tensor:
 
 def _conv_lstm(layer: Settings, x: Tensor) -> Tensor:
     sequence = Tensor(layer.sizes_of(x, 5), x.axes)
-    step = _convolution(layer, without_time(layer, sequence), 2)
+    step = convolution(layer, without_time(layer, sequence), 2)
     time = (sequence.shape or ())[1]
     return with_time(step, time) if layer.flag("return_sequences") else step
 
@@ -295,80 +170,6 @@ def _permutation(layer: Settings) -> list[int]:
     return order
 
 
-# -------------------------------------------------------------------------------------- merge
-
-
-def _merge(layer: Settings, inputs: Sequence[Tensor]) -> Tensor:
-    if layer.choice("mode_type", ("raw", "lambda", "function"), "raw") != "raw":
-        return UNKNOWN
-    mode = layer.choice("mode", ("sum", "mul", "ave", "max", "concat", "dot", "cos"), "sum")
-    if len(inputs) < 2:
-        raise layer.error(f"a merge takes at least 2 inputs, got {len(inputs)}")
-    if mode in ("dot", "cos"):
-        return _merge_dot(layer, inputs, mode)
-    return _merge_alike(layer, inputs, concat=mode == "concat")
-
-
-def _merge_alike(layer: Settings, inputs: Sequence[Tensor], concat: bool) -> Tensor:
-    """Sum, mean, product, maximum: one shape. Concatenation: one shape but for the joined axis."""
-    shapes = [x.shape for x in inputs if x.shape is not None]
-    if not shapes:
-        return UNKNOWN
-    joined = (
-        _axis(layer, "concat_axis", layer.value("concat_axis", -1), shapes[0]) if concat else -1
-    )
-    if len({len(shape) for shape in shapes}) > 1:
-        raise _shapes_differ(layer, inputs)
-    sizes: list[Size] = []
-    for axis, column in enumerate(zip(*shapes, strict=True)):
-        if concat and axis == joined:
-            known = [size for size in column if size is not None]
-            sizes.append(sum(known) if len(known) == len(inputs) else None)
-        else:
-            known = sorted({size for size in column if size is not None})
-            if len(known) > 1:
-                raise _shapes_differ(layer, inputs)
-            sizes.append(known[0] if known else None)
-    names = {x.axes for x in inputs if x.axes is not None}
-    return Tensor(tuple(sizes), names.pop() if len(names) == 1 else None)
-
-
-def _shapes_differ(layer: Settings, inputs: Sequence[Tensor]) -> ModelFileError:
-    return layer.error(f"cannot merge the shapes {', '.join(str(x.shape) for x in inputs[:4])}")
-
-
-def _merge_dot(layer: Settings, inputs: Sequence[Tensor], mode: str) -> Tensor:
-    if len(inputs) != 2:
-        raise layer.error(f"the merge mode {mode!r} takes 2 inputs, got {len(inputs)}")
-    left, right = inputs[0].shape, inputs[1].shape
-    if left is None or right is None:
-        return UNKNOWN
-    given = layer.value("dot_axes", -1)
-    first, second = given if isinstance(given, list) and len(given) == 2 else (given, given)
-    i, j = (
-        _axis(layer, "dot_axes", axis, shape) for axis, shape in ((first, left), (second, right))
-    )
-    if None not in (left[i], right[j]) and left[i] != right[j]:
-        raise _shapes_differ(layer, inputs)
-    sizes = [*left[:i], *left[i + 1 :], *right[1:j], *right[j + 1 :]]
-    sizes += [1] if len(sizes) == 1 else []
-    # Keras declares the shape of "cos" without the axis that it inserts.
-    return Tensor(tuple(sizes if mode == "dot" else [sizes[0], 1, *sizes[1:]]))
-
-
-def _axis(layer: Settings, key: str, value: object, shape: Shape) -> int:
-    """An axis other than the batch, counted from the start."""
-    rank = len(shape)
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int)
-        or not -rank < value < rank
-        or not value
-    ):
-        raise layer.wrong(key, value, f"an axis of an input of the shape {shape}")
-    return value % rank
-
-
 # ------------------------------------------------------- which names a layer gives to its input
 
 
@@ -433,18 +234,18 @@ RULES: Mapping[str, Rule] = {
         Rule(_elementwise),
     ),
     **{f"SpatialDropout{n}D": Rule(partial(_elementwise, rank=n + 2)) for n in (1, 2, 3)},
-    **{f"Convolution{n}D": _spatial(n, _convolution) for n in (1, 2, 3)},
-    **{f"AtrousConvolution{n}D": _spatial(n, _convolution) for n in (1, 2)},
-    **{f"LocallyConnected{n}D": _spatial(n, _convolution) for n in (1, 2)},
-    **{f"MaxPooling{n}D": _spatial(n, _pooling) for n in (1, 2, 3)},
-    **{f"AveragePooling{n}D": _spatial(n, _pooling) for n in (1, 2, 3)},
-    **{f"GlobalMaxPooling{n}D": _spatial(n, _global_pooling) for n in (1, 2, 3)},
-    **{f"GlobalAveragePooling{n}D": _spatial(n, _global_pooling) for n in (1, 2, 3)},
-    **{f"UpSampling{n}D": _spatial(n, _upsampling) for n in (1, 2, 3)},
-    **{f"ZeroPadding{n}D": _spatial(n, _padding) for n in (1, 2, 3)},
-    **{f"Cropping{n}D": _spatial(n, _cropping) for n in (1, 2, 3)},
-    "SeparableConvolution2D": _spatial(2, _convolution),
-    "Deconvolution2D": Rule(_deconvolution, partial(_space_names, space=2)),
+    **{f"Convolution{n}D": _spatial(n, convolution) for n in (1, 2, 3)},
+    **{f"AtrousConvolution{n}D": _spatial(n, convolution) for n in (1, 2)},
+    **{f"LocallyConnected{n}D": _spatial(n, convolution) for n in (1, 2)},
+    **{f"MaxPooling{n}D": _spatial(n, pooling) for n in (1, 2, 3)},
+    **{f"AveragePooling{n}D": _spatial(n, pooling) for n in (1, 2, 3)},
+    **{f"GlobalMaxPooling{n}D": _spatial(n, global_pooling) for n in (1, 2, 3)},
+    **{f"GlobalAveragePooling{n}D": _spatial(n, global_pooling) for n in (1, 2, 3)},
+    **{f"UpSampling{n}D": _spatial(n, upsampling) for n in (1, 2, 3)},
+    **{f"ZeroPadding{n}D": _spatial(n, padding) for n in (1, 2, 3)},
+    **{f"Cropping{n}D": _spatial(n, cropping) for n in (1, 2, 3)},
+    "SeparableConvolution2D": _spatial(2, convolution),
+    "Deconvolution2D": Rule(deconvolution, partial(_space_names, space=2)),
     "ConvLSTM2D": Rule(_conv_lstm, _conv_lstm_names),
     **dict.fromkeys(("SimpleRNN", "GRU", "LSTM"), _named("b t c", _recurrent)),
     "Bidirectional": Rule(_bidirectional, _bidirectional_names),
@@ -468,7 +269,7 @@ def output_of(layer: Settings, inputs: Sequence[Tensor]) -> Tensor:
     Tensor(shape=(None, 10), axes=('b', 'c'))
     """
     if layer.layer_class == "Merge":
-        output = _merge(layer, inputs)
+        output = merge(layer, inputs)
     elif (rule := RULES.get(layer.layer_class)) is None:
         return UNKNOWN
     elif len(inputs) != 1:

@@ -1,7 +1,6 @@
 """Backward kernels for nests whose innermost loop is kept.
 
-In the nest dx takes the place of the output, dy that of the residual; the strides of bias are those
-of the sums for the gradients of scale and bias. The sums of columns folded into one set are added.
+The sums of columns folded into one set are added.
 """
 
 from __future__ import annotations
@@ -10,24 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from normscope.kernels.backward.input_gradient import SUMS, find_slopes
+from normscope.kernels.backward.input_gradient import find_input_gradients
+from normscope.kernels.backward.nest import moved, offsets, strides
 from normscope.kernels.backward.runs import sums_of_item
-from normscope.kernels.backward.tiles import (
-    MEAN,
-    RSTD,
-    SCRATCH,
-    SUM_ALONG,
-    SUM_PLAIN,
-    take_sums,
-    write_tile,
-)
-from normscope.kernels.contract import WIDEST, BackwardArrays, Saved, SumArrays, Tiling
+from normscope.kernels.backward.tiles import DY, DY_D, MEAN, RSTD, SCRATCH, take_sums, write_tile
+from normscope.kernels.contract import SIZE, SUMS, WIDEST, BackwardArrays, Saved, SumArrays, Tiling
 from normscope.kernels.machine.compiling import kernel, part
 from normscope.kernels.machine.instructions import take, use_widest_vectors
 from normscope.kernels.machine.memory import scratch
 from normscope.kernels.machine.streaming_stores import close, opened
-from normscope.kernels.nest import SIZE, loops, run_at
-from normscope.kernels.tile import Tile, set_of, tile_of
+from normscope.kernels.nest import loops, run_at
+from normscope.kernels.tile import Tile, columns_of, set_of, tile_at
 
 
 @part
@@ -49,19 +41,23 @@ def _fold(tile: Tile) -> None:
 
 
 @part
-def _tiles_of(nest: Any, kept: int, tiling: Tiling) -> Any:
+def _tiles_of(nest: Any, num_kept: int, tiling: Tiling) -> Any:
     """How many tiles there are: of a row, and of all positions of the kept loops."""
     columns = nest[nest.shape[0] - 1, SIZE]
     in_row = (columns + tiling.tile - 1) // tiling.tile
-    return in_row, loops(nest, 0, kept) * in_row
+    return in_row, loops(nest, 0, num_kept) * in_row
 
 
 @part
-def _tile(work: Any, nest: Any, kept: int, number: int, tiling: Tiling) -> Any:
+def _tile(work: Any, nest: Any, num_kept: int, number: int, tiling: Tiling) -> Any:
     """A tile by its number: those of one row come first."""
-    in_row, _ = _tiles_of(nest, kept, tiling)
+    in_row, _ = _tiles_of(nest, num_kept, tiling)
     position, n = run_at(number, in_row)
-    return tile_of(work, nest, kept, position, n, tiling, 0)  # sums of parameters run along a tile
+    last = nest.shape[0] - 1
+    start, step = offsets(nest, 0, num_kept, position), strides(nest, last)
+    # no lead: sums of parameters run along a tile
+    first, width = columns_of(nest[last, SIZE], n, tiling, 0)
+    return tile_at(work, moved(start, step, first), first, width, start.stats, step.stats, tiling)
 
 
 @part
@@ -77,7 +73,7 @@ def _find_sets(tile: Tile, saved: Saved, numbers: Any) -> None:
 
 @kernel
 def gradient(
-    counter: Any, items: int, per_item: int, tiling: Tiling, nest: Any, kept: int, formula: Any,
+    counter: Any, items: int, per_item: int, tiling: Tiling, nest: Any, num_kept: int, formula: Any,
     arrays: BackwardArrays, streams: bool, saved: Saved, found: SumArrays,
 ) -> None:  # fmt: skip
     """Dx and the sums of whole sets. An item is `per_item` tiles.
@@ -86,8 +82,8 @@ def gradient(
     """
     use_widest_vectors()
     totals, parameters = found
-    _, tiles = _tiles_of(nest, kept, tiling)
-    rows = loops(nest, kept, nest.shape[0] - 1)
+    _, tiles = _tiles_of(nest, num_kept, tiling)
+    rows = loops(nest, num_kept, nest.shape[0] - 1)
     work, numbers = scratch(SCRATCH), np.empty(WIDEST, np.int64)
     stream = opened(streams)
     while True:
@@ -97,20 +93,20 @@ def gradient(
             return
         learned = sums_of_item(parameters, item)
         for number in range(item * per_item, min(item * per_item + per_item, tiles)):
-            tile = _tile(work, nest, kept, number, tiling)
+            tile = _tile(work, nest, num_kept, number, tiling)
             _find_sets(tile, saved, numbers)
-            take_sums(arrays, tile, nest, kept, 0, rows, formula, learned)
+            take_sums(arrays, tile, nest, num_kept, 0, rows, formula, learned)
             _fold(tile)
             for c in range(tile.width if totals.shape[1] > 0 else 0):
-                totals[0, numbers[c]] = work[SUM_PLAIN + c]
-                totals[1, numbers[c]] = work[SUM_ALONG + c]
-            find_slopes(tile.address, WIDEST, tile.width, formula)
-            write_tile(arrays, tile, nest, kept, 0, rows, formula, stream)
+                totals[0, numbers[c]] = work[DY + c]
+                totals[1, numbers[c]] = work[DY_D + c]
+            find_input_gradients(tile.address, WIDEST, tile.width, formula)
+            write_tile(arrays, tile, nest, num_kept, 0, rows, formula, stream)
 
 
 @kernel
 def measure(
-    counter: Any, items: int, per_item: int, tiling: Tiling, nest: Any, kept: int, formula: Any,
+    counter: Any, items: int, per_item: int, tiling: Tiling, nest: Any, num_kept: int, formula: Any,
     arrays: BackwardArrays, saved: Saved, found: SumArrays,
 ) -> None:  # fmt: skip
     """The sums of chunks of rows. An item is `per_item` chunks.
@@ -118,10 +114,10 @@ def measure(
     `found`: of sets (chunks, 6, sets).
     """
     use_widest_vectors()
-    rows = loops(nest, kept, nest.shape[0] - 1)
+    rows = loops(nest, num_kept, nest.shape[0] - 1)
     parts, parameters = found
     chunks = parts.shape[0]
-    _, tiles = _tiles_of(nest, kept, tiling)
+    _, tiles = _tiles_of(nest, num_kept, tiling)
     work, numbers = scratch(SCRATCH), np.empty(WIDEST, np.int64)
     while True:
         item = take(counter.ctypes.data)
@@ -132,9 +128,9 @@ def measure(
             number, chunk = run_at(unit, chunks)
             start = chunk * tiling.chunk
             stop = min(start + tiling.chunk, rows)
-            tile = _tile(work, nest, kept, number, tiling)
+            tile = _tile(work, nest, num_kept, number, tiling)
             _find_sets(tile, saved, numbers)
-            take_sums(arrays, tile, nest, kept, start, stop, formula, learned)
+            take_sums(arrays, tile, nest, num_kept, start, stop, formula, learned)
             _fold(tile)
             for c in range(tile.width):
                 for row in range(SUMS):
@@ -143,12 +139,12 @@ def measure(
 
 @kernel
 def apply(
-    counter: Any, items: int, tiling: Tiling, nest: Any, kept: int, formula: Any,
+    counter: Any, items: int, tiling: Tiling, nest: Any, num_kept: int, formula: Any,
     arrays: BackwardArrays, streams: bool, saved: Saved, totals: Any,
 ) -> None:  # fmt: skip
     """Dx, from the sums of all sets. An item is one chunk of rows of one tile; the last first."""
     use_widest_vectors()
-    rows = loops(nest, kept, nest.shape[0] - 1)
+    rows = loops(nest, num_kept, nest.shape[0] - 1)
     chunks = (rows + tiling.chunk - 1) // tiling.chunk
     work, numbers = scratch(SCRATCH), np.empty(WIDEST, np.int64)
     stream = opened(streams)
@@ -160,10 +156,10 @@ def apply(
         number, chunk = run_at(items - 1 - item, chunks)
         start = chunk * tiling.chunk
         stop = min(start + tiling.chunk, rows)
-        tile = _tile(work, nest, kept, number, tiling)
+        tile = _tile(work, nest, num_kept, number, tiling)
         _find_sets(tile, saved, numbers)
         for c in range(tile.width):
             for row in range(SUMS):
                 work[row * WIDEST + c] = totals[row, numbers[c]]
-        find_slopes(tile.address, WIDEST, tile.width, formula)
-        write_tile(arrays, tile, nest, kept, start, stop, formula, stream)
+        find_input_gradients(tile.address, WIDEST, tile.width, formula)
+        write_tile(arrays, tile, nest, num_kept, start, stop, formula, stream)

@@ -1,7 +1,6 @@
 """Sums for the gradients of scale and bias: sum(dy * (x - mean) * rstd) and sum(dy).
 
-The nest keeps the axes of the parameter and shares all others. In it dy takes the place of the
-residual; mean and rstd, one per statistics set, those of scale and bias.
+The nest keeps the axes of the parameter and shares all others: see `ParameterPlace`.
 """
 
 from __future__ import annotations
@@ -9,12 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 from normscope.kernels.backward.runs import add_to
-from normscope.kernels.contract import CHUNK, WIDEST, ParameterArrays, Place, Tiling
+from normscope.kernels.contract import CHUNK, SIZE, WIDEST, ParameterArrays, ParameterPlace, Tiling
 from normscope.kernels.machine.compiling import kernel, part, sums
 from normscope.kernels.machine.instructions import take, use_widest_vectors
 from normscope.kernels.machine.memory import F64, load, scratch
-from normscope.kernels.nest import SIZE, ahead, loops, moved, offsets, run_at, strides
-from normscope.kernels.tile import Tile, tile_of
+from normscope.kernels.nest import functions_for, loops, run_at
+from normscope.kernels.tile import Tile, columns_of, tile_at
+
+offsets, strides, moved, ahead = functions_for(ParameterPlace)[:4]
 
 TOTAL, ALONG = 0, WIDEST
 SCRATCH = 2 * WIDEST
@@ -22,7 +23,12 @@ SCRATCH = 2 * WIDEST
 
 @sums
 def _run(
-    arrays: ParameterArrays, at: Place, step: Place | None, n: int, even_mean: Any, even_rstd: Any
+    arrays: ParameterArrays,
+    at: ParameterPlace,
+    step: ParameterPlace | None,
+    n: int,
+    even_mean: Any,
+    even_rstd: Any,
 ) -> Any:
     """The two sums of a run.
 
@@ -35,10 +41,10 @@ def _run(
         here = ahead(at, step, e)
         mean, rstd = even_mean, even_rstd
         if even_mean is None:
-            mean = load(arrays.means, here.scale, F64)
+            mean = load(arrays.means, here.mean, F64)
         if even_rstd is None:
-            rstd = load(arrays.rstds, here.bias, F64)
-        g = load(arrays.dy, here.residual, arrays.tag)
+            rstd = load(arrays.rstds, here.rstd, F64)
+        g = load(arrays.dy, here.dy, arrays.tag)
         d = load(arrays.x, here.x, arrays.tag) - mean
         total += g
         along += g * d * rstd
@@ -47,14 +53,14 @@ def _run(
 
 @kernel
 def rows(
-    counter: Any, items: int, nest: Any, kept: int, arrays: ParameterArrays, parts: Any
+    counter: Any, items: int, nest: Any, num_kept: int, arrays: ParameterArrays, parts: Any
 ) -> None:
     """An item is one chunk of one set; `parts`: (chunks, 2, sets), sum(dy) first."""
     use_widest_vectors()
     last = nest.shape[0] - 1
     inner, step = nest[last, SIZE], strides(nest, last)
-    size = loops(nest, kept, nest.shape[0])
-    even = step.x == 1 and step.residual == 1 and step.scale == 0 and step.bias == 0
+    size = loops(nest, num_kept, nest.shape[0])
+    even = step.x == 1 and step.dy == 1 and step.mean == 0 and step.rstd == 0
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
@@ -62,14 +68,14 @@ def rows(
         number, chunk = run_at(item, parts.shape[0])
         position = chunk * CHUNK
         stop = min(position + CHUNK, size)
-        start = offsets(nest, 0, kept, number)
+        start = offsets(nest, 0, num_kept, number)
         run, e = run_at(position, inner)
         total, along = 0.0, 0.0
         while position < stop:
             n = min(inner - e, stop - position)
-            at = moved(moved(start, offsets(nest, kept, last, run), 1), step, e)
+            at = moved(moved(start, offsets(nest, num_kept, last, run), 1), step, e)
             if even:
-                mean, rstd = load(arrays.means, at.scale, F64), load(arrays.rstds, at.bias, F64)
+                mean, rstd = load(arrays.means, at.mean, F64), load(arrays.rstds, at.rstd, F64)
                 t, a = _run(arrays, at, None, n, mean, rstd)
             else:
                 t, a = _run(arrays, at, step, n, None, None)
@@ -78,34 +84,36 @@ def rows(
             position += n
             run += 1
             e = 0
-        parts[chunk, 0, start.stats] = total
-        parts[chunk, 1, start.stats] = along
+        parts[chunk, 0, start.learned] = total
+        parts[chunk, 1, start.learned] = along
 
 
 @part
-def _add_row(arrays: ParameterArrays, at: Place, step: Place, tile: Tile) -> None:
+def _add_row(arrays: ParameterArrays, at: ParameterPlace, step: ParameterPlace, tile: Tile) -> None:
     """Add a row, with any strides."""
     use_widest_vectors()
     work, span = tile.address, tile.width // tile.outer
     for c in range(tile.width):
-        mean = load(arrays.means, at.scale + c % span * step.scale, F64)
-        rstd = load(arrays.rstds, at.bias + c % span * step.bias, F64)
-        g = load(arrays.dy, at.residual + c * step.residual, arrays.tag)
+        mean = load(arrays.means, at.mean + c % span * step.mean, F64)
+        rstd = load(arrays.rstds, at.rstd + c % span * step.rstd, F64)
+        g = load(arrays.dy, at.dy + c * step.dy, arrays.tag)
         d = load(arrays.x, at.x + c * step.x, arrays.tag) - mean
         add_to(work, TOTAL + c, g)
         add_to(work, ALONG + c, g * d * rstd)
 
 
 @part
-def _normalized(arrays: ParameterArrays, at: Place, c: int) -> Any:
+def _normalized(arrays: ParameterArrays, at: ParameterPlace, c: int) -> Any:
     """What dy and (x - mean) * rstd are at neighbour `c`, which has statistics of its own."""
-    mean, rstd = load(arrays.means, at.scale + c, F64), load(arrays.rstds, at.bias + c, F64)
-    dy = load(arrays.dy, at.residual + c, arrays.tag)
+    mean, rstd = load(arrays.means, at.mean + c, F64), load(arrays.rstds, at.rstd + c, F64)
+    dy = load(arrays.dy, at.dy + c, arrays.tag)
     return dy, (load(arrays.x, at.x + c, arrays.tag) - mean) * rstd
 
 
 @part
-def _add_two_rows(arrays: ParameterArrays, at0: Place, at1: Place, width: int, work: int) -> None:
+def _add_two_rows(
+    arrays: ParameterArrays, at0: ParameterPlace, at1: ParameterPlace, width: int, work: int
+) -> None:
     """Add two rows in which every column has its own mean and rstd."""
     use_widest_vectors()
     for c in range(width):
@@ -116,12 +124,12 @@ def _add_two_rows(arrays: ParameterArrays, at0: Place, at1: Place, width: int, w
 
 
 @part
-def _add_even_row(arrays: ParameterArrays, at: Place, width: int, work: int) -> None:
+def _add_even_row(arrays: ParameterArrays, at: ParameterPlace, width: int, work: int) -> None:
     """Add a row that has one mean and rstd."""
     use_widest_vectors()
-    mean, rstd = load(arrays.means, at.scale, F64), load(arrays.rstds, at.bias, F64)
+    mean, rstd = load(arrays.means, at.mean, F64), load(arrays.rstds, at.rstd, F64)
     for c in range(width):
-        g = load(arrays.dy, at.residual + c, arrays.tag)
+        g = load(arrays.dy, at.dy + c, arrays.tag)
         d = (load(arrays.x, at.x + c, arrays.tag) - mean) * rstd
         add_to(work, TOTAL + c, g)
         add_to(work, ALONG + c, g * d)
@@ -129,19 +137,19 @@ def _add_even_row(arrays: ParameterArrays, at: Place, width: int, work: int) -> 
 
 @part
 def _add_tile(
-    arrays: ParameterArrays, tile: Tile, nest: Any, kept: int, start: int, stop: int
+    arrays: ParameterArrays, tile: Tile, nest: Any, num_kept: int, start: int, stop: int
 ) -> None:
     """Add the rows `start` to `stop` to the sums of every column."""
     last = nest.shape[0] - 1
     step, width, work = strides(nest, last), tile.width, tile.address
-    side_by_side = step.x == 1 and step.residual == 1
-    own = side_by_side and step.scale == 1 and step.bias == 1 and tile.outer == 1
-    even = side_by_side and step.scale == 0 and step.bias == 0
+    side_by_side = step.x == 1 and step.dy == 1
+    own = side_by_side and step.mean == 1 and step.rstd == 1 and tile.outer == 1
+    even = side_by_side and step.mean == 0 and step.rstd == 0
     row = start
     while row < stop:
-        at = moved(tile.at, offsets(nest, kept, last, row), 1)
+        at = moved(tile.at, offsets(nest, num_kept, last, row), 1)
         if own and row + 1 < stop:
-            at1 = moved(tile.at, offsets(nest, kept, last, row + 1), 1)
+            at1 = moved(tile.at, offsets(nest, num_kept, last, row + 1), 1)
             _add_two_rows(arrays, at, at1, width, work)
             row += 1
         elif even:
@@ -153,7 +161,7 @@ def _add_tile(
 
 @kernel
 def columns(
-    counter: Any, items: int, tiling: Tiling, nest: Any, kept: int, arrays: ParameterArrays,
+    counter: Any, items: int, tiling: Tiling, nest: Any, num_kept: int, arrays: ParameterArrays,
     parts: Any,
 ) -> None:  # fmt: skip
     """An item is one chunk of rows of one tile; `parts`: (chunks, 2, positions * columns)."""
@@ -161,7 +169,7 @@ def columns(
     last = nest.shape[0] - 1
     count = nest[last, SIZE]
     tiles = (count + tiling.tile - 1) // tiling.tile
-    size = loops(nest, kept, last)
+    size = loops(nest, num_kept, last)
     work = scratch(SCRATCH)
     while True:
         item = take(counter.ctypes.data)
@@ -169,11 +177,13 @@ def columns(
             return
         number, chunk = run_at(item, parts.shape[0])
         position, n = run_at(number, tiles)
-        first = n * tiling.tile
-        tile = tile_of(work, nest, kept, position, n, tiling, 0)
+        start_of_row, step = offsets(nest, 0, num_kept, position), strides(nest, last)
+        first, width = columns_of(count, n, tiling, 0)
+        at_first = moved(start_of_row, step, first)
+        tile = tile_at(work, at_first, first, width, start_of_row.learned, step.learned, tiling)
         work[:] = 0.0
         start = chunk * tiling.chunk
-        _add_tile(arrays, tile, nest, kept, start, min(start + tiling.chunk, size))
+        _add_tile(arrays, tile, nest, num_kept, start, min(start + tiling.chunk, size))
         for c in range(tile.width):
             at = position * count + first + c
             parts[chunk, 0, at] = work[TOTAL + c]

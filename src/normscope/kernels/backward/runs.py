@@ -1,19 +1,26 @@
 """Loops over one run for the backward pass: elements at equal distances, of one statistics set.
 
-Where `step` is None all arrays go on by neighbours. In a `Place` dy takes the place of the
-residual, dx that of the output, and the sums for the gradients of scale and bias that of the bias.
+Where `step` is None all arrays go on by neighbours.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from normscope.kernels.backward.input_gradient import COUNT, MEAN, RSTD, A, B, C, Slope
-from normscope.kernels.contract import BackwardArrays, Place
+from normscope.kernels.backward.input_gradient import MEAN, RSTD, InputGradient
+from normscope.kernels.backward.nest import ahead
+from normscope.kernels.contract import (
+    SUM_COUNT,
+    SUM_D,
+    SUM_G,
+    SUM_G_D,
+    BackwardArrays,
+    BackwardPlace,
+)
 from normscope.kernels.machine.compiling import part, sums
 from normscope.kernels.machine.instructions import use_widest_vectors
 from normscope.kernels.machine.memory import counts, keep, load, recall, store
-from normscope.kernels.nest import ahead
+from normscope.kernels.measures import derivative_of_size
 
 FOUR = 4
 """Sets whose sums are taken together where they share their parameters."""
@@ -31,7 +38,7 @@ class ParameterSums(NamedTuple):
 
 @part
 def sums_of_item(parameters: Any, item: int) -> ParameterSums:
-    """Those of one item, of (items, 2, parameters)."""
+    """The sums of one item, of (items, 2, parameters)."""
     size = parameters.shape[2]
     return ParameterSums(parameters[item].ctypes.data if size > 0 else 0, size)
 
@@ -63,11 +70,11 @@ def elements(arrays: BackwardArrays, i: int, j: int, mean: float) -> Any:
 
 @part
 def elements_along(
-    arrays: BackwardArrays, at: Place, step: Place | None, e: int, mean: float
+    arrays: BackwardArrays, at: BackwardPlace, step: BackwardPlace | None, e: int, mean: float
 ) -> Any:
-    """The same, `e` steps away from a place."""
+    """Dy and x - m, `e` steps away from a place."""
     here = ahead(at, step, e)
-    return elements(arrays, here.x, here.residual, mean)
+    return elements(arrays, here.x, here.dy, mean)
 
 
 @part
@@ -78,7 +85,9 @@ def terms(arrays: BackwardArrays, i: int, j: int, mean: float) -> Any:
 
 
 @sums
-def even_sums(arrays: BackwardArrays, at: Place, step: Place | None, n: int, mean: float) -> Any:
+def even_sums(
+    arrays: BackwardArrays, at: BackwardPlace, step: BackwardPlace | None, n: int, mean: float
+) -> Any:
     """sum(dy), sum(dy * (x - m)) and sum(x - m) of a run."""
     use_widest_vectors()
     a, b, c = 0.0, 0.0, 0.0
@@ -92,9 +101,14 @@ def even_sums(arrays: BackwardArrays, at: Place, step: Place | None, n: int, mea
 
 @sums
 def weighted_sums(
-    arrays: BackwardArrays, at: Place, step: Place | None, n: int, mean: float, shift: float
+    arrays: BackwardArrays,
+    at: BackwardPlace,
+    step: BackwardPlace | None,
+    n: int,
+    mean: float,
+    shift: float,
 ) -> Any:
-    """The same with g = dy * (scale + shift) in the place of dy."""
+    """sum(g), sum(g * (x - m)) and sum(x - m) of a run, with g = dy * (scale + shift)."""
     use_widest_vectors()
     a, b, c = 0.0, 0.0, 0.0
     for e in range(n):
@@ -108,14 +122,14 @@ def weighted_sums(
 
 @part
 def add_along(
-    arrays: BackwardArrays, at: Place, step: Place | None, n: int, mean: float, rstd: float,
-    learned: ParameterSums,
+    arrays: BackwardArrays, at: BackwardPlace, step: BackwardPlace | None, n: int, mean: float,
+    rstd: float, learned: ParameterSums,
 ) -> None:  # fmt: skip
     """Add a run to the sums of the parameters that vary along it."""
     use_widest_vectors()
     for e in range(n):
         g, d = elements_along(arrays, at, step, e, mean)
-        add_to_parameter(learned, ahead(at, step, e).bias, g, g * d * rstd)
+        add_to_parameter(learned, ahead(at, step, e).learned, g, g * d * rstd)
 
 
 @sums
@@ -136,13 +150,13 @@ def add_four_sets(
     c0, c1, c2, c3 = 0.0, 0.0, 0.0, 0.0
     for e in range(n):
         factor = factor_at(arrays, at0.scale + e, shift)
-        g0, d0, t0 = terms(arrays, at0.x + e, at0.residual + e, m0)
-        g1, d1, t1 = terms(arrays, at1.x + e, at1.residual + e, m1)
-        g2, d2, t2 = terms(arrays, at2.x + e, at2.residual + e, m2)
-        g3, d3, t3 = terms(arrays, at3.x + e, at3.residual + e, m3)
+        g0, d0, t0 = terms(arrays, at0.x + e, at0.dy + e, m0)
+        g1, d1, t1 = terms(arrays, at1.x + e, at1.dy + e, m1)
+        g2, d2, t2 = terms(arrays, at2.x + e, at2.dy + e, m2)
+        g3, d3, t3 = terms(arrays, at3.x + e, at3.dy + e, m3)
         plain = (g0 + g1) + (g2 + g3)
         along = (t0 * r0 + t1 * r1) + (t2 * r2 + t3 * r3)
-        add_to_parameter(learned, at0.bias + e, plain, along)
+        add_to_parameter(learned, at0.learned + e, plain, along)
         a0 += g0 * factor
         a1 += g1 * factor
         a2 += g2 * factor
@@ -155,15 +169,21 @@ def add_four_sets(
         c1 += d1
         c2 += d2
         c3 += d3
-    for row, added in ((A, (a0, a1, a2, a3)), (B, (b0, b1, b2, b3)), (C, (c0, c1, c2, c3))):
+    for row, added in (
+        (SUM_G, (a0, a1, a2, a3)),
+        (SUM_G_D, (b0, b1, b2, b3)),
+        (SUM_D, (c0, c1, c2, c3)),
+    ):
         for g in range(FOUR):
             work[row, g] += added[g]
     for g in range(FOUR):
-        work[COUNT, g] += float(n)
+        work[SUM_COUNT, g] += float(n)
 
 
 @part
-def counted(arrays: BackwardArrays, at: Place, step: Place | None, n: int, mean: float) -> Any:
+def counted(
+    arrays: BackwardArrays, at: BackwardPlace, step: BackwardPlace | None, n: int, mean: float
+) -> Any:
     """How many elements of a run the mask counts, and their sum(x - m)."""
     use_widest_vectors()
     count, c = 0.0, 0.0
@@ -177,8 +197,8 @@ def counted(arrays: BackwardArrays, at: Place, step: Place | None, n: int, mean:
 
 @part
 def store_dx(
-    arrays: BackwardArrays, at: Place, step: Place | None, n: int, slope: Slope, even_scale: Any,
-    absolute: bool,
+    arrays: BackwardArrays, at: BackwardPlace, step: BackwardPlace | None, n: int,
+    input_gradient: InputGradient, even_scale: Any, absolute: bool,
 ) -> None:  # fmt: skip
     """Dx of a run.
 
@@ -191,12 +211,12 @@ def store_dx(
         scale = even_scale
         if even_scale is None:
             scale = load(arrays.scale, here.scale, arrays.parameter_tag)
-        dy = load(arrays.dy, here.residual, arrays.tag)
-        g = dy * (scale * slope.rstd + slope.added)
-        d = value - slope.point
+        dy = load(arrays.dy, here.dy, arrays.tag)
+        g = dy * (scale * input_gradient.rstd + input_gradient.added)
+        d = value - input_gradient.point
         if absolute:
-            d = 1.0 if value > 0.0 else (-1.0 if value < 0.0 else value)
-        y = g - slope.move - slope.curve * d
+            d = derivative_of_size(value)
+        y = g - input_gradient.move - input_gradient.curve * d
         if not counts(arrays.mask, here.mask):
             y = g
-        store(arrays.dx, here.out, y, arrays.tag)
+        store(arrays.dx, here.dx, y, arrays.tag)

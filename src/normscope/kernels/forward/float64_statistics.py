@@ -1,8 +1,8 @@
 """Statistics sets of float64 input, in numbers of twice its precision (`machine.double_double`).
 
 Results in float64 are then rounded once, as those of narrower input are that is computed in
-float64. What is known of a set, or of a part of it, is (count, mean, root, rest of the mean, rest
-of the root), with the root of `normscope.kernels.forward.partial_statistics`.
+float64. What is known of a set, or of a part of it, are its `PartialStatistics` with rests: see
+`normscope.kernels.forward.partial_statistics`.
 
 The sums are s = sum(x) and q = sum(x**2). With n * root**2 = q - s**2 / n some of their digits
 cancel; where more than 30 binary ones do, all elements lie so close to each other that x - p is
@@ -17,23 +17,19 @@ from typing import Any
 
 import numpy as np
 
-from normscope.kernels.contract import Arrays, Place
-from normscope.kernels.formula import (
+from normscope.kernels.contract import (
     DDOF,
     EPS,
     EPS_OUTSIDE,
     FLOOR,
-    L1,
-    L2,
-    LARGE,
-    MAX,
     MEASURE,
-    SMALL,
     UNIT_UP_TO,
-    VARIANCE,
-    becomes_one,
+    Arrays,
+    Place,
 )
-from normscope.kernels.forward.partial_statistics import State, larger
+from normscope.kernels.formula import LARGE, SMALL, becomes_one
+from normscope.kernels.forward.nest import ahead
+from normscope.kernels.forward.partial_statistics import PartialStatistics
 from normscope.kernels.forward.runs import element
 from normscope.kernels.machine.compiling import exact, part
 from normscope.kernels.machine.double_double import (
@@ -47,7 +43,14 @@ from normscope.kernels.machine.double_double import (
 )
 from normscope.kernels.machine.instructions import use_widest_vectors
 from normscope.kernels.machine.memory import counts, keep, recall, scratch
-from normscope.kernels.nest import ahead
+from normscope.kernels.measures import (
+    is_around_mean,
+    is_largest,
+    is_square,
+    is_sum_of_sizes,
+    is_sum_of_squares,
+    larger,
+)
 
 LANES = 16
 """Sums of a run that are taken side by side; each is four numbers, at distances of LANES."""
@@ -75,9 +78,9 @@ def add(sums: int, place: int, step: int, d: float) -> None:
 
 
 @part
-def lanes_for(sets: int, pairs: Any) -> Any:
+def lanes_for(sets: int, double_double: Any) -> Any:
     """Scratch memory for the lanes of some sets of float64 input; None for any other input."""
-    if pairs is None:
+    if double_double is None:
         return None
     return scratch(sets * SUMS)
 
@@ -176,8 +179,8 @@ def around_mean(n: float, s: float, s_rest: float, q: float, q_rest: float) -> A
 
 @part
 def again(
-    n: float, s: float, s_rest: float, q: float, q_rest: float,
-    unit: float, pivot: float, measure: float,
+    n: float, s: float, s_rest: float, q: float, q_rest: float, unit: float, pivot: float,
+    measure: float,
 ) -> Any:  # fmt: skip
     """The unit and the pivot in which the sums are good; others than those given: sum again."""
     if n == 0.0:
@@ -187,7 +190,7 @@ def again(
             return SMALL, 0.0
         if q < 1e-250:
             return LARGE, 0.0
-    if measure == VARIANCE and pivot == 0.0:
+    if is_around_mean(measure) and pivot == 0.0:
         left, _ = around_mean(n, s, s_rest, q, q_rest)
         if left < q * CANCELLED:
             return unit, s / n
@@ -196,15 +199,15 @@ def again(
 
 @exact
 def mean_and_root(
-    n: float, s: float, s_rest: float, q: float, q_rest: float,
-    unit: float, pivot: float, measure: float,
+    n: float, s: float, s_rest: float, q: float, q_rest: float, unit: float, pivot: float,
+    measure: float,
 ) -> Any:  # fmt: skip
-    """The state of a part without its count, from its sums."""
+    """The statistics of a part without its count, from its sums."""
     if n == 0.0:
         return 0.0, 0.0, 0.0, 0.0
-    if measure == VARIANCE:
+    if is_around_mean(measure):
         q, q_rest = around_mean(n, s, s_rest, q, q_rest)
-    if measure < L1:
+    if is_square(measure):
         q, q_rest = root_of_mean(n, q, q_rest)
     mean, rest = over(s, s_rest, n, 0.0)
     mean, rest = plus(mean, rest, pivot, 0.0)
@@ -221,15 +224,15 @@ def root_of_mean(n: float, q: float, q_rest: float) -> Any:
 
 
 @exact
-def ordinary_state(
+def ordinary_statistics(
     n: float, s: float, s_rest: float, q: float, q_rest: float, measure: float
 ) -> Any:
-    """The state of a part with measure < L1, in code that vectorizes; whether it is valid.
+    """The statistics of a part with sums of squares, in code that vectorizes; whether it is valid.
 
-    It is not where sums have to be taken again, or where numbers come near the ends of the range.
+    They are not where sums have to be taken again, or where numbers near the ends of the range.
     """
     left, left_rest = q, q_rest
-    if measure == VARIANCE:
+    if is_around_mean(measure):
         left, left_rest = around_mean(n, s, s_rest, q, q_rest)
     root, root_rest = root_of_mean(n, left, left_rest)
     mean, mean_rest = over(s, s_rest, n, 0.0)
@@ -247,8 +250,8 @@ def _unit(size: float) -> float:
 
 
 @exact
-def merge(one: State, other: State, measure: float) -> State:
-    """The state of two parts together."""
+def merge(one: PartialStatistics, other: PartialStatistics, measure: float) -> PartialStatistics:
+    """The statistics of two parts together."""
     if other.n == 0.0:
         return one
     if one.n == 0.0:
@@ -263,16 +266,16 @@ def merge(one: State, other: State, measure: float) -> State:
         mean, mean_rest = plus(mean, mean_rest, step, step_rest)
     else:
         mean, mean_rest = mean + mean2, 0.0
-    if measure == MAX:
+    if is_largest(measure):
         root = larger(root, root2)
-    elif measure == L1:
+    elif is_sum_of_sizes(measure):
         root, root_rest = plus(root, root_rest, root2, root2_rest)
     else:
         unit = _unit(max(root, root2, abs(apart)))
         q, q_rest = _square(n, root * unit, root_rest * unit)
         q2, q2_rest = _square(n2, root2 * unit, root2_rest * unit)
         q, q_rest = plus(q, q_rest, q2, q2_rest)
-        if measure == VARIANCE:
+        if is_around_mean(measure):
             share, share_rest = times(share, share_rest, n, 0.0)
             q2, q2_rest = _square(1.0, apart * unit, apart_rest * unit)
             q2, q2_rest = times(q2, q2_rest, share, share_rest)
@@ -280,7 +283,7 @@ def merge(one: State, other: State, measure: float) -> State:
         q, q_rest = over(q, q_rest, both, 0.0)
         q, q_rest = square_root(q, q_rest)
         root, root_rest = q / unit, q_rest / unit
-    return State(both, mean, root, mean_rest, root_rest)
+    return PartialStatistics(both, mean, root, mean_rest, root_rest)
 
 
 @exact
@@ -295,7 +298,7 @@ def _square(n: float, a: float, rest: float) -> Any:
 @exact
 def share_of(n: float, formula: Any) -> Any:
     """What root**2 is multiplied by."""
-    if formula[MEASURE] == L2:
+    if is_sum_of_squares(formula[MEASURE]):
         return n, 0.0
     if formula[DDOF] != 0.0 and n > 0.0:
         if n <= formula[DDOF]:
@@ -329,10 +332,10 @@ def bounded(d: float, d_rest: float, outside: float, floor: float, unit_up_to: f
 
 
 @exact
-def variance_and_divisor(state: State, formula: Any) -> Any:
+def variance_and_divisor(partial: PartialStatistics, formula: Any) -> Any:
     """V, D and the rest of D; see `normscope.kernels.formula`."""
-    share, share_rest = share_of(state.n, formula)
-    root, root_rest = state.root, state.root_rest
+    share, share_rest = share_of(partial.n, formula)
+    root, root_rest = partial.root, partial.root_rest
     eps, unit = formula[EPS], _unit(root)
     if unit == SMALL or (unit == LARGE and eps < 1e-280):  # else it is nothing beside eps
         root, root_rest, eps = root * unit, root_rest * unit, eps * unit * unit
@@ -347,10 +350,10 @@ def variance_and_divisor(state: State, formula: Any) -> Any:
 
 @exact
 def ordinary_divisor(
-    root: float, root_rest: float, share: float, share_rest: float,
-    eps: float, outside: float, floor: float, unit_up_to: float,
+    root: float, root_rest: float, share: float, share_rest: float, eps: float, outside: float,
+    floor: float, unit_up_to: float,
 ) -> Any:  # fmt: skip
-    """V, D, 1 / D and its rest, after an `ordinary_state`; whether they are valid."""
+    """V, D, 1 / D and its rest, after `ordinary_statistics`; whether they are valid."""
     v, d, d_rest = root_of_sum(root, root_rest, share, share_rest, eps)
     d, d_rest = bounded(d, d_rest, outside, floor, unit_up_to)
     rstd, rstd_rest = inverse(d, d_rest)

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from normscope.kernels.contract import WIDEST, Arrays, Place
-from normscope.kernels.formula import L1, MEASURE, VARIANCE
-from normscope.kernels.forward import float64_statistics as wide
+from normscope.kernels.contract import MEASURE, WIDEST, Arrays, Place
+from normscope.kernels.forward import float64_statistics
+from normscope.kernels.forward.nest import ahead, moved, offsets, row_loop, strides
 from normscope.kernels.forward.partial_statistics import (
-    State,
-    larger,
+    PartialStatistics,
     mean_and_root,
     merge,
     nothing,
@@ -26,7 +25,7 @@ from normscope.kernels.machine.compiling import exact, part, sums
 from normscope.kernels.machine.double_double import pair
 from normscope.kernels.machine.instructions import use_widest_vectors
 from normscope.kernels.machine.memory import counts, keep, recall
-from normscope.kernels.nest import ahead, moved, offsets, row_loop, strides
+from normscope.kernels.measures import is_around_mean, is_square, with_element
 from normscope.kernels.tile import (
     CENTRE,
     COUNT,
@@ -89,30 +88,25 @@ def _add_row(arrays: Arrays, at: Place, step: Place, tile: Tile, measure: float)
         d = element(arrays, at, step, c) * work[UNIT + c] - work[PIVOT + c]
         work[SEEN + c] += 1.0
         work[SUM + c] += d
-        if measure < L1:
-            work[SQUARE + c] += d * d
-        elif measure == L1:
-            work[SQUARE + c] += abs(d)
-        else:
-            work[SQUARE + c] = larger(work[SQUARE + c], abs(d))
+        work[SQUARE + c] = with_element(work[SQUARE + c], d, measure)
 
 
 @part
-def _add_wide_row(arrays: Arrays, at: Place, step: Place | None, width: int, work: int) -> None:
+def _add_float64_row(arrays: Arrays, at: Place, step: Place | None, width: int, work: int) -> None:
     """Add one row of float64 input to the sums of every column."""
     use_widest_vectors()
     for c in range(width):
         if counts(arrays.mask, ahead(at, step, c).mask):
             d = element(arrays, at, step, c) * recall(work, UNIT + c)
-            wide.add(work, SUM + c, WIDEST, d - recall(work, PIVOT + c))
+            float64_statistics.add(work, SUM + c, WIDEST, d - recall(work, PIVOT + c))
             if arrays.mask is not None:
                 keep(work, SEEN + c, recall(work, SEEN + c) + 1.0)
 
 
 @part
 def _chunk_sums(
-    arrays: Arrays, tile: Tile, nest: Any, kept: int, start: int, stop: int, measure: float,
-    pairs: Any,
+    arrays: Arrays, tile: Tile, nest: Any, num_kept: int, start: int, stop: int, measure: float,
+    double_double: Any,
 ) -> None:  # fmt: skip
     """The sums of the rows `start` to `stop` of every column."""
     last = nest.shape[0] - 1
@@ -121,33 +115,35 @@ def _chunk_sums(
         work[SUM + c] = 0.0
         work[SQUARE + c] = 0.0
         work[SEEN + c] = 0.0
-        if pairs is not None:
+        if double_double is not None:
             work[SUM_REST + c] = 0.0
             work[SQUARE_REST + c] = 0.0
-    plain = arrays.mask is None and measure < L1 and are_neighbours(arrays, step)
-    inner, next_row = row_loop(nest, kept, last)
+    plain = arrays.mask is None and is_square(measure) and are_neighbours(arrays, step)
+    inner, next_row = row_loop(nest, num_kept, last)
     row = start
     while row < stop:
-        at = moved(tile.at, offsets(nest, kept, last, row), 1)
+        at = moved(tile.at, offsets(nest, num_kept, last, row), 1)
         rows = 1
-        if pairs is not None and measure < L1:
+        if double_double is not None and is_square(measure):
             if plain:
-                _add_wide_row(arrays, at, None, width, tile.address)
+                _add_float64_row(arrays, at, None, width, tile.address)
             else:
-                _add_wide_row(arrays, at, step, width, tile.address)
+                _add_float64_row(arrays, at, step, width, tile.address)
         elif plain:
             rows = min(inner - row % inner, stop - row)
             _add_rows(arrays, at, next_row, rows, width, tile.address)
         else:
             _add_row(arrays, at, step, tile, measure)
         row += rows
-    if plain or (pairs is not None and measure < L1 and arrays.mask is None):
+    if plain or (double_double is not None and is_square(measure) and arrays.mask is None):
         for c in range(width):
             work[SEEN + c] = float(stop - start)
 
 
 @part
-def _find_pivots(arrays: Arrays, tile: Tile, nest: Any, kept: int, start: int, stop: int) -> None:
+def _find_pivots(
+    arrays: Arrays, tile: Tile, nest: Any, num_kept: int, start: int, stop: int
+) -> None:
     """The first element of every column that counts."""
     use_widest_vectors()
     last = nest.shape[0] - 1
@@ -157,7 +153,7 @@ def _find_pivots(arrays: Arrays, tile: Tile, nest: Any, kept: int, start: int, s
         work[SEEN + c] = 0.0
         work[PIVOT + c] = 0.0
     for row in range(start, stop):
-        at = moved(tile.at, offsets(nest, kept, last, row), 1)
+        at = moved(tile.at, offsets(nest, num_kept, last, row), 1)
         for c in range(width):
             if work[SEEN + c] == 0.0 and counts(arrays.mask, at.mask + c * step.mask):
                 work[PIVOT + c] = pivot_at(element(arrays, at, step, c))
@@ -179,40 +175,40 @@ def _first_row(arrays: Arrays, at: Place, width: int, work: int) -> None:
 def clear(tile: Tile) -> None:
     """Let no column have seen any element."""
     for c in range(tile.width):
-        _set_state(tile.work, c, nothing())
+        _set_partial(tile.work, c, nothing())
 
 
 @part
-def chunk_states(
-    arrays: Arrays, tile: Tile, nest: Any, kept: int, begin: int, start: int, stop: int,
-    formula: Any, pairs: Any,
+def add_chunk(
+    arrays: Arrays, tile: Tile, nest: Any, num_kept: int, begin: int, start: int, stop: int,
+    formula: Any, double_double: Any,
 ) -> None:  # fmt: skip
-    """Merge the rows `start` to `stop` into the state of every column, which begins at `begin`."""
+    """Add rows `start` to `stop` of sets that begin at row `begin` to what is known of columns."""
     measure, last = formula[MEASURE], nest.shape[0] - 1
     work, width = tile.work, tile.width
     for c in range(width):
         work[UNIT + c] = 1.0
         work[PIVOT + c] = 0.0
-    if measure == VARIANCE and pairs is None:
+    if is_around_mean(measure) and double_double is None:
         if arrays.mask is None and are_neighbours(arrays, strides(nest, last)):
-            at = moved(tile.at, offsets(nest, kept, last, start), 1)
+            at = moved(tile.at, offsets(nest, num_kept, last, start), 1)
             _first_row(arrays, at, width, tile.address)
         else:
-            _find_pivots(arrays, tile, nest, kept, start, stop)
-    untried = arrays.mask is None and measure < L1 and start == begin
+            _find_pivots(arrays, tile, nest, num_kept, start, stop)
+    untried = arrays.mask is None and is_square(measure) and start == begin
     while True:
-        _chunk_sums(arrays, tile, nest, kept, start, stop, measure, pairs)
-        if pairs is None:
+        _chunk_sums(arrays, tile, nest, num_kept, start, stop, measure, double_double)
+        if double_double is None:
             break
         if untried:
             untried = False
-            if _ordinary_states(width, float(stop - start), tile.address, measure):
+            if _ordinary_statistics(width, float(stop - start), tile.address, measure):
                 return
         if not _repivoted(tile, measure):
             break
-    if pairs is not None:
-        _merge_wide_sums(tile, measure)
-    elif arrays.mask is None and measure < L1:
+    if double_double is not None:
+        _merge_float64_sums(tile, measure)
+    elif arrays.mask is None and is_square(measure):
         _merge_all(tile, float(start - begin), float(stop - start), measure)
     else:
         _merge_sums(tile, measure)
@@ -220,17 +216,19 @@ def chunk_states(
 
 @part
 def _merge_sums(tile: Tile, measure: float) -> None:
-    """Merge the sums into the state of every column."""
+    """Merge the sums into the statistics of every column."""
     work = tile.work
     for c in range(tile.width):
         n = work[SEEN + c]
         mean, root = mean_and_root(n, work[SUM + c], work[SQUARE + c], work[PIVOT + c], measure)
-        _set_state(work, c, merge(state_of(work, c), State(n, mean, root, 0.0, 0.0), measure))
+        _set_partial(
+            work, c, merge(partial_of(work, c), PartialStatistics(n, mean, root, 0.0, 0.0), measure)
+        )
 
 
 @part
 def _merge_all(tile: Tile, n: float, n2: float, measure: float) -> None:
-    """The same for sums of n2 rows and columns of which all have seen n rows."""
+    """Merge the sums of n2 rows into columns that have seen n rows, in loops that vectorize."""
     width, address, is_first = tile.width, tile.address, n == 0.0
     means, roots = address + 8 * MEAN, address + 8 * ROOT
     new_means = means if is_first else address + 8 * CENTRE  # those places are not in use yet
@@ -246,7 +244,7 @@ def _merge_all(tile: Tile, n: float, n2: float, measure: float) -> None:
 
 
 @part
-def _wide_sums(work: Any, c: int) -> Any:
+def _double_double_sums(work: Any, c: int) -> Any:
     """Count, and the four numbers of the sums, of a column of float64 input."""
     s, s_rest = pair(work[SUM + c], work[SUM_REST + c])
     q, q_rest = pair(work[SQUARE + c], work[SQUARE_REST + c])
@@ -254,14 +252,14 @@ def _wide_sums(work: Any, c: int) -> Any:
 
 
 @exact
-def _ordinary_states(width: int, n: float, work: int, measure: float) -> Any:
-    """The state of every column after its first n rows of float64 input; whether all are valid."""
+def _ordinary_statistics(width: int, n: float, work: int, measure: float) -> Any:
+    """The statistics of columns after their first n rows of float64 input; if all are valid."""
     use_widest_vectors()
     odd = 0
     for c in range(width):
         s, s_rest = pair(recall(work, SUM + c), recall(work, SUM_REST + c))
         q, q_rest = pair(recall(work, SQUARE + c), recall(work, SQUARE_REST + c))
-        mean, root, mean_rest, root_rest, valid = wide.ordinary_state(
+        mean, root, mean_rest, root_rest, valid = float64_statistics.ordinary_statistics(
             n, s, s_rest, q, q_rest, measure
         )
         keep(work, MEAN + c, mean)
@@ -269,7 +267,7 @@ def _ordinary_states(width: int, n: float, work: int, measure: float) -> Any:
         keep(work, ROOT + c, root)
         keep(work, ROOT_REST + c, root_rest)
         odd += 0 if valid else 1
-    for c in range(width if odd == 0 else 0):  # else no column has a state, as before
+    for c in range(width if odd == 0 else 0):  # else no column has statistics, as before
         keep(work, COUNT + c, n)
     return odd == 0
 
@@ -279,59 +277,61 @@ def _repivoted(tile: Tile, measure: float) -> Any:
     """Choose pivot and unit anew where the sums cancelled or overflowed; whether any did."""
     work, found = tile.work, False
     for c in range(tile.width):
-        n, s, s_rest, q, q_rest = _wide_sums(work, c)
+        n, s, s_rest, q, q_rest = _double_double_sums(work, c)
         unit, pivot = work[UNIT + c], work[PIVOT + c]
-        work[UNIT + c], work[PIVOT + c] = wide.again(n, s, s_rest, q, q_rest, unit, pivot, measure)
+        work[UNIT + c], work[PIVOT + c] = float64_statistics.again(
+            n, s, s_rest, q, q_rest, unit, pivot, measure
+        )
         found = found or work[UNIT + c] != unit or work[PIVOT + c] != pivot
     return found
 
 
 @part
-def _merge_wide_sums(tile: Tile, measure: float) -> None:
-    """Merge the sums of float64 input into the state of every column."""
+def _merge_float64_sums(tile: Tile, measure: float) -> None:
+    """Merge the sums of float64 input into the statistics of every column."""
     work = tile.work
     for c in range(tile.width):
-        n, s, s_rest, q, q_rest = _wide_sums(work, c)
-        mean, root, mean_rest, root_rest = wide.mean_and_root(
+        n, s, s_rest, q, q_rest = _double_double_sums(work, c)
+        mean, root, mean_rest, root_rest = float64_statistics.mean_and_root(
             n, s, s_rest, q, q_rest, work[UNIT + c], work[PIVOT + c], measure
         )
-        new = State(n, mean, root, mean_rest, root_rest)
-        _set_state(work, c, wide.merge(state_of(work, c), new, measure))
+        new = PartialStatistics(n, mean, root, mean_rest, root_rest)
+        _set_partial(work, c, float64_statistics.merge(partial_of(work, c), new, measure))
 
 
 @part
-def state_of(work: Any, c: int) -> State:
+def partial_of(work: Any, c: int) -> PartialStatistics:
     """What is known of column `c`."""
-    return State(
+    return PartialStatistics(
         work[COUNT + c], work[MEAN + c], work[ROOT + c], work[MEAN_REST + c], work[ROOT_REST + c]
     )
 
 
 @part
-def _set_state(work: Any, c: int, state: State) -> None:
-    work[COUNT + c] = state.n
-    work[MEAN + c] = state.mean
-    work[ROOT + c] = state.root
-    work[MEAN_REST + c] = state.mean_rest
-    work[ROOT_REST + c] = state.root_rest
+def _set_partial(work: Any, c: int, partial: PartialStatistics) -> None:
+    work[COUNT + c] = partial.n
+    work[MEAN + c] = partial.mean
+    work[ROOT + c] = partial.root
+    work[MEAN_REST + c] = partial.mean_rest
+    work[ROOT_REST + c] = partial.root_rest
 
 
 @part
-def fold(tile: Tile, measure: float, pairs: Any) -> None:
-    """Give all columns of a set the state of the whole set."""
+def fold(tile: Tile, measure: float, double_double: Any) -> None:
+    """Give all columns of a set the statistics of the whole set."""
     work, outer, inner = tile.work, tile.outer, tile.inner
     if outer * inner == 1:
         return
     sets = tile.width // (outer * inner)
     for g in range(sets):
-        state = nothing()
+        partial = nothing()
         for f in range(outer):
             for e in range(inner):
-                column = state_of(work, (f * sets + g) * inner + e)
-                if pairs is None:
-                    state = merge(state, column, measure)
+                column = partial_of(work, (f * sets + g) * inner + e)
+                if double_double is None:
+                    partial = merge(partial, column, measure)
                 else:
-                    state = wide.merge(state, column, measure)
+                    partial = float64_statistics.merge(partial, column, measure)
         for f in range(outer):
             for e in range(inner):
-                _set_state(work, (f * sets + g) * inner + e, state)
+                _set_partial(work, (f * sets + g) * inner + e, partial)

@@ -17,14 +17,26 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from normscope.kernels.formula import L1, MAX, VARIANCE
+from normscope.kernels.contract import (
+    COUNT,
+    DIVISOR,
+    MEAN,
+    PARTIAL_COUNT,
+    PARTIAL_MEAN,
+    PARTIAL_MEAN_REST,
+    PARTIAL_ROOT,
+    PARTIAL_ROOT_REST,
+    PARTIAL_ROWS_WITH_RESTS,
+    VAR,
+)
 from normscope.kernels.machine.compiling import exact, part
+from normscope.kernels.measures import is_around_mean, is_square, together
 
 
-class State(NamedTuple):
-    """How many elements were counted, their mean and root, and what float64 cannot hold of these.
+class PartialStatistics(NamedTuple):
+    """How many elements of a set were counted, their mean and root, and the rests of these.
 
-    Only float64 input has those rests.
+    A rest is what float64 cannot hold of a number; only float64 input has any.
     """
 
     n: float
@@ -49,9 +61,9 @@ class Scaling(NamedTuple):
 
 
 @part
-def nothing() -> State:
-    """The state of a part without elements."""
-    return State(0.0, 0.0, 0.0, 0.0, 0.0)
+def nothing() -> PartialStatistics:
+    """The statistics of a part without elements."""
+    return PartialStatistics(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @exact
@@ -61,11 +73,11 @@ def mean_and_root(n: float, s: float, q: float, pivot: float, measure: float) ->
         return 0.0, 0.0
     away = s / n
     root = q
-    if measure == VARIANCE:
+    if is_around_mean(measure):
         root = q - s * away
         if root < 0.0:
             root = 0.0
-    if measure < L1:
+    if is_square(measure):
         root = math.sqrt(root / n)
     return pivot + away, root
 
@@ -76,12 +88,6 @@ def pivot_at(x: float) -> float:
     return x if x - x == 0.0 else 0.0
 
 
-@part
-def larger(a: float, b: float) -> float:
-    """The larger of two numbers; NaN if one is."""
-    return a if a != a or b <= a else b
-
-
 @exact
 def merged_mean(mean: float, other: float, share: float) -> float:
     """The mean of two parts, the other of which has this share; infinite if one of them is."""
@@ -90,8 +96,8 @@ def merged_mean(mean: float, other: float, share: float) -> float:
 
 
 @exact
-def merge(one: State, other: State, measure: float) -> State:
-    """The state of two parts together."""
+def merge(one: PartialStatistics, other: PartialStatistics, measure: float) -> PartialStatistics:
+    """The statistics of two parts together."""
     if other.n == 0.0:
         return one
     if one.n == 0.0:
@@ -100,13 +106,11 @@ def merge(one: State, other: State, measure: float) -> State:
     total = one.n + other.n
     apart = other.mean - one.mean
     mean = merged_mean(one.mean, other.mean, other.n / total)
-    if measure == MAX:
-        root = larger(root, root2)
-    elif measure == L1:
-        root += root2
+    if not is_square(measure):
+        root = together(root, root2, measure)
     else:
         share, share2 = one.n / total, other.n / total
-        weight = share * share2 if measure == VARIANCE else 0.0
+        weight = share * share2 if is_around_mean(measure) else 0.0
         spread = weight * (apart * apart) if weight > 0.0 else 0.0
         squares = share * (root * root) + share2 * (root2 * root2) + spread
         if not (squares <= 1e-280 or squares >= 1e280):  # NaN is to stay
@@ -115,24 +119,27 @@ def merge(one: State, other: State, measure: float) -> State:
             root = math.hypot(math.sqrt(share) * root, math.sqrt(share2) * root2)
             if weight > 0.0:
                 root = math.hypot(root, math.sqrt(weight) * apart)
-    return State(total, mean, root, 0.0, 0.0)
+    return PartialStatistics(total, mean, root, 0.0, 0.0)
 
 
 @part
-def read_state(states: Any, i: int) -> State:
-    """Column `i` of an array of states, which has 5 rows, or 3 without rests."""
+def read_partial(partials: Any, i: int) -> PartialStatistics:
+    """Column `i` of an array of partial statistics, with rests or without."""
     mean_rest, root_rest = 0.0, 0.0
-    if states.shape[0] == 5:
-        mean_rest, root_rest = states[3, i], states[4, i]
-    return State(states[0, i], states[1, i], states[2, i], mean_rest, root_rest)
+    if partials.shape[0] == PARTIAL_ROWS_WITH_RESTS:
+        mean_rest, root_rest = partials[PARTIAL_MEAN_REST, i], partials[PARTIAL_ROOT_REST, i]
+    n, mean, root = partials[PARTIAL_COUNT, i], partials[PARTIAL_MEAN, i], partials[PARTIAL_ROOT, i]
+    return PartialStatistics(n, mean, root, mean_rest, root_rest)
 
 
 @part
-def write_state(states: Any, i: int, state: State) -> None:
-    """Set column `i` of an array of states."""
-    states[0, i], states[1, i], states[2, i] = state.n, state.mean, state.root
-    if states.shape[0] == 5:
-        states[3, i], states[4, i] = state.mean_rest, state.root_rest
+def write_partial(partials: Any, i: int, partial: PartialStatistics) -> None:
+    """Set column `i` of an array of partial statistics, with rests or without."""
+    partials[PARTIAL_COUNT, i] = partial.n
+    partials[PARTIAL_MEAN, i], partials[PARTIAL_ROOT, i] = partial.mean, partial.root
+    if partials.shape[0] == PARTIAL_ROWS_WITH_RESTS:
+        partials[PARTIAL_MEAN_REST, i] = partial.mean_rest
+        partials[PARTIAL_ROOT_REST, i] = partial.root_rest
 
 
 @part
@@ -141,4 +148,5 @@ def write_statistics(
 ) -> None:
     """Set column `i` of an array of statistics, if it has any."""
     if statistics.shape[1] > 0:
-        statistics[0, i], statistics[1, i], statistics[2, i], statistics[3, i] = count, mean, v, d
+        statistics[COUNT, i], statistics[MEAN, i] = count, mean
+        statistics[VAR, i], statistics[DIVISOR, i] = v, d

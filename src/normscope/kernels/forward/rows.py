@@ -7,22 +7,27 @@ from typing import Any
 import numpy as np
 
 from normscope.kernels.contract import CHUNK, Arrays
-from normscope.kernels.forward import float64_statistics as wide
+from normscope.kernels.forward import float64_statistics
 from normscope.kernels.forward.measure_contiguous_rows import GROUP
-from normscope.kernels.forward.measure_rows import chunk_state, set_state
-from normscope.kernels.forward.partial_statistics import read_state, write_state, write_statistics
-from normscope.kernels.forward.scaling import divisor_of, given_scaling, scaling_of
+from normscope.kernels.forward.measure_rows import chunk_statistics, set_statistics
+from normscope.kernels.forward.nest import offsets
+from normscope.kernels.forward.partial_statistics import (
+    read_partial,
+    write_partial,
+    write_statistics,
+)
+from normscope.kernels.forward.scaling import divisor_of, given_count, given_scaling, scaling_of
 from normscope.kernels.forward.write_rows import write_part
 from normscope.kernels.machine.compiling import kernel
 from normscope.kernels.machine.instructions import take, use_widest_vectors
-from normscope.kernels.machine.memory import pairs_for
+from normscope.kernels.machine.memory import double_double_for
 from normscope.kernels.machine.streaming_stores import close, opened
-from normscope.kernels.nest import loops, offsets
+from normscope.kernels.nest import loops
 
 
 @kernel
 def normalize(
-    counter: Any, items: int, per_item: int, nest: Any, kept: int, formula: Any, arrays: Arrays,
+    counter: Any, items: int, per_item: int, nest: Any, num_kept: int, formula: Any, arrays: Arrays,
     streams: bool, statistics: Any,
 ) -> None:  # fmt: skip
     """Measure whole statistics sets and write their output while they are in cache.
@@ -30,12 +35,12 @@ def normalize(
     An item is `per_item` sets. `statistics`: (4, sets) for count, mean, v and D; or of size 0.
     """
     use_widest_vectors()
-    num_sets = loops(nest, 0, kept)
-    size = loops(nest, kept, nest.shape[0])
+    num_sets = loops(nest, 0, num_kept)
+    size = loops(nest, num_kept, nest.shape[0])
     group = GROUP if size <= 256 else 1
-    states, divisors = np.empty((5, GROUP), np.float64), np.empty((2, GROUP), np.float64)
-    pairs = pairs_for(arrays.tag)
-    lanes = wide.lanes_for(1, pairs)
+    partials, divisors = np.empty((5, GROUP), np.float64), np.empty((2, GROUP), np.float64)
+    double_double = double_double_for(arrays.tag)
+    lanes = float64_statistics.lanes_for(1, double_double)
     stream = opened(streams)
     while True:
         item = take(counter.ctypes.data)
@@ -46,38 +51,38 @@ def normalize(
         for start in range(first, stop, group):
             count = min(group, stop - start)
             for g in range(count):
-                at = offsets(nest, 0, kept, start + g)
-                state = set_state(arrays, at, nest, kept, size, formula, lanes)
-                v, divisors[0, g], divisors[1, g] = divisor_of(state, formula, pairs)
-                write_state(states, g, state)
-                write_statistics(statistics, at.stats, state.n, state.mean, v, divisors[0, g])
+                at = offsets(nest, 0, num_kept, start + g)
+                partial = set_statistics(arrays, at, nest, num_kept, size, formula, lanes)
+                v, divisors[0, g], divisors[1, g] = divisor_of(partial, formula, double_double)
+                write_partial(partials, g, partial)
+                write_statistics(statistics, at.stats, partial.n, partial.mean, v, divisors[0, g])
             for g in range(count):
-                at, state = offsets(nest, 0, kept, start + g), read_state(states, g)
+                at, partial = offsets(nest, 0, num_kept, start + g), read_partial(partials, g)
                 scaling = scaling_of(
-                    state.mean, state.mean_rest, divisors[0, g], divisors[1, g], formula,
-                    pairs,
+                    partial.mean, partial.mean_rest, divisors[0, g], divisors[1, g], formula,
+                    double_double,
                 )  # fmt: skip
                 # the last chunk first: of a set too large for the cache it is still there
                 for chunk in range((size + CHUNK - 1) // CHUNK - 1, -1, -1):
                     begin = chunk * CHUNK
                     write_part(
-                        arrays, at, nest, kept, begin, min(begin + CHUNK, size),
-                        state.n, scaling, stream,
+                        arrays, at, nest, num_kept, begin, min(begin + CHUNK, size),
+                        partial.n, scaling, stream,
                     )  # fmt: skip
 
 
 @kernel
 def measure(
-    counter: Any, items: int, nest: Any, kept: int, formula: Any, arrays: Arrays, states: Any
+    counter: Any, items: int, nest: Any, num_kept: int, formula: Any, arrays: Arrays, partials: Any
 ) -> None:
-    """Measure chunks. An item is one chunk; `states`: (chunks, 3, sets) for count, mean, root.
+    """Measure chunks. An item is one chunk; `partials`: (chunks, 3, sets) for count, mean, root.
 
     With the rests of mean and root, for float64 input, it is (chunks, 5, sets).
     """
     use_widest_vectors()
-    lanes = wide.lanes_for(1, pairs_for(arrays.tag))
-    size = loops(nest, kept, nest.shape[0])
-    chunks = states.shape[0]
+    lanes = float64_statistics.lanes_for(1, double_double_for(arrays.tag))
+    size = loops(nest, num_kept, nest.shape[0])
+    chunks = partials.shape[0]
     while True:
         item = take(counter.ctypes.data)
         if item >= items:
@@ -85,14 +90,16 @@ def measure(
         k = item // chunks
         chunk = item - k * chunks
         start = chunk * CHUNK
-        at = offsets(nest, 0, kept, k)
-        state = chunk_state(arrays, at, nest, kept, start, min(start + CHUNK, size), formula, lanes)
-        write_state(states[chunk], at.stats, state)
+        at = offsets(nest, 0, num_kept, k)
+        partial = chunk_statistics(
+            arrays, at, nest, num_kept, start, min(start + CHUNK, size), formula, lanes
+        )
+        write_partial(partials[chunk], at.stats, partial)
 
 
 @kernel
 def apply(
-    counter: Any, items: int, per_item: int, step: int, nest: Any, kept: int, formula: Any,
+    counter: Any, items: int, per_item: int, step: int, nest: Any, num_kept: int, formula: Any,
     arrays: Arrays, streams: bool, statistics: Any,
 ) -> None:  # fmt: skip
     """Write the output, from statistics (4, sets), or (6, sets) with the rests of mean and D.
@@ -101,8 +108,8 @@ def apply(
     parameters that vary along them are then read once.
     """
     use_widest_vectors()
-    size = loops(nest, kept, nest.shape[0])
-    num_sets = loops(nest, 0, kept)
+    size = loops(nest, num_kept, nest.shape[0])
+    num_sets = loops(nest, 0, num_kept)
     groups = (num_sets + per_item - 1) // per_item
     stream = opened(streams)
     while True:
@@ -113,9 +120,9 @@ def apply(
         start = item // groups * step
         first = item % groups * per_item
         for k in range(first, min(first + per_item, num_sets)):
-            at = offsets(nest, 0, kept, k)
-            scaling = given_scaling(statistics, at.stats, formula, pairs_for(arrays.tag))
+            at = offsets(nest, 0, num_kept, k)
+            scaling = given_scaling(statistics, at.stats, formula, double_double_for(arrays.tag))
             write_part(
-                arrays, at, nest, kept, start, min(start + step, size),
-                statistics[0, at.stats], scaling, stream,
+                arrays, at, nest, num_kept, start, min(start + step, size),
+                given_count(statistics, at.stats), scaling, stream,
             )  # fmt: skip

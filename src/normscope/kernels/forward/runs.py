@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from normscope.kernels.contract import Arrays, Place
-from normscope.kernels.formula import L1
-from normscope.kernels.forward.partial_statistics import Scaling, larger
+from normscope.kernels.forward.nest import ahead
+from normscope.kernels.forward.partial_statistics import Scaling
 from normscope.kernels.machine.compiling import part, sums
 from normscope.kernels.machine.double_double import normalized, normalized_along
 from normscope.kernels.machine.instructions import use_widest_vectors
-from normscope.kernels.machine.memory import counts, is_wide, load, rounded, store
-from normscope.kernels.nest import ahead
+from normscope.kernels.machine.memory import counts, is_float64, load, rounded, store
+from normscope.kernels.measures import with_element
 
 
 @part
@@ -50,7 +50,7 @@ def are_neighbours(arrays: Arrays, step: Place) -> Any:
 
 @part
 def into(arrays: Arrays, at: Place, target: int, t: int) -> Any:
-    """The same arrays and place, but with another output."""
+    """Arrays and place with another output."""
     return (
         Arrays(
             arrays.x, target, arrays.residual, arrays.mask, arrays.scale, arrays.bias,
@@ -117,12 +117,7 @@ def masked_sums(
             d = element(arrays, at, step, e) * unit - pivot
             count += 1.0
             s += d
-            if measure < L1:
-                q += d * d
-            elif measure == L1:
-                q += abs(d)
-            else:
-                q = larger(q, abs(d))
+            q = with_element(q, d, measure)
     return count, s, q
 
 
@@ -143,7 +138,7 @@ def scaled(
     use_widest_vectors()
     for e in range(n):
         d = element(arrays, at, step, e) * scaling.unit
-        if is_wide(arrays.tag):
+        if is_float64(arrays.tag):
             y = normalized(
                 d, scaling.centre, scaling.centre_rest, scaling.factor, scaling.factor_rest, offset
             )
@@ -153,11 +148,11 @@ def scaled(
 
 
 @part
-def _or_load(known: Any, memory: int, i: int, tag: Any) -> Any:
-    """What is known, else an element of memory."""
-    if known is None:
+def _or_load(given: Any, memory: int, i: int, tag: Any) -> Any:
+    """What is given, else an element of memory."""
+    if given is None:
         return load(memory, i, tag)
-    return known
+    return given
 
 
 @part
@@ -173,7 +168,7 @@ def scaled_along(
         d = element(arrays, at, step, e) * scaling.unit
         scale = load(arrays.scale, ahead(at, step, e).scale, arrays.parameter_tag)
         bias = _or_load(even_bias, arrays.bias, ahead(at, step, e).bias, arrays.parameter_tag)
-        if is_wide(arrays.tag):
+        if is_float64(arrays.tag):
             y = normalized_along(
                 d, scaling.centre, scaling.centre_rest, scaling.factor, scaling.factor_rest,
                 scale, bias,

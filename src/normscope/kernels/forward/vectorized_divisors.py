@@ -11,23 +11,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from normscope.kernels.formula import (
-    CENTER,
-    DDOF,
-    EPS,
-    EPS_OUTSIDE,
-    FLOOR,
-    L2,
-    MEASURE,
-    UNIT_UP_TO,
-    VARIANCE,
-    becomes_one,
-    inverse,
-)
+from normscope.kernels.contract import CENTER, DDOF, EPS, EPS_OUTSIDE, FLOOR, MEASURE, UNIT_UP_TO
+from normscope.kernels.formula import becomes_one, inverse
 from normscope.kernels.forward.partial_statistics import merged_mean
 from normscope.kernels.machine.compiling import exact
 from normscope.kernels.machine.instructions import use_widest_vectors
 from normscope.kernels.machine.memory import keep, recall
+from normscope.kernels.measures import is_around_mean, is_sum_of_squares
 
 
 @exact
@@ -40,7 +30,7 @@ def means_and_roots(
     for k in range(sets):
         s = recall(sums, k)
         away = s / n
-        around_mean = s * away if measure == VARIANCE else 0.0  # not 0 * inf
+        around_mean = s * away if is_around_mean(measure) else 0.0  # not 0 * inf
         left = recall(squares, k) - around_mean
         left = 0.0 if left < 0.0 else left
         keep(means, k, recall(pivots, k) + away)
@@ -55,7 +45,7 @@ def merge_all(
     """Merge parts of n2 elements into parts of n elements."""
     use_widest_vectors()
     one, two = n / (n + n2), n2 / (n + n2)
-    weight = one * two if measure == VARIANCE else 0.0
+    weight = one * two if is_around_mean(measure) else 0.0
     for k in range(sets):
         mean, root, root2 = recall(means, k), recall(roots, k), recall(roots2, k)
         apart = recall(means2, k) - mean
@@ -72,7 +62,7 @@ def centres_and_rstds(
     """What is subtracted from the elements of each set, and what they are multiplied by."""
     use_widest_vectors()
     share = 1.0
-    if formula[MEASURE] == L2:
+    if is_sum_of_squares(formula[MEASURE]):
         share = n
     elif formula[DDOF] != 0.0:
         share = n / max(n - formula[DDOF], 0.0)

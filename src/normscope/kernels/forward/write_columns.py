@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from normscope.kernels.contract import Arrays, Place
-from normscope.kernels.formula import CENTER, EPS, EPS_OUTSIDE, FLOOR, UNIT_UP_TO
-from normscope.kernels.forward import float64_statistics as wide
+from normscope.kernels.contract import CENTER, EPS, EPS_OUTSIDE, FLOOR, UNIT_UP_TO, Arrays, Place
+from normscope.kernels.forward import float64_statistics
+from normscope.kernels.forward.nest import (
+    ahead,
+    has_fixed_parameters,
+    moved,
+    offsets,
+    row_loop,
+    strides,
+)
 from normscope.kernels.forward.partial_statistics import Scaling
 from normscope.kernels.forward.runs import activated, are_neighbours, element, into, row_element
 from normscope.kernels.machine.compiling import exact, part
 from normscope.kernels.machine.double_double import normalized, normalized_along, times
 from normscope.kernels.machine.instructions import use_widest_vectors
-from normscope.kernels.machine.memory import is_wide, keep, load, recall, store
+from normscope.kernels.machine.memory import is_float64, keep, load, recall, store
 from normscope.kernels.machine.streaming_stores import Stream, room
-from normscope.kernels.nest import BIAS, SCALE, ahead, moved, offsets, row_loop, strides
 from normscope.kernels.tile import (
     CENTRE,
     CENTRE_REST,
@@ -47,19 +53,19 @@ def prepare(work: Any, c: int, count: float, scaling: Scaling) -> None:
 
 @exact
 def prepare_ordinary(width: int, n: float, work: int, formula: Any) -> Any:
-    """The same for all columns of float64 input, in a loop that vectorizes; whether all are valid.
+    """Note what the output of columns of float64 input needs, in a loop that vectorizes; if valid.
 
-    They are not where numbers come near the ends of the range of float64.
+    False: it is not, since numbers come near the ends of the range of float64.
     """
     use_widest_vectors()
-    share, share_rest = wide.share_of(n, formula)
+    share, share_rest = float64_statistics.share_of(n, formula)
     eps, outside, floor = formula[EPS], formula[EPS_OUTSIDE], formula[FLOOR]
     center, unit_up_to = formula[CENTER], formula[UNIT_UP_TO]
     odd = 0
     for c in range(width):
         mean, mean_rest = recall(work, MEAN + c), recall(work, MEAN_REST + c)
         root = recall(work, ROOT + c)
-        _, _, rstd, rstd_rest, valid = wide.ordinary_divisor(
+        _, _, rstd, rstd_rest, valid = float64_statistics.ordinary_divisor(
             root,
             recall(work, ROOT_REST + c),
             share,
@@ -97,7 +103,7 @@ def _write_rows(
 def _write_even_rows(
     arrays: Arrays, at: Place, step: Place, rows: int, width: int, work: int, stream: Stream
 ) -> None:
-    """The same for rows each of which has one scale and one bias."""
+    """Write rows a step apart, each of which has one scale and one bias; units are 1."""
     use_widest_vectors()
     for row in range(rows):
         scale = load(arrays.scale, at.scale + row * step.scale, arrays.parameter_tag)
@@ -110,7 +116,7 @@ def _write_even_rows(
 
 
 @part
-def _write_wide_row(
+def _write_float64_row(
     arrays: Arrays, at: Place, step: Place, width: int, work: int, even: bool, stream: Stream
 ) -> None:
     """Write one row of float64 input: one with one scale and bias, or by factors and offsets."""
@@ -121,17 +127,19 @@ def _write_wide_row(
         scale = load(arrays.scale, at.scale, arrays.parameter_tag)
         bias = load(arrays.bias, at.bias, arrays.parameter_tag)
         if side_by_side:
-            _write_even_wide(aimed, here, None, width, work, scale, bias)
+            _write_even_float64_columns(aimed, here, None, width, work, scale, bias)
         else:
-            _write_even_wide(aimed, here, step, width, work, scale, bias)
+            _write_even_float64_columns(aimed, here, step, width, work, scale, bias)
     elif side_by_side:
-        _write_wide(aimed, here, None, width, work)
+        _write_float64_columns(aimed, here, None, width, work)
     else:
-        _write_wide(aimed, here, step, width, work)
+        _write_float64_columns(aimed, here, step, width, work)
 
 
 @part
-def _write_wide(arrays: Arrays, at: Place, step: Place | None, width: int, work: int) -> None:
+def _write_float64_columns(
+    arrays: Arrays, at: Place, step: Place | None, width: int, work: int
+) -> None:
     use_widest_vectors()
     for c in range(width):
         offset = recall(work, OFFSET + c)
@@ -146,7 +154,7 @@ def _write_wide(arrays: Arrays, at: Place, step: Place | None, width: int, work:
 
 
 @part
-def _write_even_wide(
+def _write_even_float64_columns(
     arrays: Arrays, at: Place, step: Place | None, width: int, work: int, scale: float, bias: float
 ) -> None:
     use_widest_vectors()
@@ -176,7 +184,7 @@ def _set_factors(arrays: Arrays, at: Place, step: Place, tile: Tile) -> None:
         scale = load(arrays.scale, at.scale + c % span * step.scale, arrays.parameter_tag)
         bias = load(arrays.bias, at.bias + c % span * step.bias, arrays.parameter_tag)
         work[OFFSET + c] = bias
-        if is_wide(arrays.tag):
+        if is_float64(arrays.tag):
             work[FACTOR + c], work[FACTOR_REST + c] = times(
                 work[RSTD + c], work[RSTD_REST + c], scale, 0.0
             )
@@ -212,19 +220,9 @@ def _is_ordinary(tile: Tile) -> Any:
 
 
 @part
-def has_fixed_parameters(nest: Any, kept: int) -> Any:
-    """Whether the parameters are the same for all rows of a set."""
-    fixed = True
-    for row in range(kept, nest.shape[0] - 1):
-        if nest[row, SCALE] != 0 or nest[row, BIAS] != 0:
-            fixed = False
-    return fixed
-
-
-@part
 def write_columns(
-    arrays: Arrays, tile: Tile, nest: Any, kept: int, start: int, stop: int, stream: Stream,
-    pairs: Any,
+    arrays: Arrays, tile: Tile, nest: Any, num_kept: int, start: int, stop: int, stream: Stream,
+    double_double: Any,
 ) -> None:  # fmt: skip
     """Write the output of the rows `start` to `stop`.
 
@@ -235,21 +233,21 @@ def write_columns(
     last = nest.shape[0] - 1
     step, width, work = strides(nest, last), tile.width, tile.address
     plain = are_neighbours(arrays, step) and step.out == 1 and _is_ordinary(tile)
-    fixed = has_fixed_parameters(nest, kept)
+    fixed = has_fixed_parameters(nest, num_kept)
     if fixed:
         _set_factors(arrays, tile.at, step, tile)
     even = step.scale == 0 and step.bias == 0
-    inner, next_row = row_loop(nest, kept, last)
+    inner, next_row = row_loop(nest, num_kept, last)
     for begin in range(start + (stop - start - 1) // BLOCK * BLOCK, start - 1, -BLOCK):
         row, end = begin, min(begin + BLOCK, stop)
         while row < end:
-            at = moved(tile.at, offsets(nest, kept, last, row), 1)
+            at = moved(tile.at, offsets(nest, num_kept, last, row), 1)
             rows = min(inner - row % inner, end - row)
-            if pairs is not None:
+            if double_double is not None:
                 rows = 1
                 if not fixed and not even:
                     _set_factors(arrays, at, step, tile)
-                _write_wide_row(arrays, at, step, width, work, even and not fixed, stream)
+                _write_float64_row(arrays, at, step, width, work, even and not fixed, stream)
             elif plain and fixed:
                 _write_rows(arrays, at, next_row, rows, width, work, stream)
             elif plain and even:

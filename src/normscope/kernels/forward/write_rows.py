@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from normscope.kernels.contract import Arrays, Place
+from normscope.kernels.contract import SIZE, Arrays, Place
+from normscope.kernels.forward.nest import moved, offsets, strides
 from normscope.kernels.forward.partial_statistics import Scaling
 from normscope.kernels.forward.runs import activated, are_neighbours, into, scaled, scaled_along
 from normscope.kernels.machine.compiling import part
 from normscope.kernels.machine.double_double import times
 from normscope.kernels.machine.instructions import use_widest_vectors
-from normscope.kernels.machine.memory import is_wide, load, store
+from normscope.kernels.machine.memory import is_float64, load, store
 from normscope.kernels.machine.streaming_stores import Stream, pieces, room
-from normscope.kernels.nest import SIZE, moved, offsets, run_at, strides
+from normscope.kernels.nest import run_at
 
 
 @part
@@ -40,7 +41,7 @@ def write_run(arrays: Arrays, at: Place, step: Place, n: int, scaling: Scaling) 
 def _times(scaling: Scaling, scale: float, tag: Any) -> Scaling:
     """Multiply the factor."""
     factor, rest = scaling.factor * scale, 0.0
-    if is_wide(tag):
+    if is_float64(tag):
         factor, rest = times(scaling.factor, scaling.factor_rest, scale, 0.0)
     return Scaling(scaling.unit, scaling.centre, scaling.centre_rest, factor, rest)
 
@@ -62,23 +63,23 @@ def write_pieces(
 
 
 @part
-def _fill(arrays: Arrays, at: Place, nest: Any, kept: int, start: int, stop: int) -> None:
+def _fill(arrays: Arrays, at: Place, nest: Any, num_kept: int, start: int, stop: int) -> None:
     """Write the bias: the output of a set of which no element counts."""
     use_widest_vectors()
     for position in range(start, stop):
-        further = offsets(nest, kept, nest.shape[0], position)
+        further = offsets(nest, num_kept, nest.shape[0], position)
         bias = load(arrays.bias, at.bias + further.bias, arrays.parameter_tag)
         store(arrays.out, at.out + further.out, activated(bias, arrays.slope), arrays.tag)
 
 
 @part
 def write_part(
-    arrays: Arrays, at: Place, nest: Any, kept: int, start: int, stop: int,
+    arrays: Arrays, at: Place, nest: Any, num_kept: int, start: int, stop: int,
     count: float, scaling: Scaling, stream: Stream,
 ) -> None:  # fmt: skip
     """Write the output of the elements `start` to `stop` of a set that begins at `at`."""
     if count == 0.0:
-        _fill(arrays, at, nest, kept, start, stop)
+        _fill(arrays, at, nest, num_kept, start, stop)
         return
     last = nest.shape[0] - 1
     inner = nest[last, SIZE]
@@ -87,7 +88,7 @@ def write_part(
     position = start
     while position < stop:
         length = min(inner - e, stop - position)
-        here = moved(moved(at, offsets(nest, kept, last, run), 1), step, e)
+        here = moved(moved(at, offsets(nest, num_kept, last, run), 1), step, e)
         write_pieces(arrays, here, step, length, scaling, stream)
         position += length
         run += 1

@@ -17,7 +17,7 @@ from normscope.kernels.machine.disk_cache import DiskCache
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_FLAGS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 _INLINED: dict[str, Any] = {"forceinline": True, "no_cpython_wrapper": True}
 """Without the wrapper Python cannot call a part, and it is compiled in two thirds of the time."""
@@ -25,14 +25,14 @@ _INLINED: dict[str, Any] = {"forceinline": True, "no_cpython_wrapper": True}
 
 def kernel(function: F) -> F:
     """A function that threads call; its machine code is kept on disk."""
-    compiled: Any = njit(**_FLAGS)(function)
+    compiled: Any = njit(**_OPTIONS)(function)
     compiled._cache = DiskCache(function)  # Numba has no public way to bring a cache of one's own
     return cast(F, compiled)
 
 
 def part(function: F) -> F:
     """A function that kernels call, compiled into them."""
-    return cast(F, njit(**_FLAGS, **_INLINED, fastmath={"contract"})(function))
+    return cast(F, njit(**_OPTIONS, **_INLINED, fastmath={"contract"})(function))
 
 
 def exact(function: F) -> F:
@@ -40,9 +40,9 @@ def exact(function: F) -> F:
 
     It has to say so: what says nothing is compiled as its first caller is.
     """
-    return cast(F, njit(**_FLAGS, **_INLINED, fastmath=False)(function))
+    return cast(F, njit(**_OPTIONS, **_INLINED, fastmath=False)(function))
 
 
 def sums(function: F) -> F:
     """A `part` whose additions may be taken in another order."""
-    return cast(F, njit(**_FLAGS, **_INLINED, fastmath={"contract", "reassoc"})(function))
+    return cast(F, njit(**_OPTIONS, **_INLINED, fastmath={"contract", "reassoc"})(function))

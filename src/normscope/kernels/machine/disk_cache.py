@@ -106,7 +106,7 @@ class DiskCache(_Cache):
         return repr((self._name, sig, codegen.magic_tuple()))
 
     def _file_name(self, purpose: str) -> str:
-        """The same for any version of the sources: a file that is stale is written over."""
+        """A name for any version of the sources: a file that is stale is written over."""
         short = hashlib.sha256(purpose.encode()).hexdigest()[:20]
         return f"{self._name}-{short}.{sys.implementation.cache_tag}.nbc"
 

@@ -100,7 +100,7 @@ def normalized_along(
     x: float, mean: float, mean_rest: float, rstd: float, rstd_rest: float,
     scale: float, offset: float,
 ) -> Any:  # fmt: skip
-    """The same for factor = rstd * scale, where that is different for each element."""
+    """(x - mean) * (rstd * scale) + offset, rounded once, for a scale that varies along the run."""
     d, lost = two_sum(x, -mean)
     z = d * rstd
     rest = fused(d, rstd, -z) + fused(d, rstd_rest, (lost - mean_rest) * rstd)

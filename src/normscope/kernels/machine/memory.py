@@ -25,17 +25,9 @@ import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 
-from normscope.kernels.contract import LINE
+from normscope.kernels.contract import LINE, TAGS
 from normscope.kernels.machine.compiling import part
 from normscope.kernels.machine.instructions import intrinsic
-
-TAGS = {
-    "float64": np.float64(0),
-    "float32": np.float32(0),
-    "float16": np.uint16(0),
-    "bfloat16": np.int16(0),
-}
-"""The tag of each dtype, by its name."""
 
 F64 = TAGS["float64"]
 """The tag of scratch memory."""
@@ -82,9 +74,9 @@ def recall(typingctx: Any, address: Any, index: Any) -> Any:
     """Element `index` of float64 scratch memory, which the same loop may store to."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kept = builder.load(_pointer(builder, args[0], args[1], _DOUBLE))
-        kept.set_metadata("alias.scope", _scopes(builder, "scratch"))
-        return kept
+        stored = builder.load(_pointer(builder, args[0], args[1], _DOUBLE))
+        stored.set_metadata("alias.scope", _scopes(builder, "scratch"))
+        return stored
 
     return types.float64(types.int64, types.int64), codegen
 
@@ -123,7 +115,7 @@ def scratch(size: int) -> Any:
 
 
 @intrinsic
-def is_wide(typingctx: Any, tag: Any) -> Any:
+def is_float64(typingctx: Any, tag: Any) -> Any:
     """Whether elements are float64 themselves: a constant, so that one branch alone remains."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -133,8 +125,8 @@ def is_wide(typingctx: Any, tag: Any) -> Any:
 
 
 @intrinsic
-def pairs_for(typingctx: Any, tag: Any) -> Any:
-    """True if elements are float64 themselves, which are computed in pairs; else None.
+def double_double_for(typingctx: Any, tag: Any) -> Any:
+    """True if elements are float64 themselves, computed in `double_double` numbers; else None.
 
     A branch that tests an argument for None is dropped before its types are looked at. So what
     only float64 needs, much of the code, is not compiled for any other input.
@@ -147,7 +139,7 @@ def pairs_for(typingctx: Any, tag: Any) -> Any:
 
 
 @intrinsic
-def load_flag(typingctx: Any, address: Any, index: Any) -> Any:
+def load_mask(typingctx: Any, address: Any, index: Any) -> Any:
     """Byte `index` of the mask at `address`."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -163,7 +155,7 @@ def counts(mask: Any, index: int) -> Any:
     """Whether the mask counts an element; without a mask all count."""
     if mask is None:
         return True
-    return load_flag(mask, index) != 0
+    return load_mask(mask, index) != 0
 
 
 @intrinsic

@@ -162,7 +162,7 @@ def test_a_state_as_stored_goes_on(name: str) -> None:
     for _ in range(3):
         model.train_on_batch(x, y)
     first = model.optimizer
-    state = [ops.convert_to_numpy(array) for slot in first.kept for array in slot]
+    state = [ops.convert_to_numpy(array) for slot in first.slot_variables for array in slot]
     if first.counts:
         state.insert(0, np.array(3.0, "float32"))
     again = model_with(make(), model.get_weights()[0])

@@ -12,9 +12,9 @@ from keras import ops
 from normscope.errors import ShapeError
 from normscope.keras1.live.layers import activations, border, initializers, regularizers
 from normscope.keras1.live.layers.base import Shape, Tensor, one_of, registered
-from normscope.keras1.live.layers.convolution import kernel_shape
+from normscope.keras1.live.layers.convolution_base import kernel_shape
 from normscope.keras1.live.layers.ordering import kernel_channels_last, resolve_ordering
-from normscope.keras1.live.layers.recurrent import Recurrence, States, Step
+from normscope.keras1.live.layers.recurrence import Recurrence, States, Step
 
 GATES = ("i", "c", "f", "o")  # in the order in which their arrays are stored
 

@@ -169,7 +169,7 @@ class Lambda(Keras1Layer):
         **common: see `Keras1Layer`.
 
     Raises:
-        SpecError: `function` is no function. A file of Keras 1 holds code in its place, which is
+        SpecError: `function` is not a function. A file of Keras 1 holds code in its place, which is
             never run.
 
     Example:

@@ -99,7 +99,7 @@ def identity(shape: Size, dim_ordering: str = "th") -> Tensor:
     """The unit matrix.
 
     Raises:
-        ShapeError: the weight is no square matrix.
+        ShapeError: the weight is not a square matrix.
     """
     if len(shape) != 2 or shape[0] != shape[1]:
         raise ShapeError("init='identity' makes square matrices only", None, shape)

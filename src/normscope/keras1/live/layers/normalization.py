@@ -122,10 +122,10 @@ class BatchNormalization(Keras1Layer):
 
         Args:
             release: "1.0.0" to "1.2.2"; its defaults replace those of another release.
-            told: whether it is known, and not only assumed.
+            told: whether the release is known, and not only assumed.
 
         Raises:
-            SpecError: it is no release of Keras 1, or had no such mode.
+            SpecError: the release is not one of Keras 1, or had no such mode.
         """
         defaults = facts_of(release)
         epsilon, momentum = self._given["epsilon"], self._given["momentum"]
@@ -187,7 +187,7 @@ class BatchNormalization(Keras1Layer):
 
         Raises:
             ShapeError: the input does not have the axis, or in mode 1 gamma does not fit the last.
-            SpecError: the axis is no integer.
+            SpecError: the axis is not an integer.
         """
         rank = len(input_shape)
         if isinstance(self.axis, bool) or not isinstance(self.axis, int):

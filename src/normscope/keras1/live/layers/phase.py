@@ -34,7 +34,7 @@ def calling(
 ) -> Iterator[None]:
     """Let K.learning_phase() and the K.random_... functions know, while the body runs.
 
-    What is None stays as it is outside; what nobody says is no training.
+    An argument that is None leaves what holds outside; without that, nothing trains.
 
     >>> with calling(True):
     ...     in_training()

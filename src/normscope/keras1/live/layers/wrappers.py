@@ -17,7 +17,7 @@ from normscope.keras1.live.layers.base import (
     one_of,
     registered,
 )
-from normscope.keras1.live.layers.recurrent import Recurrence
+from normscope.keras1.live.layers.recurrence import Recurrence
 
 MERGE_MODES = ("sum", "mul", "ave", "concat")
 
@@ -78,7 +78,7 @@ class TimeDistributed(Wrapper):
         return self.layer
 
     def create_weights(self, input_shape: Any) -> None:
-        """Those of the layer inside."""
+        """Make the weights of the layer inside."""
         if not self.layer.built:
             self.layer.build(self._step_shape(input_shape))
 
@@ -151,12 +151,12 @@ class Bidirectional(Wrapper):
         )
 
     def create_weights(self, input_shape: Any) -> None:
-        """Those of the layer that goes forward, then those of the other."""
+        """Make the weights of the layer that goes forward, then those of the other."""
         self.forward_layer.build(input_shape)
         self.backward_layer.build(input_shape)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """That of the layer, with twice the features if concatenated."""
+        """The output shape of the layer inside, with twice the features if concatenated."""
         shape = self.forward_layer.compute_output_shape(input_shape)
         if self.merge_mode is None:
             return [shape, shape]

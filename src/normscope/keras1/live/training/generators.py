@@ -1,4 +1,4 @@
-"""`fit_generator` and its kin of Keras 1.2.2: batches of a generator, counted in samples.
+"""`fit_generator`, `evaluate_generator`, `predict_generator`: batches, counted in samples.
 
 What Keras 3 counts is steps, so the loop stands here. A batch is made when it is needed, in this
 thread. Source: Keras 1.2.2.
@@ -15,6 +15,7 @@ import numpy as np
 
 from normscope.errors import SpecError
 from normscope.keras1.live.training.data import number_of_samples
+from normscope.keras1.live.training.retired import take_retired
 
 _SAMPLES = "Keras 1 counts samples"
 COUNTED: Mapping[str, str] = {
@@ -43,77 +44,117 @@ def samples(name: str, given: Any) -> int:
     return int(given)
 
 
-def fit(
-    model: Any,
-    generator: Any,
-    samples_per_epoch: int,
-    nb_epoch: int,
-    *,
-    verbose: Any = 1,
-    callbacks: Any = None,
-    validation_data: Any = None,
-    nb_val_samples: int | None = None,
-    class_weight: Any = None,
-    initial_epoch: int = 0,
-) -> Any:
-    """Train a model on a generator; see `Training.fit_generator`. Returns the history."""
-    batches = _Batches(generator)
-    validate = _validation(model, validation_data, nb_val_samples)
-    run = keras.callbacks.CallbackList(
-        callbacks,
-        add_history=True,
-        add_progbar=bool(verbose),
-        model=model,
-        verbose=verbose,
-        epochs=nb_epoch,
-        steps=None,
-        nb_sample=samples_per_epoch,
-        do_validation=validate is not None,
-    )
-    model.training_params = {"batch_size": None}
-    model.stop_training = False
-    run.on_train_begin()
-    logs: dict[str, Any] = {}
-    for epoch in range(initial_epoch, nb_epoch):
-        run.on_epoch_begin(epoch)
-        means = _Means()
-        for index, (size, x, y, weight) in enumerate(batches.of(samples_per_epoch)):
-            model.training_params["size"] = size
-            run.on_train_batch_begin(index)
-            found = model.train_on_batch(
-                x, y, sample_weight=weight, class_weight=class_weight, return_dict=True
-            )
-            means.add(found, size)
-            run.on_train_batch_end(index, found)
-        if means.size > samples_per_epoch:
-            warnings.warn(
-                f"an epoch had {means.size} samples, samples_per_epoch={samples_per_epoch}: it is "
-                "no multiple of the size of the batches",
-                stacklevel=3,
-            )
-        logs = means.values()
-        if validate is not None:
-            logs |= {f"val_{name}": value for name, value in validate(size).items()}
-        run.on_epoch_end(epoch, logs)
-        if model.stop_training:
-            break
-    run.on_train_end(logs)
-    return model.history
+class GeneratorMethods:
+    """The methods of a model that take a generator: train, evaluate and predict."""
 
+    def fit_generator(
+        self: Any,
+        generator: Any,
+        samples_per_epoch: int | None = None,
+        nb_epoch: int | None = None,
+        verbose: Any = 1,
+        callbacks: Any = None,
+        validation_data: Any = None,
+        nb_val_samples: int | None = None,
+        class_weight: Any = None,
+        max_q_size: int = 10,
+        nb_worker: int = 1,
+        pickle_safe: bool = False,
+        initial_epoch: int = 0,
+        **retired: Any,
+    ) -> Any:
+        """Train on the batches of a generator. Returns the history.
 
-def evaluate(model: Any, generator: Any, val_samples: int) -> Any:
-    """The loss and the metrics over some samples of a generator; see `Training`."""
-    return model._in_order(_evaluated(model, _Batches(generator), val_samples))
+        Args:
+            generator: gives (x, y) or (x, y, sample_weight), without end.
+            samples_per_epoch, nb_epoch: how many samples make an epoch, and how many epochs.
+            verbose, callbacks, class_weight, initial_epoch: as in `fit`.
+            validation_data: (x, y), (x, y, sample_weight) or a generator of them.
+            nb_val_samples: how many samples to take from that generator.
+            max_q_size, nb_worker, pickle_safe: not needed, the batches are made between the steps.
+            **retired: what 1.2.2 still took with a warning.
 
+        Raises:
+            SpecError: the generator ends too early, or gives something else.
+        """
+        take_retired(retired, "fit_generator", COUNTED)
+        samples_per_epoch = samples("samples_per_epoch", samples_per_epoch)
+        nb_epoch = samples("nb_epoch", nb_epoch)
+        batches = _Batches(generator)
+        validate = _validation(self, validation_data, nb_val_samples)
+        run = keras.callbacks.CallbackList(
+            callbacks,
+            add_history=True,
+            add_progbar=bool(verbose),
+            model=self,
+            verbose=verbose,
+            epochs=nb_epoch,
+            steps=None,
+            nb_sample=samples_per_epoch,
+            do_validation=validate is not None,
+        )
+        self.training_params = {"batch_size": None}
+        self.stop_training = False
+        run.on_train_begin()
+        logs: dict[str, Any] = {}
+        for epoch in range(initial_epoch, nb_epoch):
+            run.on_epoch_begin(epoch)
+            means = _Means()
+            for index, (size, x, y, weight) in enumerate(batches.of(samples_per_epoch)):
+                self.training_params["size"] = size
+                run.on_train_batch_begin(index)
+                found = self.train_on_batch(
+                    x, y, sample_weight=weight, class_weight=class_weight, return_dict=True
+                )
+                means.add(found, size)
+                run.on_train_batch_end(index, found)
+            if means.size > samples_per_epoch:
+                warnings.warn(
+                    f"an epoch had {means.size} samples, samples_per_epoch={samples_per_epoch}: it "
+                    "is no multiple of the size of the batches",
+                    stacklevel=2,
+                )
+            logs = means.values()
+            if validate is not None:
+                logs |= {f"val_{name}": value for name, value in validate(size).items()}
+            run.on_epoch_end(epoch, logs)
+            if self.stop_training:
+                break
+        run.on_train_end(logs)
+        return self.history
 
-def predict(model: Any, generator: Any, val_samples: int) -> Any:
-    """The outputs for some samples of a generator; see `Training`."""
-    parts: list[list[Any]] = []
-    for _, x, *_ in _Batches(generator, labels=False).of(val_samples):
-        found = model.predict_on_batch(x)
-        parts.append(found if isinstance(found, list) else [found])
-    joined = [np.concatenate(arrays)[:val_samples] for arrays in zip(*parts, strict=True)]
-    return joined[0] if len(joined) == 1 else joined
+    def evaluate_generator(
+        self: Any,
+        generator: Any,
+        val_samples: int | None = None,
+        max_q_size: int = 10,
+        nb_worker: int = 1,
+        pickle_safe: bool = False,
+        **retired: Any,
+    ) -> Any:
+        """The loss, or a list of the loss and the metrics, over `val_samples` of a generator."""
+        take_retired(retired, "evaluate_generator", COUNTED)
+        count = samples("val_samples", val_samples)
+        return self._in_order(_evaluated(self, _Batches(generator), count))
+
+    def predict_generator(
+        self: Any,
+        generator: Any,
+        val_samples: int | None = None,
+        max_q_size: int = 10,
+        nb_worker: int = 1,
+        pickle_safe: bool = False,
+        **retired: Any,
+    ) -> Any:
+        """The outputs for `val_samples` of a generator of x, or of (x, y)."""
+        take_retired(retired, "predict_generator", COUNTED)
+        count = samples("val_samples", val_samples)
+        parts: list[list[Any]] = []
+        for _, x, *_ in _Batches(generator, labels=False).of(count):
+            found = self.predict_on_batch(x)
+            parts.append(found if isinstance(found, list) else [found])
+        joined = [np.concatenate(arrays)[:count] for arrays in zip(*parts, strict=True)]
+        return joined[0] if len(joined) == 1 else joined
 
 
 def _evaluated(model: Any, batches: _Batches, count: int) -> dict[str, Any]:

@@ -7,46 +7,37 @@ size can hold.
 
 from __future__ import annotations
 
-import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 import h5py
-import keras
 
 from normscope.errors import ModelFileError
 from normscope.files.archive import open_archive
-from normscope.files.hdf5 import DAMAGE, MAX_INFLATED_BYTES, MAX_TEXT_BYTES, MOST_DEFLATED
-from normscope.keras1.files.model_file import MAX_JSON_DEPTH
+from normscope.files.hdf5 import DAMAGE, MAX_INFLATED_BYTES, MOST_DEFLATED
+from normscope.files.json import MAX_BYTES, children, decode_json
 
 CONFIG, WEIGHTS = "config.json", ".weights.h5"
 PACKAGES = ("keras", "keras_hub", "keras_cv", "keras_nlp", "builtins")
 CODE = ("Lambda", "__lambda__")
 MAX_OBJECTS = 200_000
 
+# NotImplementedError: a compression that zipfile does not know; EOFError: one that ends too early.
+ARCHIVE_DAMAGE = (zipfile.BadZipFile, NotImplementedError, EOFError)
 
-def load_archive(path: str, custom_objects: Mapping[str, Any] | None) -> keras.Model:
-    """The model of a `.keras` archive.
+
+def check_archive(path: str, is_known: Callable[[str], bool]) -> None:
+    """Refuse a `.keras` archive that would do harm if Keras loaded it.
+
+    Args:
+        path: of the archive.
+        is_known: whether Keras or the user has a class of a name, so that nothing is imported.
 
     Raises:
         ModelFileError: it is damaged, holds code, or names what neither Keras nor the user has.
     """
-    if not path.endswith(".keras"):
-        raise ModelFileError(
-            path,
-            "a .keras archive, which Keras loads only where its name ends so: rename it",
-        )
-    _check(path, custom_objects or {})
-    try:
-        return keras.saving.load_model(path, custom_objects=custom_objects)
-    except Exception as error:  # whatever Keras and its backend raise where a setting is wrong
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelFileError(path, f"Keras cannot load it: {said[:300]}") from error
-
-
-def _check(path: str, custom_objects: Mapping[str, Any]) -> None:
     try:
         with open(path, "rb") as stream:
             archive = open_archive(stream)
@@ -54,13 +45,13 @@ def _check(path: str, custom_objects: Mapping[str, Any]) -> None:
                 raise ModelFileError(path, "a damaged .keras archive: its list of files is missing")
             with archive:
                 _check_members(path, archive, os.fstat(stream.fileno()).st_size)
-                _check_config(path, archive, custom_objects)
+                _check_config(path, archive, is_known)
                 for member in archive.infolist():
                     if member.filename.endswith(WEIGHTS):
                         _check_weights(path, archive, member)
     except ModelFileError:
         raise
-    except (*DAMAGE, zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+    except (*DAMAGE, *ARCHIVE_DAMAGE) as error:
         raise ModelFileError(path, f"a damaged .keras archive: {error}") from error
 
 
@@ -84,29 +75,18 @@ def _check_members(path: str, archive: zipfile.ZipFile, length: int) -> None:
         )
 
 
-def _check_config(path: str, archive: zipfile.ZipFile, custom_objects: Mapping[str, Any]) -> None:
-    if archive.getinfo(CONFIG).file_size > MAX_TEXT_BYTES:
-        raise ModelFileError(path, f"its config.json has more than {MAX_TEXT_BYTES} bytes")
-    try:
-        level = [json.loads(archive.read(CONFIG).decode("utf-8"))]
-    except (ValueError, RecursionError) as error:
-        raise ModelFileError(path, f"its config.json is not JSON: {error}") from error
-    for _ in range(MAX_JSON_DEPTH):
+def _check_config(path: str, archive: zipfile.ZipFile, is_known: Callable[[str], bool]) -> None:
+    if archive.getinfo(CONFIG).file_size > MAX_BYTES:
+        raise ModelFileError(path, f"its config.json has more than {MAX_BYTES} bytes")
+    level = [decode_json(path, archive.read(CONFIG), "its config.json", "not JSON")]
+    while level:
         for value in level:
             if isinstance(value, dict):
-                _check_object(path, value, custom_objects)
-        level = [
-            child
-            for value in level
-            if isinstance(value, dict | list)
-            for child in (value.values() if isinstance(value, dict) else value)
-        ]
-        if not level:
-            return
-    raise ModelFileError(path, f"its config.json is nested more than {MAX_JSON_DEPTH} deep")
+                _check_object(path, value, is_known)
+        level = [child for value in level for child in children(value)]
 
 
-def _check_object(path: str, value: dict[str, Any], custom_objects: Mapping[str, Any]) -> None:
+def _check_object(path: str, value: dict[str, Any], is_known: Callable[[str], bool]) -> None:
     """Refuse an object of the config that is code, or of a module that is not Keras's."""
     kind, module = value.get("class_name"), value.get("module")
     if kind in CODE:
@@ -119,9 +99,7 @@ def _check_object(path: str, value: dict[str, Any], custom_objects: Mapping[str,
         return
     registered = value.get("registered_name")
     names = [name for name in (registered, kind) if isinstance(name, str)]
-    if module.split(".")[0] in PACKAGES or any(
-        keras.saving.get_registered_object(name, custom_objects) is not None for name in names
-    ):
+    if module.split(".")[0] in PACKAGES or any(map(is_known, names)):
         return
     raise ModelFileError(
         path,
