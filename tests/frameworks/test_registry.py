@@ -30,7 +30,6 @@ def problems(framework: Framework) -> list[str]:
         "presets:PRESETS": framework.presets,
         "settings:from_layer": framework.settings,
         "arrays:like": bool(framework.arrays),
-        "randomness:CommonGenerators": bool(framework.generators),
     }
     for place, holds in said.items():
         if is_there(framework, place) != holds:
@@ -65,8 +64,7 @@ def test_a_wrong_row_is_noticed() -> None:
 
 def test_each_folder_has_a_row() -> None:
     folders = {path.parent.name for path in FOLDER.glob("*/__init__.py")}
-    # a function is of no framework, and what native layers share is of all
-    assert folders - set(BY_NAME) <= {"function", "native"}
+    assert folders - set(BY_NAME) <= {"function", "native"}  # of no framework, and what all share
 
 
 def of(*bases: type, module: str, name: str) -> type:

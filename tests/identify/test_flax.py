@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import pytest
 from flax import nnx
 
+from identified import identified_as
 from normscope import NormSpec, Running
 from normscope.identify import Kind, identify
-from normscope.identify.compare import differences
 
 SHAPE, NAMES = (4, 5, 6, 8), "b h w c"
 BOTH = {"scale": "c", "bias": "c"}
@@ -48,8 +48,7 @@ def test_nnx(name: str) -> None:
     make, expected = NNX[name]
     module = make(nnx.Rngs(0))
     before = jax.tree.map(jnp.array, nnx.state(module))
-    found = identify(module, SHAPE, NAMES)
-    assert not list(differences(expected, found.train, SHAPE)), found
+    found = identified_as(expected, module, SHAPE, NAMES)
     assert found.infer == expected.inference()
     assert found.headline == ""
     assert jax.tree.all(jax.tree.map(jnp.array_equal, nnx.state(module), before))
@@ -58,8 +57,7 @@ def test_nnx(name: str) -> None:
 @pytest.mark.parametrize("name", LINEN)
 def test_linen(name: str) -> None:
     module, expected = LINEN[name]
-    found = identify(module, SHAPE, NAMES)
-    assert not list(differences(expected, found.train, SHAPE)), found
+    found = identified_as(expected, module, SHAPE, NAMES)
     assert found.infer == expected.inference()
     assert found.headline == ""
 

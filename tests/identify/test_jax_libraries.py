@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from identified import identified_as
 from normscope import NormSpec, Running
 from normscope.frameworks.jax.caller import Caller
 from normscope.identify import Kind, identify
-from normscope.identify.compare import differences
 
 LAST, FIRST = (4, 5, 6, 8), (4, 8, 5, 6)
 BOTH = {"scale": "c", "bias": "c"}
@@ -30,8 +30,7 @@ HAIKU = {
 @pytest.mark.parametrize("name", HAIKU)
 def test_haiku(name: str) -> None:
     function, expected = HAIKU[name]
-    found = identify(hk.transform(function), LAST, "b h w c")
-    assert not list(differences(expected, found.train, LAST)), found
+    identified_as(expected, hk.transform(function), LAST, "b h w c")
 
 
 def test_haiku_batch_norm_corrects_its_averages_for_their_zero_start() -> None:
@@ -59,8 +58,7 @@ EQUINOX = {
 @pytest.mark.parametrize("name", EQUINOX)
 def test_equinox(name: str) -> None:
     module, shape, axes, expected = EQUINOX[name]
-    found = identify(module, shape, axes)
-    assert not list(differences(expected, found.train, shape)), found
+    identified_as(expected, module, shape, axes)
 
 
 def test_equinox_batch_norm() -> None:

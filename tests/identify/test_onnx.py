@@ -7,9 +7,9 @@ import onnx
 import pytest
 from onnx import helper
 
+from identified import identified_as
 from normscope import NormSpec, Running
 from normscope.identify import identify
-from normscope.identify.compare import differences
 
 SHAPE, NAMES = (4, 8, 5, 6), "b c h w"
 BOTH = {"scale": "c", "bias": "c"}
@@ -52,9 +52,7 @@ OPERATORS = {
 def test_operators(name: str) -> None:
     inputs, attributes, expected = OPERATORS[name]
     node = helper.make_node(name.split()[0], inputs, ["y"], **attributes)
-    found = identify(node, SHAPE, NAMES)
-    assert found.train is not None, found
-    assert not list(differences(expected, found.train, SHAPE)), found
+    identified_as(expected, node, SHAPE, NAMES)
 
 
 def test_batch_normalization_in_training() -> None:

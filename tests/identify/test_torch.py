@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from identified import identified_as
 from normscope import NormSpec, Running
 from normscope.identify import Kind, identify
-from normscope.identify.compare import differences
 
 IMAGE, WORDS, NODES = (4, 8, 6, 5), (3, 7, 8), (12, 8)
 SIGNAL, VOLUME = (4, 8, 10), (3, 8, 3, 4, 2)
@@ -56,8 +56,7 @@ NATIVE = [
 
 @pytest.mark.parametrize(("layer", "shape", "expected"), NATIVE, ids=lambda x: str(x)[:40])
 def test_native_layers(layer: nn.Module, shape: tuple[int, ...], expected: NormSpec) -> None:
-    found = identify(layer, shape, NAMES[len(shape)])
-    assert not list(differences(expected, found.train, shape)), found
+    found = identified_as(expected, layer, shape, NAMES[len(shape)])
     assert found.infer == expected.inference()
     assert found.headline == ""
     assert found.calls <= 200
@@ -162,9 +161,7 @@ HAND_WRITTEN = {
 @pytest.mark.parametrize("name", HAND_WRITTEN)
 def test_hand_written_layers(name: str) -> None:
     made, shape, expected, words = HAND_WRITTEN[name]
-    found = identify(made, shape, NAMES[len(shape)])
-    assert found.train is not None, found
-    assert not list(differences(expected, found.train, shape)), found
+    found = identified_as(expected, made, shape, NAMES[len(shape)])
     for word in words:
         assert word in " ".join(found.evidence)
     assert found.calls <= 200

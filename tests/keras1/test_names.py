@@ -109,6 +109,7 @@ NAMES = {
 }
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("module", NAMES)
 def test_every_name_is_there_or_says_what_to_write(module: str) -> None:
     found = importlib.import_module(f"{ROOT}.{module}")
@@ -121,6 +122,7 @@ def test_every_name_is_there_or_says_what_to_write(module: str) -> None:
             assert len(instead) > 10
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("module", [*NAMES, "layers.unknown_name"])
 def test_other_names_are_no_attributes(module: str) -> None:
     if module == "layers.unknown_name":
@@ -130,6 +132,7 @@ def test_other_names_are_no_attributes(module: str) -> None:
     assert not hasattr(importlib.import_module(f"{ROOT}.{module}"), "name_of_nothing")
 
 
+@pytest.mark.framework
 def test_an_import_says_what_to_use() -> None:
     with pytest.raises(SpecError, match=r"keras\.utils\.plot_model"):
         from normscope.keras1.utils.visualize_util import plot  # noqa: F401
@@ -141,6 +144,7 @@ def test_an_import_says_what_to_use() -> None:
         mnist.load_data()
 
 
+@pytest.mark.framework
 def test_the_package_has_its_modules_as_keras_had() -> None:
     import normscope.keras1 as keras
 

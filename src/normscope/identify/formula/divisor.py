@@ -259,7 +259,7 @@ def plain_number(value: float, tolerance: float = 3e-5) -> float:
 
 
 def digits_needed(value: float) -> int:
-    """How many digits a number needs: 1 for 1e-5, 2 for 1.5e-5; 9 for what is not round."""
+    """How many digits a number needs: 1 for 1e-5, 2 for 1.5e-5, 4 for pi."""
     if value == 0:
         return 0
     return next((n for n in range(1, 7) if abs(float(f"{value:.{n - 1}e}") / value - 1) < 5e-4), 9)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from identified import identified_as
 from layers_by_hand import (
     BOTH,
     IMAGE,
@@ -29,7 +30,6 @@ from layers_by_hand import (
 )  # fmt: skip
 from normscope import NormSpec, Running
 from normscope.identify import identify
-from normscope.identify.compare import differences
 
 BATCH = stated("[b] c [h w]", running=Running(0.9, 1), **LAYER)
 HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -60,9 +60,7 @@ NATIVE = {
 @pytest.mark.parametrize("name", NATIVE)
 def test_layers_of_a_half_precision(name: str, kind: str) -> None:
     make, shape, expected = NATIVE[name]
-    found = identify(make().to(HALVES[kind]), shape, NAMES[shape])
-    assert found.train is not None, found
-    assert not list(differences(expected, found.train, shape)), found
+    found = identified_as(expected, make().to(HALVES[kind]), shape, NAMES[shape])
     assert found.infer == found.train.inference(), found
     assert found.calls <= 200
 
@@ -96,9 +94,7 @@ def in_groups(x: Tensor, kind: str) -> Tensor:
 @pytest.mark.parametrize("name", STATISTICS)
 def test_statistics_of_a_half_precision(name: str, kind: str) -> None:
     make, shape, expected = STATISTICS[name]
-    found = identify(make(kind), shape, NAMES[shape])
-    assert found.train is not None, found
-    assert not list(differences(expected, found.train, shape)), found
+    found = identified_as(expected, make(kind), shape, NAMES[shape])
     (line,) = [line for line in found.evidence if line.startswith("its statistics are in ")]
     assert kind in line  # where jumps fit either, both are named
     assert found.calls <= 130
@@ -112,8 +108,7 @@ def test_statistics_of_numpy_in_float16(kind: type) -> None:
         y = (x - m.astype(np.float32)) / np.sqrt(v.astype(np.float32) + np.float32(1e-3))
         return y.astype(kind)
 
-    found = identify(layer, WORDS, "b t c")
-    assert not list(differences(NormSpec("b t [c]", eps=1e-3), found.train, WORDS)), found
+    found = identified_as(NormSpec("b t [c]", eps=1e-3), layer, WORDS, "b t c")
     assert "float16" in str(found)
 
 
@@ -128,9 +123,8 @@ def test_running_statistics_of_half_precision_ones(kind: str) -> None:
                 s.v += 0.1 * (v.flatten() - s.v)
         return column(s.w) * normalized(x, m, v) + column(s.b)
 
-    found = identify(made(forward, {"m": B, "v": W}, **BOTH), IMAGE, "b c h w")
     expected = stated("[b] c [h w]", running=Running(0.9), **LAYER)
-    assert not list(differences(expected, found.train, IMAGE)), found
+    found = identified_as(expected, made(forward, {"m": B, "v": W}, **BOTH), IMAGE, "b c h w")
     assert found.infer == found.train.inference()
     # inference has no such statistics, and is verified as exactly as float32 allows
     assert found.infer_report.max_ulp is not None

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from identified import identified_as
 from layers_by_hand import (
     BOTH,
     IMAGE,
@@ -69,9 +70,7 @@ CENTRING: dict[str, tuple[nn.Module, tuple[int, ...], NormSpec]] = {
 @pytest.mark.parametrize("name", CENTRING)
 def test_centring_is_found(name: str) -> None:
     layer, shape, expected = CENTRING[name]
-    found = identify(layer, shape, NAMES[shape])
-    assert found.train is not None, found
-    assert not list(differences(expected, found.train, shape)), found
+    found = identified_as(expected, layer, shape, NAMES[shape])
     assert found.infer == found.train
     assert found.calls <= 110
 
@@ -98,8 +97,7 @@ def batch_centring(share: float = 0.1, dims: tuple[int, ...] = (0, 2, 3)) -> nn.
 @pytest.mark.parametrize("share", [0.1, 0.003])
 def test_a_running_mean_alone(share: float) -> None:
     expected = only("[b] c [h w]", running=Running(1 - share), **LAYER)
-    found = identify(batch_centring(share), IMAGE, "b c h w")
-    assert not list(differences(expected, found.train, IMAGE)), found
+    found = identified_as(expected, batch_centring(share), IMAGE, "b c h w")
     assert found.infer == found.train.inference()
     assert "of the mean" in str(found)
     assert "with the running mean" in str(found)

@@ -12,6 +12,7 @@ from sklearn import preprocessing
 from torch import nn
 from torch.nn import functional
 
+from identified import identified_as
 from layers_by_hand import (
     BOTH,
     IMAGE,
@@ -99,9 +100,7 @@ TORCH: dict[str, tuple[nn.Module, NormSpec]] = {
 @pytest.mark.parametrize("name", TORCH)
 def test_guards_are_found(name: str) -> None:
     layer, expected = TORCH[name]
-    found = identify(layer, WORDS, "b t c")
-    assert found.train is not None, found
-    assert not list(differences(expected, found.train, WORDS)), found
+    found = identified_as(expected, layer, WORDS, "b t c")
     # found to 3e-6, in half precisions to one unit; of the decimals in there the shortest is taken
     close = 2e-3 if "float16" in name else 1e-6
     if expected.unit_below != 1:  # as a floor of 1, it is the same
@@ -111,9 +110,8 @@ def test_guards_are_found(name: str) -> None:
 
 
 def test_a_guard_with_groups() -> None:
-    found = identify(made(in_groups, **BOTH), IMAGE, "b c h w")
     expected = guard(1e-4, "b (g [c]) [h w]", sizes={"g": 2}, scale="g c", bias="g c")
-    assert not list(differences(expected, found.train, IMAGE)), found
+    identified_as(expected, made(in_groups, **BOTH), IMAGE, "b c h w")
 
 
 def floored(s: nn.Module, x: Tensor) -> Tensor:
@@ -172,9 +170,9 @@ SCALERS = {
 @pytest.mark.parametrize("name", SCALERS)
 def test_the_scalers_of_scikit_learn(name: str) -> None:
     make, expected = SCALERS[name]
-    found = identify(lambda x: make().fit_transform(x), (12, 5), "n c", dtype=np.float64)
-    assert found.train is not None, found
-    assert not list(differences(expected, found.train, (12, 5))), found
+    found = identified_as(
+        expected, lambda x: make().fit_transform(x), (12, 5), "n c", dtype=np.float64
+    )
     if expected.unit_below is not None:
         assert found.train.unit_below == pytest.approx(expected.unit_below, rel=1e-6)
 
@@ -199,8 +197,7 @@ def batch_norm(tolerance: float, infer_tolerance: float | None = None) -> nn.Mod
 @pytest.mark.parametrize("tolerance", [0.0, 1e-3])
 def test_a_guard_of_stored_statistics(tolerance: float) -> None:
     expected = guard(tolerance, "[b] c [h w]", running=Running(0.9), **LAYER)
-    found = identify(batch_norm(tolerance), IMAGE, "b c h w")
-    assert not list(differences(expected, found.train, IMAGE)), found
+    found = identified_as(expected, batch_norm(tolerance), IMAGE, "b c h w")
     assert not list(differences(expected.inference(), found.infer, IMAGE)), found
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from identified import identified_as
 from layers_by_hand import BOTH, IMAGE, LAYER, B, Tensor, W, column, made, mean, plain, stated, var
 from normscope import NormSpec, Running
 from normscope.identify import identify
@@ -97,9 +98,7 @@ DEVIATIONS: dict[str, tuple[nn.Module, NormSpec]] = {
 @pytest.mark.parametrize("name", DEVIATIONS)
 def test_a_stored_deviation(name: str) -> None:
     layer, expected = DEVIATIONS[name]
-    found = identify(layer, IMAGE, "b c h w")
-    assert found.train is not None, found
-    assert not list(differences(expected, found.train, IMAGE)), found
+    found = identified_as(expected, layer, IMAGE, "b c h w")
     assert found.infer == found.train.inference(), found
     assert "running deviation, whose square is var" in str(found)
     assert found.calls <= 200
@@ -224,9 +223,8 @@ class GhostOfAverages(nn.Module):
 @pytest.mark.parametrize(("parts", "samples"), [(2, 4), (2, 8), (4, 8), (8, 16), (3, 12), (16, 32)])
 def test_ghost_batch_norm(parts: int, samples: int) -> None:
     shape = (samples, 8, 4, 3)
-    found = identify(in_parts(parts), shape, "b c h w")
     expected = stated("(g [b]) c [h w]", sizes={"g": parts}, **LAYER)
-    assert not list(differences(expected, found.train, shape)), found
+    found = identified_as(expected, in_parts(parts), shape, "b c h w")
     assert found.train_axes["b"] == f"grouped {parts}"
     assert found.calls <= 80
 
@@ -234,9 +232,8 @@ def test_ghost_batch_norm(parts: int, samples: int) -> None:
 @pytest.mark.parametrize(("parts", "samples"), [(2, 8), (4, 16), (16, 32)])
 def test_ghost_batch_norm_of_interleaved_parts(parts: int, samples: int) -> None:
     shape = (samples, 8, 4, 3)
-    found = identify(interleaved(parts), shape, "b c h w")
     expected = stated("([b] g) c [h w]", sizes={"g": parts})
-    assert not list(differences(expected, found.train, shape)), found
+    found = identified_as(expected, interleaved(parts), shape, "b c h w")
     assert found.train_axes["b"] == f"interleaved {parts}"
 
 
@@ -244,10 +241,11 @@ def test_ghost_batch_norm_of_interleaved_parts(parts: int, samples: int) -> None
 @pytest.mark.parametrize("momentum", [0.1, 0.02])
 def test_parts_that_update_the_running_statistics_in_turn(parts: int, momentum: float) -> None:
     shape = (4 * parts, 8)
-    found = identify(Ghost(parts, nn.BatchNorm1d(8, momentum=momentum)), shape, "n c")
     running = Running(1 - momentum, ddof=1)
     expected = stated("(g [n]) c", sizes={"g": parts}, running=running, **LAYER)
-    assert not list(differences(expected, found.train, shape)), found
+    found = identified_as(
+        expected, Ghost(parts, nn.BatchNorm1d(8, momentum=momentum)), shape, "n c"
+    )
     assert found.infer == expected.inference()
     assert (
         f"once for each of the {parts} parts of the batch in turn, so that one call leaves "
@@ -258,16 +256,14 @@ def test_parts_that_update_the_running_statistics_in_turn(parts: int, momentum: 
 
 def test_images_in_parts_in_turn() -> None:
     shape = (8, 8, 6, 5)
-    found = identify(Ghost(2, nn.BatchNorm2d(8)), shape, "b c h w")
     expected = stated("(g [b]) c [h w]", sizes={"g": 2}, running=Running(0.9, ddof=1), **LAYER)
-    assert not list(differences(expected, found.train, shape)), found
+    identified_as(expected, Ghost(2, nn.BatchNorm2d(8)), shape, "b c h w")
 
 
 def test_running_statistics_of_the_average_over_the_parts() -> None:
     shape = (8, 8, 6, 5)
-    found = identify(GhostOfAverages(2), shape, "b c h w")
     expected = stated("(g [b]) c [h w]", sizes={"g": 2}, running=Running(0.9))
-    assert not list(differences(expected, found.train, shape)), found
+    found = identified_as(expected, GhostOfAverages(2), shape, "b c h w")
     assert "in turn" not in str(found)
 
 
