@@ -59,7 +59,7 @@ IMPORTS = {
     # the verbs
     "explain.*": "notation.* frameworks.* engine.* explain.*",
     "identify.*": "notation.* frameworks.* sight.* reference explain.* identify.*",
-    "scope.*": "notation.* frameworks.* sight.* identify.* scope.*",
+    "scope.*": "notation.* frameworks.* sight.* scope.*",
     "audit.*": "version notation.* frameworks.* explain.* audit.*",
     # rules see only the graph, which asks no framework; only readers know where it came from
     "audit.rule": "audit.finding audit.model_graph",

@@ -22,10 +22,10 @@ def found_for(
     divisor: Divisor,
     scale: Scale | None = None,
     measure: Measure = Measure.VARIANCE,
-    held: bool = True,
+    holds_arrays: bool = True,
     as_found: float | None = None,
 ) -> Constants | Unsolved:
-    return constants_for(SIZE, measure, scale, divisor, 3e-5, held, as_found)
+    return constants_for(SIZE, measure, scale, divisor, 3e-5, holds_arrays, as_found)
 
 
 def said(constants: Constants | Unsolved) -> tuple[Measure, int, float]:
@@ -74,7 +74,7 @@ def test_where_nothing_tells_ddof_it_is_unsolved() -> None:
     assert "nothing tells whether ddof is 0 or 1" in found.reason
     assert not found.certain
     # without arrays that could be the scale, either way to write it is right
-    assert said(found_for(Divisor(), UNKNOWN, held=False)) == (Measure.VARIANCE, 0, 0)
+    assert said(found_for(Divisor(), UNKNOWN, holds_arrays=False)) == (Measure.VARIANCE, 0, 0)
 
 
 def test_a_guard_is_1_in_the_units_of_one_measure_only() -> None:

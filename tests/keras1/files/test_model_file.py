@@ -17,12 +17,7 @@ from budget import budget
 from keras1_models import stored_arrays
 from normscope.errors import ModelFileError
 from normscope.files.hdf5 import MAX_TEXT_BYTES
-from normscope.keras1.files import (
-    ModelFile,
-    read_model_file,
-    read_weights,
-    weights_entry,
-)
+from normscope.keras1.files import ModelFile, read_model_file, read_weights, weights_entry
 from normscope.keras1.network import build_network
 
 DENSE = {"class_name": "Dense", "config": {"name": "d", "output_dim": 3, "input_dim": 2}}

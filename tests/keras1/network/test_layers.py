@@ -114,3 +114,12 @@ def test_branches_and_wrappers_have_their_layers() -> None:
 def test_a_setting_called_layer_of_an_unknown_class_is_no_layer() -> None:
     strange = {"class_name": "Strange", "config": {"name": "s", "layer": {"class_name": 3}}}
     assert read_layers(sequential(strange), "m").contents[0].inside is None
+
+
+def test_a_model_with_too_few_inputs_is_named() -> None:
+    merge = {"class_name": "Merge", "config": {"name": "m", "mode": "sum"}}
+    merge["config"]["layers"] = [dense("a", input_dim=2), dense("b", input_dim=2)]
+    inner = called(sequential(merge), "inner", ("x", 0))
+    inner["inbound_nodes"] *= 2
+    with pytest.raises(ModelFileError, match="the model 'inner' is called with too few inputs"):
+        build_network(functional("whole", inner, output=("inner", 1)), "m.json")

@@ -33,7 +33,7 @@ def constants_for(
     scale: Scale | None,
     found: Divisor,
     unit: float,
-    held: bool,
+    holds_arrays: bool,
     as_found: float | None,
 ) -> Constants | Unsolved:
     """The measure and its constants, if something tells which of two measures it is.
@@ -44,14 +44,14 @@ def constants_for(
         scale: with a factor where it is known how large the scale itself is.
         found: the divisor in units of the fitted measure.
         unit: the relative error of the fits.
-        held: whether the layer holds arrays that may be the scale; else only the product of scale
-            and measure is there to be found, and either way to write it is right.
+        holds_arrays: whether the layer holds arrays that may be the scale; else only the product of
+            scale and measure is there to be found, and either way to write it is right.
         as_found: the scale before any parameter was moved, where it is one number.
     """
     kinds = _with_unit_guard(kinds_of(measure, size), found.guard, unit)
     factor = scale.factor if scale is not None else 1.0
     unscaled = [kind for kind in kinds if _is_one(as_found, kind, unit)]
-    if not kinds or (factor is None and not unscaled and held and _tie(kinds, found)):
+    if not kinds or (factor is None and not unscaled and holds_arrays and _tie(kinds, found)):
         return _undecided(found.guard, unit)
     if factor is not None:
         kind, left = _kind_for(kinds, factor, unit)

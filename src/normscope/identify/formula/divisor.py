@@ -194,10 +194,10 @@ def _refined(curve: Curve, seed: tuple[float, float, float]) -> Divisor:
     damping = 1e-3
     for _ in range(40 if free else 0):
         steps = np.eye(len(free)) * 1e-6
-        slope = np.stack([(residuals(logs + step) - error) / 1e-6 for step in steps], axis=1)
-        square = slope.T @ slope
+        jacobian = np.stack([(residuals(logs + step) - error) / 1e-6 for step in steps], axis=1)
+        square = jacobian.T @ jacobian
         system = square + damping * np.diag(np.diag(square) + 1e-12)
-        move = np.clip(-np.linalg.solve(system, slope.T @ error), -2, 2)
+        move = np.clip(-np.linalg.solve(system, jacobian.T @ error), -2, 2)
         trial = residuals(logs + move)
         if not trial @ trial < error @ error:
             damping *= 8
@@ -215,8 +215,8 @@ def _refined(curve: Curve, seed: tuple[float, float, float]) -> Divisor:
     uncertain = {0: 0.0, 1: 0.0, 2: 0.0}
     if free:
         steps = np.eye(len(free)) * 1e-6
-        slope = np.stack([(residuals(logs + step) - error) / 1e-6 for step in steps], axis=1)
-        spread = np.sqrt(np.abs(np.diag(np.linalg.pinv(slope.T @ slope))))
+        jacobian = np.stack([(residuals(logs + step) - error) / 1e-6 for step in steps], axis=1)
+        spread = np.sqrt(np.abs(np.diag(np.linalg.pinv(jacobian.T @ jacobian))))
         for i, sigma in zip(free, spread, strict=True):
             uncertain[i] = float(min(_SIGMAS * sigma, _MOST_UNCERTAIN))
     return replace(

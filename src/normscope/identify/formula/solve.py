@@ -177,7 +177,7 @@ def _constants(probe: Probe, measured: MeasuredDivisor, roles: Roles) -> Constan
         roles.scale,
         measured.divisor,
         probe.precision.unit,
-        held=bool(subject.learned or subject.state),
+        holds_arrays=bool(subject.learned or subject.state),
         as_found=_scale_as_found(probe, first, roles),
     )
 

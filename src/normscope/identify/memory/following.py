@@ -50,20 +50,20 @@ def follows_of(
 ) -> Follows | None:
     """The statistic that an array moves towards, if it does."""
     candidates: list[Follows] = []
-    half = is_half(precision)
+    coarse = is_half(precision)
     for statistic in records[0].batch:
         for in_turn in (False, True):
             calls = _calls(name, statistic, records)
             if not calls or (in_turn and not (calls[0].values.in_turn and calls[0].parts > 1)):
                 continue
-            share = _turning_share(calls) if in_turn else _share(calls, half)
+            share = _turning_share(calls) if in_turn else _share(calls, coarse)
             residual = _residual(calls, share, in_turn, precision)
             if residual < 1:
                 steady = _steady(name, statistic, following, share, in_turn, precision)
                 decay = round(1 - plain_number(share, max(2e-4, precision / 2)), 12)
                 parts = calls[0].parts
                 candidates.append(Follows(name, statistic, decay, in_turn, parts, residual, steady))
-    return min(candidates, key=_unlikely if half else _misfit, default=None)
+    return min(candidates, key=_unlikely if coarse else _misfit, default=None)
 
 
 def told_on_small_batches(
@@ -148,9 +148,9 @@ def _calls(name: str, statistic: Statistic, records: Sequence[Record]) -> list[_
     return calls if any(np.any(call.new != call.old) for call in calls) else []
 
 
-def _share(calls: list[_Call], half: bool) -> float:
+def _share(calls: list[_Call], coarse: bool) -> float:
     """The share of the batch in the new value, by least squares."""
-    weights = [1 / np.maximum(np.abs(call.new), 1e-30) if half else 1.0 for call in calls]
+    weights = [1 / np.maximum(np.abs(call.new), 1e-30) if coarse else 1.0 for call in calls]
     towards = np.concatenate(
         [w * (call.values.average - call.old) for w, call in zip(weights, calls, strict=True)]
     )

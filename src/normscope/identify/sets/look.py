@@ -171,9 +171,9 @@ def _halves_meet(
     """Whether an output changes with both of two halves of the input, or of one of its axes."""
     shape = tuple(n if dim in (None, d) else 1 for d, n in enumerate(base.shape))
     for _ in range(_HALVINGS):
-        half = mode.rng.random(shape) < 0.5
+        one = mode.rng.random(shape) < 0.5
         both = np.ones(before.shape, bool)
-        for part in (half, ~half):
+        for part in (one, ~one):
             both &= changes(before, mode(base + 40.0 * part), mode.eps)
         if both.any():
             return True

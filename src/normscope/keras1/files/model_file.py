@@ -18,13 +18,7 @@ import h5py
 from normscope.files.hdf5 import open_hdf5
 from normscope.files.json import read_json
 from normscope.files.readable import neither, not_read
-from normscope.files.recognition import (
-    HDF5,
-    JSON,
-    KERAS_TODAY_JSON,
-    KERAS_TODAY_WEIGHTS,
-    recognise,
-)
+from normscope.files.recognition import HDF5, JSON, KERAS_TODAY_JSON, KERAS_TODAY_WEIGHTS, recognise
 from normscope.keras1.files.architecture import (
     KERAS_1,
     READS,

@@ -88,7 +88,7 @@ class _Caller:
     """Calls layer after layer, and so collects `calls`.
 
     A method with `feed` calls a model: on the outputs in `feed` if it is called as a layer, on
-    new inputs of its own if `feed` is None.
+    new inputs of its own if `feed` is None. `model` is the path of the model around.
     """
 
     def __init__(self, file: str, ordering: str | None, learned: Mapping[str, Axes]) -> None:
@@ -112,24 +112,24 @@ class _Caller:
         if isinstance(model.contents, Graph):
             return self.functional(model.contents, model.path, feed)
         first, *rest = model.contents or ()
-        outputs = self.head(first, feed)
+        outputs = self.head(first, model.path, feed)
         for layer in rest:
             outputs = self.call(layer, outputs)
         return outputs
 
-    def head(self, layer: Layer, feed: Iterator[_Output] | None) -> list[_Output]:
+    def head(self, layer: Layer, model: str, feed: Iterator[_Output] | None) -> list[_Output]:
         """The first layer of a Sequential, or of a branch of the Merge that is the first."""
         if layer.contents is not None:
             self.count_call()
             return self.container(layer, feed)
         if layer.layer_class == "InputLayer":
-            return [self.input(layer, layer.path, feed)]
+            return [self.input(layer, model, feed)]
         if layer.layer_class == "Merge":
-            branches = [self.head(branch, feed) for branch in layer.branches]
+            branches = [self.head(branch, model, feed) for branch in layer.branches]
             return self.emit(layer, [output for outputs in branches for output in outputs])
         declared = _declared_input(self.settings(layer))
         hidden = Layer(f"{layer.path}_input", f"{layer.name}_input", "InputLayer")
-        return self.emit(layer, [self.input(hidden, layer.path, feed, declared)])
+        return self.emit(layer, [self.input(hidden, model, feed, declared)])
 
     def functional(self, graph: Graph, path: str, feed: Iterator[_Output] | None) -> list[_Output]:
         where = f"the Model {path!r}" if path else "the Model"

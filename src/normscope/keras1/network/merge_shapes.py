@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from normscope.errors import ModelFileError
-from normscope.keras1.network.settings import (
-    UNKNOWN,
-    Settings,
-    Shape,
-    Size,
-    Tensor,
-)
+from normscope.keras1.network.settings import UNKNOWN, Settings, Shape, Size, Tensor
 
 
 def merge(layer: Settings, inputs: Sequence[Tensor]) -> Tensor:

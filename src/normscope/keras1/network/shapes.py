@@ -13,14 +13,7 @@ from functools import partial
 from typing import TypeAlias
 
 from normscope.keras1.network.merge_shapes import merge
-from normscope.keras1.network.settings import (
-    MAX_RANK,
-    UNKNOWN,
-    Axes,
-    Settings,
-    Size,
-    Tensor,
-)
+from normscope.keras1.network.settings import MAX_RANK, UNKNOWN, Axes, Settings, Size, Tensor
 from normscope.keras1.network.spatial_shapes import (
     convolution,
     cropping,

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-from normscope.keras1.network.settings import (
-    Axes,
-    Settings,
-    Tensor,
-)
+from normscope.keras1.network.settings import Axes, Settings, Tensor
 
 Resize: TypeAlias = Callable[[int, int], int]  # (which axis of the space, its size) -> new size
 

@@ -10,17 +10,7 @@ import pytest
 from keras import ops
 
 from normscope.errors import SpecError
-from normscope.keras1 import (
-    SGD,
-    Adadelta,
-    Adagrad,
-    Adam,
-    Adamax,
-    Dense,
-    Nadam,
-    RMSprop,
-    Sequential,
-)
+from normscope.keras1 import SGD, Adadelta, Adagrad, Adam, Adamax, Dense, Nadam, RMSprop, Sequential
 from normscope.keras1.live.training.optimizers import OPTIMIZERS, get
 
 STEPS = 6

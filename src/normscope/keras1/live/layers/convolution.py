@@ -11,14 +11,9 @@ from typing import Any, ClassVar
 
 from keras import ops
 
-from normscope.keras1.live.layers import (
-    activations,
-    initializers,
-)
+from normscope.keras1.live.layers import activations, initializers
 from normscope.keras1.live.layers.base import Shape, Tensor, registered
-from normscope.keras1.live.layers.convolution_base import (
-    ConvolutionLayer,
-)
+from normscope.keras1.live.layers.convolution_base import ConvolutionLayer
 from normscope.keras1.live.layers.kernel import KernelLayer, sequence_shape
 
 

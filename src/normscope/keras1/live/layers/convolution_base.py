@@ -8,9 +8,7 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
-from normscope.keras1.live.layers import (
-    border,
-)
+from normscope.keras1.live.layers import border
 from normscope.keras1.live.layers.base import Shape, Tensor, one_of
 from normscope.keras1.live.layers.kernel import KernelLayer
 from normscope.keras1.live.layers.ordering import (

@@ -8,10 +8,7 @@ from typing import Any, ClassVar
 from keras import ops
 
 from normscope.errors import SpecError
-from normscope.keras1.live.layers import (
-    activations,
-    initializers,
-)
+from normscope.keras1.live.layers import activations, initializers
 from normscope.keras1.live.layers.base import Tensor, registered
 from normscope.keras1.live.layers.convolution import Convolution2D
 

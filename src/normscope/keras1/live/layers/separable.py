@@ -16,9 +16,7 @@ from normscope.keras1.live.layers import (
     regularizers,
 )
 from normscope.keras1.live.layers.base import Shape, Tensor, one_of, registered
-from normscope.keras1.live.layers.convolution_base import (
-    kernel_shape,
-)
+from normscope.keras1.live.layers.convolution_base import kernel_shape
 from normscope.keras1.live.layers.kernel import KernelLayer
 from normscope.keras1.live.layers.ordering import (
     channel_axis,
