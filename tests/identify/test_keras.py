@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from keras_process import run_on_backend
 from normscope import NormSpec, Running
 from normscope.identify.compare import differences
 
@@ -45,7 +41,7 @@ DECOYS = {"dense": "mixing", "dropout": "pointwise", "softmax": "mixing", "leaky
 
 @pytest.mark.parametrize("backend", ["jax", "torch", "tensorflow"])
 def test_keras_layers(backend: str) -> None:
-    found = run(backend)
+    found = run_on_backend(Path(__file__).with_name("keras_layers.py"), backend)["found"]
     for name, expected in EXPECTED.items():
         result = found[name]
         assert result["train"] is not None, result
@@ -66,15 +62,3 @@ def test_keras_layers(backend: str) -> None:
     for result in found.values():
         assert result["untouched"]
         assert result["calls"] <= 200
-
-
-def run(backend: str) -> dict[str, Any]:
-    script = Path(__file__).with_name("keras_layers.py")
-    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    process = subprocess.run(
-        [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False
-    )
-    assert process.returncode == 0, process.stderr
-    output = json.loads(process.stdout)
-    assert output["backend"] == backend
-    return output["found"]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from keras_process import run_on_backend
 
 pytestmark = pytest.mark.framework
 
@@ -17,19 +15,8 @@ pytestmark = pytest.mark.framework
 @pytest.fixture(scope="module", params=["jax", "torch", "tensorflow"])
 def found(request: pytest.FixtureRequest) -> dict[str, Any]:
     script = Path(__file__).with_name("keras_models.py")
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": request.param,
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "OMP_NUM_THREADS": "1",  # small arrays: threads of several test processes only wait
-    }
-    process = subprocess.run(
-        [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False
-    )
-    assert process.returncode == 0, process.stderr
-    output = json.loads(process.stdout)
-    assert output["backend"] == request.param
-    return output["found"]
+    found: dict[str, Any] = run_on_backend(script, request.param)["found"]
+    return found
 
 
 def test_batch_normalization_couples_samples_in_training(found: dict[str, Any]) -> None:

@@ -60,3 +60,20 @@ def test_one_that_does_not() -> None:
 def test_inputs_have_to_be_all() -> None:
     with pytest.raises(SpecError, match="has the inputs ids and x, and 1 input came"):
         scope(model(axis=1), IDS)
+
+
+def test_a_node() -> None:
+    """A node is a model of one operator; its other inputs have the usual values."""
+    node = helper.make_node("LayerNormalization", ["x", "scale"], ["y"], axis=-1)
+    assert scope(node, X).samples_independent["inference"] is True
+    node = helper.make_node("BatchNormalization", [*"xsbmv"], ["y", "m2", "v2"], training_mode=1)
+    found = scope(node, np.random.default_rng(0).normal(size=(4, 5)))
+    assert found.one_mode
+    assert found.samples_independent["training"] is False
+
+
+def test_a_model_that_does_not_run_is_refused() -> None:
+    made = model(axis=1)
+    made.graph.node[0].op_type = "NoSuchOperator"
+    with pytest.raises(SpecError, match=r"onnxruntime cannot run this model: .*NoSuchOperator"):
+        scope(made, (IDS, X))

@@ -6,6 +6,7 @@ objects has come.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -47,6 +48,8 @@ class Framework:
         kinds: what of it can be called.
         presets: its `presets` has `PRESETS`, which turn names into specs.
         settings: its `settings` has `from_layer`, which reads what a layer declares.
+        generators: the module that is loaded where its common random generators may be in use;
+            its `randomness` has `CommonGenerators`; "" if it has none.
         arrays: the packages of its arrays; `arrays` of the folder has `to_numpy` and `like`.
         files: what loads its files, by their endings, with the path for `{path!r}`.
     """
@@ -55,6 +58,7 @@ class Framework:
     kinds: tuple[Kind, ...] = ()
     presets: bool = False
     settings: bool = False
+    generators: str = ""
     arrays: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
 
@@ -75,6 +79,7 @@ FRAMEWORKS = (
         (Kind("torch.nn.modules.module", ("Module",), "live:TorchLive", "state:TorchState"),),
         presets=True,
         settings=True,
+        generators="torch.random",
         arrays=("torch",),
         files={".pt": _TORCH_WEIGHTS, ".pth": _TORCH_WEIGHTS},
     ),
@@ -83,6 +88,7 @@ FRAMEWORKS = (
         (Kind("keras.src.layers.layer", ("Layer",), "live:KerasLive", "state:built_state"),),
         presets=True,
         settings=True,
+        generators="keras.src.backend.common.global_state",
         files={
             ".keras": "keras.models.load_model({path!r})",
             ".h5": _KERAS_HDF5,
@@ -166,6 +172,13 @@ def state_of(part: object) -> State | None:
         return None
     make: Callable[[object], State | None] = found[0].part(found[1].state)
     return make(part)
+
+
+def common_generators() -> Iterator[State]:
+    """The random generators that frameworks share among all their models, where they are loaded."""
+    for framework in FRAMEWORKS:
+        if framework.generators in sys.modules:
+            yield framework.part("randomness:CommonGenerators")()
 
 
 def readers_of_settings() -> Iterator[Callable[[object, int | None], Declaration | None]]:

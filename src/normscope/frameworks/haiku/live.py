@@ -23,6 +23,7 @@ class HaikuLive(TreeLive):
         self.opaque = "nothing is seen inside a transformed function of Haiku"
         self._transformed = transformed
         self._stateful = type(transformed).__name__ == "TransformedWithState"
+        self._was_given_parameters = bool(given)
         self._keyword: str | None = None
         params: Any = {}
         state: Any = {}
@@ -41,6 +42,13 @@ class HaikuLive(TreeLive):
                 "state": given[1] if len(given) > 1 else state,
             }
         )
+
+    def unfit(self) -> str:
+        """Parameters that were made here are not those of the model."""
+        if self._was_given_parameters:
+            return ""
+        state = ", state" if self._stateful else ""
+        return f"the transformed function has no parameters; give (transformed, params{state})"
 
     def _initialized(self, first: Arguments) -> tuple[str | None, Any]:
         """The keyword that the function takes, found by trying, and its initial values."""

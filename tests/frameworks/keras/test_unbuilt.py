@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from keras_process import run_on_backend
 
 pytestmark = pytest.mark.framework
 
 
 @pytest.fixture(scope="module", params=["jax", "torch", "tensorflow"])
 def output(request: pytest.FixtureRequest) -> dict[str, Any]:
-    script = Path(__file__).with_name("keras_unbuilt.py")
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": request.param,
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "OMP_NUM_THREADS": "1",  # small arrays: threads of several test processes only wait
-    }
-    process = subprocess.run(
-        [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False
-    )
-    assert process.returncode == 0, process.stderr
-    output = json.loads(process.stdout)
-    assert output["backend"] == request.param
-    return output
+    return run_on_backend(Path(__file__).with_name("unbuilt_layers.py"), request.param)
 
 
 COPIED = ("plain", "weighted", "nested", "subclassed", "sequential")

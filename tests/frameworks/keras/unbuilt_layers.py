@@ -1,4 +1,4 @@
-"""Run by test_keras_unbuilt.py in a process of its own, for one backend: prints JSON."""
+"""Run by test_unbuilt.py in a process of its own, for one backend: prints JSON."""
 
 from __future__ import annotations
 
