@@ -3,7 +3,8 @@
 In it no framework can be imported. A test module, or a module with doctests, whose own import needs
 one is left out. So is a doctest in whose code one is named, and a test that loads one only when it
 runs and says so: `@pytest.mark.framework`, also where a process loads it that the test starts.
-Everything else belongs to the lane without being listed anywhere, and fails if it loads one.
+Everything else belongs to the lane without being listed anywhere, and fails if it loads one; but
+for what is marked `slow`, since the lane is run while one works.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class Lane:
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
-        out = {item for item in items if loads_one(item)}
+        out = {item for item in items if loads_one(item) or item.get_closest_marker("slow")}
         config.hook.pytest_deselected(items=list(out))
         items[:] = [item for item in items if item not in out]
 
@@ -114,5 +115,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "framework: loads a framework when it runs")
+    config.addinivalue_line("markers", "slow: compiles all kernels, or takes large arrays")
     if config.getoption("--framework-free"):
         config.pluginmanager.register(Lane())

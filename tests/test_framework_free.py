@@ -34,6 +34,9 @@ def test_loads_one_and_goes_on():
 @pytest.mark.framework
 def test_says_that_it_loads_one():
     import torch
+
+@pytest.mark.slow
+def test_says_that_it_is_slow(): ...
 """,
 }
 

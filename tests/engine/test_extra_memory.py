@@ -18,9 +18,12 @@ import pytest
 
 MIB = 1 << 20
 
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/clear_refs").exists(), reason="only Linux can set the peak back"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not Path("/proc/self/clear_refs").exists(), reason="only Linux can set the peak back"
+    ),
+]
 
 MEASURE = """
 import json, os, sys, tracemalloc

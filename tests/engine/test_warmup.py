@@ -49,6 +49,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 def test_after_a_warmup_nothing_is_compiled() -> None:
     for step in steps(["float32"]):
         step.call()
@@ -90,6 +91,7 @@ def test_after_a_warmup_nothing_is_compiled() -> None:
     assert _compiled() == before
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_did() -> None:
     command = [sys.executable, "-m", "normscope", "warmup", "float32"]
     run = subprocess.run(command, capture_output=True, text=True, check=True)

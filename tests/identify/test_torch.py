@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -304,3 +305,12 @@ def test_further_inputs_are_held_fixed() -> None:
     found = identify(Adaptive(), IMAGE, "b c h w", others=(style,), inputs={"gain": 2.0})
     assert found.train == norm("b c [h w]")
     assert "the result is multiplied by 2" in found.evidence
+
+
+def test_what_is_compiled_is_called_as_it_is_written() -> None:
+    with warnings.catch_warnings(action="ignore"):  # torch warns of its own code as it is loaded
+        compiled = torch.compile(nn.LayerNorm(8))
+    found = identify(compiled, WORDS, axes="b t c")
+    assert found.train == LAYER
+    assert found.title == "torch.nn.LayerNorm"
+    assert "what torch.compile has compiled was called as it is written" in found.evidence

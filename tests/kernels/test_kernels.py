@@ -67,6 +67,7 @@ def nearest(found: np.ndarray, exact: np.ndarray) -> np.ndarray:
     return distance <= others * (1 + 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LARGE)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_large_arrays_are_rounded_once(name: str, dtype: type) -> None:
@@ -422,6 +423,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
 
 
+@pytest.mark.slow
 def test_the_loops_are_vectorized() -> None:
     """Of kernels that are compiled anew: machine code from the cache cannot be looked at."""
     code = """

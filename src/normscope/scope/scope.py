@@ -38,9 +38,9 @@ def scope(
     model is afterwards as it was, bit for bit.
 
     Args:
-        model: a module of torch, a model or layer of Keras, a Flax NNX module, an ONNX model or the
-            path of an ONNX file, or any callable. One that takes a keyword `training` is asked in
-            both modes.
+        model: a module of torch, a model or layer of Keras, a module of Flax, Haiku (with its
+            parameters) or Equinox, an ONNX model or node, the path of an ONNX file, or any
+            callable. One that takes a keyword `training` is asked in both modes.
         inputs: an array of any framework, or a tuple, list or dict of arrays. They are passed by
             position or by name where the model takes them so, else as one argument. What is no
             array is passed on as it is. Give different values, and at least two samples.

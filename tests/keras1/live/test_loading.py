@@ -425,7 +425,7 @@ def test_files_that_are_none(tmp_path: Path, keras1_golden: Path) -> None:
     entry = one(keras1_golden, "lstm")
     for path, reason in (
         (tmp_path / "missing.h5", "cannot be opened"),
-        (keras1_golden / entry["files"]["json"], "as in load_parts"),
+        (keras1_golden / entry["files"]["json"], "as in normscope.keras1.live.loading.load_parts"),
         (keras1_golden / entry["files"]["weights_h5"], "weights only"),
     ):
         with pytest.raises(ModelFileError, match=reason):

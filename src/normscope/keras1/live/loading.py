@@ -87,7 +87,7 @@ def load_model(
         raise ModelFileError(
             file.path,
             "an architecture without weights; give the file that has them, as in "
-            "load_parts('model.json', 'weights.h5') or "
+            "normscope.keras1.live.loading.load_parts('model.json', 'weights.h5') or "
             "normscope convert model.json weights.h5 new.keras",
         )
     stored = read_weights(path)
