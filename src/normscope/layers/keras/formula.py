@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 from keras import ops
 
-from normscope.errors import ShapeError, SpecError
-from normscope.notation.axis import AtomicAxis
+from normscope.errors import SpecError
+from normscope.layers.keras.shapes import (
+    Tensor,
+    join,
+    per_set,
+    placed,
+    split,
+    split_mask,
+)
 from normscope.notation.layout import Layout
-from normscope.notation.shape import product
 from normscope.notation.spec import Measure, NormSpec
-
-Tensor = Any
-"""A tensor of the backend in use; keras has no type for it."""
 
 AllSum = Callable[[Tensor], Tensor]
 """Adds a tensor up over all replicas, and in the backward pass its gradient."""
@@ -77,15 +80,15 @@ def normalize(
         y, of x's shape, in the dtype of the statistics; and the `Moments` if the spec has running
         statistics, for which they are meant.
     """
-    x = _split(x, layout)
+    x = split(x, layout)
     if keras.backend.backend() == "torch" and mask is None and all_sum is None:
         done = _by_torch_operator(x, spec, layout, scale, bias)
         if done:
-            return _join(done[0], layout), done[1]
+            return join(done[0], layout), done[1]
     sets = _Sets(x, layout, mask, all_sum)
     centred, moments = _measure(x, spec, sets)
     y = _scaled(centred, spec, layout, sets.zero_if_empty(_factor(moments.v, spec)), scale, bias)
-    return _join(y, layout), moments if spec.running else None
+    return join(y, layout), moments if spec.running else None
 
 
 def moments(
@@ -97,7 +100,7 @@ def moments(
     all_sum: AllSum | None = None,
 ) -> Moments:
     """The statistics of `x` alone; the arguments are those of `normalize`."""
-    x = _split(x, layout)
+    x = split(x, layout)
     return _measure(x, spec, _Sets(x, layout, mask, all_sum))[1]
 
 
@@ -125,23 +128,14 @@ def normalized(
     Raises:
         SpecError: the spec divides, and `v` is None.
     """
-    x = _split(x, layout)
+    x = split(x, layout)
     if spec.center:
-        x = x - _per_set(mean, layout, x)
+        x = x - per_set(mean, layout, x)
     if v is None and spec.measure is not Measure.NONE:
         raise SpecError(f"v is None, but {spec} divides by it: give one value per statistics set")
-    known = _per_set(mean if v is None else v, layout, x)
+    known = per_set(mean if v is None else v, layout, x)
     y = _scaled(x, spec, layout, _factor(known, spec), scale, bias)
-    return _join(y, layout)
-
-
-def statistics_dtype(dtype: Any) -> str:
-    """The dtype in which statistics of such values are computed.
-
-    >>> statistics_dtype("bfloat16"), statistics_dtype("float64")
-    ('float32', 'float64')
-    """
-    return "float64" if "float64" in str(dtype) else "float32"
+    return join(y, layout)
 
 
 # --- measure --------------------------------------------------------------------------------------
@@ -161,7 +155,7 @@ class _Sets:
         # Over rows in cache the second pass costs little, and where `_near_mean` is one element it
         # may be far from the mean. Otherwise both sums are taken in one pass.
         self.twice = (not before or len(self.axes) == 1) and all_sum is None
-        self.counted = None if mask is None else _split_mask(mask, x, layout)
+        self.counted = None if mask is None else split_mask(mask, x, layout)
         self.all_sum = all_sum
         self.count = self._count(x)
 
@@ -333,101 +327,10 @@ def _scaled(
         y = centred * factor
     else:
         axes = layout.named(spec.scale)
-        scale = _placed(scale, layout, axes, centred) + spec.scale_shift
+        scale = placed(scale, layout, axes, centred) + spec.scale_shift
         spread = {*layout.kept, *axes}  # the axes of factor * scale
         small = len(spread) < len(layout.axes)
         y = centred * (factor * scale) if small else centred * factor * scale
     if bias is None or spec.bias is None:
         return y
-    return y + _placed(bias, layout, layout.named(spec.bias), centred)
-
-
-# --- shapes ---------------------------------------------------------------------------------------
-
-
-def _placed(parameter: Tensor, layout: Layout, axes: tuple[int, ...], x: Tensor) -> Tensor:
-    """A parameter along some axes, shaped to broadcast against the split input `x`."""
-    place = layout.place(axes)
-    parameter = ops.cast(parameter, x.dtype)
-    if place.order != tuple(range(len(axes))):
-        parameter = ops.transpose(ops.reshape(parameter, place.shape), place.order)
-    return ops.reshape(parameter, place.broadcast)
-
-
-def _per_set(values: Tensor, layout: Layout, x: Tensor) -> Tensor:
-    """One value per statistics set, shaped to broadcast against the split input `x`."""
-    sizes = ops.shape(x)
-    shape = [1 if axis.shared else sizes[i] for i, axis in enumerate(layout.axes)]
-    return ops.reshape(ops.cast(values, x.dtype), shape)
-
-
-def _split(x: Tensor, layout: Layout) -> Tensor:
-    """`x` in the dtype of the statistics, with every group of axes taken apart."""
-    x = ops.convert_to_tensor(x)
-    x = ops.cast(x, statistics_dtype(x.dtype))
-    return ops.reshape(x, _split_sizes(x, layout)) if _is_split(layout) else x
-
-
-def _join(y: Tensor, layout: Layout) -> Tensor:
-    """The opposite of `_split`."""
-    if not _is_split(layout):
-        return y
-    sizes = ops.shape(y)
-    return ops.reshape(
-        y,
-        [
-            math.prod(sizes[i] for i, axis in enumerate(layout.axes) if axis.dim == dim)
-            for dim in range(len(layout.shape))
-        ],
-    )
-
-
-def _is_split(layout: Layout) -> bool:
-    return [axis.dim for axis in layout.axes] != list(range(len(layout.shape)))
-
-
-def _split_sizes(x: Tensor, layout: Layout) -> list[Any]:
-    """The lengths of the atomic axes, where they are not known before the run: tensors."""
-    own = ops.shape(x)
-    return [
-        axis.size if axis.size is not None else own[axis.dim] // _others(layout, axis)
-        for axis in layout.axes
-    ]
-
-
-def _others(layout: Layout, axis: AtomicAxis) -> int:
-    """The product of the axes that make up one axis of the array together with `axis`."""
-    others = product(part.size for part in layout.parts(axis.dim) if part is not axis)
-    if others is None:
-        raise ShapeError(
-            f'pattern "{layout.pattern}" does not tell how axis {axis.dim} is split, and its '
-            "length is not known before the run",
-            layout.pattern.text,
-            layout.shape,
-            f"give all but one of the sizes, for example {axis.name}=2",
-        )
-    return others
-
-
-def _split_mask(mask: Tensor, x: Tensor, layout: Layout) -> Tensor | None:
-    """The mask, shaped to broadcast against the split input `x`; None if it lies outside the sets.
-
-    Raises:
-        ShapeError: it does not have the leading axes of the input.
-    """
-    mask = ops.convert_to_tensor(mask, "bool")
-    rank = len(mask.shape)
-    for length, wanted in zip(mask.shape, layout.shape, strict=False):
-        if rank > len(layout.shape) or (None not in (length, wanted) and length != wanted):
-            raise ShapeError(
-                f"a mask has the leading axes of the input, {layout.shape}; this one has the "
-                f"shape {tuple(mask.shape)}",
-                layout.pattern.text,
-                layout.shape,
-            )
-    if not any(axis.shared and axis.dim < rank for axis in layout.axes):
-        return None
-    sizes = ops.shape(x)
-    return ops.reshape(
-        mask, [sizes[i] if axis.dim < rank else 1 for i, axis in enumerate(layout.axes)]
-    )
+    return y + placed(bias, layout, layout.named(spec.bias), centred)

@@ -11,7 +11,8 @@ import keras
 from keras import constraints, initializers, ops, regularizers
 
 from normscope.errors import NormscopeError, ShapeError, SpecError
-from normscope.layers.keras.formula import AllSum, Moments, Tensor, normalize, normalized
+from normscope.layers.keras.formula import AllSum, Moments, normalize, normalized
+from normscope.layers.keras.shapes import Tensor
 from normscope.layers.keras.statement import stated
 from normscope.layers.keras.synchronization import all_sum_over_replicas
 from normscope.notation.layout import Layout
