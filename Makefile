@@ -28,8 +28,13 @@ help: ## list the targets
 demo: .venv/.stamp-demo ## answer the founding question; needs Python 3.11 or newer, nothing else
 	@$(venv_python) examples/founding_question.py
 
-check: lint ## lint, types and all tests that need no framework, in under three minutes
-	$(pytest) --framework-free
+# The types are checked beside the tests: neither keeps two cores busy alone.
+check: .venv/.stamp-test ## lint, types, and the quick tests that need no framework: minutes
+	$(ruff) check $(sources)
+	$(ruff) format --check $(sources)
+	@$(venv_python) -m mypy & types=$$!; \
+	$(pytest) --framework-free; tests=$$?; \
+	wait $$types && exit $$tests
 
 test: chromium lint docs ## every check: lint, types, docs, tests, doctests, examples
 	$(pytest)

@@ -89,6 +89,7 @@ def once_rounded(wanted: np.ndarray, conditioning: np.ndarray, dtype: Any) -> np
     return ulp / 2 * 1.001 + conditioning
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPECS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_rounded_once(dtype: Any, name: str) -> None:
@@ -276,6 +277,7 @@ def float64_problems(
     return name, sets, p
 
 
+@pytest.mark.slow
 @given(float64_problems())
 @settings(max_examples=NUMBER // 2)
 def test_float64_is_rounded_once(problem: tuple[str, np.ndarray, int]) -> None:

@@ -30,6 +30,7 @@ def differences(x: np.ndarray, dy: np.ndarray, stated: NormSpec, **arguments: np
     return found
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=200)
 def test_every_spec_against_finite_differences(data: st.DataObject) -> None:
@@ -169,6 +170,7 @@ def set_up(source: str, dtype: type = np.float32) -> tuple[NormSpec, np.ndarray,
     return stated, x, dy, {"mean": stats.mean, "rstd": stats.rstd, "scale": factor}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("source", SOURCES)
 def test_sums_over_parameters(source: str, order: str) -> None:

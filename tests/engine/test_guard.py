@@ -62,6 +62,7 @@ def problem(way: str, dtype: Any) -> tuple[np.ndarray, NormSpec]:
     return x.reshape(shape).astype(dtype), stated
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, ml_dtypes.bfloat16])
 def test_every_way_of_normalize(way: str, dtype: Any) -> None:

@@ -137,6 +137,7 @@ def test_an_activation_of_any_number_is_that_of_torch(
     np.testing.assert_array_equal(y, activate(torch.from_numpy(x), slope).numpy())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LARGE)
 def test_bitwise_the_same_for_any_number_of_threads(name: str) -> None:
     x, stated, learned = problem(name)
@@ -148,6 +149,7 @@ def test_bitwise_the_same_for_any_number_of_threads(name: str) -> None:
     assert len(set(found)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LARGE)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("first", [0, 1, 8])
@@ -239,6 +241,7 @@ OVERLAPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overlap", OVERLAPS)
 def test_an_output_that_overlaps_the_input(overlap: str) -> None:
     stated, rng = spec("b [c]"), np.random.default_rng(0)
@@ -268,6 +271,7 @@ def test_numbers_in_the_other_byte_order(order: str, place: str) -> None:
     np.testing.assert_allclose(y, exact, rtol=1e-13, atol=1e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LARGE)
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_a_residual_is_exactly_a_sum_before(name: str, dtype: type) -> None:

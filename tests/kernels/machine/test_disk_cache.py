@@ -217,6 +217,7 @@ def compile_one(package: Path, home: Path, **more: str) -> subprocess.Popen[str]
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_uses_the_user_cache(
     installed: Path, tmp_path: Path
 ) -> None:
@@ -236,6 +237,7 @@ def test_a_folder_that_cannot_be_written_uses_the_user_cache(
     assert not list(installed.rglob("*.nb?"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="only Unix has no home that way")
 def test_a_read_only_installation_without_a_home_computes(installed: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
