@@ -113,6 +113,7 @@ def read(array: Any, index: tuple[slice, ...]) -> Array:
                 found = found.float()
         if not isinstance(found, np.ndarray):
             found = np.asarray(found)
+    # whatever a library raises that cannot slice its arrays, as sparse ones or tables cannot
     except (TypeError, ValueError, IndexError, KeyError, NotImplementedError) as error:
         raise DtypeError(f"a {called(array)} cannot be read in parts: {_short(error)}") from None
     if found.shape != wanted:

@@ -45,6 +45,7 @@ def open_archive(stream: BinaryIO) -> zipfile.ZipFile | None:
         return None
     try:
         return zipfile.ZipFile(stream)
+    # NotImplementedError: a version of the format that zipfile does not know
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, struct.error):
         return None
 
