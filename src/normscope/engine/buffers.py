@@ -37,7 +37,9 @@ class _Lease:
         self.__array_interface__ = interface
 
     def __del__(self) -> None:
-        _give_back(self._block)
+        block = getattr(self, "_block", None)  # there is none if a signal ended `__init__`
+        if block is not None:
+            _give_back(block)
 
 
 _free: dict[int, deque[Block]] = {}
