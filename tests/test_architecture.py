@@ -39,7 +39,8 @@ IMPORTS = {
     "kernels.*": "kernels.*",
     "kernels.contract": "",  # what engine and kernels share; it needs no Numba
     "sight.*": "notation.* sight.*",
-    "frameworks.*": "notation.* sight.* frameworks.*",
+    "graph.*": "graph.*",
+    "frameworks.*": "notation.* sight.* graph.* frameworks.*",
     # it knows nothing of the fast way, so that it can disagree with it
     "reference": "notation.* frameworks.statement",
     "engine.*": "progress notation.* kernels.* frameworks.* engine.*",
@@ -59,8 +60,10 @@ IMPORTS = {
     # the verbs
     "explain.*": "notation.* frameworks.* engine.* explain.*",
     "identify.*": "notation.* frameworks.* sight.* reference explain.* identify.*",
-    "scope.*": "notation.* frameworks.* sight.* scope.*",
-    "audit.*": "version notation.* frameworks.* explain.* audit.*",
+    "scope.*": "notation.* graph.* frameworks.* sight.* scope.*",
+    "audit.*": "version notation.* graph.* frameworks.* explain.* scope.* audit.*",
+    # what is normalized at a site is asked as of any layer
+    "audit.found.*": "notation.* graph.* frameworks.* sight.* reference explain.* identify.* audit.found.*",
     # rules see only the graph, which asks no framework; only readers know where it came from
     "audit.rule": "audit.finding audit.model_graph",
     "audit.rules.*": "notation.* explain.* audit.site_explanation audit.finding audit.model_graph "

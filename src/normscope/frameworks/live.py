@@ -19,6 +19,7 @@ from normscope.frameworks.randomness import Randomness
 from normscope.frameworks.recorder import Recorder
 from normscope.frameworks.state import State
 from normscope.frameworks.trees import Array, first_array
+from normscope.graph.operators import CannotTraceError, Graph
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 """The arguments of a call, by position and by name."""
@@ -176,6 +177,18 @@ class Live:
             yield
 
     # --- what happens inside --------------------------------------------------------------------
+
+    def example(self) -> Any:
+        """Inputs of the shapes that the model itself tells; None if it tells none."""
+        return None
+
+    def trace(self, given: Inputs, training: bool) -> Graph:
+        """The operator graph of one call in a mode; the state of the model may change.
+
+        Raises:
+            CannotTraceError: there is none; the text says why.
+        """
+        raise CannotTraceError(f"the operators of {self.title} cannot be seen")
 
     def watched(self, recorder: Recorder) -> AbstractContextManager[None]:
         """Within, the recorder hears of each submodule that is entered and left."""

@@ -1,0 +1,1 @@
+"""What is normalized at the sites of an operator graph: found, compared, verified."""
