@@ -64,7 +64,7 @@ def source_of(node: Node) -> Value | None:
         value = node.operands[node.rule.source]
     elif node.role in (Role.STATISTIC, Role.EXTREME, Role.RUNNING) and node.operands:
         value = node.operands[0]
-    elif node.role is Role.PRODUCT and len(node.live_operands) == len(node.operands) == 2:
+    elif node.role is Role.PRODUCT and len(node.operands) == 2:
         left, right = (before_moves(operand) for operand in node.operands)
         value = left if left is right and node.results[0].size < left.size else None
     return value if value is not None and value.live and value.is_float else None
@@ -82,12 +82,13 @@ def before_moves(value: Value) -> Value:
 
 def is_shape(node: Node) -> bool:
     """Whether it moves or casts elements and computes none."""
-    return node.role in (Role.MOVE, Role.COPY)
+    adds = isinstance(node.rule, Scatter) and node.rule.adds
+    return node.role is Role.COPY or (node.role is Role.MOVE and not adds)
 
 
 def is_walked(node: Node) -> bool:
     """Whether a normalization may hold such an operator."""
-    return node.role.elementwise or node.role is Role.MOVE or source_of(node) is not None
+    return node.role.elementwise or is_shape(node) or source_of(node) is not None
 
 
 def between(x: Value, y: Value) -> frozenset[Node]:
@@ -123,7 +124,7 @@ def sources(value: Value, slack: int = 1) -> dict[Value, int]:
         node = one.node
         if node is None or not node.live or len(found) > _MOST_SOURCES:
             continue
-        if node.role.elementwise or node.role is Role.MOVE:
+        if node.role.elementwise or is_shape(node):
             for operand in node.live_operands:
                 if (
                     operand not in found
@@ -141,7 +142,7 @@ def _of_statistics_alone(graph: Graph) -> set[Value]:
     for node in graph.nodes:
         if not node.live:
             continue
-        flows = node.role.elementwise or node.role is Role.MOVE
+        flows = node.role.elementwise or is_shape(node)
         if source_of(node) is not None or (flows and found.issuperset(node.live_operands)):
             found.update(node.results)
     return found
@@ -181,7 +182,9 @@ def _steps_of(statistic: Node, source: Value, bare: set[Value]) -> Iterator[Step
     while todo:
         _, node = heappop(todo)
         others = [v for v in node.live_operands if v not in reach and v not in bare]
-        if not others or (node.results[0].size < source.size and node.role.elementwise):
+        # what is still small is a factor in the making, whatever else went into it
+        small = statistic.role is not Role.RUNNING and node.results[0].size < source.size
+        if not others or (small and node.role.elementwise):
             passed = _passed(node, [reach[v] for v in node.operands if v in reach], reach)
             for value in node.results:
                 reach[value] = passed
