@@ -7,28 +7,52 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import keras
 from keras.src.layers.layer import Layer
 from keras.src.ops.operation import Operation
 
 from normscope.frameworks.keras.sublayers import paths_of
 from normscope.graph.operators import Call
 
+Original = Callable[..., Any]
+"""Takes a layer and its arguments."""
+
+
+class Paths:
+    """The paths of the layers in a model, such as "encoder/block1/norm"."""
+
+    def __init__(self, layer: Any) -> None:
+        self._known = {id(part): path for path, part in paths_of(layer).items()}
+
+    def knows(self, part: Any) -> bool:
+        """Whether it is a layer, or an operation that the model holds."""
+        return isinstance(part, Layer) or id(part) in self._known
+
+    def of(self, part: Any, parent: str) -> str:
+        """The path of a layer; of one that the model does not know, as a part of what calls it."""
+        return self._known.get(id(part)) or f"{parent}/{part.name}".lstrip("/")
+
 
 class LayerCalls:
     """Each call of a layer or operation, with what it was given and gave.
 
     Attributes:
+        layer: the model.
+        paths: of the layers in it.
         calls: in the order in which they begin; the first is that of the model itself.
         given, gave: the arguments and the output of each call, as they were.
+        places: where each call was made, as `where` said it.
     """
 
-    def __init__(self, layer: Any) -> None:
+    def __init__(self, layer: Any, where: Callable[[], Any] = lambda: None) -> None:
         self.layer = layer
         root = Call("", type(layer).__name__, layer=layer)
         self.calls = [root]
         self.given: dict[Call, Any] = {}
         self.gave: dict[Call, Any] = {}
-        self._paths = {id(part): path for path, part in paths_of(layer).items()}
+        self.paths = Paths(layer)
+        self.places: dict[Call, Any] = {}
+        self._where = where
         self._numbers: Counter[str] = Counter()
         self._open: list[Call] = []
 
@@ -42,13 +66,14 @@ class LayerCalls:
         call = self._opened(part)
         self._open.append(call)
         self.given[call] = arguments
+        self.places[call] = self._where()
         return call
 
     def leave(self, call: Call, output: Any) -> None:
         """The layer that was entered last has run."""
         self.gave[call] = output
 
-    def failed(self, call: Call) -> None:
+    def close(self, call: Call) -> None:
         """The call is over, whether it gave something or raised."""
         while self._open and self._open.pop() is not call:
             pass
@@ -57,7 +82,7 @@ class LayerCalls:
         if part is self.layer and not self._open:
             return self.calls[0]
         parent = self.current
-        path = self._paths.get(id(part)) or f"{parent.path}/{part.name}".lstrip("/")
+        path = self.paths.of(part, parent.path)
         self._numbers[path] += 1
         call = Call(path, type(part).__name__, parent, part, number=self._numbers[path])
         self.calls.append(call)
@@ -65,35 +90,48 @@ class LayerCalls:
 
 
 @contextmanager
-def noted(
-    calls: LayerCalls,
-    entered: Callable[[Call], None] = lambda call: None,
-    left: Callable[[Call], None] = lambda call: None,
-) -> Iterator[None]:
-    """Within, all calls of layers are noted; `entered` and `left` hear of each."""
-    original_layer, original_operation = Layer.__call__, Operation.__call__
+def noted(calls: LayerCalls) -> Iterator[None]:
+    """Within, all calls of layers and operations are noted."""
 
-    def note(original: Callable[..., Any], part: Any, arguments: Any, named: Any) -> Any:
+    def note(original: Original, part: Any, arguments: Any, named: Any) -> Any:
+        if not calls.paths.knows(part):
+            return original(part, *arguments, **named)
         call = calls.enter(part, (arguments, named))
         try:
-            entered(call)
             output = original(part, *arguments, **named)
             calls.leave(call, output)
-            left(call)
         finally:
-            calls.failed(call)
+            calls.close(call)
         return output
 
-    def of_layer(part: Any, *arguments: Any, **named: Any) -> Any:
-        return note(original_layer, part, arguments, named)
+    with replaced_calls(note):
+        yield
 
-    def of_operation(part: Any, *arguments: Any, **named: Any) -> Any:
-        if isinstance(part, Layer):  # its own `__call__` has noted it
-            return original_operation(part, *arguments, **named)
-        return note(original_operation, part, arguments, named)
 
-    Layer.__call__, Operation.__call__ = of_layer, of_operation
+@contextmanager
+def replaced_calls(replacement: Callable[[Original, Any, Any, Any], Any]) -> Iterator[None]:
+    """Within, something else is done where a layer or operation is called.
+
+    Args:
+        replacement: takes what the call would run, the layer, and the arguments by position and by
+            name.
+    """
+    of_layers, of_operations = Layer.__call__, Operation.__call__
+
+    def call_layer(part: Any, *arguments: Any, **named: Any) -> Any:
+        return replacement(of_layers, part, arguments, named)
+
+    def call_operation(part: Any, *arguments: Any, **named: Any) -> Any:
+        if isinstance(part, Layer):  # its own `__call__` has been replaced
+            return of_operations(part, *arguments, **named)
+        return replacement(of_operations, part, arguments, named)
+
+    filters = keras.config.is_traceback_filtering_enabled()
+    keras.config.disable_traceback_filtering()  # it makes other exceptions of those raised
+    Layer.__call__, Operation.__call__ = call_layer, call_operation
     try:
         yield
     finally:
-        Layer.__call__, Operation.__call__ = original_layer, original_operation
+        if filters:
+            keras.config.enable_traceback_filtering()
+        Layer.__call__, Operation.__call__ = of_layers, of_operations

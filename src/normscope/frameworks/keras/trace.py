@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
+from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
 
 from normscope.frameworks.inputs import Inputs
-from normscope.frameworks.keras.calls import LayerCalls, noted
-from normscope.graph.operators import CannotTraceError, Graph
+from normscope.frameworks.keras.calls import LayerCalls, Original, Paths, noted, replaced_calls
+from normscope.graph.operators import Call, CannotTraceError, Graph
 
 if TYPE_CHECKING:
     from normscope.frameworks.keras.live import KerasLive
@@ -27,9 +28,9 @@ def trace(live: KerasLive, given: Inputs, training: bool) -> Graph:
 
 
 def _by_tensorflow(live: KerasLive, given: Inputs, training: bool) -> Graph:
-    from normscope.frameworks.tensorflow.trace import trace as trace_tensorflow
+    from normscope.frameworks.tensorflow.trace import current_graph, trace as trace_tensorflow
 
-    calls = LayerCalls(live.layer)
+    calls = LayerCalls(live.layer, current_graph)
     dtypes = _dtypes(live, given)
 
     def call(tensors: Sequence[Any]) -> Any:
@@ -45,12 +46,13 @@ def _by_tensorflow(live: KerasLive, given: Inputs, training: bool) -> Graph:
         dtypes=dtypes,
         named=live.held(),
         current=lambda: calls.current,
-        calls=calls.calls,
     )
+    for one in calls.calls[1:]:
+        if calls.places[one] in session.graphs:
+            session.graphs[calls.places[one]].calls.append(one)
     for one, arguments in calls.given.items():
         one.inputs = session.values_of(arguments)
-    for one, gave in calls.gave.items():
-        one.outputs = session.values_of(gave)
+        one.outputs = session.values_of(calls.gave.get(one))
     graph.output_names = _output_names(output)
     return graph
 
@@ -78,7 +80,50 @@ def _by_torch(live: KerasLive, given: Inputs, training: bool) -> Graph:
 
 
 def _by_jax(live: KerasLive, given: Inputs, training: bool) -> Graph:
-    raise CannotTraceError("not yet")
+    from normscope.frameworks.jax.marks import innermost, marked
+    from normscope.frameworks.jax.trace import passed, prototypes, traced
+
+    paths = Paths(live.layer)
+    held = {name: getattr(one, "value", one) for name, one in live.held().items()}
+
+    def call(original: Original, part: Any, arguments: Any, named: Any) -> Any:
+        around = innermost()
+        if (part is live.layer and around is None) or not paths.knows(part):
+            return original(part, *arguments, **named)
+        gave: list[Any] = []
+
+        def inner(marked_arguments: Any, marked_named: Any) -> Any:
+            _hand_masks((arguments, named), (marked_arguments, marked_named))
+            gave.append(original(part, *marked_arguments, **marked_named))
+            return gave[0]
+
+        path = paths.of(part, (around.path or "") if around else "")
+        kind = type(part).__name__
+        output = marked(inner, arguments, named, path=path, type=kind, layer=part)
+        _hand_masks(gave[0], output)
+        return output
+
+    def function(values: dict[str, Any], arrays: list[Any]) -> Any:
+        variables = live.held()
+        mapping = [
+            (variable, values[name])
+            for name, variable in variables.items()
+            if isinstance(variable, keras.Variable)
+        ]
+        arguments, named = passed(given, arrays)
+        with keras.StatelessScope(mapping), replaced_calls(call):
+            return live.call(arguments, named, training)
+
+    model = Call("", type(live.layer).__name__, layer=live.layer)
+    return traced(function, held, prototypes(given, live.leaf), model)
+
+
+def _hand_masks(old: Any, new: Any) -> None:
+    """Tensors that stand for others have the masks of these."""
+    for one, other in zip(keras.tree.flatten(old), keras.tree.flatten(new), strict=True):
+        mask = get_keras_mask(one) if one is not None else None
+        if mask is not None and other is not one:
+            set_keras_mask(other, mask)
 
 
 _BACKENDS: Mapping[str, Callable[[KerasLive, Inputs, bool], Graph]] = {

@@ -43,11 +43,18 @@ _OF_PROGRAM = names("PyFunc EagerPyFunc PyFuncStateless")
 
 
 class Session:
-    """What all builders of one model share."""
+    """What all builders of one model share.
+
+    Attributes:
+        made: the layer and the source line of operations, by their graph and name.
+        values: what stands for each tensor, by graph and name.
+        graphs: which graph the operations of a graph of TensorFlow were added to, by its name.
+    """
 
     def __init__(self, made: dict[tuple[str, str], Place]) -> None:
         self.made = made
         self.values: dict[tuple[str, str], Item] = {}
+        self.graphs: dict[str, Graph] = {}
 
     def value(self, tensor: Any) -> Value:
         """The value of a tensor of one of the graphs.
@@ -107,6 +114,7 @@ class Builder:
             traced: the graph.
             env: what its inputs are, by the names of the tensors; the others are added to it.
         """
+        self.session.graphs[traced.name] = self.graph
         for operation in traced.get_operations():
             self._add(operation, env)
         for name, item in env.items():

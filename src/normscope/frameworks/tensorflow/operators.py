@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from normscope.frameworks.tensorflow import movements, products
 from normscope.frameworks.tensorflow.applied import Applied, names
@@ -79,10 +78,11 @@ _ELEMENTWISE: dict[Role, str] = {
     Role.POINTWISE: "Log Log1p Sign Floor Ceil Round Rint Sin Cos Tan Asin Acos Asinh Acosh Atanh "
     "Atan2 Erfc Erfinv Ndtri Lgamma Digamma Polygamma Zeta Igamma Igammac Betainc BesselI0 "
     "BesselI0e BesselI1 BesselI1e Xlogy Xlog1py Xdivy FloorDiv FloorMod Mod TruncateDiv "
-    "TruncateMod NextAfter Invert BitwiseAnd BitwiseOr BitwiseXor LeftShift RightShift PopulationCount Real "
-    "Imag Conj Angle Complex Bucketize SigmoidGrad TanhGrad ReluGrad Relu6Grad EluGrad SeluGrad "
-    "LeakyReluGrad SoftplusGrad SoftsignGrad RsqrtGrad SqrtGrad ReciprocalGrad MatrixBandPart "
-    "FakeQuantWithMinMaxArgs LookupTableFindV2 StringLower AsString StringToNumber",
+    "TruncateMod NextAfter Invert BitwiseAnd BitwiseOr BitwiseXor LeftShift RightShift "
+    "PopulationCount Real Imag Conj Angle Complex Bucketize SigmoidGrad TanhGrad ReluGrad "
+    "Relu6Grad EluGrad SeluGrad LeakyReluGrad SoftplusGrad SoftsignGrad RsqrtGrad SqrtGrad "
+    "ReciprocalGrad MatrixBandPart FakeQuantWithMinMaxArgs LookupTableFindV2 StringLower AsString "
+    "StringToNumber",
 }
 _ROLES = {name: role for role, names in _ELEMENTWISE.items() for name in names.split()}
 

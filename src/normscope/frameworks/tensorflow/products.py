@@ -33,7 +33,9 @@ def _einsum(op: Applied) -> Product:
     left, _, right = equation.partition("->")
     terms = left.split(",")
     spare = [letter for letter in _LETTERS if letter not in equation]
-    hidden = [rank - len(term.replace("...", "")) for term, rank in zip(terms, op.ranks, strict=True)]
+    hidden = [
+        rank - len(term.replace("...", "")) for term, rank in zip(terms, op.ranks, strict=True)
+    ]
     longest = max([n for n, term in zip(hidden, terms, strict=True) if "..." in term], default=0)
     dots = spare[:longest]
     terms = [

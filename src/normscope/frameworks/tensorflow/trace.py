@@ -55,7 +55,6 @@ def trace(
     dtypes: Sequence[str],
     named: Mapping[str, Any],
     current: Callable[[], Call],
-    calls: list[Call],
 ) -> tuple[Graph, Any, Session]:
     """The operator graph of a function.
 
@@ -65,8 +64,7 @@ def trace(
         names: of the arrays.
         dtypes: of the tensors.
         named: variables and tensors that the model holds, by name.
-        current: the call of a layer that is running.
-        calls: of all layers, which are noted meanwhile; the first is that of the model.
+        current: the call of a layer that is running; at first that of the model.
 
     Returns:
         The graph, what the function gave, and what tells the value of each tensor.
@@ -85,9 +83,10 @@ def trace(
             output = call(inputs)
         except Exception as error:  # whatever the function raises on tensors without numbers
             raise CannotTraceError(_reason(error)) from error
-    graph = Graph(TensorFlowArrays(), calls=calls)
+    model = current()
+    graph = Graph(TensorFlowArrays(), calls=[model])
     session = Session(made)
-    builder = Builder(session, graph, calls[0])
+    builder = Builder(session, graph, model)
     env: dict[str, Any] = {}
     for tensor, array, name, dtype in zip(inputs, arrays, names, dtypes, strict=True):
         value = graph.input(array.shape, dtype, name)
@@ -101,6 +100,11 @@ def trace(
     with traced.as_default():
         graph.outputs = [session.value(tensor) for tensor in flat]
     return graph, output, session
+
+
+def current_graph() -> str:
+    """The name of the graph to which TensorFlow adds operations now; "" if it runs them."""
+    return "" if tf.executing_eagerly() else str(tf.compat.v1.get_default_graph().name)
 
 
 def _reason(error: Exception) -> str:
