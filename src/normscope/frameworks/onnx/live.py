@@ -14,6 +14,7 @@ from normscope.frameworks.live import FirstCall, Live
 from normscope.frameworks.onnx.file import not_installed
 from normscope.frameworks.recorder import Recorder
 from normscope.frameworks.trees import Array
+from normscope.graph.operators import Graph
 from normscope.wording import counted, listed
 
 try:
@@ -24,6 +25,9 @@ except ImportError as missing:
     raise not_installed("an ONNX model is run by onnxruntime", missing) from missing
 
 from normscope.frameworks.onnx import graphs
+from normscope.frameworks.onnx.tensors import Tensors
+
+_MODES = {True: "training", False: "inference"}
 
 
 class OnnxLive(Live):
@@ -60,6 +64,7 @@ class OnnxLive(Live):
         self._values: dict[str, Array] | None = None  # of the initializers, once they are inputs
         self._session: Any = None
         self._recorder: Recorder | None = None
+        self._tensors = Tensors()
         self.remember()
 
     def unfit(self) -> str:
@@ -150,6 +155,19 @@ class OnnxLive(Live):
             self._values = self._found_values()
 
     # --- what happens inside --------------------------------------------------------------------
+
+    def trace(self, given: Inputs, training: bool) -> Graph:
+        """The graph of the file, with functions written out; it holds one mode alone."""
+        from normscope.frameworks.onnx.trace import trace
+
+        arrays = {
+            name: array.astype(self._dtypes[name])
+            for name, array in zip(given.names, given.arrays, strict=True)
+        }
+        graph = trace(self._model, arrays, self._tensors)
+        if training not in self.modes:
+            graph.notes.append(f"the file holds one mode, that of {_MODES[self.modes[0]]}")
+        return graph
 
     @contextmanager
     def watched(self, recorder: Recorder) -> Iterator[None]:
