@@ -64,7 +64,7 @@ def _way(group: SiteGroup) -> str:
 
 
 def differences(groups: tuple[SiteGroup, ...]) -> Iterator[str]:
-    """The headline: layers that compute something else than they declare, alike ones in one line."""
+    """The headline: layers that compute something else than they declare, alike ones once."""
     for group in groups:
         differs = group.sites[0].differs
         if differs:
