@@ -120,7 +120,10 @@ FRAMEWORKS = (
     Framework("tensorflow", arrays=("tensorflow",)),
     Framework(
         "onnx",
-        (Kind("onnx", ("ModelProto", "NodeProto"), "live:OnnxLive"),),
+        (
+            Kind("onnx", ("ModelProto", "NodeProto"), "live:OnnxLive"),
+            Kind("normscope.frameworks.onnx.file", ("OnnxFile",), "live:OnnxLive"),
+        ),
         presets=True,
         advice=True,
     ),
