@@ -86,7 +86,9 @@ def _pad(equation: Any) -> Move:
 
     def replay(arrays: Arrays) -> list[Names]:
         x, filling = arrays
-        spread = [n + max(n - 1, 0) * inner for n, (_, _, inner) in zip(x.shape, config, strict=True)]
+        spread = [
+            n + max(n - 1, 0) * inner for n, (_, _, inner) in zip(x.shape, config, strict=True)
+        ]
         shape = [n + max(a, 0) + max(b, 0) for n, (a, b, _) in zip(spread, config, strict=True)]
         padded = np.full(shape, filling, np.int64)
         padded[
@@ -95,7 +97,9 @@ def _pad(equation: Any) -> Move:
                 for n, (low, _, inner) in zip(spread, config, strict=True)
             )
         ] = x
-        cut = (slice(max(-a, 0), n - max(-b, 0)) for n, (a, b, _) in zip(shape, config, strict=True))
+        cut = (
+            slice(max(-a, 0), n - max(-b, 0)) for n, (a, b, _) in zip(shape, config, strict=True)
+        )
         return [padded[tuple(cut)]]
 
     return Move((0, 1), replay)

@@ -142,9 +142,7 @@ def _general_reduction(equation: Any, operands: Sequence[Value], known: Known) -
 def _cumulative(role: Role) -> Callable[[Any, Sequence[Value], Known], Meaning]:
     def found(equation: Any, operands: Sequence[Value], known: Known) -> Meaning:
         rank = len(equation.invars[0].aval.shape)
-        return Meaning(
-            role, labels.scan(rank, equation.params["axis"], equation.params["reverse"])
-        )
+        return Meaning(role, labels.scan(rank, equation.params["axis"], equation.params["reverse"]))
 
     return found
 
@@ -164,9 +162,7 @@ def _window(role: Role) -> Callable[[Any, Sequence[Value], Known], Meaning]:
             rank, {a: w for a, w in windows.items() if w != Window(1)}, len(equation.outvars)
         )
         arrays = len(equation.outvars) if "jaxpr" in equation.params else len(equation.invars)
-        operand = {
-            n: rule.operands[0] if n < arrays else () for n in range(len(equation.invars))
-        }
+        operand = {n: rule.operands[0] if n < arrays else () for n in range(len(equation.invars))}
         return Meaning(role, Labels(operand, rule.results, rule.relations))
 
     return found
@@ -209,9 +205,7 @@ def _channels(rule: Labels, operands: Sequence[Value]) -> int | None:
     (result,) = rule.results
     for number, other in ((1, 0), (0, 1)):
         if not operands[number].live and operands[other].live:
-            own = [
-                label for label in rule.operands[number] if label not in rule.operands[other]
-            ]
+            own = [label for label in rule.operands[number] if label not in rule.operands[other]]
             if len(own) == 1 and own[0] is not None:
                 return result.index(own[0])
     return None
