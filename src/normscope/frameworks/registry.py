@@ -112,7 +112,10 @@ FRAMEWORKS = (
     Framework("tensorflow", arrays=("tensorflow",)),
     Framework(
         "onnx",
-        (Kind("onnx", ("ModelProto", "NodeProto"), "live:OnnxLive"),),
+        (
+            Kind("onnx", ("ModelProto", "NodeProto"), "live:OnnxLive"),
+            Kind("normscope.frameworks.onnx.file", ("OnnxFile",), "live:OnnxLive"),
+        ),
         presets=True,
     ),
     Framework("sklearn", presets=True, settings=True),
