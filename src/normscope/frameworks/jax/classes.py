@@ -20,7 +20,9 @@ def replaced_calls(kinds: Iterable[type], replacement: Callable[[Call], Call]) -
         replacement: gives another function for the one that a class has.
     """
     with ExitStack() as undo:
-        for kind in {kind: None for kind in kinds if callable(getattr(kind, "__call__", None))}:
+        for kind in dict.fromkeys(kinds):
+            if not any("__call__" in vars(base) for base in kind.__mro__):
+                continue
             original = kind.__call__
             if "__call__" in vars(kind):
                 undo.callback(setattr, kind, "__call__", vars(kind)["__call__"])
@@ -40,7 +42,7 @@ class Layers:
 
     def __init__(
         self,
-        held: Callable[[Any], Mapping[str, Any]],
+        held: Callable[[Any], dict[str, Any]],
         paths: Mapping[int, str],
         layers: Mapping[str, Any],
     ) -> None:

@@ -1,4 +1,4 @@
-"""From a jaxpr to a `Graph`: functions inside are put in their place, loops and branches are kept."""
+"""From a jaxpr to a `Graph`: what it calls is put in its place, loops and branches are kept."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ import jax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-MARK = Primitive("normscope_layer")
+MARK: Any = Primitive("normscope_layer")
 MARK.multiple_results = True
 
 
@@ -41,7 +41,7 @@ class Mark:
 
 _OPEN: ContextVar[Mark | None] = ContextVar("open", default=None)
 
-_FRESH = jax.make_user_context(None)
+_FRESH = jax.make_user_context(None)  # type: ignore[no-untyped-call]
 """What `jit` has traced outside of a call of a layer has no marks, and is not what runs inside."""
 
 

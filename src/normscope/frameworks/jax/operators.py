@@ -311,9 +311,16 @@ def _dynamic_slice(equation: Any, operands: Sequence[Value], known: Known) -> Ru
 # --- linear algebra, transforms, random numbers ---------------------------------------------------
 
 
-def _collective(equation: Any, operands: Sequence[Value], known: Known) -> Rule:
-    """Over devices; over no axis, as `vmap` leaves it, each operand is its result."""
-    return Opaque() if equation.params["axes"] else moves.same(len(operands))
+def _collective(role: Role) -> Callable[[Any, Sequence[Value], Known], Meaning]:
+    """Over devices that are not seen; under `vmap`, over axes of the operands."""
+
+    def found(equation: Any, operands: Sequence[Value], known: Known) -> Meaning:
+        axes = equation.params["axes"]
+        if not all(isinstance(axis, int) for axis in axes) or len(operands) != 1:
+            return Meaning(Role.OTHER, Opaque())
+        return Meaning(role, labels.reduction(len(operands[0].shape), axes, keeps=False))
+
+    return found
 
 
 def _bits(equation: Any, operands: Sequence[Value], known: Known) -> Rule:
@@ -354,7 +361,8 @@ def _batched(equation: Any, batch: int) -> Rule:
 
 
 _OTHERS: Mapping[str, Callable[[Any, Sequence[Value], Known], Meaning | Rule]] = {
-    **dict.fromkeys(("psum", "psum_invariant", "pmax", "pmin"), _collective),
+    **dict.fromkeys(("psum", "psum_invariant"), _collective(Role.STATISTIC)),
+    **dict.fromkeys(("pmax", "pmin"), _collective(Role.EXTREME)),
     "bitcast_convert_type": _bits,
     "clamp": _clamp,
     "reduce_sum": _reduction(Role.STATISTIC),

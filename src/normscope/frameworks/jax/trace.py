@@ -45,7 +45,8 @@ def traced(
         names[:] = [name for name, _ in found]
         return [jnp.asarray(array) for _, array in found]
 
-    avals = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in inputs.values()]
+    struct: Any = jax.ShapeDtypeStruct
+    avals = [struct(x.shape, x.dtype) for x in inputs.values()]
     try:
         with traced_anew(object()):
             try:
