@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -40,27 +41,63 @@ class Tensors:
         return lambda: self.array(tensor)
 
     def array(self, tensor: Any) -> NDArray[Any]:
-        """The array: of a file, a view of its bytes where that is possible."""
-        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+        """The array: of a file, a view of its bytes where that is possible.
+
+        Raises:
+            ModelFileError: its data are not there, or are not as declared.
+        """
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            return self._external(tensor)
+        try:
             return np.asarray(numpy_helper.to_array(tensor))
-        return self._external(tensor)
+        except Exception as error:  # of bytes that anybody wrote
+            reason = " ".join(str(error).split())[:200]
+            raise self._error(f"tensor {tensor.name!r} cannot be read: {reason}") from error
+
+    def check(self, graph: Any) -> None:
+        """Whether the data of all arrays that a graph holds are there.
+
+        Raises:
+            ModelFileError: those of one are not.
+        """
+        for tensor in graph.initializer:
+            try:
+                shape, _ = self.shape_and_dtype(tensor)
+            except Exception as error:  # of a number that anybody wrote
+                raise self._error(
+                    f"tensor {tensor.name!r} has no type of ONNX: {tensor.data_type}"
+                ) from error
+            if any(length < 0 for length in shape):
+                raise self._error(f"tensor {tensor.name!r} has a length below 0")
+            if tensor.data_location == onnx.TensorProto.EXTERNAL:
+                self._external(tensor)  # a view, nothing is read
+            elif tensor.HasField("raw_data"):
+                wanted = self._bytes(tensor, shape)
+                if wanted > tensor.ByteSize():
+                    raise self._error(f"tensor {tensor.name!r} is longer than its data")
+
+    def _bytes(self, tensor: Any, shape: tuple[int, ...]) -> int:
+        count = prod(shape)
+        bits = _PACKED_BITS.get(tensor.data_type)
+        element = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        return -(-count * bits // 8) if bits else count * element.itemsize
 
     def _external(self, tensor: Any) -> NDArray[Any]:
         place = {entry.key: entry.value for entry in tensor.external_data}
+        if tensor.data_type == onnx.TensorProto.STRING:
+            raise self._error(f"tensor {tensor.name!r} holds texts, which cannot lie outside")
         file = self._inside(place.get("location", ""), tensor.name)
         offset = self._whole(place.get("offset", "0"), tensor.name)
         shape = self.shape_and_dtype(tensor)[0]
-        count = int(np.prod([int(n) for n in shape], dtype=object)) if shape else 1
-        bits = _PACKED_BITS.get(tensor.data_type)
         element = helper.tensor_dtype_to_np_dtype(tensor.data_type)
-        length = -(-count * bits // 8) if bits else count * element.itemsize
+        length = self._bytes(tensor, shape)
         if "length" in place and self._whole(place["length"], tensor.name) < length:
             raise self._error(f"tensor {tensor.name!r} is longer than its data")
         if offset + length > file.stat().st_size:
             raise self._error(f"the data of tensor {tensor.name!r} end after those of {file.name}")
-        if not count:
+        if not length:
             return np.zeros(shape, element)
-        if bits:
+        if tensor.data_type in _PACKED_BITS:
             whole = onnx.TensorProto(dims=tensor.dims, data_type=tensor.data_type)
             whole.raw_data = np.memmap(file, np.uint8, "r", offset, (length,)).tobytes()
             return np.asarray(numpy_helper.to_array(whole))
@@ -74,7 +111,7 @@ class Tensors:
                 f"the data of tensor {name!r} lie in the file {location!r}: give the path of the "
                 "model, or load it with onnx.load, which reads them"
             )
-        folder = self.path.parent.resolve()
+        folder = self.path.resolve().parent
         wanted = Path(location.replace("\\", "/"))
         if wanted.is_absolute() or ".." in wanted.parts or "\0" in location or not location:
             raise self._error(f"the data of tensor {name!r} lie outside of its folder: {location}")
