@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from normscope.errors import ShapeError
 from normscope.frameworks.native import NativeLayer
 from normscope.notation.layout import Layout
 from normscope.notation.spec import NormSpec
+
+Describe = Callable[[NormSpec, Layout], NativeLayer | None]
+"""The layer of a framework for a spec, fitted to a shape; None if it has none."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,20 @@ class Advice:
     """
 
     framework: str
-    layer: Callable[[NormSpec, Layout], NativeLayer | None]
+    layer: Describe
     channel_axis: Callable[[int], str]
     without_bias: Callable[[str], str]
     running_statistics: str
     norm: str
+
+
+def where_lengths_are_known(describe: Describe) -> Describe:
+    """The same, but None where a layer asks for the length of an axis that is not known."""
+
+    def described(spec: NormSpec, layout: Layout) -> NativeLayer | None:
+        try:
+            return describe(spec, layout)
+        except ShapeError:
+            return None
+
+    return described

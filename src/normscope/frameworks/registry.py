@@ -16,6 +16,7 @@ from normscope.errors import SpecError
 from normscope.wording import qualified
 
 if TYPE_CHECKING:
+    from normscope.frameworks.advice import Advice
     from normscope.frameworks.declaration import Declaration
     from normscope.frameworks.live import FirstCall, Live
     from normscope.frameworks.preset_patterns import Preset
@@ -48,6 +49,7 @@ class Framework:
         kinds: what of it can be called.
         presets: its `presets` has `PRESETS`, which turn names into specs.
         settings: its `settings` has `from_layer`, which reads what a layer declares.
+        advice: its `advice` has `ADVICE`, what its users write instead.
         generators: the module that is loaded where its common random generators may be in use;
             its `randomness` has `CommonGenerators`; "" if it has none.
         arrays: the packages of its arrays; `arrays` of the folder has `to_numpy` and `like`.
@@ -58,6 +60,7 @@ class Framework:
     kinds: tuple[Kind, ...] = ()
     presets: bool = False
     settings: bool = False
+    advice: bool = False
     generators: str = ""
     arrays: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
@@ -79,6 +82,7 @@ FRAMEWORKS = (
         (Kind("torch.nn.modules.module", ("Module",), "live:TorchLive", "state:TorchState"),),
         presets=True,
         settings=True,
+        advice=True,
         generators="torch.random",
         arrays=("torch",),
         files={".pt": _TORCH_WEIGHTS, ".pth": _TORCH_WEIGHTS},
@@ -88,6 +92,7 @@ FRAMEWORKS = (
         (Kind("keras.src.layers.layer", ("Layer",), "live:KerasLive", "state:built_state"),),
         presets=True,
         settings=True,
+        advice=True,
         generators="keras.src.backend.common.global_state",
         files={
             ".keras": "keras.models.load_model({path!r})",
@@ -103,21 +108,28 @@ FRAMEWORKS = (
         ),
         presets=True,
         settings=True,
+        advice=True,
     ),
     Framework(
-        "haiku", (Kind("haiku.", ("Transformed", "TransformedWithState"), "live:HaikuLive"),)
+        "haiku",
+        (Kind("haiku.", ("Transformed", "TransformedWithState"), "live:HaikuLive"),),
+        advice=True,
     ),
-    Framework("equinox", (Kind("equinox._module", ("Module",), "live:EquinoxLive"),)),
-    Framework("jax", arrays=("jax", "jaxlib")),
+    Framework("equinox", (Kind("equinox._module", ("Module",), "live:EquinoxLive"),), advice=True),
+    Framework("jax", advice=True, arrays=("jax", "jaxlib")),
     Framework("tensorflow", arrays=("tensorflow",)),
     Framework(
         "onnx",
-        (Kind("onnx", ("ModelProto", "NodeProto"), "live:OnnxLive"),),
+        (
+            Kind("onnx", ("ModelProto", "NodeProto"), "live:OnnxLive"),
+            Kind("normscope.frameworks.onnx.file", ("OnnxFile",), "live:OnnxLive"),
+        ),
         presets=True,
+        advice=True,
     ),
     Framework("sklearn", presets=True, settings=True),
     Framework("torch_geometric", presets=True),
-    Framework("keras1", presets=True),
+    Framework("keras1", presets=True, advice=True),
 )
 """The order is that of the names of presets."""
 
@@ -184,6 +196,18 @@ def common_generators() -> Iterator[State]:
 def readers_of_settings() -> Iterator[Callable[[object, int | None], Declaration | None]]:
     """What reads the settings of layers; each knows its own, and gives None for all others."""
     return (f.part("settings:from_layer") for f in FRAMEWORKS if f.settings)
+
+
+def advice_of(name: str) -> Advice:
+    """What users of a framework write instead; of one that has no words of its own, those of JAX.
+
+    >>> advice_of("torch").framework
+    'PyTorch'
+    """
+    found = next((f for f in FRAMEWORKS if f.name == name and f.advice), None)
+    chosen = found or next(f for f in FRAMEWORKS if f.name == "jax")
+    advice: Advice = chosen.part("advice:ADVICE")
+    return advice
 
 
 def all_presets() -> dict[str, Preset]:

@@ -10,6 +10,9 @@ from string import ascii_letters
 
 from normscope.graph.rules import Dims, Labels, Scan, Window
 
+SUMMED = "sum"
+"""The label of the axes that a product sums over."""
+
 
 def labels(rank: int, without: Collection[int] = ()) -> Dims:
     """One label for each dimension, but None for those in `without`.
@@ -63,10 +66,11 @@ def scan(rank: int, axis: int, reverse: bool = False, results: int = 1) -> Label
 def matrix_product(left: int, right: int, result: int) -> Labels:
     """The last axis of the left operand with the last but one of the right; leading axes broadcast.
 
-    A vector (rank 1) is a row on the left, a column on the right.
+    A vector (rank 1) is a row on the left, a column on the right. The pair of axes that is summed
+    over has the label "sum".
 
     >>> matrix_product(2, 2, 2).operands
-    {0: ('a', None), 1: (None, 'b')}
+    {0: ('a', 'sum'), 1: ('sum', 'b')}
     """
     out = labels(result)
     rows = out[: result - (right > 1)]  # all but the columns
@@ -75,8 +79,8 @@ def matrix_product(left: int, right: int, result: int) -> Labels:
     own = rows[-1:] if left > 1 else ()
     return Labels(
         {
-            0: (*batch[len(batch) - max(left - 2, 0) :], *own, None),
-            1: (*batch[len(batch) - max(right - 2, 0) :], None, *columns),
+            0: (*batch[len(batch) - max(left - 2, 0) :], *own, SUMMED),
+            1: (*batch[len(batch) - max(right - 2, 0) :], SUMMED, *columns),
         },
         (out,),
     )
@@ -88,13 +92,19 @@ def contraction(
     contracted: tuple[Sequence[int], Sequence[int]],
     batch: tuple[Sequence[int], Sequence[int]] = ((), ()),
 ) -> Labels:
-    """A general product: pairs of contracted axes, pairs of batch axes, then the free ones."""
+    """A general product: pairs of contracted axes, pairs of batch axes, then the free ones.
+
+    >>> contraction(2, 2, ([1], [0])).operands
+    {0: ('a', 'sum0'), 1: ('sum0', 'b')}
+    """
     operands: list[list[str | None]] = [[None] * left, [None] * right]
     names = iter(ascii_letters)
     out: list[str] = []
     for a, b in zip(*batch, strict=True):
         operands[0][a] = operands[1][b] = name = next(names)
         out.append(name)
+    for number, (a, b) in enumerate(zip(*contracted, strict=True)):
+        operands[0][a] = operands[1][b] = f"{SUMMED}{number}"
     for side, rank in ((0, left), (1, right)):
         for axis in range(rank):
             if axis not in contracted[side] and axis not in batch[side]:
@@ -106,13 +116,8 @@ def contraction(
 def einsum(equation: str) -> Labels:
     """By its equation without dots: "bij,bjk->bik"."""
     left, _, right = equation.replace(" ", "").partition("->")
-    return Labels(
-        {
-            number: tuple(label if label in right else None for label in term)
-            for number, term in enumerate(left.split(","))
-        },
-        (tuple(right),),
-    )
+    terms = {number: tuple(term) for number, term in enumerate(left.split(","))}
+    return Labels(terms, (tuple(right),))
 
 
 def convolution(

@@ -68,6 +68,8 @@ class Labels:
     Along a label that a result has too, its index i depends on the operand's index i, or on those
     that `relations` says. Along None, and along a label that it has not, it may depend on all. An
     operand shorter than the result along a label is of length 1 and broadcast; a longer one is cut.
+    A label that two operands of a product share and that the result lacks is the axis of which the
+    sum of products is taken: where one factor is zero, the other is not seen.
 
     Attributes:
         operands: the labels of each operand, by its number; those left out give only their shape.

@@ -1,0 +1,20 @@
+"""What users of Haiku write instead."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from normscope.frameworks.jax.advice import ADVICE as OF_JAX
+
+
+def without_bias(path: str) -> str:
+    """How the layer at a path is told to add no bias."""
+    return f"give {path} with_bias=False"
+
+
+ADVICE = replace(
+    OF_JAX,
+    framework="Haiku",
+    without_bias=without_bias,
+    running_statistics="haiku.BatchNorm called with is_training=False",
+)
