@@ -192,6 +192,7 @@ class ModelGraph:
         assumed: what the file does not tell, what is assumed, and how the numbers would differ.
         notes: what the reader of a report should know about how it was found.
         followed: its operators were followed; else the settings of its layers were read.
+        one_mode: nothing tells it a mode: training and inference are the same.
     """
 
     file: str
@@ -208,3 +209,4 @@ class ModelGraph:
     assumed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     followed: bool = True
+    one_mode: bool = False
