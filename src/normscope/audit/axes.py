@@ -137,7 +137,7 @@ def _moved(graph: Graph, node: Node, rule: Move, operands: Sequence[Axes]) -> li
     size = sum(value.size for value in (*node.operands, *node.results))
     if any(axes.samples is None for axes in data) or size > LARGEST_MOVE:
         return [unknown(value) for value in node.results]
-    claims: list[dict[int, list[str | None]]] = [{} for _ in node.results]
+    claims: list[dict[int, list[tuple[str | None, bool]]]] = [{} for _ in node.results]
     samples: list[set[int]] = [set() for _ in node.results]
     for axis in range(max(len(axes.names) for axes in data)):
         own = next((a.names[axis] for a in data if axis < len(a.names) and a.names[axis]), None)
@@ -149,18 +149,21 @@ def _moved(graph: Graph, node: Node, rule: Move, operands: Sequence[Axes]) -> li
         except Exception:  # a move may refuse to be repeated in its own way
             return [unknown(value) for value in node.results]
         for number, array in enumerate(arrived):
-            lines = {k: _lines(array, k) for k in range(array.ndim)}
-            along = [k for k, line in lines.items() if line.size and np.ptp(line, axis=-1).any()]
-            if len(along) == 1 and _steps(lines[along[0]]):
-                claims[number].setdefault(along[0], []).append(own)
-            if sampled:
-                samples[number].update(along)
+            for along in range(array.ndim):
+                lines = _lines(array, along)
+                if _varies(lines):
+                    claims[number].setdefault(along, []).append((own, _steps(lines)))
+                    if sampled:
+                        samples[number].add(along)
     found = []
     for value, claimed, own_samples in zip(node.results, claims, samples, strict=True):
         # an axis along which several of those before vary is none of them
-        names = [claimed.get(axis, []) for axis in range(len(value.shape))]
-        named = tuple(name[0] if len(name) == 1 else None for name in names)
-        found.append(Axes(named, frozenset(own_samples)))
+        named: list[str | None] = [None] * len(value.shape)
+        for axis, those in claimed.items():
+            (name, steps), *others = those
+            if steps and not others:
+                named[axis] = name
+        found.append(Axes(tuple(named), frozenset(own_samples)))
     return found
 
 
@@ -191,7 +194,15 @@ def _lines(array: NDArray[np.int64], axis: int) -> NDArray[np.int64]:
     return found
 
 
+def _varies(lines: NDArray[np.int64]) -> bool:
+    """Whether any line has two different indices, but for what comes from nowhere."""
+    if not lines.size:
+        return False
+    most = lines.max(axis=-1)
+    return bool((np.where(lines == NOTHING, most[..., None], lines).min(axis=-1) < most).any())
+
+
 def _steps(lines: NDArray[np.int64]) -> bool:
     """Whether each index differs from the one before, but for what comes from nowhere."""
     before, after = lines[..., :-1], lines[..., 1:]
-    return bool(((before != after) | (before == NOTHING)).all())
+    return bool(((before != after) | (after == NOTHING)).all())
