@@ -163,7 +163,8 @@ def _moved(graph: Graph, node: Node, rule: Move, operands: Sequence[Axes]) -> li
             (name, steps), *others = those
             if steps and not others:
                 named[axis] = name
-        found.append(Axes(tuple(named), frozenset(own_samples)))
+        once = tuple(name if named.count(name) == 1 else None for name in named)  # not if split
+        found.append(Axes(once, frozenset(own_samples)))
     return found
 
 
