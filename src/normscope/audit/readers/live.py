@@ -16,6 +16,7 @@ from normscope.audit.readers.found_sites import site_of
 from normscope.audit.readers.verdicts import samples_of
 from normscope.errors import SpecError, printable
 from normscope.files.readable import Readable
+from normscope.files.recognition import ONNX, recognise
 from normscope.frameworks.inputs import Inputs
 from normscope.frameworks.live import Arguments, Live
 from normscope.frameworks.opened import opened
@@ -25,18 +26,27 @@ from normscope.notation.axis_roles import sample_axis
 from normscope.scope.scope import input_axes
 
 TAKES = "a live model (of PyTorch, Keras, JAX or ONNX, or a function)"
-READS: tuple[Readable, ...] = ()
+READS = (Readable("models of ONNX", (".onnx",), {}),)
 
 _REFUSAL = (
     "audit calls a model, and this {kind} cannot be called; give a function that runs it, such as "
     "lambda x: transformed.apply(parameters, None, x)"
 )
+_OPENED = {ONNX: ".onnx"}
+"""The files that open as data and run as a model, and the ending by which they are opened."""
+
 _MODES = {True: "training", False: "inference"}
 
 
 def recognises(source: object) -> bool:
-    """Whether it is an object that can be called."""
-    if source is None or isinstance(source, str | bytes | os.PathLike | type):
+    """Whether it is an object that can be called, or the path of a file that opens as one.
+
+    Raises:
+        ModelFileError: it is a path that cannot be opened.
+    """
+    if isinstance(source, str | os.PathLike):
+        return source != "" and recognise(os.fspath(source)) in _OPENED
+    if source is None or isinstance(source, bytes | type):
         return False
     return kind_of(source) is not None or (callable(source) and not hasattr(source, "dtype"))
 
