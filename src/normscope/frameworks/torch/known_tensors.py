@@ -1,4 +1,4 @@
-"""`KnownTensors`: which value of the graph each tensor holds just now, and who shares its memory."""
+"""`KnownTensors`: which value each tensor holds just now, and who shares its memory."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class KnownTensors:
         if memory is None:
             return
         if new.live and not isinstance(tensor, FakeTensor):
-            self._written[memory] = tensor.untyped_storage()
+            self._written[memory] = storage_of(tensor)
         for other in self._sharing(tensor):
             value = self._after(other, tensor, new, call, source)
             self._values[other] = value, memory
@@ -186,9 +186,9 @@ def _named(replaced: Callable[..., torch.Tensor], names: Any) -> Names:
 
 def snapshot(tensor: torch.Tensor) -> Callable[[], torch.Tensor]:
     """Gives a tensor as it is now; it is copied only once it is written to."""
-    with torch.no_grad():
+    with torch.no_grad(), torch._C._DisableTorchDispatch():  # it is not the program that copies
         try:
-            copy = torch._lazy_clone(tensor.detach())  # type: ignore[attr-defined]
+            copy = torch._lazy_clone(tensor.detach())
         except RuntimeError:  # its memory is not PyTorch's own, or it has no strides
             copy = tensor.detach().clone()
     return lambda: copy
@@ -204,14 +204,20 @@ def memory_of(tensor: torch.Tensor) -> int | None:
     if tensor.layout is not torch.strided:
         return None
     try:
-        return int(tensor.untyped_storage()._cdata)
+        return int(torch._C._storage_id(tensor))  # type: ignore[attr-defined]
     except (RuntimeError, NotImplementedError):  # some kinds of tensors have none
         return None
+
+
+def storage_of(tensor: torch.Tensor) -> torch.UntypedStorage:
+    """The memory of a tensor; not seen by modes, as it is not the program that asks."""
+    with torch._C.DisableTorchFunction():
+        return tensor.untyped_storage()
 
 
 def unwrapped(tensor: torch.Tensor) -> torch.Tensor:
     """What vmap and the transformations of torch.func compute with."""
     functorch = torch._C._functorch
     while functorch.is_functorch_wrapped_tensor(tensor):
-        tensor = functorch.getunwrapped(tensor)
+        tensor = functorch.get_unwrapped(tensor)
     return tensor

@@ -23,7 +23,13 @@ from normscope.frameworks.torch.aten.application import (
 from normscope.frameworks.torch.aten.fixed import DRAWN, LIKE
 from normscope.frameworks.torch.aten.lowered import LOWERED
 from normscope.frameworks.torch.aten.table import meaning_of
-from normscope.frameworks.torch.known_tensors import KnownTensors, dtype_name, memory_of, unwrapped
+from normscope.frameworks.torch.known_tensors import (
+    KnownTensors,
+    dtype_name,
+    memory_of,
+    storage_of,
+    unwrapped,
+)
 from normscope.graph.operators import Call, CannotTraceError, Graph, Role, Value
 from normscope.graph.rules import Opaque
 
@@ -36,7 +42,7 @@ class ReadsNumbersError(Exception):
     """The program reads numbers that depend on an input; the text says where."""
 
 
-class OperatorRecorder(TorchDispatchMode):
+class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """A mode of PyTorch, within which each operator that runs becomes a node.
 
     Attributes:
@@ -47,7 +53,7 @@ class OperatorRecorder(TorchDispatchMode):
     """
 
     def __init__(self, graph: Graph, fake: FakeTensorMode | None, outermost: CodeType) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.graph = graph
         self.known = KnownTensors(graph)
         self.call: Call = graph.calls[0]
@@ -111,11 +117,7 @@ class OperatorRecorder(TorchDispatchMode):
         if meaning.takes is None:
             return list(values)
         return [
-            values[taken]
-            if isinstance(taken, int)
-            else self.graph.constant(
-                tuple(taken.shape), dtype_name(taken), lambda number=taken: number
-            )
+            values[taken] if isinstance(taken, int) else self.known.value(taken, self.call)
             for taken in meaning.takes
         ]
 
@@ -197,7 +199,7 @@ class OperatorRecorder(TorchDispatchMode):
         if value is None or not value.live or isinstance(tensor, FakeTensor):
             return
         memory = memory_of(tensor)
-        foreign = memory is not None and not tensor.untyped_storage().resizable()
+        foreign = memory is not None and not storage_of(tensor).resizable()
         if memory in self._in_sight or foreign:
             self.note("of memory that it shares with a tensor")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -101,13 +101,13 @@ class Application:
             self._templates.append((argument, value if argument.is_out else self._taken(value)))
 
     def _writes_hidden(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
-        if name not in ("running_mean", "running_var"):
+        condition = RUNNING_STATISTICS.get(self.function._schema.name, "")
+        if not condition or name not in ("running_mean", "running_var"):
             return False
-        condition = RUNNING_STATISTICS.get(self.function._schema.name)
-        place = {a.name: a.place for a in arguments_of(self.function)}.get(condition or "")
-        return place is not None and bool(
-            args[place] if place < len(args) else kwargs.get(condition, False)
-        )
+        place = {a.name: a.place for a in arguments_of(self.function)}[condition]
+        if place is not None and place < len(args):
+            return bool(args[place])
+        return bool(kwargs.get(condition, False))
 
     def _taken(self, value: Any) -> Any:
         if isinstance(value, torch.Tensor):
@@ -179,7 +179,9 @@ class Application:
             for a, t in self._templates
         ]
         written = tuple(self.written)
-        state = torch.get_rng_state() if torch.Tag.nondeterministic_seeded in function.tags else None
+        state = (
+            torch.get_rng_state() if torch.Tag.nondeterministic_seeded in function.tags else None
+        )
 
         def run(operands: Sequence[Any]) -> Sequence[Any]:
             positional, named, changed = [], {}, {}
@@ -215,7 +217,7 @@ def _filled(template: Any, operands: Sequence[Any], clones: bool, fresh: Iterato
     return template
 
 
-@lru_cache(maxsize=None)
+@cache
 def arguments_of(function: Any) -> tuple[Argument, ...]:
     """The arguments of an operator, as its schema says."""
     arguments = []

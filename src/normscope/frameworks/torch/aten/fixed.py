@@ -10,13 +10,12 @@ from normscope.graph.labels import elementwise
 from normscope.graph.operators import Role
 from normscope.graph.rules import Fixed, Host
 
-LIKE = frozenset(
-    """zeros_like ones_like full_like empty_like rand_like randn_like randint_like new_zeros
-new_ones new_full new_empty new_empty_strided""".split()
-)
+_LIKE = """zeros_like ones_like full_like empty_like rand_like randn_like randint_like new_zeros
+new_ones new_full new_empty new_empty_strided"""
+LIKE = frozenset(_LIKE.split())
 """Operators that take the shape, dtype or device of a tensor, and none of its numbers."""
 
-DRAWN = frozenset("empty_like rand_like randn_like randint_like new_empty".split())
+DRAWN = frozenset(("empty_like", "rand_like", "randn_like", "randint_like", "new_empty"))
 """Of those, the ones whose numbers are of no interest."""
 
 _FILLED = "zero normal uniform random exponential geometric log_normal cauchy fill"
@@ -46,8 +45,11 @@ def filled(op: Application) -> Meaning:
 
 def drawn(op: Application) -> Meaning:
     """Zeros and ones, whose probability is a number or a tensor."""
-    if op.number("p") is None and op.name == "bernoulli" and len(op.operands) == 1 and (
-        op.written or op.overload == "p"
+    if (
+        op.number("p") is None
+        and op.name == "bernoulli"
+        and len(op.operands) == 1
+        and (op.written or op.overload == "p")
     ):
         return Meaning(Role.OTHER, Fixed())
     return Meaning(Role.POINTWISE, spread_labels(op))
@@ -66,5 +68,4 @@ RULES: dict[str, Callable[[Application], Meaning]] = {
         ("_local_scalar_dense", "item", "is_nonzero", "equal", "_assert_async", "_assert_scalar"),
         read,
     ),
-    
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 aten = torch.ops.aten
@@ -80,7 +81,7 @@ def index_put(self: Any, indices: Sequence[Any], values: Any, accumulate: bool =
 
 def _indexed_shape(shape: tuple[int, ...], places: Sequence[Any]) -> tuple[int, ...]:
     at = [axis for axis, index in enumerate(places) if index is not None]
-    together = torch.broadcast_shapes(*(places[axis].shape for axis in at))
+    together = np.broadcast_shapes(*(places[axis].shape for axis in at))
     kept = [size for axis, size in enumerate(shape) if axis not in at]
     first = at[0] if at == list(range(at[0], at[0] + len(at))) else 0
     return (*kept[:first], *together, *kept[first:])

@@ -77,9 +77,7 @@ def padded(op: Application) -> Meaning:
 def looked_up(op: Application) -> Meaning:
     """Rows of a table, which may be learned."""
     indices = labels(op.ranks[1])
-    otherwise = Labels(
-        {0: (None, "z"), 1: indices}, ((*indices, "z"),), chooses=frozenset({1})
-    )
+    otherwise = Labels({0: (None, "z"), 1: indices}, ((*indices, "z"),), chooses=frozenset({1}))
     replay = replayed(op.run_again(), (0,))
     learned = not op.live[0]
     return Meaning(

@@ -37,7 +37,7 @@ def over_batches(op: Application) -> Meaning:
     rank = op.ranks[0]
     sets = {axis for axis in range(rank) if axis != 1} if _of_the_batch(op) else set()
     channel = normalization(op.ranks, sets, 1).operands[0][1]
-    rest = tuple((channel,) if r.dim() == 1 else (None,) * r.dim() for r in op.results[1:])
+    rest = tuple((channel,) if r.numel() else (None,) * r.dim() for r in op.results[1:])
     return Meaning(Role.NORMALIZATION, normalization(op.ranks, sets, 1, rest))
 
 

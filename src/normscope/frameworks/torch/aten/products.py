@@ -74,9 +74,7 @@ def convolved(op: Application) -> Meaning:
     windows = [_window(*step, transposed) for step in steps]
     place = (0, 1, positions)
     bias = op.number("bias") is not None
-    rule = convolution(
-        place, (1, 0, positions) if transposed else place, place, windows, bias
-    )
+    rule = convolution(place, (1, 0, positions) if transposed else place, place, windows, bias)
     if transposed and op.get("groups", 1) > 1:  # its axis of channels is shorter than the result's
         rule = Labels({**rule.operands, 1: (None,) * rank}, rule.results, rule.relations)
     return Meaning(

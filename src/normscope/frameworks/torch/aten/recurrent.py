@@ -25,9 +25,7 @@ def walked(op: Application) -> Meaning:
         operands[slot.number] = (None,) * op.ranks[slot.number]
     output = (label[batch], label[time], None)
     results = (output, *[(None, "n", None)] * (len(op.results) - 1))
-    return Meaning(
-        Role.OTHER, Labels(operands, results, {} if both else {"t": Scan()})
-    )
+    return Meaning(Role.OTHER, Labels(operands, results, {} if both else {"t": Scan()}))
 
 
 def of_matrices(op: Application) -> Meaning:

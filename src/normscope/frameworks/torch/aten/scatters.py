@@ -39,7 +39,9 @@ def scattered(op: Application) -> Meaning:
     rank = len(shape)
     own = labels(rank, {axis})
     otherwise = Labels({0: own, index: own, source: own}, (own,), chooses=frozenset({index}))
-    return Meaning(Role.MOVE if not adds else Role.OTHER, Scatter(0, source, places, adds, otherwise))
+    return Meaning(
+        Role.MOVE if not adds else Role.OTHER, Scatter(0, source, places, adds, otherwise)
+    )
 
 
 def slices(op: Application) -> Meaning:
@@ -63,7 +65,9 @@ def slices(op: Application) -> Meaning:
     otherwise = Labels(
         {0: own, index: (None,) * op.ranks[index], source: own}, (own,), chooses=frozenset({index})
     )
-    return Meaning(Role.MOVE if not adds else Role.OTHER, Scatter(0, source, places, adds, otherwise))
+    return Meaning(
+        Role.MOVE if not adds else Role.OTHER, Scatter(0, source, places, adds, otherwise)
+    )
 
 
 def put(op: Application) -> Meaning:
@@ -86,10 +90,14 @@ def put(op: Application) -> Meaning:
     tail = own[len(shape) - kept :]
     values = (*[None] * (len(taken) - kept), *tail)
     otherwise = Labels(
-        {0: own, source: values, **{n: (None,) * op.ranks[n] for n in chosen}}, (own,), chooses=chosen
+        {0: own, source: values, **{n: (None,) * op.ranks[n] for n in chosen}},
+        (own,),
+        chooses=chosen,
     )
     adds = bool(op["accumulate"])
-    return Meaning(Role.MOVE if not adds else Role.OTHER, Scatter(0, source, places, adds, otherwise))
+    return Meaning(
+        Role.MOVE if not adds else Role.OTHER, Scatter(0, source, places, adds, otherwise)
+    )
 
 
 RULES: dict[str, Callable[[Application], Meaning]] = {
