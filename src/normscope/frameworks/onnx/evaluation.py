@@ -68,24 +68,24 @@ def np_dtype(name: str) -> np.dtype[Any]:
 class Evaluation:
     """Runs one node.
 
-    Attributes:
-        node: with all that its attributes refer to; its inputs and outputs are named by number.
-        operands: what it takes, in the order of the file without what is left out.
+    Args:
+        node: with nothing in its attributes that refers to a function around.
         versions: of the operators, by domain.
-        captured: the names that graphs inside of it take from around it, with the values.
+        captured: the names that graphs inside of it take from around it; their arrays come last.
+        functions: of the file, where graphs inside may call them.
     """
 
     def __init__(
         self,
         node: Any,
-        operands: Sequence[Value],
         versions: Mapping[str, int],
         captured: Sequence[str] = (),
+        functions: Sequence[Any] = (),
     ) -> None:
         self._node = node
-        self._operands = tuple(operands)
         self._versions = dict(versions)
         self._captured = tuple(captured)
+        self._functions = functions
         self._evaluator: Any = None
         self._names: list[str] = []
 
@@ -124,13 +124,13 @@ class Evaluation:
         """A model of this node; operands by number, so that the same may come twice."""
         node = onnx.NodeProto()
         node.CopyFrom(self._node)
-        given = [name for name in node.input if name]
-        fresh = iter(range(len(given)))
         del node.input[:]
-        node.input.extend(f"_{next(fresh)}" if name else "" for name in self._node.input)
+        node.input.extend(f"operand {n}" if name else "" for n, name in enumerate(self._node.input))
         self._names = [name for name in node.input if name] + list(self._captured)
         del node.output[:]
-        node.output.extend(f"y{n}" if name else "" for n, name in enumerate(self._node.output))
+        node.output.extend(
+            f"result {n}" if name else "" for n, name in enumerate(self._node.output)
+        )
         inputs = [
             helper.make_tensor_value_info(
                 name, element_type(np.asarray(array).dtype.name), [None] * np.ndim(array)
@@ -140,7 +140,9 @@ class Evaluation:
         outputs = [onnx.ValueInfoProto(name=name) for name in node.output if name]
         graph = helper.make_graph([node], "one", inputs, outputs)
         model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid(d, v) for d, v in self._versions.items()]
+            graph,
+            opset_imports=[helper.make_opsetid(d, v) for d, v in self._versions.items()],
+            functions=self._functions,
         )
         model.ir_version = 10
         return model

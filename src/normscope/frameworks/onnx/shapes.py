@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
-import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import defs, helper, numpy_helper, shape_inference
 
-from normscope.frameworks.onnx.evaluation import type_of
+from normscope.frameworks.onnx.evaluation import np_dtype, type_of
 from normscope.frameworks.onnx.operators.applied import Made
 from normscope.graph.operators import Value
 
@@ -93,8 +93,12 @@ def function_of(node: Any, schema: Any, version: int, places: Sequence[Value | N
     return None
 
 
+def bytes_of(made: Made) -> int:
+    """What a result takes in memory."""
+    shape, dtype = made
+    return prod(shape) * (8 if dtype == "object" else np_dtype(dtype).itemsize)
+
+
 def largest(results: Sequence[Made]) -> int:
     """The most elements that one of these has."""
-    return max(
-        (int(np.prod([int(n) for n in shape], dtype=object)) for shape, _ in results), default=0
-    )
+    return max((prod(shape) for shape, _ in results), default=0)

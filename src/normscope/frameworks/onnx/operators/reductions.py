@@ -188,7 +188,5 @@ def einsum(node: Applied) -> Meaning:
     for number, (term, rank) in enumerate(zip(terms, node.ranks, strict=True)):
         own = spelled(term, rank)
         # of a diagonal, the first of its axes; along the other all may be seen, which is no less
-        operands[number] = tuple(
-            c if c in out and own.index(c) == place else None for place, c in enumerate(own)
-        )
+        operands[number] = tuple(c if own.index(c) == n else None for n, c in enumerate(own))
     return Meaning(Role.PRODUCT, Labels(operands, (tuple(out),)))
