@@ -177,7 +177,7 @@ def _loop(walk: Walk, node: Any, attributes: Any) -> None:
         seen = walk.seen(node, operands, run)[len(out) :]
         slices = seen
     else:
-        length = max(int(rounds), 0)
+        length = max(int(rounds.ravel()[0]), 0)
         slices = [((length, *value.shape), value.dtype) for value in stacked]
     hidden: list[Made] = [_made(value) for value in result]
     empty = [np.zeros((), made[1]) for made in hidden]  # nobody takes them

@@ -11,7 +11,7 @@ from onnx import helper
 
 from normscope.frameworks.onnx import sequences
 from normscope.frameworks.onnx.control import follow_control
-from normscope.frameworks.onnx.evaluation import MANY_BYTES, CannotRunError, Evaluation, np_dtype
+from normscope.frameworks.onnx.evaluation import MANY_BYTES, Evaluation, dtype_of, np_dtype
 from normscope.frameworks.onnx.functions import Bindings, bindings, bound, without_missing
 from normscope.frameworks.onnx.names import Calls, source_of
 from normscope.frameworks.onnx.operators.applied import Applied, Made, Meaning
@@ -35,6 +35,9 @@ _SMALL = 65536
 
 _TELLING = 1024
 """Operands of up to so many elements are shown to the inference of shapes."""
+
+_ODD = (LookupError, ValueError, TypeError, ArithmeticError, AttributeError)
+"""What a node that is not as ONNX defines it makes Python raise."""
 
 MANY_ELEMENTS = 2**32
 """No value may have more."""
@@ -159,7 +162,12 @@ class Walk:
     def follow(self, nodes: Sequence[Any]) -> None:
         """All nodes, in their order."""
         for node in ordered(nodes, self.names):
-            self._step(self.bound(node))
+            try:
+                self._step(self.bound(node))
+            except _ODD as error:
+                raise CannotTraceError(
+                    f"{said(node)} is not as ONNX defines it: {error}"
+                ) from error
 
     def bound(self, node: Any) -> Any:
         """The node, with the attributes of the function around."""
@@ -222,6 +230,19 @@ class Walk:
             if name and result in inner.names:
                 self.names[name] = inner.names[result]
 
+    def _defined_by(self, body: Any, node: Any) -> bool:
+        """Write out the function by which ONNX defines an operator; False if that cannot be."""
+        before = len(self.graph.nodes)
+        try:
+            self._write_out(body, node, self.calls.of(node, self.around))
+        except CannotTraceError:
+            for added in self.graph.nodes[before:]:
+                for value in dict.fromkeys(added.operands):
+                    value.users.remove(added)
+            del self.graph.nodes[before:]
+            return False
+        return True
+
     # --- an operator ----------------------------------------------------------------------------
 
     def _operator(self, node: Any) -> None:
@@ -234,8 +255,7 @@ class Walk:
         says = OPERATORS.get(domain, {}).get(node.op_type)
         if says is None:
             body = function_of(node, schema, version, places)
-            if body is not None:
-                self._write_out(body, node, self.calls.of(node, self.around))
+            if body is not None and self._defined_by(body, node):
                 return
         operands = [value for value in places if value is not None]
         run = Evaluation(node, self.versions)
@@ -250,7 +270,7 @@ class Walk:
             self.numbers,
             run,
         )
-        meaning = Meaning(Role.OTHER, Opaque()) if says is None else _meaning(node, says, applied)
+        meaning = Meaning(Role.OTHER, Opaque()) if says is None else _meaning(says, applied)
         added = self.add(node, meaning.role, meaning.rule, operands, results, run)
         added.channel_axis, added.adds_bias = meaning.channel_axis, meaning.adds_bias
         self.names.update(zip(filter(None, node.output), added.results, strict=True))
@@ -313,13 +333,13 @@ class Walk:
         """The shapes and dtypes of results in a run."""
         try:
             results = run(self.arrays_of(operands))
-        except (CannotReplayError, CannotRunError) as error:
+        except CannotReplayError as error:
             raise CannotTraceError(
                 f"the shapes that {said(node)} gives are not known: {error}"
             ) from error
         if any(isinstance(array, list) or array is None for array in results):
             raise CannotTraceError(f"{said(node)} gives a sequence, and arrays are followed")
-        return [(np.shape(array), np.asarray(array).dtype.name) for array in results]
+        return [(np.shape(array), dtype_of(array)) for array in results]
 
     def arrays_of(self, values: Sequence[Value]) -> list[Any]:
         """The arrays of some values in one call with the inputs as given; they are kept."""
@@ -335,7 +355,7 @@ class Walk:
             return None
         try:
             array = replay(self.graph, [value], {})[0]
-        except (CannotReplayError, CannotRunError):
+        except CannotReplayError:
             return None
         if value.node is not None:
             value.data = lambda: array
@@ -352,11 +372,8 @@ def said(node: Any) -> str:
     return f"{node.op_type} {node.name!r}" if node.name else str(node.op_type)
 
 
-def _meaning(node: Any, says: Callable[[Applied], Meaning], applied: Applied) -> Meaning:
-    try:
-        meaning = says(applied)
-    except (LookupError, ValueError, TypeError, ArithmeticError, AttributeError) as error:
-        raise CannotTraceError(f"{said(node)} is not as ONNX defines it: {error}") from error
+def _meaning(says: Callable[[Applied], Meaning], applied: Applied) -> Meaning:
+    meaning = says(applied)
     rule = meaning.rule
     if isinstance(rule, Labels) and any(
         value.live and number not in rule.operands for number, value in enumerate(applied.operands)

@@ -110,6 +110,13 @@ def per_sample(role: Role, node: Applied) -> Meaning:
     return Meaning(role, Labels(operands, results))
 
 
+def of_regions(node: Applied) -> Meaning:
+    """RoiAlign: operand 2 says of which sample each region is."""
+    operands = {0: (None, "c", None, None), 1: ("r", None), 2: ("r",)}
+    rule = Labels(operands, (("r", "c", "h", "w"),), chooses=frozenset({2}))
+    return Meaning(Role.OTHER, rule)
+
+
 def determinant(node: Applied) -> Meaning:
     """Det, of the last two axes."""
     return Meaning(Role.OTHER, reduction(node.rank(), {-2, -1}, keeps=False))

@@ -69,6 +69,7 @@ _STANDARD: dict[str, Says] = {
         ("Col2Im", "STFT", "GridSample", "AffineGrid"),
         partial(reductions.per_sample, Role.OTHER),
     ),
+    "RoiAlign": reductions.of_regions,
     "Det": reductions.determinant,
     "DFT": reductions.fourier,
     # products
