@@ -137,6 +137,32 @@ def fourier(node: Applied) -> Meaning:
 _AXIS_OF_DFT = np.asarray(-2)
 
 
+def counted(node: Applied) -> Meaning:
+    """Range: each number depends on where it begins and how far it goes."""
+    operands = {n: (None,) * rank for n, rank in enumerate(node.ranks)}
+    return Meaning(Role.OTHER, Labels(operands, ((None,),)))
+
+
+def features(node: Applied) -> Meaning:
+    """ArrayFeatureExtractor: columns, which operand 1 names."""
+    own = labels(node.rank(), {-1})
+    out = labels(len(node.results[0][0]), {-1})
+    fits = len(own) == len(out)
+    operands = {0: own if fits else (None,) * len(own), 1: (None,) * node.rank(1)}
+    return Meaning(Role.OTHER, Labels(operands, (out,), chooses=frozenset({1})))
+
+
+def written_into(node: Applied) -> Meaning:
+    """TensorScatter: operand 1 is written into operand 0, from a place on that each sample has."""
+    rank = node.rank()
+    own = labels(rank)
+    axis = node.attributes.get("axis", -2)
+    operands: dict[int, tuple[str | None, ...]] = {0: own, 1: labels(rank, {axis})}
+    if node.at(2) is not None:
+        operands[2] = own[:1]
+    return Meaning(Role.OTHER, Labels(operands, (own,), chooses=frozenset({2})))
+
+
 def one_hot(node: Applied) -> Meaning:
     """A new axis."""
     rank = len(node.results[0][0])

@@ -69,6 +69,9 @@ _STANDARD: dict[str, Says] = {
         ("Col2Im", "STFT", "GridSample", "AffineGrid"),
         partial(reductions.per_sample, Role.OTHER),
     ),
+    "Range": reductions.counted,
+    "TfIdfVectorizer": partial(reductions.along_rows, Role.OTHER),
+    "TensorScatter": reductions.written_into,
     "RoiAlign": reductions.of_regions,
     "Det": reductions.determinant,
     "DFT": reductions.fourier,
@@ -116,6 +119,7 @@ _MACHINE_LEARNING: dict[str, Says] = {
         partial(elementwise.pointwise, Role.POINTWISE),
     ),
     "Scaler": partial(elementwise.pointwise, Role.POINTWISE),
+    "ArrayFeatureExtractor": reductions.features,
     "Normalizer": normalizations.of_rows,
     **dict.fromkeys(
         [
