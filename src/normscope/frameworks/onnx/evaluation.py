@@ -19,8 +19,19 @@ from normscope.graph.operators import Value
 from normscope.graph.replay import CannotReplayError
 
 _BY_RUNTIME = frozenset(
-    ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool", "LSTM", "GRU", "RNN")
-    + ("MatMulInteger", "Loop", "Scan")
+    (
+        "Conv",
+        "ConvTranspose",
+        "MaxPool",
+        "AveragePool",
+        "LpPool",
+        "LSTM",
+        "GRU",
+        "RNN",
+        "MatMulInteger",
+        "Loop",
+        "Scan",
+    )
 )
 """What the reference does by loops in Python, or not in all directions."""
 

@@ -11,7 +11,13 @@ from onnx import helper
 
 from normscope.frameworks.onnx import sequences
 from normscope.frameworks.onnx.control import follow_control
-from normscope.frameworks.onnx.evaluation import MANY_BYTES, Evaluation, dtype_of, np_dtype
+from normscope.frameworks.onnx.evaluation import (
+    MANY_BYTES,
+    Evaluation,
+    dtype_of,
+    element_type,
+    np_dtype,
+)
 from normscope.frameworks.onnx.functions import Bindings, bindings, bound, without_missing
 from normscope.frameworks.onnx.names import Calls, source_of
 from normscope.frameworks.onnx.operators.applied import Applied, Made, Meaning
@@ -186,6 +192,10 @@ class Walk:
             self.names[node.output[0]] = self._literal(node)
         elif node.op_type == "Identity" and not node.domain:
             self._copy(node)
+        elif node.op_type == "CastLike" and node.domain == "":
+            like = self.value(node.input[1], f"an operand of {said(node)}")
+            to = element_type(like.dtype)  # nothing else is seen of it
+            self._operator(helper.make_node("Cast", node.input[:1], node.output, node.name, to=to))
         else:
             self._operator(node)
 

@@ -22,7 +22,7 @@ ROLES: dict[Role, str] = {
     "ThresholdedRelu",
     Role.SELECT: "Where",
     Role.COMPARE: "Equal Less LessOrEqual Greater GreaterOrEqual And Or Xor Not IsNaN IsInf",
-    Role.COPY: "Identity Cast CastLike BitCast",
+    Role.COPY: "Identity Cast BitCast",
     Role.POWER: "Abs",
     Role.POINTWISE: "Neg Log Floor Ceil Round Sign Mod Sin Cos Tan Sinh Cosh Asin Acos Atan Asinh "
     "Acosh Atanh BitShift BitwiseAnd BitwiseOr BitwiseXor BitwiseNot StringConcat",
