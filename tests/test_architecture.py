@@ -61,15 +61,21 @@ IMPORTS = {
     "explain.*": "notation.* frameworks.* engine.* explain.*",
     "identify.*": "notation.* frameworks.* sight.* reference explain.* identify.*",
     "scope.*": "notation.* graph.* frameworks.* sight.* scope.*",
-    "audit.*": "version notation.* graph.* frameworks.* explain.* scope.* audit.*",
+    "audit.*": "version progress notation.* graph.* frameworks.* explain.* scope.* audit.*",
     # what is normalized at a site is asked as of any layer
-    "audit.found.*": "notation.* graph.* frameworks.* sight.* reference explain.* identify.* audit.found.*",
+    "audit.found.*": "notation.* graph.* frameworks.* sight.* reference explain.* identify.* "
+    "audit.found.*",
     # rules see only the graph, which asks no framework; only readers know where it came from
     "audit.rule": "audit.finding audit.model_graph",
     "audit.rules.*": "notation.* explain.* audit.site_explanation audit.finding audit.model_graph "
     "audit.rule",
-    "audit.readers.*": "files.* notation.* frameworks.* keras1.files.* keras1.network.* "
-    "audit.model_graph audit.readers.*",
+    "audit.readers.*": "progress files.* notation.* frameworks.* keras1.files.* keras1.network.* "
+    "audit.model_graph audit.samples audit.readers.*",
+    # a live model is followed operator by operator, and its places are asked
+    **dict.fromkeys(
+        ("audit.readers.live", "audit.readers.found_sites", "audit.readers.verdicts"),
+        "progress files.* notation.* frameworks.* graph.* scope.* audit.*",
+    ),
 }
 
 # The public names, and nothing else.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -10,9 +11,16 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 """Of (what is being done, steps done, steps in all)."""
 
 
+def tell_nobody(what: str, done: int, steps: int) -> None:
+    """Progress of which nobody wants to hear."""
+
+
 @contextmanager
-def progress_bar() -> Iterator[Progress]:
+def progress_bar(after: float = 0.0) -> Iterator[Progress]:
     """The function to tell of progress; what it shows is gone at the end.
+
+    Args:
+        after: so many seconds pass before anything is shown.
 
     >>> with progress_bar() as tell:
     ...     tell("reading", 0, 1)
@@ -23,10 +31,20 @@ def progress_bar() -> Iterator[Progress]:
     # what is being done is text, and has brackets of its own
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()
     console = Console(stderr=True)
-    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("starting", total=None)
+    bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
+    task = bar.add_task("starting", total=None)
+    begun = time.monotonic()
+    shown = False
 
-        def tell(what: str, done: int, steps: int) -> None:
-            bar.update(task, description=what, completed=done, total=steps)
+    def tell(what: str, done: int, steps: int) -> None:
+        nonlocal shown
+        bar.update(task, description=what, completed=done, total=steps)
+        if not shown and time.monotonic() - begun >= after:
+            bar.start()
+            shown = True
 
+    try:
         yield tell
+    finally:
+        if shown:
+            bar.stop()

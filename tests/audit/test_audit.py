@@ -50,6 +50,8 @@ def test_reports_are_loaded_when_they_are_asked_for() -> None:
 
 def test_what_is_said_of_the_model(tmp_path: Path) -> None:
     report = audit(SEED)
+    why = "the layers of a Keras 1 file are read, and its operators are not followed"
+    unknown = {"verdict": "unknown", "through": None, "why": why}
     assert report.to_dict()["model"] == {
         "name": "model_1",
         "format": "json",
@@ -60,6 +62,7 @@ def test_what_is_said_of_the_model(tmp_path: Path) -> None:
             "backend": None,
             "assumed": list(report.graph.assumed),
         },
+        "samples": {"training": unknown, "inference": unknown},
     }
     model = sequential((None, 5), dense(), norm())
     path = write_h5(tmp_path / "m.h5", model, {"dense_1": []}, "")

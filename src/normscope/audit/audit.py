@@ -2,40 +2,57 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from normscope.audit.catalogue import selected_rules
+from normscope.audit.readers.asked import Asked
 from normscope.audit.result import Audit
+from normscope.progress import Progress, tell_nobody
 
 
 def audit(
-    path: str | os.PathLike[str],
+    model: Any,
+    inputs: Any = None,
     *,
+    axes: str | Mapping[str, str] | None = None,
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     release: str | None = None,
     backend: str | None = None,
+    verbose: bool = False,
+    progress: Progress = tell_nobody,
 ) -> Audit:
-    """Find every normalization of a model file, and what is wrong with it.
+    """Find every normalization of a model, by what it computes, and what is wrong with it.
 
-    Only data is read: no code in the file, and none that it names, is run.
+    A live model is called once in each mode while its operators are recorded. Where they normalize
+    is looked up in what they compute, not in the names of classes; what each place computes is
+    found by asking it. The model is afterwards as it was, bit for bit. Of a file only data is read:
+    no code in it, and none that it names, is run.
 
     Args:
-        path: a Keras 1 model: `.h5` from `model.save()`, `.json` from `model.to_json()`.
+        model: what `scope` takes: a module of torch, a model of Keras, Flax, Haiku (with its
+            parameters) or Equinox, an ONNX model, or any callable; or the path of a model file.
+        inputs: with which it is called: an array, or a tuple, list or dict of arrays. They may be
+            left out where the model tells its shapes, as those of Keras and ONNX do.
+        axes: names of the axes of the inputs, such as `"b t c"`, in which b or n are the samples;
+            for several inputs a dict by input name.
         select: codes, names or families ("NS1") of the rules to apply; all, if none is given.
         ignore: those not to apply.
         release, backend: the release of Keras 1 ("1.0.0" to "1.2.2") and the backend
-            ("tensorflow", "theano" or "theano<0.9") that wrote the file, where it does not tell
-            them; what is assumed without them is in `Audit.graph.assumed` and in the report.
+            ("tensorflow", "theano" or "theano<0.9") that wrote a file of Keras 1, where it does not
+            tell them; what is assumed without them is in `Audit.graph.assumed` and in the report.
+        verbose: the report lists, too, what looked like a normalization and is none.
+        progress: is told of (what is being done, steps done, steps in all).
 
     Returns:
         The `Audit`.
 
     Raises:
         ModelFileError: the file could not be read, or what it holds contradicts itself.
-        SpecError: there is no rule of a code or name, no such release or backend, or it is a model
-            instead of a file.
+        SpecError: there is no rule of a code or name, no such release or backend; it is no model,
+            cannot be called with these inputs, or tells no shapes and `inputs` is left out.
+        MissingPackageError: what runs it is not installed.
 
     Example:
         >>> report = audit("examples/seed_network_full_th.json")
@@ -47,8 +64,8 @@ def audit(
     from normscope.audit.readers.registry import read_graph  # h5py only when a file is read
 
     rules = selected_rules(select, ignore)
-    graph = read_graph(path, release, backend)
+    graph = read_graph(model, Asked(inputs, axes, release, backend, progress))
     findings = [
         finding for site in graph.sites for rule in rules for finding in rule.check(site, graph)
     ]
-    return Audit(graph, tuple(findings))
+    return Audit(graph, tuple(findings), verbose)

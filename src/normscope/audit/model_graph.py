@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,38 +10,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from normscope.audit.found.site import Kind as Kind
+from normscope.audit.samples import Samples
 from normscope.frameworks.advice import Advice
 from normscope.frameworks.declaration import Declaration
-from normscope.frameworks.traits import Traits
 from normscope.notation.axis_words import axis_word
 from normscope.notation.layout import Layout
 from normscope.notation.shape import Size
-from normscope.notation.spec import NormSpec
+from normscope.notation.spec import NormSpec, Running
 
 Shape = tuple[Size, ...]
 
 
 @dataclass(frozen=True)
-class Node:
-    """One call of one layer.
+class Maker:
+    """What makes the channels that a site normalizes, the nearest upstream.
 
     Attributes:
-        id: unique in the graph; a shared layer has one node per call.
-        path: the layer, as its user names it.
-        layer_class: the name of the class of the layer.
-        inputs: the ids of the nodes whose outputs it takes.
-        shape: of its output; None if it is not known.
-        traits: what is known of the layer from its class and its settings.
-        is_output: whether its output is one of the model's.
+        path: of the layer, as its user names it.
+        channel_axis: the axis of the site's input along which its channels run; None where they
+            have lost their place.
+        adds_bias: whether one learned number per channel is added at its end.
+        direct: whether the site's input is what it makes, but for casts and moves.
+        sole: whether nothing uses what it makes but normalizations that subtract such a bias.
+        convolves: whether it is a convolution, so that other axes are positions.
     """
 
-    id: str
     path: str
-    layer_class: str
-    inputs: tuple[str, ...]
-    shape: Shape | None
-    traits: Traits = field(default_factory=Traits)
-    is_output: bool = False
+    channel_axis: int | None
+    adds_bias: bool = False
+    direct: bool = False
+    sole: bool = False
+    convolves: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,52 +49,115 @@ class Site:
     """One place where something is normalized.
 
     Attributes:
-        node: the call.
-        declaration: what the layer's settings declare, with the axis names of this place.
+        path: the layer, as its user names it; "" is the model itself.
+        type: the name of the class of the layer; "" if it is not known.
+        title: the layer or the operator, in words.
+        train, infer: what is computed in training and at inference; None where no spec says it.
         input_shape: None if it is not known.
+        declared: what the layer's own settings declare; None if they say nothing.
+        kind: what it turned out to be.
         dtype: of the computation.
+        sample_axes: the axes of the input along which the samples lie; None if they are not known.
+        operator: the native name of the operator, or of the first statistic; "" where a layer was
+            read and not run.
+        source: the line of the program, "file.py:12"; "" if it is not known.
+        verified: whether the specs were seen to reproduce what the model computes.
+        max_ulp: the largest difference seen, in units in the last place.
+        differs: what is computed but not declared, in words; "" if that agrees.
+        words: what it does where no spec says it, or why nothing could be said; else "".
+        dismissed: why it is no normalization after all; "" if it is one.
+        makers: the nearest makers of its channels, the first few of them.
+        more_makers: there are more.
         arrays: stored values by role: scale, bias, running_mean, running_var; those there are. The
             last holds what the `running` of the training spec says, which may be a deviation.
     """
 
-    node: Node
-    declaration: Declaration
+    path: str
+    type: str
+    title: str
+    train: NormSpec | None
+    infer: NormSpec | None
     input_shape: Shape | None
+    declared: Declaration | None = None
+    kind: Kind = Kind.NORMALIZATION
     dtype: str = "float32"
+    sample_axes: tuple[int, ...] | None = (0,)
+    operator: str = ""
+    source: str = ""
+    verified: bool = False
+    max_ulp: float | None = None
+    differs: str = ""
+    words: str = ""
+    dismissed: str = ""
+    makers: tuple[Maker, ...] = ()
+    more_makers: bool = False
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
-    @property
-    def path(self) -> str:
-        """The layer, as its user names it."""
-        return self.node.path
+    @cached_property
+    def spec(self) -> NormSpec | None:
+        """The spec that takes statistics from the input, if any does.
+
+        It is that of training; of a model that has no training mode, that of inference; where
+        stored statistics are used in both, what the layer or operator declares.
+        """
+        declared = self.declared.train if self.declared is not None else None
+        given = (self.train, self.infer, declared)
+        return next((one for one in given if one is not None and one.pattern is not None), None)
 
     @property
-    def train(self) -> NormSpec:
-        """What is computed in training."""
-        return self.declaration.train
-
-    @property
-    def infer(self) -> NormSpec:
-        """What is computed at inference."""
-        return self.declaration.infer
+    def computed(self) -> Declaration | None:
+        """What is computed, in the form of a declaration; None where no spec says it."""
+        if self.spec is None:
+            return None
+        said = self.declared
+        infer = self.infer or (self.spec.inference() if said is None else said.infer)
+        if said is not None and (said.train, said.infer) == (self.spec, infer):
+            return said
+        return Declaration(self.title, self.spec, infer)
 
     @cached_property
     def layout(self) -> Layout | None:
-        """The training spec at this place; None if the shape is not known."""
-        return None if self.input_shape is None else self.train.layout(self.input_shape)
+        """The spec at this place; None if there is none, or if the shape is not known."""
+        if self.spec is None or self.input_shape is None:
+            return None
+        return self.spec.layout(self.input_shape)
+
+    @property
+    def running(self) -> Running | None:
+        """The memory of batch statistics that inference uses; None if there is none."""
+        declared = self.declared.train if self.declared is not None else None
+        specs = (self.train, declared, self.infer)
+        return next((one.running for one in specs if one is not None and one.running), None)
 
     def word(self, dim: int) -> str | None:
-        """Which elements along an axis share statistics in training; None if unknown."""
+        """Which elements along an axis share statistics; None if unknown."""
         if self.layout is None or not -len(self.layout.shape) <= dim < len(self.layout.shape):
             return None
         return axis_word(self.layout, dim % len(self.layout.shape))
 
+    def subtracts_along(self, axis: int) -> bool:
+        """Whether it subtracts what is the same at all places of one index along an axis."""
+        return self.spec is not None and self.spec.center and self.word(axis) == "independent"
+
+    def couples_samples(self, spec: NormSpec | None) -> bool | None:
+        """Whether, by one of its specs, a sample's output depends on others; None if unknown."""
+        if spec is None or self.sample_axes is None:
+            return None
+        if spec.pattern is None or not self.sample_axes:
+            return False
+        if self.input_shape is None:
+            return spec.parsed.axes[self.sample_axes[0]].shared
+        layout = spec.layout(self.input_shape)
+        return any(axis_word(layout, axis) != "independent" for axis in self.sample_axes)
+
     @property
-    def couples_samples(self) -> bool:
-        """Whether a sample's output depends on the others in training. Axis 0 is the samples."""
-        if self.layout is None:
-            return self.train.parsed.axes[0].shared
-        return self.word(0) != "independent"
+    def samples_independent(self) -> dict[str, bool | None]:
+        """For each mode, whether a sample's output depends on no other; None if unknown."""
+        coupled = {
+            "train": self.couples_samples(self.train),
+            "infer": self.couples_samples(self.infer),
+        }
+        return {mode: None if found is None else not found for mode, found in coupled.items()}
 
     def axis_name(self, dim: int) -> str:
         """An axis in words: "axis 3 (w)"."""
@@ -109,49 +172,26 @@ class Site:
         return None if array is None or not np.issubdtype(array.dtype, np.floating) else array
 
 
-MOST_SOURCES = 4
-"""How many makers of channels are told of one node; a model can have thousands of them."""
-
-
-@dataclass(frozen=True)
-class ChannelSources:
-    """The nearest nodes upstream that make channels: on which axes, and the first few of them."""
-
-    axes: frozenset[int]
-    paths: tuple[str, ...]
-    more: bool
-
-    @classmethod
-    def of(cls, parts: Iterable[ChannelSources]) -> ChannelSources:
-        """The sources of several inputs together."""
-        different = list(dict.fromkeys(parts))
-        if len(different) == 1:
-            return different[0]
-        paths = sorted({path for part in different for path in part.paths})
-        return cls(
-            frozenset(axis for part in different for axis in part.axes),
-            tuple(paths[:MOST_SOURCES]),
-            len(paths) > MOST_SOURCES or any(part.more for part in different),
-        )
-
-
 @dataclass(frozen=True, eq=False)
 class ModelGraph:
-    """A model: its nodes in an order in which they can be computed, and its sites.
-
-    What is asked of each node is found for all of them in one pass: models have thousands.
+    """A model: the places where it normalizes, with what stands around them.
 
     Attributes:
         file: the name of the file without its folder, so that a report is the same everywhere; it
-            is shown through `printable`.
+            is shown through `printable`. "" for a model that came as an object.
         name: of the model.
-        format: of the file: "hdf5" or "json".
+        format: of the file: "hdf5" or "json"; "live" for a model that came as an object.
         framework: the folder of the framework in `normscope.frameworks`.
         provenance: who wrote the model, and in what form, in words.
         advice: what to write instead, in the words of the framework.
-        nodes, sites: the calls of layers, and those where something is normalized.
+        sites: in the order of computation.
+        dismissed: what looked like a normalization and is none.
+        samples: for each mode, whether samples see each other.
+        unknown_operators: operators of which nothing is known, and how often each occurs.
         details: what else is known of the model, by the framework's own names, as JSON types.
         assumed: what the file does not tell, what is assumed, and how the numbers would differ.
+        notes: what the reader of a report should know about how it was found.
+        followed: its operators were followed; else the settings of its layers were read.
     """
 
     file: str
@@ -160,50 +200,11 @@ class ModelGraph:
     framework: str
     provenance: str
     advice: Advice
-    nodes: tuple[Node, ...]
     sites: tuple[Site, ...]
+    dismissed: tuple[Site, ...] = ()
+    samples: Mapping[str, Samples] = field(default_factory=dict)
+    unknown_operators: Mapping[str, int] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     assumed: tuple[str, ...] = ()
-
-    @cached_property
-    def _channel_sources(self) -> dict[str, ChannelSources]:
-        """What each node's input has of makers of channels."""
-        at_output: dict[str, ChannelSources] = {}
-        at_input: dict[str, ChannelSources] = {}
-        for node in self.nodes:
-            sources = ChannelSources.of(at_output[source] for source in node.inputs)
-            at_input[node.id] = sources
-            if node.traits.channel_axis is not None:
-                sources = ChannelSources(frozenset({node.traits.channel_axis}), (node.path,), False)
-            elif not node.traits.keeps_axes:
-                sources = ChannelSources.of(())
-            at_output[node.id] = sources
-        return at_input
-
-    @cached_property
-    def _origins(self) -> dict[str, tuple[Node, ...]]:
-        """The nodes whose values each node takes, looking through those that change nothing."""
-        behind: dict[str, tuple[Node, ...]] = {}
-        found: dict[str, tuple[Node, ...]] = {}
-        for node in self.nodes:
-            taken = [behind[source] for source in dict.fromkeys(node.inputs)]
-            one = taken[0] if len(taken) == 1 else tuple(o for origins in taken for o in origins)
-            found[node.id] = one
-            behind[node.id] = one if node.traits.identity else (node,)
-        return found
-
-    @cached_property
-    def _site_of(self) -> dict[str, Site]:
-        return {site.node.id: site for site in self.sites}
-
-    def origins(self, node: Node) -> tuple[Node, ...]:
-        """The nodes whose values a node takes, looking through those that change nothing."""
-        return self._origins[node.id]
-
-    def site_of(self, node: Node) -> Site | None:
-        """The site of a node that normalizes."""
-        return self._site_of.get(node.id)
-
-    def channel_sources(self, node: Node) -> ChannelSources:
-        """The nearest makers of channels upstream, looking through what keeps the axes."""
-        return self._channel_sources[node.id]
+    notes: tuple[str, ...] = ()
+    followed: bool = True

@@ -9,6 +9,7 @@ from typing import Any
 
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
+from normscope.audit.samples import Samples
 from normscope.errors import printable
 from normscope.version import __version__
 
@@ -22,10 +23,12 @@ class Audit:
     Attributes:
         graph: the model.
         findings: sorted by place in the model, then by code.
+        verbose: the report lists, too, what looked like a normalization and is none.
     """
 
     graph: ModelGraph
     findings: tuple[Finding, ...]
+    verbose: bool = False
 
     @property
     def layers(self) -> tuple[Site, ...]:
@@ -41,6 +44,16 @@ class Audit:
             "findings": len(self.findings),
             **{f"{severity}s": counts[severity] for severity in Severity},
         }
+
+    @property
+    def dismissed(self) -> tuple[Site, ...]:
+        """The places that looked like a normalization and are none; `dismissed` says why."""
+        return self.graph.dismissed
+
+    @property
+    def samples(self) -> dict[str, Samples]:
+        """For each mode, "training" and "inference", whether samples see each other."""
+        return dict(self.graph.samples)
 
     def findings_at(self, path: str) -> tuple[Finding, ...]:
         """The findings in one layer."""
@@ -66,6 +79,7 @@ class Audit:
                     **graph.details,
                     "assumed": list(graph.assumed),
                 },
+                "samples": {mode: samples.to_dict() for mode, samples in graph.samples.items()},
             },
             "layers": [_layer_dict(site) for site in self.layers],
             "findings": [finding.to_dict() for finding in self.findings],
@@ -99,15 +113,17 @@ class Audit:
 
 
 def _layer_dict(site: Site) -> dict[str, Any]:
-    independent = not site.couples_samples
+    declared = None if site.declared is None else site.declared.train
+    specs = {"declared": declared, "spec_train": site.train, "spec_infer": site.infer}
     return {
         "path": site.path,
-        "type": site.node.layer_class,
-        "spec_train": site.train.to_dict(),
-        "spec_infer": site.infer.to_dict(),
+        "type": site.type,
+        "operator": site.operator or None,
+        "source": site.source or None,
+        **{name: None if spec is None else spec.to_dict() for name, spec in specs.items()},
         "input_shape": None if site.input_shape is None else list(site.input_shape),
-        "sample_independent": {
-            "train": independent,
-            "infer": True if site.infer.pattern is None else independent,
-        },
+        "kind": str(site.kind),
+        "verified": site.verified,
+        "max_ulp": site.max_ulp,
+        "sample_independent": site.samples_independent,
     }

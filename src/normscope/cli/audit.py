@@ -1,4 +1,4 @@
-"""`normscope audit`: every normalization in a model file, and what is wrong with it."""
+"""`normscope audit`: every normalization of a model, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from typing import Annotated
 
 import typer
 
+from normscope.cli.inputs import axes_from_text, inputs_from_text
 from normscope.cli.options import CLEAN, FINDINGS, Origin, Output, ending
 from normscope.cli.output import as_json, show, write
 
 ENDING = ending(
-    "normscope audit model.h5",
-    "normscope audit model.json --format html -o report.html",
-    "normscope audit model.h5 --ignore NS401 --format json",
-    "normscope audit model.json --release 1.0.5 --backend theano",
-    status="0 no findings, 1 there are findings, 2 the file could not be read",
+    'normscope audit "model.py:Net()" --shape 4,3,224,224',
+    'normscope audit model.py:net --input "ids=2,16:int64<1000" --input mask=2,16:bool',
+    "normscope audit model.onnx",
+    "normscope audit model.h5 --format html -o report.html",
+    "normscope audit model.json --release 1.0.5 --backend theano --ignore NS401",
+    status="0 no findings, 1 there are findings, 2 it could not be read or used",
 )
 
 
@@ -29,12 +31,27 @@ class AuditFormat(StrEnum):
 
 
 def audit(
-    path: Annotated[
+    model: Annotated[
         str,
         typer.Argument(
-            metavar="PATH", help="A Keras 1 model: .h5 (model.save) or .json (model.to_json)."
+            metavar="FILE|FILE.py:EXPRESSION",
+            help='A model file; or a model or function, whose expression is run: "model.py:Net()", '
+            '"package.module:net".',
         ),
     ],
+    shape: Annotated[
+        list[str] | None, typer.Option(help="Shape of an input of random numbers: 4,3,32,32.")
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input", help="An input: shape, dtype, bound (2,16:int64<99), name=..., or x.npy."
+        ),
+    ] = None,
+    axes: Annotated[
+        list[str] | None,
+        typer.Option(help='Names for the axes: "b c h w"; with several inputs "ids=b t".'),
+    ] = None,
     output_format: Annotated[AuditFormat, typer.Option("--format")] = AuditFormat.TEXT,
     output: Output = None,
     select: Annotated[
@@ -48,16 +65,33 @@ def audit(
     backend: Annotated[
         Origin | None, typer.Option(help="What wrote the file, where it does not tell it.")
     ] = None,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", help="Also list what looked like a normalization and is none."),
+    ] = False,
 ) -> None:
-    """Find every normalization in a model file, and what is wrong with it.
+    """Find every normalization of a model, by what it computes, and what is wrong with it.
 
-    Only data is read; no code in the file is run.
+    Of a file only data is read; no code in it is run.
     """
     from normscope.audit import audit as audit_model
+    from normscope.frameworks.layer_expression import is_code, layer_from_expression
+    from normscope.progress import progress_bar
 
-    report = audit_model(
-        path, select=select or (), ignore=ignore or (), release=release, backend=backend
-    )
+    texts = [*(shape or []), *(inputs or [])]
+    given = inputs_from_text(texts) if texts else None
+    with progress_bar(after=2) as progress:
+        report = audit_model(
+            layer_from_expression(model) if is_code(model) else model,
+            given,
+            axes=axes_from_text(axes or []),
+            select=select or (),
+            ignore=ignore or (),
+            release=release,
+            backend=backend,
+            verbose=verbose,
+            progress=progress,
+        )
     match output_format:
         case AuditFormat.TEXT:
             from normscope.audit.reports.text import plain_text, rich_text

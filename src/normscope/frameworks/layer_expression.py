@@ -68,6 +68,18 @@ def layer_from_expression(text: str) -> Any:
         raise SpecError(f"{text!r} fails: {type(error).__name__}: {error}") from error
 
 
+def is_code(text: str) -> bool:
+    """Whether a text names code to run, rather than the path of a file.
+
+    >>> is_code("model.py:Net()"), is_code("package.module:net"), is_code("models/old.h5")
+    (True, True, False)
+    """
+    module_name, colon, expression = _parts(text)
+    module = re.fullmatch(r"\s*[A-Za-z_]\w*(\.\w+)*\s*", module_name) is not None
+    code = module_name.endswith(".py") or (module and len(module_name.strip()) > 1)
+    return bool(colon and expression.strip()) and code and not os.path.exists(text)
+
+
 def _not_code(text: str) -> SpecError:
     """What to write instead of a text without a colon, or with nothing after it."""
     name = text.strip().removesuffix(":")

@@ -10,12 +10,14 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normscope.errors import SpecError
 from normscope.wording import qualified
 
 if TYPE_CHECKING:
+    from normscope.frameworks.advice import Advice
     from normscope.frameworks.declaration import Declaration
     from normscope.frameworks.live import FirstCall, Live
     from normscope.frameworks.preset_patterns import Preset
@@ -48,19 +50,23 @@ class Framework:
         kinds: what of it can be called.
         presets: its `presets` has `PRESETS`, which turn names into specs.
         settings: its `settings` has `from_layer`, which reads what a layer declares.
+        advice: its `advice` has `ADVICE`, what its users write instead.
         generators: the module that is loaded where its common random generators may be in use;
             its `randomness` has `CommonGenerators`; "" if it has none.
         arrays: the packages of its arrays; `arrays` of the folder has `to_numpy` and `like`.
         files: what loads its files, by their endings, with the path for `{path!r}`.
+        opens: what opens its files as data, by their endings, as "module:function" of a path.
     """
 
     name: str
     kinds: tuple[Kind, ...] = ()
     presets: bool = False
     settings: bool = False
+    advice: bool = False
     generators: str = ""
     arrays: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    opens: Mapping[str, str] = field(default_factory=dict)
 
     def part(self, place: str) -> Any:
         """A module of the folder, or as "module:name" what it holds by that name."""
@@ -79,6 +85,7 @@ FRAMEWORKS = (
         (Kind("torch.nn.modules.module", ("Module",), "live:TorchLive", "state:TorchState"),),
         presets=True,
         settings=True,
+        advice=True,
         generators="torch.random",
         arrays=("torch",),
         files={".pt": _TORCH_WEIGHTS, ".pth": _TORCH_WEIGHTS},
@@ -88,6 +95,7 @@ FRAMEWORKS = (
         (Kind("keras.src.layers.layer", ("Layer",), "live:KerasLive", "state:built_state"),),
         presets=True,
         settings=True,
+        advice=True,
         generators="keras.src.backend.common.global_state",
         files={
             ".keras": "keras.models.load_model({path!r})",
@@ -103,21 +111,29 @@ FRAMEWORKS = (
         ),
         presets=True,
         settings=True,
+        advice=True,
     ),
     Framework(
-        "haiku", (Kind("haiku.", ("Transformed", "TransformedWithState"), "live:HaikuLive"),)
+        "haiku",
+        (Kind("haiku.", ("Transformed", "TransformedWithState"), "live:HaikuLive"),),
+        advice=True,
     ),
-    Framework("equinox", (Kind("equinox._module", ("Module",), "live:EquinoxLive"),)),
-    Framework("jax", arrays=("jax", "jaxlib")),
+    Framework("equinox", (Kind("equinox._module", ("Module",), "live:EquinoxLive"),), advice=True),
+    Framework("jax", advice=True, arrays=("jax", "jaxlib")),
     Framework("tensorflow", arrays=("tensorflow",)),
     Framework(
         "onnx",
-        (Kind("onnx", ("ModelProto", "NodeProto"), "live:OnnxLive"),),
+        (
+            Kind("onnx", ("ModelProto", "NodeProto"), "live:OnnxLive"),
+            Kind("normscope.frameworks.onnx.file", ("OnnxFile",), "live:OnnxLive"),
+        ),
         presets=True,
+        advice=True,
+        opens={".onnx": "file:onnx_model"},
     ),
     Framework("sklearn", presets=True, settings=True),
     Framework("torch_geometric", presets=True),
-    Framework("keras1", presets=True),
+    Framework("keras1", presets=True, advice=True),
 )
 """The order is that of the names of presets."""
 
@@ -186,6 +202,18 @@ def readers_of_settings() -> Iterator[Callable[[object, int | None], Declaration
     return (f.part("settings:from_layer") for f in FRAMEWORKS if f.settings)
 
 
+def advice_of(name: str) -> Advice:
+    """What users of a framework write instead; of one that has no words of its own, those of JAX.
+
+    >>> advice_of("torch").framework
+    'PyTorch'
+    """
+    found = next((f for f in FRAMEWORKS if f.name == name and f.advice), None)
+    chosen = found or next(f for f in FRAMEWORKS if f.name == "jax")
+    advice: Advice = chosen.part("advice:ADVICE")
+    return advice
+
+
 def all_presets() -> dict[str, Preset]:
     """The presets of all frameworks, by name."""
     found: dict[str, Preset] = {}
@@ -201,6 +229,15 @@ def arrays_of(array: object) -> Any | None:
     for framework in FRAMEWORKS:
         if packages.intersection(framework.arrays):
             return framework.part("arrays")
+    return None
+
+
+def opener_of(ending: str) -> Callable[[Path], Any] | None:
+    """What opens a file with this ending as data, running nothing of it; None if nothing does."""
+    for framework in FRAMEWORKS:
+        if ending in framework.opens:
+            found: Callable[[Path], Any] = framework.part(framework.opens[ending])
+            return found
     return None
 
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from normscope.graph.operators import Graph, Node
+import numpy as np
+from numpy.typing import NDArray
+
+from normscope.graph.operators import Graph, Node, Role, Value
+from normscope.graph.replay import known_numbers
+from normscope.graph.rules import NOTHING, Labels, Move
 from normscope.graph.sites import Site
+from normscope.graph.statistics_flow import is_shape
 
 MOST_MAKERS = 4
 """How many makers are told of one site; through additions a site can have thousands of them."""
+
+_MOST_BETWEEN = 8
+_MOST_USERS = 16
+_MOST_NAMES = 2**24
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,5 +72,208 @@ class Neighbours:
 
 
 def neighbours(graph: Graph, sites: Sequence[Site]) -> list[Neighbours]:
-    """What stands around each of some sites of a graph, in their order."""
-    raise NotImplementedError
+    """What stands around each of some sites, in their order.
+
+    Args:
+        graph: the graph; the sites may be in graphs that its nodes run.
+        sites: what `find_sites` has found.
+    """
+    outputs = set(graph.outputs)
+    for body in graph.bodies():
+        outputs.update(body.outputs)
+    upstream = _Upstream(graph, outputs)
+    found = []
+    for site in sites:
+        channels = upstream.of(site.x)
+        inside = set(site.nodes)
+        alone = site.x not in outputs and inside.issuperset(site.x.users)
+        makers = [replace(maker, sole=maker.sole and alone) for maker in channels.makers]
+        users, is_output = _uses(site.y, outputs)
+        found.append(Neighbours(tuple(makers), channels.more, channels.between, users, is_output))
+    return _with_shared_numbers(graph, found)
+
+
+def _with_shared_numbers(graph: Graph, found: list[Neighbours]) -> list[Neighbours]:
+    """A maker whose numbers others use too is the sole one only where all of these are."""
+    sole = {m.node for one in found for m in one.makers if m.direct and m.sole}
+    users: dict[Value, list[Node]] = {}
+    for one in (graph, *graph.bodies()):
+        for node in one.nodes:
+            if node.role is Role.PRODUCT and node.channel_axis is not None:
+                for operand in node.operands:
+                    if operand.is_parameter:
+                        users.setdefault(operand, []).append(node)
+
+    def holds(maker: Maker) -> bool:
+        shared = (user for operand in maker.node.operands for user in users.get(operand, ()))
+        return maker.sole and all(user in sole or user is maker.node for user in shared)
+
+    return [
+        replace(one, makers=tuple(replace(maker, sole=holds(maker)) for maker in one.makers))
+        for one in found
+    ]
+
+
+def _uses(y: Value, outputs: set[Value]) -> tuple[tuple[Node, ...], bool]:
+    """What uses a value, and whether it is an output, looking through moves and casts."""
+    users: dict[Node, None] = {}
+    is_output, todo, seen = False, [y], {y}
+    while todo and len(users) < _MOST_USERS:
+        value = todo.pop()
+        is_output |= value in outputs
+        for node in value.users:
+            if not is_shape(node):
+                users[node] = None
+                continue
+            todo += [result for result in node.results if result not in seen]
+            seen.update(node.results)
+    return tuple(sorted(users, key=lambda node: node.number)), is_output
+
+
+@dataclass(frozen=True, eq=False)
+class _Channels:
+    """What makes the channels of a value, as in `Neighbours`; `Maker.sole` is of this value."""
+
+    makers: tuple[Maker, ...] = ()
+    more: bool = False
+    between: tuple[Node, ...] = ()
+
+
+_NONE = _Channels()
+
+
+@dataclass(eq=False)
+class _Upstream:
+    """What makes the channels of values; each value is looked at once."""
+
+    graph: Graph
+    outputs: set[Value]
+    found: dict[Value, _Channels] = field(default_factory=dict)
+
+    def of(self, value: Value) -> _Channels:
+        stack = [value]
+        while stack:
+            one = stack[-1]
+            missing = [source for source in _followed(one) if source not in self.found]
+            if one in self.found:
+                stack.pop()
+            elif missing:
+                stack += missing
+            else:
+                self.found[one] = self._made(one)
+        return self.found[value]
+
+    def _made(self, value: Value) -> _Channels:
+        node = value.node
+        if node is None:
+            return _NONE
+        if node.role is Role.PRODUCT and node.channel_axis is not None:
+            if value is not node.results[0]:
+                return _NONE
+            axis = node.channel_axis % len(value.shape)
+            return _Channels((Maker(node, axis, node.adds_bias, True, True),))
+        parts = [self._passed(operand, value, node) for operand in _followed(value)]
+        parts = [part for part in parts if part.makers]
+        if not parts:
+            return _NONE
+        makers = list({maker.node: maker for part in parts for maker in part.makers}.values())
+        more = len(makers) > MOST_MAKERS or any(part.more for part in parts)
+        if len(parts) > 1:
+            makers = [replace(maker, direct=False) for maker in makers]
+        return _Channels(tuple(makers[:MOST_MAKERS]), more, parts[0].between)
+
+    def _passed(self, operand: Value, value: Value, node: Node) -> _Channels:
+        """The channels of an operand, as the result of an operator has them."""
+        channels = self.found[operand]
+        if not channels.makers:
+            return channels
+        alone = len(operand.users) == 1 and operand not in self.outputs
+        adds_bias = all(_adds_bias(node, operand, maker) for maker in channels.makers)
+        keeps = is_shape(node) or adds_bias
+        axes = {maker.channel_axis for maker in channels.makers}
+        moved = {
+            axis: None if axis is None else self._axis(node, operand, value, axis) for axis in axes
+        }
+        makers = [
+            replace(
+                maker,
+                channel_axis=moved[maker.channel_axis],
+                adds_bias=maker.adds_bias or adds_bias,
+                direct=maker.direct and keeps,
+                sole=maker.sole and alone,
+            )
+            for maker in channels.makers
+        ]
+        between = channels.between if keeps else (*channels.between, node)
+        return _Channels(tuple(makers), channels.more, between[-_MOST_BETWEEN:])
+
+    def _axis(self, node: Node, operand: Value, value: Value, axis: int) -> int | None:
+        """Where an axis of an operand is in a result; None if it is nowhere to be told."""
+        if isinstance(node.rule, Labels):
+            number = node.operands.index(operand)
+            label = node.rule.operands.get(number, (None,) * len(operand.shape))[axis]
+            dims = node.rule.results[node.results.index(value)]
+            return dims.index(label) if label is not None and label in dims else None
+        if not isinstance(node.rule, Move) or max(operand.size, value.size) > _MOST_NAMES:
+            return None
+        try:
+            return _moved_axis(self.graph, node, operand, value, axis)
+        except Exception:  # whatever the operator raises on names, it is not known then
+            return None
+
+
+def _followed(value: Value) -> tuple[Value, ...]:
+    """The operands whose axes a value has."""
+    node = value.node
+    if node is None or not value.live or node.role is Role.PRODUCT:
+        return ()
+    live = [operand for operand in node.live_operands if operand.is_float]
+    if node.role.elementwise:
+        return tuple(operand for operand in live if operand.size == value.size)
+    if isinstance(node.rule, Move):
+        return tuple(live[:MOST_MAKERS])
+    followed = isinstance(node.rule, Labels) and node.operands and node.operands[0] in live
+    return (node.operands[0],) if followed else ()
+
+
+def _adds_bias(node: Node, operand: Value, maker: Maker) -> bool:
+    """Whether an operator adds one constant number per channel to what a maker makes."""
+    if node.role is not Role.SHIFT or not maker.direct or maker.channel_axis is None:
+        return False
+    others = [other for other in node.operands if other is not operand]
+    if len(others) != 1 or others[0].live or others[0].size < 2:
+        return False
+    rank = len(node.results[0].shape)
+    runs = [n for n, size in enumerate(others[0].shape, rank - len(others[0].shape)) if size > 1]
+    return runs == [maker.channel_axis]
+
+
+def _moved_axis(graph: Graph, node: Node, operand: Value, value: Value, axis: int) -> int | None:
+    """Where a move puts an axis: the one along which the indices of that axis then run."""
+    rule = node.rule
+    assert isinstance(rule, Move)
+    index = np.arange(operand.shape[axis]).reshape([-1] + [1] * (len(operand.shape) - axis - 1))
+
+    def given() -> Iterator[NDArray[Any]]:
+        for number, other in enumerate(node.operands):
+            if number not in rule.data:
+                yield known_numbers(graph, other)
+            elif other is operand:
+                yield np.broadcast_to(index, other.shape).copy()
+            else:
+                yield np.full(other.shape, NOTHING)
+
+    places = rule.replay(list(given()))[node.results.index(value)]
+    known = places != NOTHING
+    runs = []
+    for dim in range(places.ndim):
+        low = np.min(places, axis=dim, keepdims=True, where=known, initial=places.max(initial=0))
+        high = np.max(places, axis=dim, keepdims=True, where=known, initial=NOTHING)
+        if np.any(low < high):
+            runs.append(dim)
+    if len(runs) != 1:
+        return None
+    others = tuple(dim for dim in range(places.ndim) if dim != runs[0])
+    along = places.max(axis=others)
+    along = along[along != NOTHING]
+    return runs[0] if len(np.unique(along)) == len(along) else None

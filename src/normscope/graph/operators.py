@@ -267,12 +267,13 @@ class Graph:
     def bodies(self) -> Iterator[Graph]:
         """The graphs that its nodes run, and those inside of them."""
         for node in self.nodes:
-            for body in _bodies_of(node.rule):
+            for body in bodies_of(node.rule):
                 yield body
                 yield from body.bodies()
 
 
-def _bodies_of(rule: Rule) -> tuple[Graph, ...]:
+def bodies_of(rule: Rule) -> tuple[Graph, ...]:
+    """The graphs that a node with this rule runs."""
     match rule:
         case Branch(bodies):
             return bodies

@@ -63,6 +63,34 @@ def replay(
     return [arrays[value] for value in wanted]
 
 
+def recomputed(graph: Graph, target: Value, known: Mapping[Value, Any]) -> Any:
+    """The native array of a value that depends on no input, were some constants others.
+
+    Raises:
+        CannotReplayError: an operator cannot be run again, or the value depends on an input.
+    """
+    arrays: dict[Value, Any] = dict(known)
+    stack = [target]
+    while stack:
+        value = stack[-1]
+        node = value.node
+        if value in arrays:
+            stack.pop()
+        elif node is None or node.run is None:
+            if value.data is None:
+                raise CannotReplayError(f"{value.name or 'a value'} is not known")
+            arrays[value] = value.data()
+        else:
+            missing = [operand for operand in node.operands if operand not in arrays]
+            if missing:
+                stack += missing
+                continue
+            results = node.run([arrays[operand] for operand in node.operands])
+            for result, array in zip(node.results, results, strict=True):
+                arrays.setdefault(result, array)
+    return arrays[target]
+
+
 def known_numbers(graph: Graph, value: Value) -> NDArray[Any]:
     """The numbers of a value that depends on no input.
 

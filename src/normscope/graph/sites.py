@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from enum import Enum
 
-from normscope.graph.operators import Call, Graph, Node, Value
+from normscope.graph.dismissals import reason_against
+from normscope.graph.operators import Call, Graph, Node, Value, bodies_of
+from normscope.graph.site_ends import common_call, widened
+from normscope.graph.site_groups import Group, joined
+from normscope.graph.statistics_flow import Way, between
+from normscope.graph.stored_statistics import stored_steps
 
 
 class Form(Enum):
@@ -55,5 +61,48 @@ class Site:
 
 
 def find_sites(graph: Graph) -> tuple[Site, ...]:
-    """All sites of a graph, those of the graphs that its nodes run too, in order."""
-    raise NotImplementedError
+    """All sites of a graph, those of the graphs that its nodes run too, in order.
+
+    Those that are no normalizations after all are among them, with the reason.
+    """
+    found = [(site.y.node, site) for site in _sites_of(graph)]
+    for node in graph.nodes:
+        for body in bodies_of(node.rule):
+            found += [(node, site) for site in find_sites(body)]
+    found.sort(key=lambda pair: -1 if pair[0] is None else pair[0].number)
+    return tuple(site for _, site in found)
+
+
+def _sites_of(graph: Graph) -> Iterator[Site]:
+    groups = joined(graph)
+    for group in groups:
+        yield _site(graph, group)
+    taken = {node for group in groups for node in group.nodes}
+    for x, y, nodes in stored_steps(graph, taken):
+        yield _made(graph, Form.STORED, x, y, set(nodes), ())
+
+
+def _site(graph: Graph, group: Group) -> Site:
+    form = Form.COMPOSED
+    if group.composite is not None:
+        form = Form.COMPOSITE
+    elif group.ways == {Way.SHIFT}:
+        form = Form.CENTRED
+    site = _made(graph, form, group.x, group.y, set(group.nodes), group.statistics)
+    return replace(site, dismissed=reason_against(graph, group, site.y))
+
+
+def _made(
+    graph: Graph,
+    form: Form,
+    x: Value,
+    y: Value,
+    nodes: set[Node],
+    statistics: tuple[Node, ...],
+) -> Site:
+    call = common_call(nodes) or graph.calls[0]
+    start, end = widened(graph, x, y, call)
+    if (start, end) != (x, y):
+        nodes |= between(start, end)
+    ordered = tuple(sorted(nodes, key=lambda node: node.number))
+    return Site(form, start, end, ordered, statistics, call)

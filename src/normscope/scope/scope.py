@@ -80,7 +80,7 @@ def scope(
     if unfit:
         raise SpecError(unfit)
     given = asked.inputs(inputs)
-    names = _names(given, axes)
+    names = input_axes(given, axes)
     with asked.kept():
         examination = Examination(Calls(asked, given), names, show)
         found = {training: examination.mode(training) for training in asked.modes}
@@ -103,7 +103,13 @@ def scope(
     )
 
 
-def _names(given: Inputs, axes: str | Mapping[str, str] | None) -> list[tuple[str, ...]]:
+def input_axes(given: Inputs, axes: str | Mapping[str, str] | None) -> list[tuple[str, ...]]:
+    """The names of the axes of each input, as the caller says them, or neutral ones.
+
+    Raises:
+        SpecError: they name an input that there is not, or do not say which they mean.
+        ShapeError: they do not name the axes of an input.
+    """
     if isinstance(axes, Mapping):
         unknown = sorted(set(axes) - set(given.names))
         if unknown:

@@ -33,7 +33,7 @@ def test_every_genuine_file_is_audited(keras1_golden: Path) -> None:
             assert bool(report.layers) == bool(wanted), entry["name"]
             for site in report.layers:
                 assert site.input_shape is not None
-                assert site.declaration.train.layout(site.input_shape)
+                assert site.train.layout(site.input_shape)
             assert str(report)
             json.dumps(report.to_dict(), allow_nan=False)
     assert files == 600
@@ -87,7 +87,7 @@ def predict(path: Path, report: Audit, x: np.ndarray, pretend: str | None = None
 
 
 def normalized(report: Audit, call: Call, x: np.ndarray, pretend: str | None) -> np.ndarray:
-    site = next(site for site in report.layers if site.node.id == call.id)
+    site = next(site for site in report.layers if site.path == call.path)
     if pretend is not None:
         from normscope import NormSpec
 

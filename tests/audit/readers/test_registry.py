@@ -14,33 +14,39 @@ import normscope as ns
 from keras1_models import norm, sequential, write_json
 from normscope import ModelFileError, SpecError
 from normscope.audit.readers import keras1, registry
+from normscope.audit.readers.asked import Asked
 from normscope.files.readable import Readable
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (torch.nn.LayerNorm(3), r"LayerNorm; for a live model write ns\.scope\(model, inputs\)"),
         (torch.nn.LayerNorm, r"the class LayerNorm; make an instance, LayerNorm\(\.\.\.\)"),
-        (None, r"not None; for a live model write ns\.scope"),
-        (lambda x: x, r"ns\.identify\(layer, shape\)"),
+        (None, r"a live model .*, not None"),
         (np.zeros((2, 3)), r"for an array write ns\.normalize\(x, pattern\)"),
         (torch.zeros(2), r"for an array write ns\.normalize"),
         (b"model.h5", "write the path as a str"),
         ("", "an empty text"),
+        (3, r"an object of builtins\.int"),
     ],
-    ids=["layer", "class", "none", "function", "array", "tensor", "bytes", "empty"],
+    ids=["class", "none", "array", "tensor", "bytes", "empty", "number"],
 )
-def test_audit_of_what_is_no_path_says_which_call_takes_it(given: object, said: str) -> None:
+def test_audit_of_what_is_no_model_says_what_it_takes(given: object, said: str) -> None:
     with pytest.raises(SpecError, match=rf"audit takes the path of a model file.*{said}"):
-        ns.audit(given)  # type: ignore[arg-type]
+        ns.audit(given)
+
+
+@pytest.mark.parametrize("model", [torch.nn.LayerNorm(3), lambda x: x], ids=["layer", "function"])
+def test_a_model_that_tells_no_shapes_asks_for_inputs(model: object) -> None:
+    with pytest.raises(SpecError, match=r"does not tell the shapes .* --shape 4,3,224,224"):
+        ns.audit(model)
 
 
 def test_audit_of_an_open_file_asks_for_its_path(tmp_path: Path) -> None:
     path = tmp_path / "model.h5"
     path.write_bytes(b"")
     with path.open("rb") as file, pytest.raises(SpecError, match=r"write its path, .*model\.h5"):
-        ns.audit(file)  # type: ignore[arg-type]
+        ns.audit(file)
 
 
 class Toy:
@@ -52,8 +58,8 @@ def toy_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One more row, with a reader that gives the graph of a Keras 1 model."""
     path = write_json(tmp_path / "m.json", sequential((None, 3, 8, 6), norm(mode=1)))
 
-    def read(source: Any, release: str | None, backend: str | None) -> Any:
-        return keras1.read(path, release, backend)
+    def read(source: Any, asked: Asked) -> Any:
+        return keras1.read(path, asked)
 
     toy = SimpleNamespace(
         TAKES="a Toy",
@@ -66,11 +72,13 @@ def toy_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("toy_reader")
 def test_one_row_is_all_that_a_reader_needs(tmp_path: Path) -> None:
-    report = ns.audit(Toy())  # type: ignore[arg-type]
+    report = ns.audit(Toy())
     assert [finding.code for finding in report.findings] == ["NS103", "NS501"]
     assert report.to_html()
-    with pytest.raises(SpecError, match=r"a model file of Keras 1 \(\.h5, \.json\) or a Toy today"):
-        ns.audit(None)  # type: ignore[arg-type]
+    with pytest.raises(
+        SpecError, match=r"a model file of Keras 1 \(\.h5, \.json\), .* or a Toy, not"
+    ):
+        ns.audit(None)
     with pytest.raises(ModelFileError, match=r"nor JSON, as .* writes it, nor a file of Toy$"):
         ns.audit(write(tmp_path / "text", b"hello"))
     with pytest.raises(ModelFileError, match="only files of Keras 1 and files of Toy are read"):
@@ -84,4 +92,4 @@ def write(path: Path, data: bytes) -> Path:
 
 def test_without_its_row_the_same_object_is_refused() -> None:
     with pytest.raises(SpecError, match=r"an object of .*Toy"):
-        ns.audit(Toy())  # type: ignore[arg-type]
+        ns.audit(Toy())

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from normscope.audit.model_graph import ModelGraph, Node, Site
+from normscope.audit.model_graph import ModelGraph, Site
+from normscope.audit.readers.asked import Asked
+from normscope.audit.readers.keras1_makers import Makers
+from normscope.audit.samples import Samples
 from normscope.errors import ModelFileError, SpecError
 from normscope.files.readable import Readable
 from normscope.files.recognition import HDF5, JSON, recognise
@@ -18,7 +22,6 @@ from normscope.frameworks.declaration import Declaration
 from normscope.frameworks.keras1.advice import ADVICE
 from normscope.frameworks.keras1.presets import BACKENDS, facts_of
 from normscope.frameworks.keras1.settings import SETTINGS, keras1_batch_normalization
-from normscope.frameworks.keras1.traits import traits_of
 from normscope.keras1.files import (
     KERAS_1,
     ModelFile,
@@ -56,27 +59,24 @@ def recognises(source: object) -> bool:
     )
 
 
-def read(
-    source: str | os.PathLike[str], release: str | None = None, backend: str | None = None
-) -> ModelGraph:
+def read(source: str | os.PathLike[str], asked: Asked) -> ModelGraph:
     """Read a Keras 1 model file.
 
     Args:
         source: the path of the file.
-        release, backend: what wrote it, where it does not tell.
+        asked: what wrote it, where it does not tell.
 
     Raises:
         ModelFileError: it cannot be read, or contradicts itself.
         SpecError: there is no such release or backend.
     """
     path = Path(source)
-    _check_given(release, backend)
+    _check_given(asked.release, asked.backend)
     file = read_model_file(path)
     network = build_network(file.architecture, str(path))
     calls = tuple(_with_wrapped(network.calls))
-    nodes = {call.id: _node(call) for call in calls}
     normalizations = [call for call in calls if call.layer_class == "BatchNormalization"]
-    release, backend = release or file.release, backend or file.backend
+    release, backend = asked.release or file.release, asked.backend or file.backend
     used, told = release_by_configs(call.config for call in normalizations)
     if release is not None:
         used, told = release, True
@@ -84,9 +84,7 @@ def read(
     with open_arrays(file, MAX_STORED_BYTES) if file.weights else nullcontext() as stored:
         if stored is not None:
             stored.check_sizes(file.weights)
-        sites = tuple(
-            _site(call, nodes[call.id], file, stored, declarations, path) for call in normalizations
-        )
+        sites = {call.id: _site(call, file, stored, declarations, path) for call in normalizations}
     return ModelGraph(
         file=path.name,
         name=network.name,
@@ -94,13 +92,14 @@ def read(
         framework="keras1",
         provenance=_provenance(file.format, release, backend),
         advice=ADVICE,
-        nodes=tuple(nodes.values()),
-        sites=sites,
+        sites=_with_makers(calls, sites),
+        samples=dict.fromkeys(("training", "inference"), _NOT_FOLLOWED),
         details={"release": release, "backend": backend},
+        followed=False,
         assumed=tuple(
             assumptions(
                 "the file",
-                [_stored_norm(site) for site in sites],
+                [_stored_norm(site) for site in sites.values()],
                 used,
                 backend or "tensorflow",
                 release_told=told,
@@ -108,6 +107,27 @@ def read(
             )
         ),
     )
+
+
+_NOT_FOLLOWED = Samples(
+    "unknown", None, "the layers of a Keras 1 file are read, and its operators are not followed"
+)
+
+
+def _with_makers(calls: tuple[Call, ...], sites: dict[str, Site]) -> tuple[Site, ...]:
+    """The sites, each with what makes its channels."""
+
+    def subtracts(call: Call, axis: int) -> bool:
+        site = sites.get(call.id)
+        return site is not None and site.subtracts_along(axis)
+
+    makers = Makers(calls, subtracts)
+    found = []
+    for call in calls:
+        if call.id in sites:
+            first, more = makers.of(call)
+            found.append(replace(sites[call.id], makers=first, more_makers=more))
+    return tuple(found)
 
 
 def _check_given(release: str | None, backend: str | None) -> None:
@@ -123,7 +143,8 @@ def _provenance(form: str, release: str | None, backend: str | None) -> str:
 
 
 def _stored_norm(site: Site) -> StoredNorm:
-    settings, spec = site.declaration.settings, site.train
+    assert site.declared is not None
+    settings, spec = site.declared.settings, site.declared.train
     epsilon = max(spec.eps, spec.eps_outside)
     return StoredNorm(site.path, settings.get("mode", 0), epsilon, site.stored("running_var"))
 
@@ -133,18 +154,6 @@ def _with_wrapped(calls: Iterable[Call]) -> Iterator[Call]:
     for call in calls:
         yield call
         yield from _with_wrapped(call.wrapped)
-
-
-def _node(call: Call) -> Node:
-    return Node(
-        id=call.id,
-        path=call.path,
-        layer_class=call.layer_class,
-        inputs=call.inputs,
-        shape=call.output.shape,
-        traits=traits_of(call.layer_class, call.config, call.output.axes),
-        is_output=call.is_output,
-    )
 
 
 class _Declarations:
@@ -171,7 +180,6 @@ class _Declarations:
 
 def _site(
     call: Call,
-    node: Node,
     file: ModelFile,
     stored: StoredArrays | None,
     declarations: _Declarations,
@@ -183,7 +191,17 @@ def _site(
     declaration = declarations.of(call, axes)
     _check_parameters(declaration, tensor.shape, call.path, path)
     dtype = next((a.dtype.name for a in arrays.values() if a.dtype.kind == "f"), "float32")
-    return Site(node, declaration, tensor.shape, dtype, arrays)
+    return Site(
+        path=call.path,
+        type=call.layer_class,
+        title=declaration.title,
+        train=declaration.train,
+        infer=declaration.infer,
+        input_shape=tensor.shape,
+        declared=declaration,
+        dtype=dtype,
+        arrays=arrays,
+    )
 
 
 def _arrays(call: Call, file: ModelFile, stored: StoredArrays) -> dict[str, NDArray[Any]]:

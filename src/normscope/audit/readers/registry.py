@@ -6,7 +6,8 @@ import os
 from typing import Any, Protocol
 
 from normscope.audit.model_graph import ModelGraph
-from normscope.audit.readers import keras1
+from normscope.audit.readers import keras1, live
+from normscope.audit.readers.asked import Asked
 from normscope.errors import NormscopeError, SpecError
 from normscope.files.readable import Readable, not_read
 from normscope.files.recognition import recognise
@@ -27,20 +28,20 @@ class Reader(Protocol):
     def recognises(self, source: object) -> bool:
         """Whether a path or an object is of that kind; only a few KiB of a file are looked at."""
 
-    def read(self, source: Any, release: str | None, backend: str | None) -> ModelGraph:
-        """Read what it recognises; `release` and `backend` wrote it, where it does not tell."""
+    def read(self, source: Any, asked: Asked) -> ModelGraph:
+        """Read what it recognises, as the caller asked."""
 
 
-READERS: tuple[Reader, ...] = (keras1,)
+READERS: tuple[Reader, ...] = (keras1, live)
 """In the order in which they are asked."""
 
 
-def read_graph(source: object, release: str | None, backend: str | None) -> ModelGraph:
+def read_graph(source: object, asked: Asked) -> ModelGraph:
     """Read a model.
 
     Args:
         source: the path of its file, or the model.
-        release, backend: what wrote it, where it does not tell.
+        asked: what the caller said besides.
 
     Raises:
         ModelFileError: it cannot be read, or contradicts itself.
@@ -48,7 +49,7 @@ def read_graph(source: object, release: str | None, backend: str | None) -> Mode
     """
     for reader in READERS:
         if reader.recognises(source):
-            return reader.read(source, release, backend)
+            return reader.read(source, asked)
     raise _not_recognised(source)
 
 
@@ -58,7 +59,7 @@ def _not_recognised(source: object) -> NormscopeError:
         path = os.fspath(source)
         return not_read(path, recognise(path), *(f for reader in READERS for f in reader.READS))
     takes = listed([reader.TAKES for reader in READERS], "or")
-    return SpecError(f"audit takes {takes} today, not {_what(source)}; {_use(source)}")
+    return SpecError(f"audit takes {takes}, not {_what(source)}{_use(source)}")
 
 
 def _what(source: object) -> str:
@@ -73,16 +74,13 @@ def _what(source: object) -> str:
 
 
 def _use(source: object) -> str:
-    """What takes it."""
+    """What takes it, or how it is given; "" if there is nothing to say."""
     if hasattr(source, "dtype") and hasattr(source, "shape"):
-        return "for an array write ns.normalize(x, pattern)"
+        return "; for an array write ns.normalize(x, pattern)"
     if isinstance(source, bytes):
-        return "write the path as a str"
+        return "; write the path as a str"
     if hasattr(source, "read") and isinstance(name := getattr(source, "name", None), str):
-        return f"write its path, {name!r}"
-    instance = f"make an instance, {source.__qualname__}(...); " if isinstance(source, type) else ""
-    return (
-        f"{instance}for a live model write ns.scope(model, inputs), which finds out whether "
-        "samples see each other, for one layer ns.identify(layer, shape), which finds out what "
-        "it normalizes"
-    )
+        return f"; write its path, {name!r}"
+    if isinstance(source, type):
+        return f"; make an instance, {source.__qualname__}(...)"
+    return ""

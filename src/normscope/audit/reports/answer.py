@@ -1,13 +1,17 @@
-"""The answer with which every report begins: what each layer normalizes, in one sentence."""
+"""The answer with which every report begins: what is normalized over what, and who sees whom."""
 
 from __future__ import annotations
 
-from normscope.audit.model_graph import Site
+from collections.abc import Iterator, Mapping
+
+from normscope.audit.model_graph import Kind, ModelGraph, Site
 from normscope.audit.reports.grouping import MOST_GROUPS, SiteGroup
-from normscope.audit.site_explanation import explanation_of
+from normscope.audit.samples import Samples
 from normscope.explain.reports.sentence import what_is_normalized
+from normscope.wording import counted, listed
 
 MOST_SENTENCES = 4
+_MOST_OPERATORS = 6
 
 
 def answer(groups: tuple[SiteGroup, ...]) -> tuple[str, ...]:
@@ -21,10 +25,10 @@ def answer(groups: tuple[SiteGroup, ...]) -> tuple[str, ...]:
         return ("There is no normalization layer in this model.",)
     ways: dict[str, list[Site]] = {}
     for group in groups[:MOST_GROUPS]:
-        ways.setdefault(_way(group.representative), []).extend(group.sites)
+        ways.setdefault(_way(group), []).extend(group.sites)
     few = len(groups) <= MOST_GROUPS and len(ways) <= MOST_SENTENCES + 1
     if few and len(ways) == 1 and total > 1:
-        return (f"Each of the {total} normalization layers normalizes {next(iter(ways))}.",)
+        return (f"Each of the {total} normalization layers {next(iter(ways))}.",)
     shown = list(ways.items())[: None if few else MOST_SENTENCES]
     sentences = [_sentence(way, sites, total) for way, sites in shown]
     left = total - sum(len(sites) for _, sites in shown)
@@ -32,14 +36,90 @@ def answer(groups: tuple[SiteGroup, ...]) -> tuple[str, ...]:
 
 
 def _sentence(way: str, sites: list[Site], total: int) -> str:
+    first = sites[0].path or "The model itself"
     if len(sites) == 1:
-        return f"{sites[0].path} normalizes {way}."
-    return f"{len(sites)} of the {total} layers ({sites[0].path}, ...) each normalize {way}."
+        return f"{first} {way}."
+    verb, _, rest = way.partition(" ")
+    return f"{len(sites)} of the {total} layers ({first}, ...) each {_PLURAL[verb]} {rest}."
 
 
-def _way(site: Site) -> str:
-    explanation = explanation_of(site)
+_PLURAL = {"normalizes": "normalize", "mixes": "mix", "may": "may"}
+
+
+def _way(group: SiteGroup) -> str:
+    site = group.representative
+    explanation = group.explanation
+    if site.kind is Kind.MIXING:
+        return f"mixes values as no pattern says it: {site.words}"
+    if site.spec is None or site.kind is Kind.UNKNOWN:
+        return f"may normalize, and it is not known how: {site.words or 'no spec reproduces it'}"
     if explanation is None:
-        return f'by the pattern "{site.train.pattern}" an input whose shape is not known'
-    later = "; at inference it uses stored statistics" if site.train.running else ""
-    return what_is_normalized(explanation) + later
+        unknown = "whose shape is not known" if site.input_shape is None else "too small for it"
+        return f'normalizes by the pattern "{site.spec.pattern}" an input {unknown}'
+    what = what_is_normalized(explanation)
+    if site.kind is Kind.STORED:
+        return f"normalizes by stored statistics; in training it would be {what}"
+    later = "; at inference it uses stored statistics" if site.running else ""
+    return f"normalizes {what}{later}"
+
+
+def differences(groups: tuple[SiteGroup, ...]) -> Iterator[str]:
+    """The headline: layers that compute something else than they declare, alike ones once."""
+    for group in groups:
+        differs = group.sites[0].differs
+        if differs:
+            verb = "computes" if len(group.all_paths) == 1 else "compute"
+            yield f"{group.paths} {verb} something else than declared: {differs.rstrip('.')}."
+
+
+def who_sees_whom(graph: ModelGraph) -> Iterator[str]:
+    """Whether any sample sees another, one sentence for each mode; equal ones are one."""
+    if not graph.followed:
+        return
+    samples = {mode: _verdict(found) for mode, found in graph.samples.items()}
+    if len(samples) == 2 and len(set(samples.values())) == 1:
+        yield f"In training and at inference, {next(iter(samples.values()))}."
+        return
+    for mode, said in samples.items():
+        yield f"{'In' if mode == 'training' else 'At'} {mode}, {said}."
+
+
+def _verdict(samples: Samples) -> str:
+    why = samples.why.rstrip(".")
+    match samples.verdict:
+        case "proved apart":
+            return "no sample sees another: proved on the operators"
+        case "apart, by probing":
+            open_at = _place(samples.through)
+            where = f" (the operators leave it open at {open_at})" if open_at else ""
+            return f"no sample was seen to see another, by probing{where}"
+        case "mixed":
+            through = _place(samples.through)
+            return "samples see each other" + (f", first through {through}" if through else "")
+    at = _place(samples.through)
+    return (
+        "it is not known whether samples see each other"
+        + (f", because of {at}" if at else "")
+        + (f": {why}" if why else "")
+    )
+
+
+def _place(through: Mapping[str, str] | None) -> str:
+    """A place in a model: "bn1 (BatchNorm2d, aten.native_batch_norm, net.py:12)"."""
+    if not through:
+        return ""
+    path = through.get("path") or "the model itself"
+    told = [through[key] for key in ("type", "operator", "source") if through.get(key)]
+    return f"{path} ({', '.join(told)})" if told else path
+
+
+def what_nobody_knows(operators: Mapping[str, int]) -> str:
+    """The operators of which nothing is known, and what that means; "" if there is none."""
+    if not operators:
+        return ""
+    named = [f"{name} ({times})" for name, times in operators.items()]
+    more = len(named) - _MOST_OPERATORS
+    if more > 0:
+        named = [*named[:_MOST_OPERATORS], f"{more} more"]
+    weaker = "each of them may mix all that it takes, so what is said here is weaker"
+    return f"{counted(len(operators), 'operator')} that nobody knows, {listed(named)}: {weaker}."

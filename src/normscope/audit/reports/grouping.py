@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from normscope.audit.finding import Finding
-from normscope.audit.model_graph import Site
+from normscope.audit.model_graph import Shape, Site
+from normscope.audit.site_explanation import explanation_of
+from normscope.errors import NormscopeError
+from normscope.explain import Explanation
+from normscope.frameworks.declaration import Declaration
+from normscope.notation.spec import NormSpec
 
 if TYPE_CHECKING:
     from normscope.audit.result import Audit
@@ -17,20 +23,48 @@ MOST_GROUPS = 100
 
 @dataclass(frozen=True)
 class SiteGroup:
-    """Sites with the same layer, input and findings. The findings are those of the first."""
+    """Sites that do alike, with alike findings. The findings are those of the first."""
 
     sites: tuple[Site, ...]
     findings: tuple[Finding, ...]
 
-    @property
+    @cached_property
     def representative(self) -> Site:
-        """The site that stands for all."""
-        return self.sites[0]
+        """The site that stands for all; where their shapes differ, a length that varies is None."""
+        first, *others = self.sites
+        if all(site.input_shape == first.input_shape for site in others):
+            return first
+        shape = tuple(
+            length if all(_length(site, axis) == length for site in others) else None
+            for axis, length in enumerate(first.input_shape or ())
+        )
+        declared = first.declared and _any_size(first.declared)
+        train, infer = _without_sizes(first.train), _without_sizes(first.infer)
+        return replace(first, input_shape=shape, declared=declared, train=train, infer=infer)
 
     @property
+    def lengths(self) -> str | None:
+        """The shape of the inputs, with a range where it varies; None if it is not known."""
+        shapes = [site.input_shape for site in self.sites]
+        known = [shape for shape in shapes if shape is not None]
+        if len(known) < len(shapes):
+            return None
+        return ", ".join(map(_range, map(set, zip(*known, strict=True))))
+
+    @property
+    def explanation(self) -> Explanation | None:
+        """What they compute; None where no spec says it."""
+        return explanation_of(self.representative)
+
+    @property
+    def followed(self) -> bool:
+        """Whether they were found in operators that were followed."""
+        return bool(self.sites[0].operator)
+
+    @cached_property
     def all_paths(self) -> tuple[str, ...]:
         """The paths of the layers, in the order of computation."""
-        return tuple(dict.fromkeys(site.path for site in self.sites))
+        return tuple(dict.fromkeys(site.path or "the model itself" for site in self.sites))
 
     @property
     def paths(self) -> str:
@@ -40,11 +74,10 @@ class SiteGroup:
 
 
 def grouped(audit: Audit) -> tuple[SiteGroup, ...]:
-    """The sites of a model, equal ones together, those with the worst findings first."""
+    """The sites of a model, alike ones together, those with the worst findings first."""
     together: dict[object, list[Site]] = {}
     for site in audit.layers:
-        said = tuple((f.code, f.message, f.fix) for f in audit.findings_at(site.path))
-        together.setdefault((site.declaration, site.input_shape, said), []).append(site)
+        together.setdefault(_likeness(site, audit.findings_at(site.path)), []).append(site)
     groups = [
         SiteGroup(tuple(sites), audit.findings_at(sites[0].path)) for sites in together.values()
     ]
@@ -55,6 +88,51 @@ def not_shown(groups: tuple[SiteGroup, ...]) -> str:
     """What a report leaves out, in words; empty if nothing."""
     left = sum(len(group.sites) for group in groups[MOST_GROUPS:])
     return f"{left} more layers are in --format json and --format sarif only." if left else ""
+
+
+def _likeness(site: Site, findings: tuple[Finding, ...]) -> object:
+    """What sites have in common that are said once.
+
+    Of a layer that was read from a file the numbers are told; of operators, of which there are
+    many, those of the same kind go together, whatever their lengths.
+    """
+    alike = (site.title, site.kind, site.differs, site.words, site.dtype)
+    if not site.operator:
+        said = tuple((f.code, f.message, f.fix) for f in findings)
+        return (*alike, site.declared, site.input_shape, said)
+    codes = tuple(f.code for f in findings)
+    specs = tuple(map(_without_sizes, (site.train, site.infer)))
+    rank = None if site.input_shape is None else len(site.input_shape)
+    return (*alike, site.operator if site.declared is None else "", specs, rank, codes)
+
+
+def _without_sizes(spec: NormSpec | None) -> NormSpec | None:
+    """A spec for any length of the axes that are not split."""
+    if spec is None or spec.pattern is None or not spec.sizes:
+        return spec
+    try:
+        layout = spec.layout([None] * sum(1 for _ in spec.parsed.items))
+        split = {axis.base for axis in layout.axes if len(layout.parts(axis.dim)) > 1}
+    except NormscopeError:
+        return spec
+    return replace(spec, sizes={name: n for name, n in spec.sizes.items() if name in split})
+
+
+def _any_size(declared: Declaration) -> Declaration:
+    train, infer = _without_sizes(declared.train), _without_sizes(declared.infer)
+    return replace(declared, train=train or declared.train, infer=infer or declared.infer)
+
+
+def _length(site: Site, axis: int) -> int | None:
+    shape: Shape = site.input_shape or ()
+    return shape[axis] if axis < len(shape) else None
+
+
+def _range(lengths: set[int | None]) -> str:
+    known = sorted(length for length in lengths if length is not None)
+    if None in lengths:
+        return "any"
+    return f"{known[0]}" if len(known) == 1 else f"{known[0]} to {known[-1]}"
 
 
 def _worst(group: SiteGroup) -> int:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment
 
-from normscope.audit.reports.answer import answer
+from normscope.audit.reports.answer import answer, differences, what_nobody_knows, who_sees_whom
 from normscope.audit.reports.grouping import MOST_GROUPS, SiteGroup, grouped, not_shown
-from normscope.audit.reports.text import model_line, summary_line
-from normscope.audit.site_explanation import explanation_of
+from normscope.audit.reports.text import model_line, place_line, summary_line, what_lines
 from normscope.errors import printable
 from normscope.explain.reports.html import (
     as_fragment as explanation_fragment,
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
 
 def as_html(audit: Audit) -> str:
     """The report as a page of its own."""
-    return as_page(f"What is normalized in {printable(audit.graph.file)}", as_fragment(audit))
+    what = printable(audit.graph.file or audit.graph.name)
+    return as_page(f"What is normalized in {what}", as_fragment(audit))
 
 
 def as_fragment(audit: Audit) -> str:
@@ -35,12 +35,17 @@ def as_fragment(audit: Audit) -> str:
         _environment()
         .get_template("report.html.j2")
         .render(
+            differences=list(differences(groups)),
             answer=answer(groups),
+            samples=list(who_sees_whom(audit.graph)),
+            unknown=what_nobody_knows(audit.graph.unknown_operators),
             model=model_line(audit.graph),
             summary=summary_line(audit),
             assumed=audit.graph.assumed,
-            groups=[(group, _explanation(group)) for group in groups[:MOST_GROUPS]],
+            notes=audit.graph.notes,
+            groups=[(group, *_told(group)) for group in groups[:MOST_GROUPS]],
             not_shown=not_shown(groups),
+            dismissed=audit.dismissed if audit.verbose else (),
         )
     )
 
@@ -50,9 +55,14 @@ def as_notebook_cell(audit: Audit) -> str:
     return f'<div class="normscope"><style>{style_sheet()}</style>{as_fragment(audit)}</div>'
 
 
-def _explanation(group: SiteGroup) -> str:
-    explanation = explanation_of(group.representative)
-    return "" if explanation is None else explanation_fragment(explanation)
+def _told(group: SiteGroup) -> tuple[str, list[str], str]:
+    """What a group is, what it does where that is not explained, and the explanation."""
+    explanation = group.explanation
+    said = what_lines(group)
+    place = place_line(group.representative)
+    if explanation is None:
+        return place, said, ""
+    return place, said[len(said) - group.followed :], explanation_fragment(explanation)
 
 
 @cache

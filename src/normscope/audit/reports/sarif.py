@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from normscope.audit.catalogue import all_rules
 from normscope.audit.finding import Severity
+from normscope.audit.reports.answer import differences, what_nobody_knows
+from normscope.audit.reports.grouping import grouped
 
 if TYPE_CHECKING:
     from normscope.audit.result import Audit
@@ -17,7 +20,7 @@ _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: 
 
 def as_sarif(audit: Audit, version: str) -> dict[str, Any]:
     """The findings of an audit; the place of one is the file and the layer in it."""
-    uri = quote(os.fsencode(audit.graph.file))
+    uri = quote(os.fsencode(audit.graph.file or audit.graph.name))
     return {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -44,8 +47,8 @@ def as_sarif(audit: Audit, version: str) -> dict[str, Any]:
                     {
                         "executionSuccessful": True,
                         "toolExecutionNotifications": [
-                            {"level": "warning", "message": {"text": f"assumed: {message}"}}
-                            for message in audit.graph.assumed
+                            {"level": "warning", "message": {"text": message}}
+                            for message in _notifications(audit)
                         ],
                     }
                 ],
@@ -69,3 +72,12 @@ def as_sarif(audit: Audit, version: str) -> dict[str, Any]:
             }
         ],
     }
+
+
+def _notifications(audit: Audit) -> Iterator[str]:
+    """What is said of the model as a whole."""
+    yield from (f"assumed: {message}" for message in audit.graph.assumed)
+    yield from differences(grouped(audit))
+    unknown = what_nobody_knows(audit.graph.unknown_operators)
+    if unknown:
+        yield unknown

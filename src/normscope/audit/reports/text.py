@@ -10,10 +10,9 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from normscope.audit.finding import Finding, Severity
-from normscope.audit.model_graph import ModelGraph
-from normscope.audit.reports.answer import answer
+from normscope.audit.model_graph import Kind, ModelGraph, Site
+from normscope.audit.reports.answer import answer, differences, what_nobody_knows, who_sees_whom
 from normscope.audit.reports.grouping import MOST_GROUPS, SiteGroup, grouped, not_shown
-from normscope.audit.site_explanation import explanation_of
 from normscope.errors import printable
 from normscope.notation.spec import Running
 from normscope.wording import counted
@@ -30,12 +29,18 @@ def rich_text(audit: Audit) -> Group:
     """The report as a Rich renderable: first the answer, then the layers, the worst first."""
     groups = grouped(audit)
     left_out = not_shown(groups)
+    unknown = what_nobody_knows(audit.graph.unknown_operators)
     return Group(
+        *(Text(line, style="bold red") for line in differences(groups)),
         *(Text(sentence, style="bold") for sentence in answer(groups)),
+        *(Text(sentence, style="bold") for sentence in who_sees_whom(audit.graph)),
+        *([Text(unknown, style="yellow")] if unknown else []),
         Text(model_line(audit.graph)),
-        *(_assumed(message) for message in audit.graph.assumed),
+        *(_assumed(f"assumed: {message}") for message in audit.graph.assumed),
+        *(_assumed(f"note: {message}") for message in audit.graph.notes),
         *(_group(group) for group in groups[:MOST_GROUPS]),
         *([Text(f"\n{left_out}")] if left_out else []),
+        *([_dismissed(audit)] if audit.verbose and audit.dismissed else []),
         Text(""),
         Text(summary_line(audit), style="bold"),
     )
@@ -51,7 +56,8 @@ def plain_text(audit: Audit) -> str:
 
 def model_line(graph: ModelGraph) -> str:
     """File, model and provenance in one line."""
-    return f"{printable(graph.file)}: model {graph.name}, {graph.provenance}"
+    file = f"{printable(graph.file)}: " if graph.file else ""
+    return f"{file}model {graph.name}, {graph.provenance}"
 
 
 def summary_line(audit: Audit) -> str:
@@ -71,8 +77,18 @@ def summary_line(audit: Audit) -> str:
 
 
 def _assumed(message: str) -> Text:
-    lines = textwrap.wrap(f"assumed: {message}", WIDTH, subsequent_indent="  ")
+    lines = textwrap.wrap(message, WIDTH, subsequent_indent="  ")
     return Text("\n".join(lines), style="yellow")
+
+
+def _dismissed(audit: Audit) -> Text:
+    """What looked like a normalization and is none."""
+    text = Text("\nno normalization after all", style="bold")
+    for site in audit.dismissed:
+        place = ", ".join(filter(None, (site.title, site.source)))
+        line = f"  {site.path or 'the model itself'} ({place}): {site.dismissed}"
+        text.append(f"\n{line}", style="not bold")
+    return text
 
 
 def _group(group: SiteGroup) -> Text:
@@ -80,8 +96,8 @@ def _group(group: SiteGroup) -> Text:
     times = f" ({len(group.sites)} layers alike)" if len(group.sites) > 1 else ""
     text = Text("\n")
     text.append(f"{group.paths}{times}", style="bold cyan")
-    text.append(f"\n  {site.declaration.title}")
-    for line in _what(group):
+    text.append(f"\n  {place_line(site)}")
+    for line in what_lines(group):
         text.append(f"\n  {line}")
     for finding in group.findings:
         text.append("\n")
@@ -89,23 +105,44 @@ def _group(group: SiteGroup) -> Text:
     return text
 
 
-def _what(group: SiteGroup) -> list[str]:
+def place_line(site: Site) -> str:
+    """What a site is, and where in the program."""
+    line = site.title
+    if site.declared is not None and site.operator:
+        line += f", by {site.operator}"
+    return line + (f", {site.source}" if site.source else "")
+
+
+def what_lines(group: SiteGroup) -> list[str]:
     """Pattern, shape, and the first lines of the explanation."""
     site = group.representative
-    explanation = explanation_of(site)
-    if explanation is None or site.input_shape is None:
-        return [f'"{site.train.pattern}", on an input of unknown shape']
-    shape = ", ".join("any" if n is None else f"{n}" for n in site.input_shape)
+    explanation = group.explanation
+    shape = None if group.lengths is None else f"on ({group.lengths})"
+    if site.spec is None or site.kind in (Kind.MIXING, Kind.UNKNOWN):
+        said = site.words or "no spec reproduces it"
+        return [" ".join(filter(None, (f"{said[:1].upper()}{said[1:]}", shape)))]
+    if explanation is None or shape is None:
+        return [f'"{site.spec.pattern}", {shape or "on an input of unknown shape"}']
     statistics = explanation.sections[0].lines
     learned = next(s.lines for s in explanation.sections if s.title == "Learned")
     modes = next(s.lines for s in explanation.sections if s.title == "Training and inference")
-    return [
-        f'"{site.train.pattern}" on ({shape})',
-        *statistics,
-        *learned,
-        modes[0] if site.train.running is None else _remembered(site.train.running),
-        explanation.sections[1].lines[-1],
-    ]
+    lines = [f'"{site.spec.pattern}" {shape}', *statistics, *learned]
+    if site.kind is Kind.STORED:
+        lines.append("Stored statistics are used in every mode that was followed.")
+    else:
+        lines.append(modes[0] if site.running is None else _remembered(site.running))
+    lines.append(explanation.sections[1].lines[-1])
+    return [*lines, *_checked(group)]
+
+
+def _checked(group: SiteGroup) -> list[str]:
+    """What was verified of a site that runs."""
+    if not group.followed:
+        return []
+    worst = max((site.max_ulp or 0.0 for site in group.sites), default=0.0)
+    if all(site.verified for site in group.sites):
+        return [f"Verified: the reference agrees with it within {worst:.3g} ulp."]
+    return ["Not verified: this is what its settings declare."]
 
 
 def _remembered(running: Running) -> str:

@@ -38,11 +38,12 @@ class SingleValueStatistic(Rule):
     severity = Severity.ERROR
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
-        if site.layout is None or not site.train.center or site.layout.set_size not in (1, 2):
+        spec, layout = site.spec, site.layout
+        if spec is None or layout is None or not spec.center or layout.set_size not in (1, 2):
             return
-        if site.train.measure == "none" and site.layout.set_size == 2:
+        if spec.measure == "none" and layout.set_size == 2:
             return  # what is left is half their difference
-        size = site.layout.set_size
+        size = layout.set_size
         consequence = (
             "so the output is the bias, whatever the input"
             if size == 1
@@ -50,7 +51,7 @@ class SingleValueStatistic(Rule):
         )
         yield self.finding(
             site,
-            f'each statistics set of "{site.train.pattern}" holds {size} value'
+            f'each statistics set of "{spec.pattern}" holds {size} value'
             f"{'s' if size == 2 else ''}, {consequence}",
             fix="normalize before the axes become this short, or share statistics over more axes",
             evidence={"set_size": size, "input_shape": list(site.input_shape or ())},

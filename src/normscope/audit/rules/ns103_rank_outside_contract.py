@@ -39,9 +39,10 @@ class RankOutsideContract(Rule):
     severity = Severity.ERROR
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
-        documented = site.declaration.documented
-        if documented is None or site.input_shape is None:
+        declared = site.declared
+        if declared is None or declared.documented is None or site.input_shape is None:
             return
+        documented = declared.documented
         rank, wanted = len(site.input_shape), len(documented.split())
         explanation = explanation_of(site)
         if rank == wanted or explanation is None:
@@ -55,7 +56,7 @@ class RankOutsideContract(Rule):
         )
         yield self.finding(
             site,
-            f'documented for {counted(wanted, "axis")} ("{site.declaration.documented_words}"), '
+            f'documented for {counted(wanted, "axis")} ("{declared.documented_words}"), '
             f"but the input has {rank}: mean and variance are taken along {listed(shared)} alone, "
             f"over {counted(facts.set_size, 'value')}{per_sample}",
             fix="\n".join(
@@ -67,8 +68,8 @@ class RankOutsideContract(Rule):
             evidence={
                 "rank": rank,
                 "documented_pattern": documented,
-                "documented_words": site.declaration.documented_words,
-                "pattern": site.train.pattern,
+                "documented_words": declared.documented_words,
+                "pattern": declared.train.pattern,
                 "set_size": facts.set_size,
                 "sets_per_sample": facts.sets_per_sample,
                 "scale_values": facts.scale.count if facts.scale else None,

@@ -40,8 +40,8 @@ class EpsBelowDtype(Rule):
     severity = Severity.ERROR
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
-        spec = site.train
-        if spec.measure == "none" or spec.unit_below is not None:
+        spec = site.spec
+        if spec is None or spec.measure == "none" or spec.unit_below is not None:
             return  # nothing is divided by 0
         limits = np.finfo(site.dtype)
         smallest = float(limits.smallest_normal)

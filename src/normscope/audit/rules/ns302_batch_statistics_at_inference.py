@@ -37,7 +37,7 @@ class BatchStatisticsAtInference(Rule):
     severity = Severity.ERROR
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
-        if site.infer.pattern is None or not site.couples_samples:
+        if site.infer is None or not site.couples_samples(site.infer):
             return
         alone = _values_of_one_sample(site)
         erased = "; a sample predicted alone comes out as the bias" if alone == 1 else ""
@@ -53,6 +53,7 @@ class BatchStatisticsAtInference(Rule):
 
 def _values_of_one_sample(site: Site) -> int | None:
     """How many values a statistics set holds when the batch is a single sample."""
-    if site.layout is None:
+    if site.infer is None or site.input_shape is None or site.sample_axes is None:
         return None
-    return product([axis.size for axis in site.layout.axes if axis.shared and axis.dim != 0])
+    axes = site.infer.layout(site.input_shape).axes
+    return product([a.size for a in axes if a.shared and a.dim not in site.sample_axes])

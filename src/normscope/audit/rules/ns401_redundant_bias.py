@@ -25,10 +25,9 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from weakref import WeakKeyDictionary
 
 from normscope.audit.finding import Finding, Severity
-from normscope.audit.model_graph import ModelGraph, Node, Site
+from normscope.audit.model_graph import ModelGraph, Site
 from normscope.audit.rule import Rule
 
 
@@ -37,42 +36,13 @@ class RedundantBias(Rule):
     severity = Severity.INFO
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
-        for source in graph.origins(site.node):
-            if source.id in _undone_biases(graph):
+        for maker in site.makers:
+            if not (maker.adds_bias and maker.direct and maker.sole):
+                continue
+            if maker.channel_axis is not None and site.subtracts_along(maker.channel_axis):
                 yield self.finding(
                     site,
-                    f"the bias of {source.path} is subtracted again with the mean",
-                    fix=graph.advice.without_bias(source.path),
-                    evidence={"producer": source.path, "channel_axis": source.traits.channel_axis},
+                    f"the bias of {maker.path} is subtracted again with the mean",
+                    fix=graph.advice.without_bias(maker.path),
+                    evidence={"producer": maker.path, "channel_axis": maker.channel_axis},
                 )
-
-
-_KNOWN: WeakKeyDictionary[ModelGraph, frozenset[str]] = WeakKeyDictionary()
-
-
-def _undone_biases(graph: ModelGraph) -> frozenset[str]:
-    """The ids of the nodes whose bias every reader of their output takes away again."""
-    if graph not in _KNOWN:
-        readers: dict[str, list[Node]] = {}
-        for node in graph.nodes:
-            for source in graph.origins(node):
-                readers.setdefault(source.id, []).append(node)
-        _KNOWN[graph] = frozenset(
-            node.id
-            for node in graph.nodes
-            if node.traits.adds_bias
-            and node.traits.channel_axis is not None
-            and not node.is_output
-            and all(_is_undone(reader, node, graph) for reader in readers.get(node.id, ()))
-        )
-    return _KNOWN[graph]
-
-
-def _is_undone(reader: Node, source: Node, graph: ModelGraph) -> bool:
-    """Whether a reader takes away what is constant along all but the channels."""
-    if reader.traits.identity:
-        return not reader.is_output  # what reads it in turn is judged too
-    site, channels = graph.site_of(reader), source.traits.channel_axis
-    if site is None or channels is None or not site.train.center:
-        return False
-    return site.word(channels) == "independent"

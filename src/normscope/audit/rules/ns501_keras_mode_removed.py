@@ -32,12 +32,14 @@ class KerasModeRemoved(Rule):
     severity = Severity.WARNING
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
-        mode = site.declaration.settings.get("mode", 0)
-        if graph.framework != "keras1" or mode == 0:
+        if graph.framework != "keras1" or site.declared is None:
             return
-        today = graph.advice.layer(site.train, site.layout) if site.layout else None
+        spec, mode = site.declared.train, site.declared.settings.get("mode", 0)
+        if mode == 0:
+            return
+        today = graph.advice.layer(spec, site.layout) if site.layout else None
         if today is None:
-            fix = f'state it with {graph.advice.norm}("{site.train.pattern}")'
+            fix = f'state it with {graph.advice.norm}("{spec.pattern}")'
         else:
             fix = f"the nearest layer of {graph.advice.framework} is {today.code}"
             fix += f"\n{today.difference}" if today.difference else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import jax
@@ -80,6 +80,34 @@ class LinenLive(TreeLive):
 
         with linen.intercept_methods(report):
             yield
+
+    @property
+    def model(self) -> Any:
+        """The module, without its variables."""
+        return self.module
+
+    def marking(self) -> AbstractContextManager[None]:
+        """An interceptor, which marks the calls of the modules inside."""
+        return linen.intercept_methods(_marked)
+
+
+def _marked(method: Any, arguments: Any, named: Any, context: Any) -> Any:
+    """An interceptor of Linen, which marks the calls of layers."""
+    from normscope.frameworks.jax.marks import innermost, marked
+
+    path = ".".join(context.module.path)
+    around = innermost()
+    again = around is not None and around.path == path  # the same one, lifted by scan or remat
+    if context.method_name != "__call__" or not path or again:
+        return method(*arguments, **named)
+    return marked(
+        lambda arguments, named: method(*arguments, **named),
+        arguments,
+        named,
+        path=path,
+        type=type(context.module).__name__,
+        layer=context.module.clone(parent=None),
+    )
 
 
 def told(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
+import haiku
 import jax
 
 from normscope.errors import NormscopeError
@@ -76,3 +78,30 @@ class HaikuLive(TreeLive):
         output, state = self._transformed.apply(params, state, key, *arguments, **named)
         self.tree = {"params": params, "state": state}
         return output
+
+    # --- what happens inside --------------------------------------------------------------------
+
+    def array_name(self, path: tuple[Any, ...]) -> str:
+        """The module and the name in it: "linear/w"."""
+        return super().array_name(path[1:])
+
+    def marking(self) -> AbstractContextManager[None]:
+        """An interceptor, which marks the calls of the modules inside."""
+        marking: AbstractContextManager[None] = haiku.intercept_methods(_marked)
+        return marking
+
+
+def _marked(method: Any, arguments: Any, named: Any, context: Any) -> Any:
+    """An interceptor of Haiku, which marks the calls of layers."""
+    from normscope.frameworks.jax.marks import marked
+
+    if context.method_name != "__call__":
+        return method(*arguments, **named)
+    return marked(
+        lambda arguments, named: method(*arguments, **named),
+        arguments,
+        named,
+        path=context.module.module_name,
+        type=type(context.module).__name__,
+        layer=context.module,
+    )

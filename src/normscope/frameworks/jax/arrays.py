@@ -18,3 +18,8 @@ def to_numpy(array: Any) -> Array:
 def like(original: Any, value: Array) -> Any:
     """New values in the dtype of an array."""
     return jnp.asarray(value, dtype=original.dtype)
+
+
+def from_numpy(array: Array, dtype: str) -> Any:
+    """An array of this dtype."""
+    return jnp.asarray(array, dtype=dtype)

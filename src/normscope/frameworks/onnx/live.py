@@ -11,19 +11,25 @@ import numpy as np
 from normscope.errors import SpecError
 from normscope.frameworks.inputs import Inputs, Passing
 from normscope.frameworks.live import FirstCall, Live
-from normscope.frameworks.onnx.file import not_installed
+from normscope.frameworks.onnx.file import OnnxFile, not_installed
 from normscope.frameworks.recorder import Recorder
 from normscope.frameworks.trees import Array
+from normscope.graph.operators import Graph
 from normscope.wording import counted, listed
 
 try:
     import onnx
     import onnxruntime
-    from onnx import helper, numpy_helper
+    from onnx import helper
 except ImportError as missing:
     raise not_installed("an ONNX model is run by onnxruntime", missing) from missing
 
 from normscope.frameworks.onnx import graphs
+from normscope.frameworks.onnx.tensors import Tensors
+
+_FOLDER = "session.model_external_initializers_file_folder_path"
+
+_MODES = {True: "training", False: "inference"}
 
 
 class OnnxLive(Live):
@@ -35,6 +41,8 @@ class OnnxLive(Live):
     """
 
     def __init__(self, model: Any, first: FirstCall) -> None:
+        self._path = model.path if isinstance(model, OnnxFile) else None
+        model = model.model if isinstance(model, OnnxFile) else model
         if isinstance(model, onnx.NodeProto):
             super().__init__(f"ONNX {model.op_type}", "ONNX model")
             self._dtypes = {model.input[0]: np.dtype(np.float32)}
@@ -60,6 +68,7 @@ class OnnxLive(Live):
         self._values: dict[str, Array] | None = None  # of the initializers, once they are inputs
         self._session: Any = None
         self._recorder: Recorder | None = None
+        self._tensors = Tensors(self._path)
         self.remember()
 
     def unfit(self) -> str:
@@ -73,11 +82,24 @@ class OnnxLive(Live):
     def _made_session(self) -> Any:
         if self._session is None:
             if self._values is None:
-                self._session = _session(self._model, optimized=False)
+                self._session = self._new_session(self._model, optimized=False)
             else:
                 opened = graphs.with_open_initializers(self._model, self._values)
-                self._session = _session(opened, optimized=True)
+                self._session = self._new_session(opened, optimized=True)
         return self._session
+
+    def _new_session(self, model: Any, *, optimized: bool) -> Any:
+        """A session that runs a model; fused nodes would hide what is between them."""
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # warnings about the model are not what was asked for
+        if not optimized:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        if self._path is not None:  # where the arrays are that the model refers to
+            folder = str(self._path.resolve().parent)
+            options.add_session_config_entry(_FOLDER, folder)
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
 
     # --- arguments in, arrays out ---------------------------------------------------------------
 
@@ -135,8 +157,8 @@ class OnnxLive(Live):
         return {name: value.copy() for name, value in self._values.items()}
 
     def _found_values(self) -> dict[str, Array]:
-        initializers = self._model.graph.initializer
-        return {i.name: np.array(numpy_helper.to_array(i)) for i in initializers if _is_real(i)}
+        held = self._model.graph.initializer
+        return {i.name: np.array(self._tensors.array(i)) for i in held if _is_real(i)}
 
     def write(self, name: str, value: Array) -> None:
         """Replace one array."""
@@ -151,11 +173,24 @@ class OnnxLive(Live):
 
     # --- what happens inside --------------------------------------------------------------------
 
+    def trace(self, given: Inputs, training: bool) -> Graph:
+        """The graph of the file, with functions written out; it holds one mode alone."""
+        from normscope.frameworks.onnx.trace import trace
+
+        arrays = {
+            name: array.astype(self._dtypes[name])
+            for name, array in zip(given.names, given.arrays, strict=True)
+        }
+        graph = trace(self._model, arrays, self._tensors)
+        if training not in self.modes:
+            graph.notes.append(f"the file holds one mode, that of {_MODES[self.modes[0]]}")
+        return graph
+
     @contextmanager
     def watched(self, recorder: Recorder) -> Iterator[None]:
         """Within, every value of the graph is an output, and each node a submodule."""
         plain = self._session
-        self._session = _session(graphs.with_all_values(self._model), optimized=False)
+        self._session = self._new_session(graphs.with_all_values(self._model), optimized=False)
         self._recorder = recorder
         try:
             yield
@@ -169,17 +204,6 @@ class OnnxLive(Live):
             recorder.enter(node.name or node.output[0], node.op_type, _of(values, node.input))
             recorder.leave(_of(values, node.output))
         return _of(values, self._outputs)
-
-
-def _session(model: Any, *, optimized: bool) -> Any:
-    """A session that runs a model; fused nodes would hide what is between them."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # warnings about the model are not what was asked for
-    if not optimized:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
 
 
 def _run(session: Any, names: list[str], feeds: dict[str, Any]) -> dict[str, Any]:

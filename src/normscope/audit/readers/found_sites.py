@@ -1,0 +1,135 @@
+"""`FoundSite` -> `Site`: what was found at a place, in the names that its axes have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from normscope.audit.axes import Axes
+from normscope.audit.found.site import FoundSite
+from normscope.audit.model_graph import Kind, Maker, Site
+from normscope.errors import NormscopeError
+from normscope.frameworks.axis_names import with_axis_names
+from normscope.frameworks.declaration import Declaration
+from normscope.graph.neighbours import Maker as FoundMaker
+from normscope.graph.operators import Node, Role
+from normscope.graph.rules import Labels, Window
+from normscope.notation.spec import NormSpec
+
+_POSITIONS = {1: ("s",), 2: ("h", "w"), 3: ("d", "h", "w")}
+"""Names for axes of positions, where the others are samples and channels."""
+
+
+def site_of(found: FoundSite, axes: Axes) -> Site:
+    """A site as rules and reports see it.
+
+    Args:
+        found: at one place.
+        axes: what the axes of its input are.
+    """
+    makers = tuple(_maker(maker) for maker in found.neighbours.makers)
+    names = axis_names(found, axes, makers)
+    declared = found.declared and _renamed_declaration(found.declared, names)
+    return Site(
+        path=found.path,
+        type=found.type,
+        title=_title(found),
+        train=_renamed(found.train, names),
+        infer=_renamed(found.infer, names),
+        input_shape=tuple(found.input_shape),
+        declared=declared,
+        kind=Kind(found.kind),
+        dtype=found.dtype,
+        sample_axes=None if axes.samples is None else tuple(sorted(axes.samples)),
+        operator=found.operator,
+        source=found.source,
+        verified=found.verified,
+        max_ulp=found.max_ulp,
+        differs=found.differs,
+        words=found.words,
+        dismissed=found.dismissed,
+        makers=makers,
+        more_makers=found.neighbours.more,
+        arrays=found.arrays,
+    )
+
+
+def _title(found: FoundSite) -> str:
+    """The layer as its user knows it, or the operator in it."""
+    if found.declared is not None:
+        return found.declared.title
+    return f"{found.operator} in {found.type}" if found.type else found.operator
+
+
+def _maker(maker: FoundMaker) -> Maker:
+    return Maker(
+        path=maker.path or maker.node.operator,
+        channel_axis=maker.channel_axis,
+        adds_bias=maker.adds_bias,
+        direct=maker.direct,
+        sole=maker.sole,
+        convolves=_convolves(maker.node),
+    )
+
+
+def _convolves(node: Node) -> bool:
+    rule = node.rule
+    windows = isinstance(rule, Labels) and any(
+        isinstance(relation, Window) for relation in rule.relations.values()
+    )
+    return node.role is Role.PRODUCT and windows
+
+
+def axis_names(found: FoundSite, axes: Axes, makers: Sequence[Maker]) -> tuple[str, ...]:
+    """A name for each axis of a site's input.
+
+    Those that the caller gave come first; then b for the samples, c for the channels, and, where
+    all other axes are positions, names for these; else d and a number.
+    """
+    rank = len(found.input_shape)
+    names: list[str | None] = list(axes.names) if len(axes.names) == rank else [None] * rank
+    samples = sorted(axes.samples or ())
+    if len(samples) == 1 and names[samples[0]] is None and "b" not in names:
+        names[samples[0]] = "b"
+    channels = _channel_axis(found, makers)
+    if channels is not None and names[channels] is None and "c" not in names:
+        names[channels] = "c"
+    left = [axis for axis, name in enumerate(names) if name is None]
+    if "b" in names and "c" in names and len(left) in _POSITIONS:
+        for axis, name in zip(left, _POSITIONS[len(left)], strict=True):
+            if name not in names:
+                names[axis] = name
+    return tuple(name or f"d{axis}" for axis, name in enumerate(names))
+
+
+def _channel_axis(found: FoundSite, makers: Sequence[Maker]) -> int | None:
+    """The axis of the channels, as what makes them says, or else what the layer declares."""
+    along = {maker.channel_axis for maker in makers}
+    if len(along) == 1:
+        return along.pop()
+    if found.declared is None or found.declared.train.pattern is None:
+        return None
+    try:
+        layout = found.declared.train.layout(found.input_shape)
+    except NormscopeError:
+        return None
+    named = [axis.dim for axis in layout.axes if axis.name == "c"]
+    return named[0] if len(named) == 1 else None
+
+
+def _renamed(spec: NormSpec | None, names: Sequence[str]) -> NormSpec | None:
+    """A spec with these names; as it is where they do not fit it."""
+    if spec is None or spec.pattern is None:
+        return spec
+    try:
+        return with_axis_names(spec, " ".join(names))
+    except NormscopeError:
+        return spec
+
+
+def _renamed_declaration(declared: Declaration, names: Sequence[str]) -> Declaration:
+    train = _renamed(declared.train, names) or declared.train
+    infer = _renamed(declared.infer, names) or declared.infer
+    if infer.pattern is None:
+        infer = replace(infer, scale=train.scale, bias=train.bias)
+    return replace(declared, train=train, infer=infer)

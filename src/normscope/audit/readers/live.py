@@ -1,0 +1,211 @@
+"""Live models, and files that open as such -> `ModelGraph`, by the operators that they compute."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from normscope.audit.axes import Axes, axes_of, unknown
+from normscope.audit.found.found import found_sites
+from normscope.audit.found.site import FoundSite
+from normscope.audit.model_graph import ModelGraph, Site
+from normscope.audit.readers.asked import Asked
+from normscope.audit.readers.found_sites import site_of
+from normscope.audit.readers.verdicts import samples_of
+from normscope.errors import SpecError, printable
+from normscope.files.readable import Readable
+from normscope.files.recognition import ONNX, recognise
+from normscope.frameworks.inputs import Inputs
+from normscope.frameworks.live import Arguments, Live
+from normscope.frameworks.opened import opened
+from normscope.frameworks.registry import advice_of, kind_of, live_of
+from normscope.graph.operators import CannotTraceError, Graph
+from normscope.notation.axis_roles import sample_axis
+from normscope.scope.scope import input_axes
+
+TAKES = "a live model (of PyTorch, Keras, JAX or ONNX, or a function)"
+READS = (Readable("models of ONNX", (".onnx",), {}),)
+
+_REFUSAL = (
+    "audit calls a model, and this {kind} cannot be called; give a function that runs it, such as "
+    "lambda x: transformed.apply(parameters, None, x)"
+)
+_OPENED = {ONNX: ".onnx"}
+"""The files that open as data and run as a model, and the ending by which they are opened."""
+
+_MODES = {True: "training", False: "inference"}
+
+
+def recognises(source: object) -> bool:
+    """Whether it is an object that can be called, or the path of a file that opens as one.
+
+    Raises:
+        ModelFileError: it is a path that cannot be opened.
+    """
+    if isinstance(source, str | os.PathLike):
+        return source != "" and recognise(os.fspath(source)) in _OPENED
+    if source is None or isinstance(source, bytes | type):
+        return False
+    return kind_of(source) is not None or (callable(source) and not hasattr(source, "dtype"))
+
+
+def read(source: Any, asked: Asked) -> ModelGraph:
+    """Trace a model in each of its modes, and ask each place where it normalizes.
+
+    Args:
+        source: the model, or the path of a file that opens as one.
+        asked: the inputs, and the names of their axes.
+
+    Raises:
+        SpecError: it cannot be called with these inputs, or tells no shapes and none are given.
+        ModelFileError: the file cannot be read.
+        MissingPackageError: what runs it is not installed.
+    """
+    asked.progress("opening the model", 0, 4)
+    model = opened(source, "audit")
+    live = live_of(model, lambda live: _arguments(live, asked), _REFUSAL)
+    unfit = live.unfit()
+    if unfit:
+        raise SpecError(unfit)
+    given = live.inputs(_given(live, asked))
+    names = input_axes(given, asked.axes)
+    with live.kept():
+        asked.progress("following its operators", 1, 4)
+        traced = _traced(live, given)
+        asked.progress("asking what it normalizes", 2, 4)
+        found = found_sites(traced.graphs)
+        asked.progress("looking who sees whom", 3, 4)
+        samples = samples_of(model, given, asked.axes, traced.graphs, traced.problems)
+    places = _Places(traced.graphs, names, [sample_axis(own) if own else None for own in names])
+    framework = _framework(model)
+    return ModelGraph(
+        file=_file(source),
+        name=live.model_title,
+        format=_format(source),
+        framework=framework,
+        provenance=_provenance(given, names, traced.graphs),
+        advice=advice_of(framework),
+        sites=tuple(places.site(one) for one in found if not one.dismissed),
+        dismissed=tuple(places.site(one) for one in found if one.dismissed),
+        samples=samples,
+        unknown_operators=_unknown_operators(traced.graphs),
+        notes=tuple(dict.fromkeys([*live.notes, *traced.notes()])),
+    )
+
+
+def _given(live: Live, asked: Asked) -> Any:
+    """The inputs, or those that the model tells of.
+
+    Raises:
+        SpecError: there are none.
+    """
+    given = live.example() if asked.inputs is None else asked.inputs
+    if given is None:
+        raise SpecError(
+            f"{live.model_title} does not tell the shapes of its inputs; give inputs of at least "
+            "two samples, audit(model, inputs), or on the command line --shape 4,3,224,224"
+        )
+    return given
+
+
+def _arguments(live: Live, asked: Asked) -> Arguments:
+    return live.inputs(_given(live, asked)).arguments(live.leaf)
+
+
+@dataclass(frozen=True)
+class _Traced:
+    """The graphs of the modes, and why there is none of a mode."""
+
+    graphs: dict[bool, Graph] = field(default_factory=dict)
+    problems: dict[bool, str] = field(default_factory=dict)
+
+    def notes(self) -> Iterator[str]:
+        """What the reader of a report should know."""
+        for training, problem in self.problems.items():
+            yield f"nothing is known of {_MODES[training]}: {problem}"
+        for graph in self.graphs.values():
+            yield from graph.notes
+
+
+def _traced(live: Live, given: Inputs) -> _Traced:
+    """The graph of each mode.
+
+    Raises:
+        SpecError: there is none of any.
+    """
+    traced = _Traced()
+    for training in live.modes:
+        live.put_back()
+        try:
+            traced.graphs[training] = live.trace(given, training)
+        except CannotTraceError as error:
+            traced.problems[training] = str(error)
+        except Exception as error:  # a model may refuse its inputs by any exception
+            said = " ".join(str(error).split())[:300]
+            traced.problems[training] = f"the model raised {type(error).__name__}: {said}"
+    live.put_back()
+    if not traced.graphs:
+        why = next(iter(traced.problems.values()))
+        misfit = live.misfit(given)
+        said = f"{misfit} ({why})" if misfit else why
+        raise SpecError(f"{live.model_title} cannot be audited with these inputs: {said}")
+    return traced
+
+
+class _Places:
+    """The axes of each value in the graphs of a model."""
+
+    def __init__(
+        self,
+        graphs: dict[bool, Graph],
+        names: list[tuple[str, ...]],
+        samples: list[int | None],
+    ) -> None:
+        self.axes: dict[Any, Axes] = {}
+        for graph in graphs.values():
+            self.axes |= axes_of(graph, names, samples)
+
+    def site(self, found: FoundSite) -> Site:
+        """A site with what its axes are."""
+        x = found.site.x
+        return site_of(found, self.axes.get(x) or unknown(x))
+
+
+def _framework(model: Any) -> str:
+    found = kind_of(model)
+    return "function" if found is None else found[0].name
+
+
+def _file(source: object) -> str:
+    """The name of the file without its folder; "" of an object."""
+    if not isinstance(source, str | os.PathLike):
+        return ""
+    return os.path.basename(os.fsdecode(source))
+
+
+def _format(source: object) -> str:
+    """The ending of a file; "live" of an object."""
+    return os.path.splitext(_file(source))[1].removeprefix(".").lower() or "live"
+
+
+def _provenance(given: Inputs, names: list[tuple[str, ...]], graphs: dict[bool, Graph]) -> str:
+    """With what it was called, in words: "called with x (b=4, c=3)"."""
+    said = [
+        f"{printable(name)} ("
+        + ", ".join(f"{a}={n}" for a, n in zip(own, array.shape, strict=True))
+        + ")"
+        for name, array, own in zip(given.names, given.arrays, names, strict=True)
+    ]
+    operators = max(sum(node.live for node in graph.nodes) for graph in graphs.values())
+    return f"called with {', '.join(said)}, {operators:,} operators"
+
+
+def _unknown_operators(graphs: dict[bool, Graph]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for graph in graphs.values():
+        for part in (graph, *graph.bodies()):
+            for name, number in part.unknown_operators.items():
+                found[name] = max(found.get(name, 0), number)
+    return found

@@ -1,0 +1,1 @@
+"""What the operators of ONNX do with their elements; one table, from their names."""

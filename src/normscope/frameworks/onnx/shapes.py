@@ -1,0 +1,100 @@
+"""Shapes and dtypes of what a node makes, before it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import defs, helper, numpy_helper, shape_inference
+
+from normscope.frameworks.onnx.evaluation import type_of
+from normscope.frameworks.onnx.operators.applied import Made
+from normscope.graph.operators import Value
+
+
+class MisfitError(Exception):
+    """The operands do not fit the operator; the text says why."""
+
+
+def schema_of(node: Any, version: int) -> Any | None:
+    """What ONNX knows of an operator; None if it does not know it."""
+    try:
+        return defs.get_schema(
+            node.op_type, version, "" if node.domain == "ai.onnx" else node.domain
+        )
+    except defs.SchemaError:
+        return None
+
+
+def inferred(
+    node: Any,
+    schema: Any,
+    places: Sequence[Value | None],
+    known: Mapping[int, NDArray[Any]],
+    versions: Mapping[str, int],
+) -> list[Made | None]:
+    """Of each output that is not left out; None for what depends on the numbers themselves.
+
+    Args:
+        node: the node; no graphs inside.
+        schema: of its operator.
+        places: its operands.
+        known: the numbers of some of them, by place.
+        versions: of the operators, by domain.
+
+    Raises:
+        MisfitError: the operands do not fit.
+    """
+    types = {
+        name: type_of(value)
+        for name, value in zip(node.input, places, strict=True)
+        if value is not None
+    }
+    data = {node.input[place]: numpy_helper.from_array(array) for place, array in known.items()}
+    imports = [helper.make_opsetid(domain, version) for domain, version in versions.items()]
+    try:
+        found = shape_inference.infer_node_outputs(schema, node, types, data, opset_imports=imports)
+    except Exception as error:  # of bytes that anybody wrote
+        raise MisfitError(" ".join(str(error).split())[:200]) from error
+    return [_made(found.get(name)) for name in node.output if name]
+
+
+def _made(kind: Any) -> Made | None:
+    if kind is None or kind.WhichOneof("value") != "tensor_type":
+        return None
+    tensor = kind.tensor_type
+    if not tensor.elem_type or not tensor.HasField("shape"):
+        return None
+    if not all(dim.HasField("dim_value") for dim in tensor.shape.dim):
+        return None
+    name = helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+    return tuple(int(dim.dim_value) for dim in tensor.shape.dim), name
+
+
+def function_of(node: Any, schema: Any, version: int, places: Sequence[Value | None]) -> Any | None:
+    """The function by which ONNX defines an operator, from other operators; None without one."""
+    if schema is None:
+        return None
+    if schema.has_context_dependent_function:
+        types = [b"" if v is None else type_of(v).SerializeToString() for v in places]
+        first = min(schema.context_dependent_function_opset_versions)
+        usable = [v for v in schema.context_dependent_function_opset_versions if v <= version]
+        body = schema.get_context_dependent_function_with_opset_version(
+            max(usable or [first]), node.SerializeToString(), types
+        )
+        return onnx.FunctionProto.FromString(body) if body else None
+    if schema.has_function:
+        usable = [v for v in schema.function_opset_versions if v <= version]
+        body = schema.get_function_with_opset_version(max(usable)) if usable else None
+        return onnx.FunctionProto.FromString(body) if isinstance(body, bytes) else body
+    return None
+
+
+def largest(results: Sequence[Made]) -> int:
+    """The most elements that one of these has."""
+    return max(
+        (int(np.prod([int(n) for n in shape], dtype=object)) for shape, _ in results), default=0
+    )

@@ -1,0 +1,136 @@
+"""The numbers of a file, read when they are asked for; those outside of it from its folder only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from normscope.errors import ModelFileError
+
+_PACKED_BITS = {
+    int(getattr(onnx.TensorProto, name)): bits
+    for name, bits in (("INT4", 4), ("UINT4", 4), ("FLOAT4E2M1", 4), ("INT2", 2), ("UINT2", 2))
+    if hasattr(onnx.TensorProto, name)
+}
+
+
+class Tensors:
+    """Reads the arrays of a model.
+
+    Attributes:
+        path: of the file, for what is said of it; None for a model that came as an object.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+
+    def shape_and_dtype(self, tensor: Any) -> tuple[tuple[int, ...], str]:
+        """As the file declares them."""
+        dtype = dtype_name(tensor.data_type)
+        return tuple(int(n) for n in tensor.dims), dtype
+
+    def reader(self, tensor: Any) -> Callable[[], NDArray[Any]]:
+        """Gives the array, as often as it is asked for; it is not to be written to."""
+        return lambda: self.array(tensor)
+
+    def array(self, tensor: Any) -> NDArray[Any]:
+        """The array: of a file, a view of its bytes where that is possible.
+
+        Raises:
+            ModelFileError: its data are not there, or are not as declared.
+        """
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            return self._external(tensor)
+        try:
+            return np.asarray(numpy_helper.to_array(tensor))
+        except Exception as error:  # of bytes that anybody wrote
+            reason = " ".join(str(error).split())[:200]
+            raise self._error(f"tensor {tensor.name!r} cannot be read: {reason}") from error
+
+    def check(self, graph: Any) -> None:
+        """Whether the data of all arrays that a graph holds are there.
+
+        Raises:
+            ModelFileError: those of one are not.
+        """
+        for tensor in graph.initializer:
+            try:
+                shape, _ = self.shape_and_dtype(tensor)
+            except Exception as error:  # of a number that anybody wrote
+                raise self._error(
+                    f"tensor {tensor.name!r} has no type of ONNX: {tensor.data_type}"
+                ) from error
+            if any(length < 0 for length in shape):
+                raise self._error(f"tensor {tensor.name!r} has a length below 0")
+            if tensor.data_location == onnx.TensorProto.EXTERNAL:
+                self._external(tensor)  # a view, nothing is read
+            elif tensor.HasField("raw_data"):
+                wanted = self._bytes(tensor, shape)
+                if wanted > tensor.ByteSize():
+                    raise self._error(f"tensor {tensor.name!r} is longer than its data")
+
+    def _bytes(self, tensor: Any, shape: tuple[int, ...]) -> int:
+        count = prod(shape)
+        bits = _PACKED_BITS.get(tensor.data_type)
+        element = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        return -(-count * bits // 8) if bits else count * element.itemsize
+
+    def _external(self, tensor: Any) -> NDArray[Any]:
+        place = {entry.key: entry.value for entry in tensor.external_data}
+        if tensor.data_type == onnx.TensorProto.STRING:
+            raise self._error(f"tensor {tensor.name!r} holds texts, which cannot lie outside")
+        file = self._inside(place.get("location", ""), tensor.name)
+        offset = self._whole(place.get("offset", "0"), tensor.name)
+        shape = self.shape_and_dtype(tensor)[0]
+        element = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        length = self._bytes(tensor, shape)
+        if "length" in place and self._whole(place["length"], tensor.name) < length:
+            raise self._error(f"tensor {tensor.name!r} is longer than its data")
+        if offset + length > file.stat().st_size:
+            raise self._error(f"the data of tensor {tensor.name!r} end after those of {file.name}")
+        if not length:
+            return np.zeros(shape, element)
+        if tensor.data_type in _PACKED_BITS:
+            whole = onnx.TensorProto(dims=tensor.dims, data_type=tensor.data_type)
+            whole.raw_data = np.memmap(file, np.uint8, "r", offset, (length,)).tobytes()
+            return np.asarray(numpy_helper.to_array(whole))
+        raw = np.memmap(file, np.uint8, "r", offset, (length,))
+        return np.asarray(raw).view(element).reshape(shape)
+
+    def _inside(self, location: str, name: str) -> Path:
+        """The file of this name, if it lies in the folder of the model."""
+        if self.path is None:
+            raise self._error(
+                f"the data of tensor {name!r} lie in the file {location!r}: give the path of the "
+                "model, or load it with onnx.load, which reads them"
+            )
+        folder = self.path.resolve().parent
+        wanted = Path(location.replace("\\", "/"))
+        if wanted.is_absolute() or ".." in wanted.parts or "\0" in location or not location:
+            raise self._error(f"the data of tensor {name!r} lie outside of its folder: {location}")
+        found = (folder / wanted).resolve()
+        if not found.is_relative_to(folder):
+            raise self._error(f"the data of tensor {name!r} lie outside of its folder: {location}")
+        if not found.is_file():
+            raise self._error(f"the data of tensor {name!r} are missing: no file {location}")
+        return found
+
+    def _whole(self, text: str, name: str) -> int:
+        if not text.isascii() or not text.isdigit() or len(text) > 18:
+            raise self._error(f"the data of tensor {name!r} have no place: {text!r}")
+        return int(text)
+
+    def _error(self, reason: str) -> ModelFileError:
+        return ModelFileError(str(self.path or "this ONNX model"), reason)
+
+
+def dtype_name(element_type: int) -> str:
+    """NumPy's name for a number of ONNX."""
+    return helper.tensor_dtype_to_np_dtype(element_type).name
