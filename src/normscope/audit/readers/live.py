@@ -13,7 +13,7 @@ from normscope.audit.found.site import FoundSite
 from normscope.audit.model_graph import ModelGraph, Site
 from normscope.audit.readers.asked import Asked
 from normscope.audit.readers.found_sites import site_of
-from normscope.audit.readers.verdicts import samples_of
+from normscope.audit.readers.verdicts import MODES, samples_of
 from normscope.errors import SpecError, printable
 from normscope.files.readable import Readable
 from normscope.files.recognition import ONNX, recognise
@@ -26,7 +26,7 @@ from normscope.notation.axis_roles import sample_axis
 from normscope.scope.scope import input_axes
 
 TAKES = "a live model (of PyTorch, Keras, JAX or ONNX, or a function)"
-READS = (Readable("models of ONNX", (".onnx",), {}),)
+READS: tuple[Readable, ...] = (Readable("models of ONNX", (".onnx",), {}),)
 
 _REFUSAL = (
     "audit calls a model, and this {kind} cannot be called; give a function that runs it, such as "
@@ -34,8 +34,6 @@ _REFUSAL = (
 )
 _OPENED = {ONNX: ".onnx"}
 """The files that open as data and run as a model, and the ending by which they are opened."""
-
-_MODES = {True: "training", False: "inference"}
 
 
 def recognises(source: object) -> bool:
@@ -76,9 +74,10 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         traced = _traced(live, given)
         asked.progress("asking what it normalizes", 2, 4)
         found = found_sites(traced.graphs)
-        asked.progress("looking who sees whom", 3, 4)
-        samples = samples_of(model, given, asked.axes, traced.graphs, traced.problems)
-    places = _Places(traced.graphs, names, [sample_axis(own) if own else None for own in names])
+    asked.progress("looking who sees whom", 3, 4)
+    sample_axes = [sample_axis(own) if own else None for own in names]
+    samples = samples_of(model, given.tree, asked.axes, traced.graphs, sample_axes)
+    places = _Places(traced.graphs, names, sample_axes)
     framework = _framework(model)
     return ModelGraph(
         file=_file(source),
@@ -92,6 +91,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         samples=samples,
         unknown_operators=_unknown_operators(traced.graphs),
         notes=tuple(dict.fromkeys([*live.notes, *traced.notes()])),
+        one_mode=len(live.modes) == 1,
     )
 
 
@@ -124,7 +124,7 @@ class _Traced:
     def notes(self) -> Iterator[str]:
         """What the reader of a report should know."""
         for training, problem in self.problems.items():
-            yield f"nothing is known of {_MODES[training]}: {problem}"
+            yield f"nothing is known of {MODES[training]}: {problem}"
         for graph in self.graphs.values():
             yield from graph.notes
 

@@ -127,7 +127,7 @@ class EquinoxLive(TreeLive):
         """The `__call__` of each class of modules in the model, replaced."""
         from normscope.frameworks.equinox.trace import marking
 
-        return marking(self.model)
+        return marking({"": self.model})
 
 
 def _attributes(module: Any, name: str) -> list[Any]:

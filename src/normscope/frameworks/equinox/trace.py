@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,17 +13,18 @@ from normscope.frameworks.jax.classes import Layers, replaced_calls
 
 
 @contextmanager
-def marking(model: Any) -> Iterator[None]:
-    """Within, the calls of modules inside of a model are marked.
+def marking(models: Mapping[str, Any]) -> Iterator[None]:
+    """Within, the calls of modules inside of models are marked.
 
-    Modules are trees of JAX and are built anew again and again, so their paths are those in the
-    module that is called first.
+    Modules are trees of JAX and are built anew again and again. So the paths in the model "" are
+    those in the module that is called first; modules that are known by no path are known by what
+    they hold.
 
     Args:
-        model: the module as its user has it.
+        models: modules as their user has them, by name; "" is the whole model.
     """
-    own = dict(modules_of(model))
-    layers = Layers(_held, {}, own)
+    own = {path: part for name, model in models.items() for path, part in modules_of(model, name)}
+    layers = Layers(_held, {id(part): path for path, part in own.items() if "" not in models}, own)
 
     def replacement(original: Callable[..., Any]) -> Callable[..., Any]:
         marked = layers.marking(original)

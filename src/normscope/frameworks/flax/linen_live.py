@@ -88,26 +88,9 @@ class LinenLive(TreeLive):
 
     def marking(self) -> AbstractContextManager[None]:
         """An interceptor, which marks the calls of the modules inside."""
-        return linen.intercept_methods(_marked)
+        from normscope.frameworks.flax.linen_trace import marking
 
-
-def _marked(method: Any, arguments: Any, named: Any, context: Any) -> Any:
-    """An interceptor of Linen, which marks the calls of layers."""
-    from normscope.frameworks.jax.marks import innermost, marked
-
-    path = ".".join(context.module.path)
-    around = innermost()
-    again = around is not None and around.path == path  # the same one, lifted by scan or remat
-    if context.method_name != "__call__" or not path or again:
-        return method(*arguments, **named)
-    return marked(
-        lambda arguments, named: method(*arguments, **named),
-        arguments,
-        named,
-        path=path,
-        type=type(context.module).__name__,
-        layer=context.module.clone(parent=None),
-    )
+        return marking()
 
 
 def told(

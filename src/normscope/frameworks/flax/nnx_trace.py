@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -48,6 +49,24 @@ def traced_module(
     held = {name: array for name, (_, array) in zip(names, found, strict=True)}
     model = Call("", type(module).__name__, layer=module)
     return traced(run, held, prototypes(given, leaf), model)
+
+
+@contextmanager
+def marking(models: Mapping[str, Any]) -> Iterator[None]:
+    """Within, the calls of modules are marked, also of those inside of them.
+
+    Args:
+        models: by name; what is no module of NNX is left out.
+    """
+    own = {
+        ".".join(map(str, (name, *path))): part
+        for name, model in models.items()
+        if isinstance(model, nnx.Module)
+        for path, part in nnx.iter_modules(model)
+    }
+    layers = Layers(_held, {id(part): path for path, part in own.items()}, own)
+    with replaced_calls(map(type, own.values()), layers.marking):
+        yield
 
 
 def _held(module: Any) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Any
 
-import haiku
 import jax
 
 from normscope.errors import NormscopeError
@@ -87,21 +86,6 @@ class HaikuLive(TreeLive):
 
     def marking(self) -> AbstractContextManager[None]:
         """An interceptor, which marks the calls of the modules inside."""
-        marking: AbstractContextManager[None] = haiku.intercept_methods(_marked)
-        return marking
+        from normscope.frameworks.haiku.trace import marking
 
-
-def _marked(method: Any, arguments: Any, named: Any, context: Any) -> Any:
-    """An interceptor of Haiku, which marks the calls of layers."""
-    from normscope.frameworks.jax.marks import marked
-
-    if context.method_name != "__call__":
-        return method(*arguments, **named)
-    return marked(
-        lambda arguments, named: method(*arguments, **named),
-        arguments,
-        named,
-        path=context.module.module_name,
-        type=type(context.module).__name__,
-        layer=context.module,
-    )
+        return marking()

@@ -25,6 +25,7 @@ def traced(
     held: Mapping[str, Any],
     inputs: Mapping[str, Any],
     model: Call | None = None,
+    constants: Mapping[int, str] | None = None,
 ) -> Graph:
     """The operator graph of a function of JAX.
 
@@ -34,6 +35,7 @@ def traced(
         held: the arrays that the model holds, by their paths as its user knows them.
         inputs: what has the shape and the dtype of each input, by name.
         model: the call of the model itself.
+        constants: the names of arrays that the function holds besides, by their `id`.
 
     Raises:
         CannotTraceError: the function raised, or it reads numbers that depend on its input.
@@ -61,7 +63,7 @@ def traced(
     except Exception as error:  # a model may refuse its input by any exception
         said = " ".join(str(error).split())[:200]
         raise CannotTraceError(f"it raised {type(error).__name__}: {said}") from error
-    by_identity = {id(array): name for name, array in held.items()}
+    by_identity = {**(constants or {}), **{id(array): name for name, array in held.items()}}
     return graph_of(closed, [*given, *inputs], names, model, by_identity)
 
 
