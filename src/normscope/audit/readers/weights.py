@@ -26,7 +26,7 @@ from normscope.frameworks.registry import advice_of
 from normscope.wording import counted, listed
 
 TAKES = "the path of a file of weights (.safetensors, .pt, .pth)"
-READS = (
+READS: tuple[Readable, ...] = (
     Readable("weights of safetensors and of torch.save()", (".safetensors", ".pt and .pth"), {}),
 )
 _KINDS = (SAFETENSORS, TORCH_CHECKPOINT, TORCH_LEGACY)
@@ -87,6 +87,7 @@ def read(source: str | os.PathLike[str], asked: Asked) -> ModelGraph:
         advice=advice_of("torch"),
         sites=tuple(_sites(looks, notes)),
         notes=tuple(notes),
+        followed=False,
     )
 
 
@@ -206,4 +207,4 @@ def _sites(looks: Sequence[_Look], notes: list[str]) -> Iterator[Site]:
             arrays=values,
         )
     if unread:
-        notes.append(f"the numbers of {counted(unread, 'large layer')} were not read")
+        notes.append(f"numbers that were not read, as they are many: {counted(unread, 'layer')}")
