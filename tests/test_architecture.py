@@ -74,7 +74,7 @@ IMPORTS = {
     # a live model is followed operator by operator, and its places are asked
     **dict.fromkeys(
         ("audit.readers.live", "audit.readers.found_sites", "audit.readers.verdicts"),
-        "files.readable notation.* frameworks.* graph.* scope.* audit.*",
+        "progress files.* notation.* frameworks.* graph.* scope.* audit.*",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""What a user names instead of giving it: an ONNX file, which is opened, or what must be made."""
+"""What a user names instead of giving it: a file, which is opened as data, or what must be made."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from typing import Any
 
 from normscope.errors import SpecError
 from normscope.frameworks.layer_class import check_not_class
-from normscope.frameworks.onnx.file import onnx_model
-from normscope.frameworks.registry import loader_of
+from normscope.frameworks.registry import loader_of, opener_of
 from normscope.notation.values import shown
 
 _WEIGHTS = "its class, with the weights of the file"  # which any framework may have written
 
 
 def opened(layer: Any, verb: str) -> Any:
-    """A layer or model as it came; of the path of an ONNX file, the model in it.
+    """A layer or model as it came; of the path of a file that opens as data, the model in it.
 
     Args:
         layer: what a user gave to a verb.
-        verb: `"identify"` or `"scope"`.
+        verb: `"identify"`, `"scope"` or `"audit"`.
 
     Raises:
         SpecError: it is another text, or a class.
-        ModelFileError: the file cannot be read, or holds no ONNX model.
-        MissingPackageError: ONNX is not installed.
+        ModelFileError: the file cannot be read, or holds no model.
+        MissingPackageError: what runs it is not installed.
 
     Example:
         >>> opened("torch.nn.LayerNorm(8)", "scope")
@@ -38,8 +37,9 @@ def opened(layer: Any, verb: str) -> Any:
     path = os.fspath(layer)
     text = os.fsdecode(path)
     ending = Path(text).suffix.lower()
-    if ending == ".onnx":
-        return onnx_model(Path(text))
+    opens = opener_of(ending)
+    if opens is not None:
+        return opens(Path(text))
     how = _WEIGHTS if ending == ".safetensors" else loader_of(ending)
     if how is not None:
         raise SpecError(

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normscope.errors import SpecError
@@ -54,6 +55,7 @@ class Framework:
             its `randomness` has `CommonGenerators`; "" if it has none.
         arrays: the packages of its arrays; `arrays` of the folder has `to_numpy` and `like`.
         files: what loads its files, by their endings, with the path for `{path!r}`.
+        opens: what opens its files as data, by their endings, as "module:function" of a path.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Framework:
     generators: str = ""
     arrays: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    opens: Mapping[str, str] = field(default_factory=dict)
 
     def part(self, place: str) -> Any:
         """A module of the folder, or as "module:name" what it holds by that name."""
@@ -126,6 +129,7 @@ FRAMEWORKS = (
         ),
         presets=True,
         advice=True,
+        opens={".onnx": "file:onnx_model"},
     ),
     Framework("sklearn", presets=True, settings=True),
     Framework("torch_geometric", presets=True),
@@ -225,6 +229,15 @@ def arrays_of(array: object) -> Any | None:
     for framework in FRAMEWORKS:
         if packages.intersection(framework.arrays):
             return framework.part("arrays")
+    return None
+
+
+def opener_of(ending: str) -> Callable[[Path], Any] | None:
+    """What opens a file with this ending as data, running nothing of it; None if nothing does."""
+    for framework in FRAMEWORKS:
+        if ending in framework.opens:
+            found: Callable[[Path], Any] = framework.part(framework.opens[ending])
+            return found
     return None
 
 

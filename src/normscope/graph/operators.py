@@ -71,7 +71,7 @@ class Value:
 
     shape: tuple[int, ...]
     dtype: str
-    node: Node | None = None
+    node: Node | None = field(default=None, repr=False)
     name: str = ""
     live: bool = False
     data: Callable[[], Any] | None = None
@@ -108,10 +108,10 @@ class Call:
 
     path: str
     type: str
-    parent: Call | None = None
-    layer: Any = None
-    inputs: tuple[Value, ...] = ()
-    outputs: tuple[Value, ...] = ()
+    parent: Call | None = field(default=None, repr=False)
+    layer: Any = field(default=None, repr=False)
+    inputs: tuple[Value, ...] = field(default=(), repr=False)
+    outputs: tuple[Value, ...] = field(default=(), repr=False)
     number: int = 1
 
 

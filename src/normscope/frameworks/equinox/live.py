@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import AbstractContextManager
 from typing import Any
 
 import equinox as eqx
@@ -105,6 +106,28 @@ class EquinoxLive(TreeLive):
         for _ in range(self._mapped):
             call = jax.vmap(call)
         return call(x)
+
+    # --- what happens inside --------------------------------------------------------------------
+
+    @property
+    def model(self) -> Any:
+        """The module, as it was given."""
+        return self.tree["params"]
+
+    def array_name(self, path: tuple[Any, ...]) -> str:
+        """The path from the module: "layers[0].weight"; of its `State`, by number."""
+        inside: str = jax.tree_util.keystr(path[1:]).removeprefix(".")
+        return inside if path[0].key == "params" else f"state{jax.tree_util.keystr(path[1:])}"
+
+    def is_held(self, leaf: Any) -> bool:
+        """Arrays of JAX; arrays of NumPy are settings, as Equinox has it."""
+        return isinstance(leaf, jax.Array)
+
+    def marking(self) -> AbstractContextManager[None]:
+        """The `__call__` of each class of modules in the model, replaced."""
+        from normscope.frameworks.equinox.trace import marking
+
+        return marking({"": self.model})
 
 
 def _attributes(module: Any, name: str) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import jax
@@ -80,6 +80,17 @@ class LinenLive(TreeLive):
 
         with linen.intercept_methods(report):
             yield
+
+    @property
+    def model(self) -> Any:
+        """The module, without its variables."""
+        return self.module
+
+    def marking(self) -> AbstractContextManager[None]:
+        """An interceptor, which marks the calls of the modules inside."""
+        from normscope.frameworks.flax.linen_trace import marking
+
+        return marking()
 
 
 def told(

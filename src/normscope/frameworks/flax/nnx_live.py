@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import jax.numpy as jnp
@@ -13,6 +13,8 @@ from flax import nnx
 from normscope.errors import NormscopeError
 from normscope.frameworks.arrays import to_numpy
 from normscope.frameworks.flax.nnx_state import NnxState
+from normscope.frameworks.inputs import Inputs
+from normscope.frameworks.jax.classes import replaced_calls
 from normscope.frameworks.jax.live import JaxLive
 from normscope.frameworks.jax.trees import is_number
 from normscope.frameworks.live import FirstCall
@@ -24,6 +26,7 @@ from normscope.frameworks.mode_telling import (
 )
 from normscope.frameworks.recorder import Recorder
 from normscope.frameworks.trees import Array
+from normscope.graph.operators import Graph
 
 
 class NnxLive(JaxLive):
@@ -60,12 +63,15 @@ class NnxLive(JaxLive):
 
     def call(self, arguments: tuple[Any, ...], named: dict[str, Any], training: bool) -> Any:
         """One call in a mode, also where the first one failed: the other mode may do."""
+        self._set_mode(training)
+        arguments, named = self.telling.arguments(arguments, named, training)
+        return self.module(*arguments, **named)
+
+    def _set_mode(self, training: bool) -> None:
         if training:
             self.module.train()
         else:
             self.module.eval()
-        arguments, named = self.telling.arguments(arguments, named, training)
-        return self.module(*arguments, **named)
 
     def arrays(self) -> dict[str, Array]:
         """Parameters and state by name."""
@@ -78,17 +84,26 @@ class NnxLive(JaxLive):
 
     @contextmanager
     def watched(self, recorder: Recorder) -> Iterator[None]:
-        """The `__call__` of each class in the model, replaced: Python asks the class for it."""
+        """The `__call__` of each class in the model, replaced."""
         paths = {id(part): path for path, part in self._parts.items()}
-        with ExitStack() as undo:
-            for kind in {type(part) for part in self._parts.values() if callable(part)}:
-                original = kind.__call__
-                if "__call__" in vars(kind):
-                    undo.callback(setattr, kind, "__call__", original)
-                else:
-                    undo.callback(delattr, kind, "__call__")
-                setattr(kind, "__call__", _reporting(original, paths, recorder))  # noqa: B010
+
+        def reporting(original: Callable[..., Any]) -> Callable[..., Any]:
+            return _reporting(original, paths, recorder)
+
+        with replaced_calls(map(type, self._parts.values()), reporting):
             yield
+
+    def trace(self, given: Inputs, training: bool) -> Graph:
+        """The operator graph of one call in a mode, found without computing it."""
+        from normscope.frameworks.flax.nnx_trace import traced_module
+
+        self._set_mode(training)
+
+        def call(module: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+            arguments, named = self.telling.arguments(arguments, named, training)
+            return module(*arguments, **named)
+
+        return traced_module(self.module, call, given, self.leaf)
 
 
 def _reporting(

@@ -11,11 +11,13 @@ import numpy as np
 
 from normscope.frameworks.arrays import to_numpy
 from normscope.frameworks.function.state import FunctionState
+from normscope.frameworks.inputs import Inputs
 from normscope.frameworks.live import FirstCall, Live
 from normscope.frameworks.mode_telling import mode_argument, mode_keyword
 from normscope.frameworks.recorder import Recorder
 from normscope.frameworks.registry import is_of
 from normscope.frameworks.trees import Array, first_array
+from normscope.graph.operators import Graph
 from normscope.wording import function_title
 
 
@@ -95,3 +97,15 @@ class FunctionLive(Live):
 
         with hooked(self._modules, recorder):
             yield
+
+    def trace(self, given: Inputs, training: bool) -> Graph:
+        """The operator graph of one call, where the function is one of JAX.
+
+        Raises:
+            CannotTraceError: it is not, or cannot be followed.
+        """
+        if "jax" not in sys.modules or self._modules:
+            return super().trace(given, training)
+        from normscope.frameworks.jax.functions import traced_function
+
+        return traced_function(self, given, training, self._state.captured)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
@@ -76,3 +77,15 @@ class HaikuLive(TreeLive):
         output, state = self._transformed.apply(params, state, key, *arguments, **named)
         self.tree = {"params": params, "state": state}
         return output
+
+    # --- what happens inside --------------------------------------------------------------------
+
+    def array_name(self, path: tuple[Any, ...]) -> str:
+        """The module and the name in it: "linear/w"."""
+        return super().array_name(path[1:])
+
+    def marking(self) -> AbstractContextManager[None]:
+        """An interceptor, which marks the calls of the modules inside."""
+        from normscope.frameworks.haiku.trace import marking
+
+        return marking()

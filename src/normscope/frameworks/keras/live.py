@@ -20,6 +20,7 @@ from normscope.frameworks.keras.sublayers import watched_sublayers
 from normscope.frameworks.live import FirstCall, Live
 from normscope.frameworks.recorder import Recorder
 from normscope.frameworks.trees import Array
+from normscope.graph.operators import Graph
 
 _NO_INPUTS = ("mask",)
 
@@ -141,7 +142,19 @@ class KerasLive(Live):
                 self.write(name, value_of(getattr(self.layer, name)))
             yield
 
+    def held(self) -> dict[str, Any]:
+        """The variables and tensors themselves, by the names of `arrays`; random generators too."""
+        constants = {name: getattr(self.layer, name) for name in self.constants}
+        generators = {v.path: v for v in self.layer.variables if is_generator(v)}
+        return {**generators, **self._variables, **constants}
+
     # --- what happens inside --------------------------------------------------------------------
+
+    def trace(self, given: Inputs, training: bool) -> Graph:
+        """The operator graph of one call in a mode, by the front end of the backend."""
+        from normscope.frameworks.keras.trace import trace
+
+        return trace(self, given, training)
 
     def watched(self, recorder: Recorder) -> AbstractContextManager[None]:
         """The `call` of each sublayer, and of each operation of a functional model, reports."""

@@ -14,7 +14,7 @@ from normscope.frameworks.recorder import Recorder
 @contextmanager
 def watched_sublayers(layer: Any, recorder: Recorder) -> Iterator[None]:
     """Within, the recorder hears of each call of a layer or operation inside this one."""
-    parts = _paths(layer, "")
+    parts = paths_of(layer)
     try:
         for path, part in parts.items():
             vars(part)["call"] = _reporting(path, part, recorder)
@@ -34,7 +34,7 @@ def _parts(layer: Any) -> list[Any]:
     ]
 
 
-def _paths(layer: Any, prefix: str) -> dict[str, Any]:
+def paths_of(layer: Any, prefix: str = "") -> dict[str, Any]:
     """Everything inside by path, such as "encoder/bn"; what is used again has its first name."""
     found: dict[str, Any] = {}
     for part in _parts(layer):
@@ -43,7 +43,7 @@ def _paths(layer: Any, prefix: str) -> dict[str, Any]:
             path += "'"
         found[path] = part
         if isinstance(part, keras.layers.Layer):
-            found |= _paths(part, f"{path}/")
+            found |= paths_of(part, f"{path}/")
     known: dict[int, None] = {}
     return {
         path: part

@@ -12,6 +12,7 @@ import torch
 
 from normscope.errors import NormscopeError
 from normscope.frameworks.attributes import Attributes
+from normscope.frameworks.inputs import Inputs
 from normscope.frameworks.layer_class import class_title
 from normscope.frameworks.live import FirstCall, Live
 from normscope.frameworks.randomness import Randomness
@@ -21,6 +22,7 @@ from normscope.frameworks.torch.hooks import hooked
 from normscope.frameworks.torch.state import TorchState
 from normscope.frameworks.torch.tensor_copies import modules_in
 from normscope.frameworks.trees import Array
+from normscope.graph.operators import CannotTraceError, Graph
 
 
 class TorchLive(Live):
@@ -183,6 +185,25 @@ class TorchLive(Live):
         """Hooks on each submodule."""
         with hooked(dict(self.module.named_modules()), recorder):
             yield
+
+    def trace(self, given: Inputs, training: bool) -> Graph:
+        """The operators of one call in a mode."""
+        from normscope.frameworks.torch.module_calls import watched
+        from normscope.frameworks.torch.trace import trace
+
+        if self.problem is not None:
+            raise CannotTraceError(f"{self.title} cannot be called: {self.problem}")
+        modules = dict(self.module.named_modules())
+        graph = trace(
+            self,
+            given,
+            training,
+            _named_tensors(self.module),
+            lambda calls: watched(modules, calls),
+            self.device,
+        )
+        graph.calls[0].layer = self.module
+        return graph
 
 
 def _named_tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:

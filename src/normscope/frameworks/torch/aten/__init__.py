@@ -1,0 +1,1 @@
+"""What the operators of PyTorch mean: one table for each kind."""

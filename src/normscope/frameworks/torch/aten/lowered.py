@@ -1,0 +1,138 @@
+"""Operators that are recorded as others, simpler ones, that do the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+aten = torch.ops.aten
+Lowered = Callable[..., Any]
+"""Does what an operator does; gives NotImplemented where it is to be recorded as it is."""
+
+
+def _in_place(out_of_place: Lowered) -> Lowered:
+    def lowered(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        result = out_of_place(self, *args, **kwargs)
+        return result if result is NotImplemented else self.copy_(result)
+
+    return lowered
+
+
+def addcmul(self: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
+    """A product added."""
+    return self + tensor1 * tensor2 * value if value != 1 else self + tensor1 * tensor2
+
+
+def addcdiv(self: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
+    """A quotient added."""
+    return self + tensor1 / tensor2 * value if value != 1 else self + tensor1 / tensor2
+
+
+def lerp(self: Any, end: Any, weight: Any) -> Any:
+    """A point between two."""
+    return self + weight * (end - self)
+
+
+def scatter_value(self: Any, dim: int, index: Any, value: Any) -> Any:
+    """One number at many places."""
+    source = torch.full(index.shape, value, dtype=self.dtype, device=self.device)
+    return aten.scatter.src(self, dim, index, source)
+
+
+def scatter_value_reduce(self: Any, dim: int, index: Any, value: Any, *, reduce: str) -> Any:
+    """One number, joined at many places."""
+    source = torch.full(index.shape, value, dtype=self.dtype, device=self.device)
+    return aten.scatter.reduce(self, dim, index, source, reduce=reduce)
+
+
+def index_fill(self: Any, dim: int, index: Any, value: Any) -> Any:
+    """One number in whole slices."""
+    if not isinstance(value, torch.Tensor):
+        value = torch.full((), value, dtype=self.dtype, device=self.device)
+    if self.dim() == 0 or index.dim() != 1:
+        return NotImplemented
+    dim %= self.dim()
+    shape = (*self.shape[:dim], index.shape[0], *self.shape[dim + 1 :])
+    return aten.index_copy(self, dim, index, value.expand(shape))
+
+
+def index_put(self: Any, indices: Sequence[Any], values: Any, accumulate: bool = False) -> Any:
+    """Truth values become places, or a choice; values get the whole shape of what they replace."""
+    masks = [t for t in indices if t is not None and t.dtype in (torch.bool, torch.uint8)]
+    if len(masks) == 1 and len(indices) == 1 and values.numel() == 1 and not accumulate:
+        mask = masks[0].bool()
+        mask = mask.reshape(*mask.shape, *[1] * (self.dim() - mask.dim()))
+        return torch.where(mask, values.to(self.dtype).reshape(()), self)
+    if any(isinstance(m, torch._subclasses.FakeTensor) for m in masks):
+        return NotImplemented
+    places: list[Any] = []
+    for index in indices:
+        is_mask = index is not None and index.dtype in (torch.bool, torch.uint8)
+        places += index.nonzero().unbind(1) if is_mask else [index]
+    shape = _indexed_shape(tuple(self.shape), places)
+    if not masks and tuple(values.shape) == shape:
+        return NotImplemented
+    values = values.to(self.dtype).expand(shape)
+    return aten.index_put(self, places, values, accumulate)
+
+
+def embedding_bag(
+    weight: Any,
+    indices: Any,
+    offsets: Any,
+    scale_grad_by_freq: bool = False,
+    mode: int = 0,
+    sparse: bool = False,
+    per_sample_weights: Any = None,
+    include_last_offset: bool = False,
+    padding_idx: int = -1,
+) -> Any:
+    """Lookups, and sums or means or maxima of bags of them."""
+    if isinstance(offsets, torch._subclasses.FakeTensor) or padding_idx >= 0 or mode > 1:
+        return NotImplemented
+    count = offsets.shape[0] - bool(include_last_offset)
+    numbers = torch.arange(indices.shape[0], device=indices.device)
+    bags = torch.searchsorted(offsets[:count].contiguous(), numbers, right=True) - 1
+    rows = torch.embedding(weight, indices)
+    if per_sample_weights is not None:
+        rows = rows * per_sample_weights[:, None]
+    sums = rows.new_zeros((count, weight.shape[1])).index_add(0, bags, rows)
+    sizes = torch.bincount(bags, minlength=count)
+    if mode == 1:
+        sums = sums / sizes.clamp(min=1)[:, None]
+    return sums, bags, sizes, torch.zeros_like(offsets)
+
+
+def _indexed_shape(shape: tuple[int, ...], places: Sequence[Any]) -> tuple[int, ...]:
+    at = [axis for axis, index in enumerate(places) if index is not None]
+    together = np.broadcast_shapes(*(places[axis].shape for axis in at))
+    kept = [size for axis, size in enumerate(shape) if axis not in at]
+    first = at[0] if at == list(range(at[0], at[0] + len(at))) else 0
+    return (*kept[:first], *together, *kept[first:])
+
+
+LOWERED: dict[Any, Lowered] = {
+    aten.addcmul.default: addcmul,
+    aten.addcmul_.default: _in_place(addcmul),
+    aten.addcdiv.default: addcdiv,
+    aten.addcdiv_.default: _in_place(addcdiv),
+    aten.lerp.Scalar: lerp,
+    aten.lerp.Tensor: lerp,
+    aten.lerp_.Scalar: _in_place(lerp),
+    aten.lerp_.Tensor: _in_place(lerp),
+    aten.scatter.value: scatter_value,
+    aten.scatter_.value: _in_place(scatter_value),
+    aten.scatter.value_reduce: scatter_value_reduce,
+    aten.scatter_.value_reduce: _in_place(scatter_value_reduce),
+    aten.index_fill.int_Scalar: index_fill,
+    aten.index_fill.int_Tensor: index_fill,
+    aten.index_fill_.int_Scalar: _in_place(index_fill),
+    aten.index_fill_.int_Tensor: _in_place(index_fill),
+    aten.index_put.default: index_put,
+    aten.index_put_.default: _in_place(index_put),
+    aten._embedding_bag.default: embedding_bag,
+    aten._embedding_bag_forward_only.default: embedding_bag,
+}

@@ -1,0 +1,262 @@
+"""`KnownTensors`: which value each tensor holds just now, and who shares its memory."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from normscope.graph.operators import Call, CannotTraceError, Graph, Role, Value
+from normscope.graph.rules import Move, Names, Opaque
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the elements of a tensor stand in its memory."""
+
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    offset: int
+
+    @classmethod
+    def of(cls, tensor: torch.Tensor) -> Geometry:
+        """Of a tensor with strides."""
+        return cls(tuple(tensor.shape), tuple(tensor.stride()), int(tensor.storage_offset()))
+
+    @property
+    def end(self) -> int:
+        """Behind the last element; where there is none, the offset."""
+        if 0 in self.shape:
+            return self.offset
+        pairs = zip(self.shape, self.stride, strict=True)
+        return self.offset + 1 + sum((size - 1) * stride for size, stride in pairs)
+
+    def misses(self, other: Geometry) -> bool:
+        """Whether it surely has no element in common with another."""
+        return self.end <= other.offset or other.end <= self.offset
+
+    def view(self, memory: torch.Tensor) -> torch.Tensor:
+        """The elements in a memory of rank 1."""
+        return memory.as_strided(self.shape, self.stride, self.offset)
+
+
+class KnownTensors:
+    """The value of each tensor that a program has shown so far.
+
+    Attributes:
+        graph: in which the values are.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._values: Any = WeakTensorKeyDictionary()  # tensor -> value, key of its memory
+        self._in_memory: dict[int, list[Any]] = {}
+        self._written: dict[int, Any] = {}  # memories that hold what depends on an input
+
+    def hold(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """The tensors that the model holds, by their paths."""
+        for name, tensor in tensors.items():
+            if tensor not in self._values:
+                self.bind(tensor, self._constant(tensor, name))
+
+    def get(self, tensor: torch.Tensor) -> Value | None:
+        """The value that a tensor holds; None if it has not been seen."""
+        value, memory = self._values.get(tensor, (None, None))
+        return value if value is not None and memory == memory_of(tensor) else None
+
+    def value(self, tensor: torch.Tensor, call: Call) -> Value:
+        """The value that a tensor holds; one never seen is a constant, if it can be."""
+        tensor = unwrapped(tensor)
+        value = self.get(tensor)
+        if value is None:
+            value = self._unseen(tensor, call)
+            self.bind(tensor, value)
+        return value
+
+    def bind(self, tensor: torch.Tensor, value: Value) -> None:
+        """From now on, the tensor holds this value."""
+        memory = memory_of(tensor)
+        if memory is not None and self.get(tensor) is None:
+            self._in_memory.setdefault(memory, []).append(weakref.ref(tensor))
+        self._values[tensor] = value, memory
+
+    def _unseen(self, tensor: torch.Tensor, call: Call) -> Value:
+        """A constant; but what may hold something of an input is made of all that it may hold."""
+        sources = [self._values[t][0] for t in self._sharing(tensor)]
+        sources = [source for source in sources if source.live]
+        if isinstance(tensor, FakeTensor) or memory_of(tensor) in self._written:
+            sources = sources or self.graph.inputs
+        elif torch.utils._python_dispatch.is_traceable_wrapper_subclass(tensor):
+            inner = [getattr(tensor, name) for name in tensor.__tensor_flatten__()[0]]
+            if any(isinstance(t, FakeTensor) for t in inner):
+                raise CannotTraceError(
+                    f"the model makes a {type(tensor).__qualname__}, a kind of tensor with "
+                    f"operators of its own; give it plain tensors"
+                )
+        if not sources:
+            return self._constant(tensor, "")
+        rule = Opaque("it is not known how this tensor was made")
+        result = (tuple(tensor.shape), dtype_name(tensor))
+        return self.graph.add("unseen", Role.OTHER, rule, sources, [result], None, call).results[0]
+
+    def _constant(self, tensor: torch.Tensor, name: str) -> Value:
+        shape, dtype = tuple(tensor.shape), dtype_name(tensor)
+        return self.graph.constant(shape, dtype, snapshot(tensor), name)
+
+    def restrided(
+        self, tensor: torch.Tensor, result: torch.Tensor, call: Call, source: str
+    ) -> None:
+        """After `as_strided`, which reads the memory of a tensor, and not the tensor alone."""
+        tensors = [tensor, *(t for t in self._sharing(tensor) if t.dtype == tensor.dtype)]
+        values = [self._values[t][0] for t in tensors]
+        target = Geometry.of(result)
+        places = [Geometry.of(t) for t in tensors]
+        read = reading(places, target)
+        shape, dtype = tuple(result.shape), dtype_name(result)
+        covered = torch.ones(1, dtype=torch.bool).expand
+        if result.numel() and not read([covered(place.shape) for place in places]).all():
+            why = "memory is read of which it is not known who wrote it"
+            live = [*dict.fromkeys([*values, *self.graph.inputs])]
+            node = self.graph.add(
+                "as_strided",
+                Role.MOVE,
+                Opaque(why),
+                live,
+                [(shape, dtype)],
+                None,
+                call,
+                source=source,
+            )
+        else:
+            node = self.graph.add(
+                "as_strided",
+                Role.MOVE,
+                Move(tuple(range(len(values))), lambda n: [named(read, n)]),
+                values,
+                [(shape, dtype)],
+                lambda arrays: [read(arrays)],
+                call,
+                source=source,
+            )
+        self.bind(result, node.results[0])
+
+    # --- memory ---------------------------------------------------------------------------------
+
+    def written(self, tensor: torch.Tensor, call: Call, source: str) -> None:
+        """After a write into a tensor, whose new value is bound: all others in its memory."""
+        new = self._values[tensor][0]
+        memory = memory_of(tensor)
+        if memory is None:
+            return
+        if new.live and not isinstance(tensor, FakeTensor):
+            self._written[memory] = storage_of(tensor)
+        for other in self._sharing(tensor):
+            value = self._after(other, tensor, new, call, source)
+            self._values[other] = value, memory
+
+    def _sharing(self, tensor: torch.Tensor) -> list[torch.Tensor]:
+        """The other tensors seen in the same memory, as far as they are still there."""
+        memory = memory_of(tensor)
+        if memory is None:
+            return []
+        seen = [t for t in (ref() for ref in self._in_memory.get(memory, ())) if t is not None]
+        seen = [t for t in seen if t in self._values and memory_of(t) == memory]
+        if memory in self._in_memory:
+            self._in_memory[memory] = [weakref.ref(t) for t in seen]
+        return [t for t in seen if t is not tensor]
+
+    def _after(
+        self, other: torch.Tensor, tensor: torch.Tensor, new: Value, call: Call, source: str
+    ) -> Value:
+        """The value of another tensor after a write into one that shares its memory."""
+        old: Value = self._values[other][0]
+        result = (old.shape, old.dtype)
+        if other.dtype != tensor.dtype or other.is_conj() != tensor.is_conj():
+            rule = Opaque("memory is read as another type of number than was written")
+            node = self.graph.add(
+                "view", Role.OTHER, rule, [old, new], [result], None, call, source=source
+            )
+            return node.results[0]
+        before, after = Geometry.of(other), Geometry.of(tensor)
+        if before == after:
+            return new
+        if before.misses(after):
+            return old
+        replaced = reading((before, after), before)
+        node = self.graph.add(
+            "write into shared memory",
+            Role.MOVE,
+            Move((0, 1), lambda names: [named(replaced, names)]),
+            [old, new],
+            [result],
+            lambda arrays: [replaced(arrays)],
+            call,
+            source=source,
+        )
+        return node.results[0]
+
+
+def reading(
+    places: Sequence[Geometry], target: Geometry
+) -> Callable[[Sequence[torch.Tensor]], torch.Tensor]:
+    """Reads a memory into which tensors are written, one after the other."""
+    size = max(place.end for place in (*places, target))
+
+    def read(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+        memory = torch.zeros(size, dtype=tensors[0].dtype, device=tensors[0].device)
+        for place, tensor in zip(places, tensors, strict=True):
+            place.view(memory).copy_(tensor)
+        return target.view(memory).clone()
+
+    return read
+
+
+def named(read: Callable[[Sequence[torch.Tensor]], torch.Tensor], names: Any) -> Names:
+    """The same with names of elements."""
+    result: Names = read([torch.from_numpy(np.array(array)) for array in names]).numpy()
+    return result
+
+
+def snapshot(tensor: torch.Tensor) -> Callable[[], torch.Tensor]:
+    """Gives a tensor as it is now; it is copied only once it is written to."""
+    with torch.no_grad(), torch._C._DisableTorchDispatch():  # it is not the program that copies
+        try:
+            copy = torch._lazy_clone(tensor.detach())
+        except RuntimeError:  # its memory is not PyTorch's own, or it has no strides
+            copy = tensor.detach().clone()
+    return lambda: copy
+
+
+def dtype_name(tensor: torch.Tensor) -> str:
+    """The dtype as NumPy or `ml_dtypes` calls it."""
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def memory_of(tensor: torch.Tensor) -> int | None:
+    """What tells the memory of a tensor from others; None for one that has no strides."""
+    if tensor.layout is not torch.strided:
+        return None
+    try:
+        return int(torch._C._storage_id(tensor))  # type: ignore[attr-defined]
+    except (RuntimeError, NotImplementedError):  # some kinds of tensors have none
+        return None
+
+
+def storage_of(tensor: torch.Tensor) -> torch.UntypedStorage:
+    """The memory of a tensor; not seen by modes, as it is not the program that asks."""
+    with torch._C.DisableTorchFunction():
+        return tensor.untyped_storage()
+
+
+def unwrapped(tensor: torch.Tensor) -> torch.Tensor:
+    """What vmap and the transformations of torch.func compute with."""
+    functorch = torch._C._functorch
+    while functorch.is_functorch_wrapped_tensor(tensor):
+        tensor = functorch.get_unwrapped(tensor)
+    return tensor

@@ -1,0 +1,67 @@
+"""`ProgramReads`: notices where a program takes numbers out of tensors, past all operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+_READS = (
+    "numpy",
+    "tolist",
+    "item",
+    "data_ptr",
+    "untyped_storage",
+    "storage",
+    "__array__",
+    "__dlpack__",
+    "__deepcopy__",
+    "__reduce_ex__",
+    "__bool__",
+    "__float__",
+    "__int__",
+    "__index__",
+    "__complex__",
+    "__contains__",
+    "__format__",
+    "apply_",
+    "map_",
+)
+
+
+class ProgramReads(TorchFunctionMode):
+    """Within, it is told of each call that reads numbers, before it is made.
+
+    Args:
+        read: is told the tensor that is read, and how.
+        replaced: is told that a tensor holds from now on what another one holds.
+        whole: operators that are recorded as a whole, by the functions that users call.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[torch.Tensor, str], None],
+        replaced: Callable[[torch.Tensor, torch.Tensor], None],
+        whole: dict[Any, Callable[..., Any]],
+    ) -> None:
+        super().__init__()
+        self._read, self._replaced, self._whole = read, replaced, whole
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Every function of PyTorch that takes tensors comes by here."""
+        kwargs = kwargs or {}
+        if func in _READERS and args and isinstance(args[0], torch.Tensor):
+            self._read(args[0], _READERS[func])
+        whole = self._whole.get(func)
+        output = func(*args, **kwargs) if whole is None else whole(func, args, kwargs)
+        if func == _SET_DATA:  # it is another object each time
+            self._replaced(*args)
+        return output
+
+
+_SET_DATA = torch.Tensor.data.__set__  # type: ignore[attr-defined]
+_READERS = {getattr(torch.Tensor, name): name for name in _READS}
