@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from normscope.audit.catalogue import selected_rules
+from normscope.audit.model_graph import ModelGraph
 from normscope.audit.readers.asked import Asked
 from normscope.audit.result import Audit
 from normscope.progress import Progress, tell_nobody
@@ -63,8 +64,19 @@ def audit(
     """
     from normscope.audit.readers.registry import read_graph  # h5py only when a file is read
 
-    rules = selected_rules(select, ignore)
+    selected_rules(select, ignore)  # a wrong name is said before anything is read
     graph = read_graph(model, Asked(inputs, axes, release, backend, progress))
+    return judged(graph, select, ignore, verbose)
+
+
+def judged(
+    graph: ModelGraph,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    verbose: bool = False,
+) -> Audit:
+    """What the rules say of a model; the arguments are those of `audit`."""
+    rules = selected_rules(select, ignore)
     findings = [
         finding for site in graph.sites for rule in rules for finding in rule.check(site, graph)
     ]

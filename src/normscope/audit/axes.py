@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from normscope.graph.operators import Graph, Node, Value
 from normscope.graph.replay import known_numbers
-from normscope.graph.rules import Branch, Dims, Fixed, Labels, Move, Repeat
+from normscope.graph.rules import NOTHING, Branch, Dims, Fixed, Labels, Move, Repeat
 
 LARGEST_MOVE = 2**27
 """Elements that may be moved to see which axis goes where; of larger ones nothing is known."""
@@ -137,7 +137,7 @@ def _moved(graph: Graph, node: Node, rule: Move, operands: Sequence[Axes]) -> li
     size = sum(value.size for value in (*node.operands, *node.results))
     if any(axes.samples is None for axes in data) or size > LARGEST_MOVE:
         return [unknown(value) for value in node.results]
-    names = [[None] * len(value.shape) for value in node.results]  # type: list[list[str | None]]
+    claims: list[dict[int, list[tuple[str | None, bool]]]] = [{} for _ in node.results]
     samples: list[set[int]] = [set() for _ in node.results]
     for axis in range(max(len(axes.names) for axes in data)):
         own = next((a.names[axis] for a in data if axis < len(a.names) and a.names[axis]), None)
@@ -149,12 +149,23 @@ def _moved(graph: Graph, node: Node, rule: Move, operands: Sequence[Axes]) -> li
         except Exception:  # a move may refuse to be repeated in its own way
             return [unknown(value) for value in node.results]
         for number, array in enumerate(arrived):
-            along = _varying(array)
-            if len(along) == 1:
-                names[number][along[0]] = own
-            if sampled:
-                samples[number].update(along)
-    return [Axes(tuple(n), frozenset(s)) for n, s in zip(names, samples, strict=True)]
+            for along in range(array.ndim):
+                lines = _lines(array, along)
+                if _varies(lines):
+                    claims[number].setdefault(along, []).append((own, _steps(lines)))
+                    if sampled:
+                        samples[number].add(along)
+    found = []
+    for value, claimed, own_samples in zip(node.results, claims, samples, strict=True):
+        # an axis along which several of those before vary is none of them
+        named: list[str | None] = [None] * len(value.shape)
+        for axis, those in claimed.items():
+            (name, steps), *others = those
+            if steps and not others:
+                named[axis] = name
+        once = tuple(name if named.count(name) == 1 else None for name in named)  # not if split
+        found.append(Axes(once, frozenset(own_samples)))
+    return found
 
 
 def _numbered(graph: Graph, node: Node, rule: Move, axis: int) -> Iterator[NDArray[np.int64]]:
@@ -169,16 +180,30 @@ def _numbered(graph: Graph, node: Node, rule: Move, axis: int) -> Iterator[NDArr
                 np.arange(value.shape[axis], dtype=np.int64).reshape(shape), value.shape
             )
         else:
-            yield np.broadcast_to(np.int64(-1), value.shape)
+            yield np.broadcast_to(np.int64(NOTHING), value.shape)
 
 
-def _varying(array: NDArray[np.int64]) -> list[int]:
-    """The axes along which an array varies, as far as some of its lines tell."""
+def _lines(array: NDArray[np.int64], axis: int) -> NDArray[np.int64]:
+    """Some lines of an array along an axis, which stand for all."""
     rng = np.random.default_rng(0)
-    found = []
-    for axis, length in enumerate(array.shape):
-        lines = np.moveaxis(array, axis, -1)
-        places = tuple(rng.integers(0, max(n, 1), _LINES) for n in lines.shape[:-1])
-        if array.size and length > 1 and (np.ptp(lines[places], axis=-1) > 0).any():
-            found.append(axis)
+    lines = np.moveaxis(array, axis, -1)
+    found: NDArray[np.int64] = lines[
+        tuple(rng.integers(0, max(n, 1), _LINES) for n in lines.shape[:-1])
+        if array.size
+        else (slice(0),)
+    ]
     return found
+
+
+def _varies(lines: NDArray[np.int64]) -> bool:
+    """Whether any line has two different indices, but for what comes from nowhere."""
+    if not lines.size:
+        return False
+    most = lines.max(axis=-1)
+    return bool((np.where(lines == NOTHING, most[..., None], lines).min(axis=-1) < most).any())
+
+
+def _steps(lines: NDArray[np.int64]) -> bool:
+    """Whether each index differs from the one before, but for what comes from nowhere."""
+    before, after = lines[..., :-1], lines[..., 1:]
+    return bool(((before != after) | (after == NOTHING)).all())

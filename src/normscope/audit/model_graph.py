@@ -68,6 +68,8 @@ class Site:
         dismissed: why it is no normalization after all; "" if it is one.
         makers: the nearest makers of its channels, the first few of them.
         more_makers: there are more.
+        remembered: of a site that uses stored statistics in every mode, the spec that takes such
+            statistics, by the axes along which they run; None elsewhere.
         arrays: stored values by role: scale, bias, running_mean, running_var; those there are. The
             last holds what the `running` of the training spec says, which may be a deviation.
     """
@@ -91,6 +93,7 @@ class Site:
     dismissed: str = ""
     makers: tuple[Maker, ...] = ()
     more_makers: bool = False
+    remembered: NormSpec | None = None
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @cached_property
@@ -98,10 +101,10 @@ class Site:
         """The spec that takes statistics from the input, if any does.
 
         It is that of training; of a model that has no training mode, that of inference; where
-        stored statistics are used in both, what the layer or operator declares.
+        stored statistics are used in both, the one that takes such statistics.
         """
         declared = self.declared.train if self.declared is not None else None
-        given = (self.train, self.infer, declared)
+        given = (self.train, self.infer, declared, self.remembered)
         return next((one for one in given if one is not None and one.pattern is not None), None)
 
     @property
@@ -192,6 +195,7 @@ class ModelGraph:
         assumed: what the file does not tell, what is assumed, and how the numbers would differ.
         notes: what the reader of a report should know about how it was found.
         followed: its operators were followed; else the settings of its layers were read.
+        one_mode: nothing tells it a mode: training and inference are the same.
     """
 
     file: str
@@ -208,3 +212,4 @@ class ModelGraph:
     assumed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     followed: bool = True
+    one_mode: bool = False

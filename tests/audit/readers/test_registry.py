@@ -81,7 +81,9 @@ def test_one_row_is_all_that_a_reader_needs(tmp_path: Path) -> None:
         ns.audit(None)
     with pytest.raises(ModelFileError, match=r"nor JSON, as .* writes it, nor a file of Toy$"):
         ns.audit(write(tmp_path / "text", b"hello"))
-    with pytest.raises(ModelFileError, match="only files of Keras 1 and files of Toy are read"):
+    with pytest.raises(
+        ModelFileError, match=r"only files of Keras 1, .* and files of Toy are read"
+    ):
         ns.audit(write(tmp_path / "image", b"GIF89a"))
 
 

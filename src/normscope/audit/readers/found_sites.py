@@ -50,8 +50,51 @@ def site_of(found: FoundSite, axes: Axes) -> Site:
         dismissed=found.dismissed,
         makers=makers,
         more_makers=found.neighbours.more,
+        remembered=_renamed(remembered(found), names),
         arrays=found.arrays,
     )
+
+
+def remembered(found: FoundSite) -> NormSpec | None:
+    """The spec that takes the statistics which a site uses as they are stored.
+
+    They run along the axes along which the arrays that it applies differ; along the others they
+    are shared.
+    """
+    if found.kind is not Kind.STORED:
+        return None
+    rank = len(found.input_shape)
+    kept = _stored_along(found)
+    if not 0 < len(kept) < rank:
+        return None
+    names = [f"d{axis}" if axis in kept else f"[d{axis}]" for axis in range(rank)]
+    said = found.infer or found.train
+    along = " ".join(f"d{axis}" for axis in sorted(kept))
+    return NormSpec(
+        " ".join(names).replace("] [", " "),
+        eps=said.eps if said is not None else 1e-5,
+        scale=along if said is not None and said.scale is not None else None,
+        bias=along if said is not None and said.bias is not None else None,
+    )
+
+
+def _stored_along(found: FoundSite) -> set[int]:
+    """The axes of a site's input along which what is stored differs."""
+    kept: set[int] = set()
+    rank = len(found.input_shape)
+    for node in found.site.nodes:
+        rule = node.rule
+        if not isinstance(rule, Labels):
+            continue
+        places = {label: axis for axis, label in enumerate(rule.results[0]) if label}
+        for number, dims in rule.operands.items():
+            value = node.operands[number]
+            if value.live or len(node.results[0].shape) != rank:
+                continue
+            for label, length in zip(dims, value.shape, strict=False):
+                if label is not None and length > 1:
+                    kept.add(places.get(label, rank))
+    return {axis for axis in kept if axis < rank}
 
 
 def _title(found: FoundSite) -> str:

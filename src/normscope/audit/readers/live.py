@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from normscope.audit.axes import Axes, axes_of, unknown
@@ -13,20 +14,20 @@ from normscope.audit.found.site import FoundSite
 from normscope.audit.model_graph import ModelGraph, Site
 from normscope.audit.readers.asked import Asked
 from normscope.audit.readers.found_sites import site_of
-from normscope.audit.readers.verdicts import samples_of
+from normscope.audit.readers.verdicts import MODES, samples_of
 from normscope.errors import SpecError, printable
 from normscope.files.readable import Readable
 from normscope.files.recognition import ONNX, recognise
 from normscope.frameworks.inputs import Inputs
 from normscope.frameworks.live import Arguments, Live
 from normscope.frameworks.opened import opened
-from normscope.frameworks.registry import advice_of, kind_of, live_of
+from normscope.frameworks.registry import advice_of, kind_of, live_of, opener_of
 from normscope.graph.operators import CannotTraceError, Graph
 from normscope.notation.axis_roles import sample_axis
 from normscope.scope.scope import input_axes
 
 TAKES = "a live model (of PyTorch, Keras, JAX or ONNX, or a function)"
-READS = (Readable("models of ONNX", (".onnx",), {}),)
+READS: tuple[Readable, ...] = (Readable("models of ONNX", (".onnx",), {}),)
 
 _REFUSAL = (
     "audit calls a model, and this {kind} cannot be called; give a function that runs it, such as "
@@ -34,8 +35,6 @@ _REFUSAL = (
 )
 _OPENED = {ONNX: ".onnx"}
 """The files that open as data and run as a model, and the ending by which they are opened."""
-
-_MODES = {True: "training", False: "inference"}
 
 
 def recognises(source: object) -> bool:
@@ -64,7 +63,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         MissingPackageError: what runs it is not installed.
     """
     asked.progress("opening the model", 0, 4)
-    model = opened(source, "audit")
+    model = _model(source)
     live = live_of(model, lambda live: _arguments(live, asked), _REFUSAL)
     unfit = live.unfit()
     if unfit:
@@ -76,9 +75,10 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         traced = _traced(live, given)
         asked.progress("asking what it normalizes", 2, 4)
         found = found_sites(traced.graphs)
-        asked.progress("looking who sees whom", 3, 4)
-        samples = samples_of(model, given, asked.axes, traced.graphs, traced.problems)
-    places = _Places(traced.graphs, names, [sample_axis(own) if own else None for own in names])
+    asked.progress("looking who sees whom", 3, 4)
+    sample_axes = [sample_axis(own) if own else None for own in names]
+    samples = samples_of(model, given.tree, asked.axes, traced.graphs, sample_axes)
+    places = _Places(traced.graphs, names, sample_axes)
     framework = _framework(model)
     return ModelGraph(
         file=_file(source),
@@ -92,7 +92,18 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         samples=samples,
         unknown_operators=_unknown_operators(traced.graphs),
         notes=tuple(dict.fromkeys([*live.notes, *traced.notes()])),
+        one_mode=len(live.modes) == 1,
     )
+
+
+def _model(source: Any) -> Any:
+    """The model; a file is opened as what its content is, whatever its name."""
+    if isinstance(source, str | os.PathLike):
+        path = os.fspath(source)
+        opens = opener_of(_OPENED[recognise(path)])
+        if opens is not None:
+            return opens(Path(os.fsdecode(path)))
+    return opened(source, "audit")
 
 
 def _given(live: Live, asked: Asked) -> Any:
@@ -124,7 +135,7 @@ class _Traced:
     def notes(self) -> Iterator[str]:
         """What the reader of a report should know."""
         for training, problem in self.problems.items():
-            yield f"nothing is known of {_MODES[training]}: {problem}"
+            yield f"nothing is known of {MODES[training]}: {problem}"
         for graph in self.graphs.values():
             yield from graph.notes
 

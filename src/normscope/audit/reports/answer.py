@@ -77,6 +77,10 @@ def who_sees_whom(graph: ModelGraph) -> Iterator[str]:
     if not graph.followed:
         return
     samples = {mode: _verdict(found) for mode, found in graph.samples.items()}
+    if graph.one_mode:
+        said = samples["inference"]
+        yield f"{said[:1].upper()}{said[1:]}."
+        return
     if len(samples) == 2 and len(set(samples.values())) == 1:
         yield f"In training and at inference, {next(iter(samples.values()))}."
         return

@@ -1,0 +1,222 @@
+"""What the reports say of models whose operators were followed; sites are made by hand here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from normscope.audit.audit import judged
+from normscope.audit.model_graph import Kind, Maker, ModelGraph, Site
+from normscope.audit.result import Audit
+from normscope.audit.samples import Samples
+from normscope.frameworks.declaration import Declaration
+from normscope.frameworks.registry import advice_of
+from normscope.notation.spec import NormSpec, Running
+
+TRAINED = Samples(
+    "mixed",
+    {
+        "path": "layer1.0.bn1",
+        "type": "BatchNorm2d",
+        "operator": "aten.native_batch_norm",
+        "source": "resnet.py:12",
+    },
+    "its statistics are those of the batch",
+)
+APART = Samples("proved apart")
+
+
+def batch_norm(path: str, channels: int, size: int) -> Site:
+    train = NormSpec(
+        "[b] c [h w]", sizes={"c": channels}, scale="c", bias="c", running=Running(0.9, ddof=1)
+    )
+    declared = Declaration("torch.nn.BatchNorm2d", train, train.inference())
+    return Site(
+        path=path,
+        type="BatchNorm2d",
+        title="torch.nn.BatchNorm2d",
+        train=train,
+        infer=train.inference(),
+        input_shape=(4, channels, size, size),
+        declared=declared,
+        operator="aten.native_batch_norm",
+        source="resnet.py:12",
+        verified=True,
+        max_ulp=2.5,
+        makers=(Maker(path.replace("bn", "conv"), 1, False, True, True, True),),
+    )
+
+
+def layer_norm(path: str, pattern: str = "b s [c]", **more: object) -> Site:
+    shared = pattern[pattern.index("[") + 1 : pattern.index("]")]
+    spec = NormSpec(pattern, scale=shared, bias=shared)
+    site = Site(
+        path=path,
+        type="LayerNorm",
+        title="torch.nn.LayerNorm",
+        train=spec,
+        infer=spec,
+        input_shape=(4, 16, 64) if len(pattern.split()) == 3 else (4, 8, 6, 5),
+        operator="aten.native_layer_norm",
+        verified=True,
+        max_ulp=1.0,
+    )
+    return replace(site, **more)  # type: ignore[arg-type]
+
+
+def model(sites: Sequence[Site], **more: object) -> ModelGraph:
+    graph = ModelGraph(
+        file="",
+        name="Net",
+        format="live",
+        framework="torch",
+        provenance="called with x (b=4, c=3, h=224, w=224), 175 operators",
+        advice=advice_of("torch"),
+        sites=tuple(sites),
+        samples={"training": APART, "inference": APART},
+    )
+    return replace(graph, **more)  # type: ignore[arg-type]
+
+
+def resnet() -> Audit:
+    sizes = [(64, 56), (128, 28), (256, 14), (512, 7)]
+    sites = [
+        batch_norm(f"layer{stage + 1}.{block}.bn{number + 1}", channels, size)
+        for stage, (channels, size) in enumerate(sizes)
+        for block in range(4)
+        for number in range(3)
+    ]
+    return judged(model(sites, samples={"training": TRAINED, "inference": APART}))
+
+
+def test_a_resnet_fits_on_one_screen() -> None:
+    lines = str(resnet()).splitlines()
+    assert len(lines) <= 24
+    assert lines[:3] == [
+        "Each of the 48 normalization layers normalizes one channel over the whole batch; "
+        "at inference it uses stored statistics.",
+        "In training, samples see each other, first through layer1.0.bn1 (BatchNorm2d, "
+        "aten.native_batch_norm, resnet.py:12).",
+        "At inference, no sample sees another: proved on the operators.",
+    ]
+    assert "layer1.0.bn1 ... layer4.3.bn3 (48 layers alike)" in lines
+    assert '  "[b] c [h w]" on (4, 64 to 512, 7 to 56, 7 to 56)' in lines
+
+
+def test_html_and_sarif_say_the_same() -> None:
+    audit = resnet()
+    page = audit.to_html()
+    for line in str(audit).splitlines()[:3]:
+        assert line in page
+    assert "(4, 64 to 512, 7 to 56, 7 to 56)" in page
+    assert json.dumps(audit.to_sarif())
+
+
+def test_the_headline_is_what_is_not_as_declared() -> None:
+    differs = "not as its settings declare (torch.nn.LayerNorm): d1 is shared, not independent"
+    audit = judged(model([layer_norm("a"), layer_norm("norm", differs=differs)]))
+    first = f"norm computes something else than declared: {differs}."
+    assert str(audit).splitlines()[0] == first
+    assert audit.to_html().index(first) < audit.to_html().index("normalization layers")
+    assert first in json.dumps(audit.to_sarif())
+
+
+def test_what_no_pattern_says_is_told_in_words() -> None:
+    grn = Site(
+        "grn",
+        "GRN",
+        "aten.linalg_vector_norm in GRN",
+        None,
+        None,
+        (4, 5, 5, 16),
+        kind=Kind.MIXING,
+        operator="aten.linalg_vector_norm",
+        words="global response norm",
+    )
+    audit = judged(model([grn]))
+    text = str(audit)
+    assert "grn mixes values as no pattern says it: global response norm." in text
+    assert "Global response norm on (4, 5, 5, 16)" in text
+    assert audit.to_dict()["layers"][0]["kind"] == "mixing"
+    assert audit.to_html()
+
+
+def test_what_was_dismissed_is_listed_when_asked() -> None:
+    softmax = layer_norm("attn", dismissed="a softmax, or weights that sum to one")
+    graph = model([layer_norm("norm")], dismissed=(softmax,))
+    said = "attn (torch.nn.LayerNorm): a softmax, or weights that sum to one"
+    assert said not in str(judged(graph))
+    assert said in str(judged(graph, verbose=True))
+    assert said in judged(graph, verbose=True).to_html()
+
+
+def test_unknown_operators_are_named() -> None:
+    graph = model([layer_norm("norm")], unknown_operators={"torchvision::nms": 1, "my::op": 3})
+    assert (
+        "2 operators that nobody knows, torchvision::nms (1) and my::op (3): each of them may mix "
+        "all that it takes, so what is said here is weaker."
+    ) in str(judged(graph)).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("samples", "said"),
+    [
+        (Samples("apart, by probing", None, ""), "no sample was seen to see another, by probing."),
+        (
+            Samples("unknown", {"path": "gate", "operator": "aten.topk"}, "an order decides"),
+            "it is not known whether samples see each other, because of gate (aten.topk): "
+            "an order decides.",
+        ),
+        (Samples("mixed"), "samples see each other."),
+    ],
+)
+def test_verdicts_on_samples(samples: Samples, said: str) -> None:
+    graph = model([layer_norm("a")], samples={"training": samples, "inference": samples})
+    assert f"In training and at inference, {said}" in str(judged(graph)).splitlines()
+
+
+CONV = Maker("conv", 1, False, True, True, convolves=True)
+LINEAR = Maker("proj", 1, False, True, True)
+
+
+@pytest.mark.parametrize(
+    ("site", "fires"),
+    [
+        (layer_norm("n", "b c h [w]", makers=(CONV,)), True),
+        (layer_norm("n", "b [c] h w", makers=(CONV,)), False),
+        (layer_norm("n", "b c [h w]", makers=(CONV,)), False),
+        (layer_norm("n", "b c [s]", makers=(CONV,)), False),  # an instance norm of a sequence
+        (layer_norm("n", "b c h [w]", makers=(LINEAR,)), False),  # tokens may be mixed so
+        (layer_norm("n", "b c h [w]"), False),
+        (layer_norm("n", "b c h [w]", makers=(CONV,), sample_axes=None), False),
+        (replace(batch_norm("bn", 8, 6), makers=(replace(CONV, channel_axis=3),)), True),
+        (replace(batch_norm("bn", 8, 6), makers=(CONV,)), False),
+    ],
+)
+def test_statistics_along_the_wrong_axis(site: Site, fires: bool) -> None:
+    findings = judged(model([site]), select=["NS102"]).findings
+    assert bool(findings) is fires
+    if fires:
+        assert "conv puts the channels on axis" in findings[0].message
+
+
+def test_the_axis_of_the_samples_need_not_be_the_first() -> None:
+    spec = NormSpec("t [b] c")
+    site = layer_norm("n", train=spec, infer=spec, sample_axes=(1,))
+    assert site.samples_independent == {"train": False, "infer": False}
+    assert judged(model([site]), select=["NS302"]).findings
+    other = replace(site, sample_axes=(0,))
+    assert other.samples_independent == {"train": True, "infer": True}
+    assert not judged(model([other]), select=["NS302"]).findings
+    assert replace(site, sample_axes=None).samples_independent == {"train": None, "infer": None}
+
+
+def test_a_bias_before_a_norm_is_told_in_the_words_of_torch() -> None:
+    site = replace(
+        batch_norm("bn", 8, 6), makers=(Maker("conv", 1, True, True, True, convolves=True),)
+    )
+    (finding,) = judged(model([site]), select=["NS401"]).findings
+    assert (finding.path, finding.fix) == ("bn", "give conv bias=False")
