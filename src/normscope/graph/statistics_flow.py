@@ -101,7 +101,7 @@ def between(x: Value, y: Value) -> frozenset[Node]:
         node = value.node
         if value is x or node is None or node in back or not node.live or node.number <= first:
             continue
-        if is_walked(node) or value is y:
+        if is_walked(node) or node.role is Role.NORMALIZATION or value is y:
             back.add(node)
             todo += node.operands
     reached, found = {x}, set()

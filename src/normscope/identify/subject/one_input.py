@@ -98,7 +98,7 @@ def one_input(
     """A layer bound to one input.
 
     Args:
-        layer: a layer of a framework, or any callable.
+        layer: a layer of a framework, any callable, or a `Live`.
         shape: of the input.
         others: further inputs by position, held fixed.
         inputs: further inputs by name, held fixed.
@@ -113,7 +113,7 @@ def one_input(
     def first(live: Live) -> Arguments:
         return _arguments(live, zeros, others, inputs or {})
 
-    live = live_of(layer, first, _REFUSAL)
+    live = layer if isinstance(layer, Live) else live_of(layer, first, _REFUSAL)
     if dtype is not None:
         live.use_dtype(dtype)
     live.take_batch(*first(live))
