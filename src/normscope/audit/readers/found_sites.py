@@ -14,6 +14,7 @@ from normscope.frameworks.declaration import Declaration
 from normscope.graph.neighbours import Maker as FoundMaker
 from normscope.graph.operators import Node, Role
 from normscope.graph.rules import Labels, Window
+from normscope.graph.sites import Form
 from normscope.notation.spec import NormSpec
 
 _POSITIONS = {1: ("s",), 2: ("h", "w"), 3: ("d", "h", "w")}
@@ -39,7 +40,7 @@ def site_of(found: FoundSite, axes: Axes) -> Site:
         input_shape=tuple(found.input_shape),
         declared=declared,
         kind=Kind(found.kind),
-        dtype=found.dtype,
+        dtype=_computed_in(found),
         sample_axes=None if axes.samples is None else tuple(sorted(axes.samples)),
         operator=found.operator,
         source=found.source,
@@ -104,6 +105,15 @@ def _title(found: FoundSite) -> str:
     return f"{found.operator} in {found.type}" if found.type else found.operator
 
 
+def _computed_in(found: FoundSite) -> str:
+    """The dtype of the statistics; operators that normalize as a whole widen half precisions."""
+    site = found.site
+    if site.form is Form.COMPOSITE and found.dtype in ("float16", "bfloat16"):
+        return "float32"
+    operands = site.statistics[0].operands if site.statistics else ()
+    return next((value.dtype for value in operands if value.is_float), found.dtype)
+
+
 def _maker(maker: FoundMaker) -> Maker:
     return Maker(
         path=maker.path or maker.node.operator,
@@ -134,7 +144,7 @@ def axis_names(found: FoundSite, axes: Axes, makers: Sequence[Maker]) -> tuple[s
     samples = sorted(axes.samples or ())
     if len(samples) == 1 and names[samples[0]] is None and "b" not in names:
         names[samples[0]] = "b"
-    channels = _channel_axis(found, makers)
+    channels = _channel_axis(found, axes, makers)
     if channels is not None and names[channels] is None and "c" not in names:
         names[channels] = "c"
     left = [axis for axis, name in enumerate(names) if name is None]
@@ -145,19 +155,25 @@ def axis_names(found: FoundSite, axes: Axes, makers: Sequence[Maker]) -> tuple[s
     return tuple(name or f"d{axis}" for axis, name in enumerate(names))
 
 
-def _channel_axis(found: FoundSite, makers: Sequence[Maker]) -> int | None:
-    """The axis of the channels, as what makes them says, or else what the layer declares."""
+def _channel_axis(found: FoundSite, axes: Axes, makers: Sequence[Maker]) -> int | None:
+    """The axis of the channels: where they are made, or along which the scale runs.
+
+    Of two axes, that which is not the samples.
+    """
     along = {maker.channel_axis for maker in makers}
     if len(along) == 1:
         return along.pop()
-    if found.declared is None or found.declared.train.pattern is None:
+    if along:
         return None
-    try:
-        layout = found.declared.train.layout(found.input_shape)
-    except NormscopeError:
+    rank = len(found.input_shape)
+    if rank == 2 and axes.samples is not None and len(axes.samples) == 1:
+        return 1 - min(axes.samples)
+    spec = next((s for s in (found.train, found.infer) if s is not None and s.pattern), None)
+    if spec is None or spec.scale is None:
         return None
-    named = [axis.dim for axis in layout.axes if axis.name == "c"]
-    return named[0] if len(named) == 1 else None
+    layout = spec.layout(found.input_shape)
+    dims = {layout.axes[number].dim for number in layout.named(spec.scale)}
+    return dims.pop() if len(dims) == 1 else None
 
 
 def _renamed(spec: NormSpec | None, names: Sequence[str]) -> NormSpec | None:

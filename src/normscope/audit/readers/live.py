@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,7 +77,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
     asked.progress("looking who sees whom", 3, 4)
     sample_axes = [sample_axis(own) if own else None for own in names]
     samples = samples_of(model, given.tree, asked.axes, traced.graphs, sample_axes)
-    places = _Places(traced.graphs, names, sample_axes)
+    places = _Places(traced.graphs, _said_names(given, names, asked), sample_axes)
     framework = _framework(model)
     return ModelGraph(
         file=_file(source),
@@ -154,14 +154,28 @@ def _traced(live: Live, given: Inputs) -> _Traced:
     return traced
 
 
+def _said_names(
+    given: Inputs, names: list[tuple[str, ...]], asked: Asked
+) -> list[tuple[str | None, ...]]:
+    """The names that the caller gave to the axes of each input; None where there are none."""
+    said = asked.axes
+    if isinstance(said, str):
+        return list(names)
+    named = said or {}
+    return [
+        own if name in named else (None,) * len(own)
+        for name, own in zip(given.names, names, strict=True)
+    ]
+
+
 class _Places:
     """The axes of each value in the graphs of a model."""
 
     def __init__(
         self,
         graphs: dict[bool, Graph],
-        names: list[tuple[str, ...]],
-        samples: list[int | None],
+        names: Sequence[tuple[str | None, ...]],
+        samples: Sequence[int | None],
     ) -> None:
         self.axes: dict[Any, Axes] = {}
         for graph in graphs.values():

@@ -36,9 +36,9 @@ def answer(groups: tuple[SiteGroup, ...]) -> tuple[str, ...]:
 
 
 def _sentence(way: str, sites: list[Site], total: int) -> str:
-    first = sites[0].path or "The model itself"
     if len(sites) == 1:
-        return f"{first} {way}."
+        return f"{sites[0].path or 'The model itself'} {way}."
+    first = sites[0].path or "the model itself"
     verb, _, rest = way.partition(" ")
     return f"{len(sites)} of the {total} layers ({first}, ...) each {_PLURAL[verb]} {rest}."
 

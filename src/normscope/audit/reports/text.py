@@ -102,6 +102,8 @@ def _group(group: SiteGroup) -> Text:
     for finding in group.findings:
         text.append("\n")
         _finding(text, finding)
+    if group.others:
+        text.append(f"\n    {group.others}")
     return text
 
 
