@@ -161,9 +161,9 @@ def _channel_axis(found: FoundSite, axes: Axes, makers: Sequence[Maker]) -> int 
     Of two axes, that which is not the samples.
     """
     along = {maker.channel_axis for maker in makers}
-    if len(along) == 1:
+    if len(along) == 1 and None not in along:
         return along.pop()
-    if along:
+    if along - {None}:
         return None
     rank = len(found.input_shape)
     if rank == 2 and axes.samples is not None and len(axes.samples) == 1:
