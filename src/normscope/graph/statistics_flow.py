@@ -201,7 +201,7 @@ def _passed(node: Node, operands: list[_Reach], reach: dict[Value, _Reach]) -> _
     if node.role in _BOUNDED:
         return _Reach(bounded=True)
     divided = node.role is Role.INVERSE or any(one.divided for one in operands)
-    divided |= node.role is Role.DIVIDE and node.operands[1] in reach
+    divided |= node.role is Role.DIVIDE and any(value in reach for value in node.operands[1:])
     return _Reach(divided, any(one.bounded for one in operands))
 
 

@@ -13,12 +13,15 @@ import numpy as np
 
 from normscope.audit.found.matching import Matched, Placed
 from normscope.audit.found.site_live import SiteLive
+from normscope.frameworks.declaration import Declaration
 from normscope.graph.extract import Extracted
 from normscope.graph.operators import Call, Node
 from normscope.graph.rules import Fixed
 from normscope.graph.sites import Form
 from normscope.graph.statistics_flow import before_moves, is_shape
+from normscope.identify.evidence import declared_by
 from normscope.identify.subject.one_input import OneInput, one_input
+from normscope.notation.axis_roles import axis_names
 
 MOST_ELEMENTS = 2**17
 """Of an input that is asked many times; of a larger one only what is supposed is checked."""
@@ -51,8 +54,18 @@ class Asked:
 
     @cached_property
     def fixed(self) -> frozenset[int]:
-        """The axes whose lengths its arrays fix."""
-        return _fixed(self.adapter, self.full)
+        """The axes whose lengths its arrays, or what it declares, fix."""
+        told = _fixed(self.adapter, self.full)
+        if self.declared is None:
+            return told
+        layout = self.declared.train.layout([None] * len(self.full))
+        known = (all(p.size is not None for p in layout.parts(n)) for n in range(len(self.full)))
+        return told | {axis for axis, is_known in enumerate(known) if is_known}
+
+    @cached_property
+    def declared(self) -> Declaration | None:
+        """What the settings of the layer declare, with the names of the axes that are used here."""
+        return declared_by(self.layer, " ".join(axis_names(self.full, None))) if self.own else None
 
     def shapes(self) -> Iterator[Shape]:
         """Shapes to ask it with, small ones first; the last is that of the model."""

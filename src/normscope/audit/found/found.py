@@ -16,7 +16,6 @@ from normscope.audit.found.matching import Matched, Placed, matched
 from normscope.audit.found.site import FoundSite, Kind
 from normscope.audit.found.words import sums_to_one, words_of
 from normscope.frameworks.declaration import Declaration
-from normscope.frameworks.settings import declare
 from normscope.graph.neighbours import neighbours
 from normscope.graph.operators import Graph
 from normscope.graph.sites import Form, find_sites
@@ -110,7 +109,7 @@ def _as_known(one: Asked, known: list[Answer]) -> Answer | None:
                 answer.infer,
                 told.max_ulp,
                 True,
-                answer.declared,
+                one.declared,
                 answer.differs,
                 answer.words,
                 "",
@@ -179,11 +178,7 @@ def _holds_in_full(one: Asked, shape: Shape, found: Identification) -> bool:
 
 def _supposed(one: Asked, shape: Shape) -> Answer:
     """The answer of a site too large to be asked: what is declared, if that holds."""
-    names = " ".join(axis_names(shape, None))
-    try:
-        declared = declare(one.layer, axes=names) if one.own else None
-    except Exception:  # settings of layers of strangers may be refused by any exception
-        declared = None
+    declared = one.declared
     if declared is not None:
         told = _checked(one, shape, declared.train, declared.infer)
         if told is not None:
@@ -212,7 +207,7 @@ def _answer(pair: Matched, one: Asked, shape: Shape, found: Identification) -> A
         found.infer,
         max(ulps, default=None),
         True,
-        found.declared if one.own else None,
+        one.declared,
         found.headline if one.own else "",
         words="; ".join(_further(found)),
         names={} if told is None else told.names,
