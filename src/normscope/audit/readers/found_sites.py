@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from normscope.audit.model_graph import Kind, Maker, Site
 from normscope.errors import NormscopeError
 from normscope.frameworks.axis_names import with_axis_names
 from normscope.frameworks.declaration import Declaration
+from normscope.frameworks.settings import declare
 from normscope.graph.neighbours import Maker as FoundMaker
 from normscope.graph.operators import Node, Role
 from normscope.graph.rules import Labels, Window
@@ -30,11 +32,12 @@ def site_of(found: FoundSite, axes: Axes) -> Site:
     """
     makers = tuple(_maker(maker) for maker in found.neighbours.makers)
     names = axis_names(found, axes, makers)
-    declared = found.declared and _renamed_declaration(found.declared, names)
+    said = found.declared or _declared_at(found)
+    declared = said and _renamed_declaration(said, names)
     return Site(
         path=found.path,
         type=found.type,
-        title=_title(found),
+        title=_title(found, said),
         train=_renamed(found.train, names),
         infer=_renamed(found.infer, names),
         input_shape=tuple(found.input_shape),
@@ -46,7 +49,7 @@ def site_of(found: FoundSite, axes: Axes) -> Site:
         source=found.source,
         verified=found.verified,
         max_ulp=found.max_ulp,
-        differs=found.differs,
+        differs=_with_names(found.differs, names),
         words=found.words,
         dismissed=found.dismissed,
         makers=makers,
@@ -98,11 +101,34 @@ def _stored_along(found: FoundSite) -> set[int]:
     return {axis for axis in kept if axis < rank}
 
 
-def _title(found: FoundSite) -> str:
+def _declared_at(found: FoundSite) -> Declaration | None:
+    """What a layer declares that is one operator of which no spec was found, as of sets of one."""
+    layer, site = found.call.layer, found.site
+    if found.kind is not Kind.UNKNOWN or site.form is not Form.COMPOSITE or layer is None:
+        return None
+    try:
+        declared = declare(layer, axes=" ".join(f"d{n}" for n in range(len(found.input_shape))))
+        declared.train.layout(found.input_shape)
+    except Exception:  # settings of layers of strangers may be refused by any exception
+        return None
+    return declared
+
+
+def _title(found: FoundSite, declared: Declaration | None) -> str:
     """The layer as its user knows it, or the operator in it."""
-    if found.declared is not None:
-        return found.declared.title
+    if declared is not None:
+        return declared.title
     return f"{found.operator} in {found.type}" if found.type else found.operator
+
+
+def _with_names(text: str, names: Sequence[str]) -> str:
+    """A sentence in which axes are called by their numbers, d1, d2, ..., with their names."""
+
+    def name(match: re.Match[str]) -> str:
+        number = int(match[1])
+        return names[number] if number < len(names) else match[0]
+
+    return re.sub(r"\bd(\d+)\b", name, text)
 
 
 def _computed_in(found: FoundSite) -> str:
