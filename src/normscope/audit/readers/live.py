@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from normscope.audit.axes import places_of
@@ -20,7 +21,7 @@ from normscope.files.recognition import ONNX, recognise
 from normscope.frameworks.inputs import Inputs
 from normscope.frameworks.live import Arguments, Live
 from normscope.frameworks.opened import opened
-from normscope.frameworks.registry import advice_of, kind_of, live_of
+from normscope.frameworks.registry import advice_of, kind_of, live_of, opener_of
 from normscope.graph.operators import CannotTraceError, Graph
 from normscope.notation.axis_roles import sample_axis
 from normscope.scope.scope import input_axes
@@ -62,7 +63,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         MissingPackageError: what runs it is not installed.
     """
     asked.progress("opening the model", 0, 4)
-    model = opened(source, "audit")
+    model = _model(source)
     live = live_of(model, lambda live: _arguments(live, asked), _REFUSAL)
     unfit = live.unfit()
     if unfit:
@@ -97,6 +98,16 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         notes=tuple(dict.fromkeys([*live.notes, *traced.notes()])),
         one_mode=len(live.modes) == 1,
     )
+
+
+def _model(source: Any) -> Any:
+    """The model; a file is opened as what its content is, whatever its name."""
+    if isinstance(source, str | os.PathLike):
+        path = os.fspath(source)
+        opens = opener_of(_OPENED[recognise(path)])
+        if opens is not None:
+            return opens(Path(os.fsdecode(path)))
+    return opened(source, "audit")
 
 
 def _given(live: Live, asked: Asked) -> Any:
