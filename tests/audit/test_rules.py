@@ -195,6 +195,27 @@ def test_running_statistics_never_updated(tmp_path: Path, name: str, suffix: str
     assert report.graph.details["backend"] == ("tensorflow" if suffix else "theano")
 
 
+UNUSABLE = {
+    "no number": ([0, 0, 0, 0], [1, np.nan, 1, 0], "error", "1 channel of 4 has no usable mean"),
+    "below 0": ([0, np.inf, 0, 0], [1, 1, 1, -1], "error", "2 channels of 4 have no usable mean"),
+    "still": ([0, 0, 0, 0], [0, 1, 0, 1], "warning", "2 channels of 4 have a stored variance of"),
+    "usable": ([0, 5, 0, 0], [1e-30, 1, 1, 1], None, ""),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_unusable_running_variance(tmp_path: Path, name: str) -> None:
+    mean, variance, severity, said = UNUSABLE[name]
+    model = sequential(VECTORS, dense(), norm())
+    arrays = [np.array(a, np.float32) for a in ([1] * 4, [0] * 4, mean, variance)]
+    stored = {"batchnormalization_2": arrays}
+    report = audit(write_h5(tmp_path / "m.h5", model, stored), select=["NS303"])
+    assert [finding.severity for finding in report.findings] == ([severity] if severity else [])
+    for finding in report.findings:
+        assert said in finding.message
+        json.dumps(finding.to_dict(), allow_nan=False)
+
+
 @pytest.mark.parametrize(
     ("dtype", "epsilon", "severity"),
     [
@@ -257,7 +278,7 @@ def test_a_bias_that_something_else_reads_too_is_not_redundant(tmp_path: Path) -
 
 
 def test_every_rule_is_tested_and_documented() -> None:
-    tested = set(CASES) | {"NS301"}
+    tested = set(CASES) | {"NS301", "NS303"}
     assert {rule.code for rule in all_rules()} == tested
     headings = ("What it finds", "Why it matters", "How it is found", "Use instead", "References")
     for rule in all_rules():

@@ -20,7 +20,16 @@ from onnx import helper
 import normscope as ns
 from budget import budget
 from normscope import ModelFileError
-from normscope.files.recognition import HDF5, JSON, recognise
+from normscope.files.recognition import (
+    HDF5,
+    JSON,
+    ONNX,
+    SAFETENSORS,
+    TORCH_CHECKPOINT,
+    TORCH_LEGACY,
+    FileKind,
+    recognise,
+)
 
 KERAS_3 = {"module": "keras", "class_name": "Sequential", "registered_name": None}
 
@@ -65,15 +74,12 @@ def safetensors() -> bytes:
 
 # what is in the file: what it is called, what else must be said
 FILES: dict[str, tuple[Callable[[], bytes], str, str]] = {
-    "torch": (lambda: torch_saved(True), "a PyTorch checkpoint", "ns.scope(model, inputs)"),
-    "old torch": (lambda: torch_saved(False), "a PyTorch checkpoint", "ns.scope(model, inputs)"),
     "torchscript": (
         lambda: archive("m/constants.pkl", "m/data.pkl", "m/code/__torch__.py"),
         "a TorchScript model",
         "torch.jit.load",
     ),
     "exported torch": (lambda: archive("m/archive_format"), "an exported PyTorch program", ".pt2"),
-    "onnx": (onnx_model, "an ONNX model", "normscope scope "),
     "keras 3": (
         lambda: archive("metadata.json", "config.json", "model.weights.h5"),
         "a .keras archive of Keras 3",
@@ -97,7 +103,6 @@ FILES: dict[str, tuple[Callable[[], bytes], str, str]] = {
         "keras.models.model_from_json",
     ),
     "keras 3 weights": (keras_3_weights, "a file of weights of Keras 3", "model.load_weights"),
-    "safetensors": (safetensors, "a safetensors file", "ns.scope(model, inputs)"),
     "npz": (lambda: saved(lambda f: np.savez(f, x=np.ones(3))), "NumPy arrays (.npz)", "no arch"),
     "npy": (lambda: saved(lambda f: np.save(f, np.ones(3))), "of NumPy (.npy)", "ns.normalize"),
     "pickle": (lambda: pickle.dumps({"a": 1}), "a pickle of Python", "never done here"),
@@ -141,6 +146,22 @@ def test_folders_are_recognised_too(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"")
     with pytest.raises(ModelFileError, match="a SavedModel folder of TensorFlow"):
         ns.audit(tmp_path)
+
+
+READ: dict[str, tuple[Callable[[], bytes], FileKind]] = {
+    "torch": (lambda: torch_saved(True), TORCH_CHECKPOINT),
+    "old torch": (lambda: torch_saved(False), TORCH_LEGACY),
+    "onnx": (onnx_model, ONNX),
+    "safetensors": (safetensors, SAFETENSORS),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_is_read_is_told_by_its_content(tmp_path: Path, name: str) -> None:
+    data, kind = READ[name]
+    path = tmp_path / "model.h5"  # the name says nothing
+    path.write_bytes(data())
+    assert recognise(str(path)) is kind
 
 
 def test_what_is_read_is_known_by_its_start(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is in a zip archive: the names, the list of them bounded before it is read."""
+"""What is in a zip archive: the names and places, the list of them bounded before it is read."""
 
 from __future__ import annotations
 
@@ -48,6 +48,37 @@ def open_archive(stream: BinaryIO) -> zipfile.ZipFile | None:
     # NotImplementedError: a version of the format that zipfile does not know
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, struct.error):
         return None
+
+
+LOCAL, LOCAL_BYTES = b"PK\x03\x04", 30  # before the bytes of each member
+
+
+def stored_place(stream: BinaryIO, member: zipfile.ZipInfo) -> tuple[int, int]:
+    """Where the bytes of a member begin and end, if they are stored as they are.
+
+    Raises:
+        BadZipFile: they are compressed or encrypted, or lie outside the file.
+
+    >>> import io
+    >>> stream = io.BytesIO()
+    >>> with zipfile.ZipFile(stream, "w") as archive:
+    ...     archive.writestr("a", b"hello")
+    >>> start, stop = stored_place(stream, archive.getinfo("a"))
+    >>> stream.getvalue()[start:stop]
+    b'hello'
+    """
+    if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
+        raise zipfile.BadZipFile("a member is compressed or encrypted, as torch does not write it")
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(min(member.header_offset, size))
+    header = stream.read(LOCAL_BYTES)
+    if len(header) < LOCAL_BYTES or not header.startswith(LOCAL):
+        raise zipfile.BadZipFile("a member is not where the list says")
+    name, extra = struct.unpack_from("<HH", header, 26)
+    start = member.header_offset + LOCAL_BYTES + name + extra
+    if member.file_size != member.compress_size or start + member.file_size > size:
+        raise zipfile.BadZipFile("a member is cut off")
+    return start, start + member.file_size
 
 
 def _lengths64(stream: BinaryIO, tail: bytes, place: int) -> list[int]:

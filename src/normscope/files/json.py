@@ -34,13 +34,21 @@ def read_json(path: str, if_not: str = NOT_JSON) -> object:
     return decode_json(path, text, "the file", if_not)
 
 
-def decode_json(path: str, text: bytes | str, what: str, if_not: str = NOT_JSON) -> object:
+def decode_json(
+    path: str,
+    text: bytes | str,
+    what: str,
+    if_not: str = NOT_JSON,
+    *,
+    max_depth: int = MAX_DEPTH,
+) -> object:
     """The value of a JSON text.
 
     Args:
         path, what: how the messages name the file and the text.
         text: as bytes in UTF-8.
         if_not: what the message says that the text is, if it is not JSON.
+        max_depth: objects and lists may be nested so deep.
 
     Raises:
         ModelFileError: the text is not JSON, is nested too deep, or has a key twice in one object.
@@ -59,7 +67,7 @@ def decode_json(path: str, text: bytes | str, what: str, if_not: str = NOT_JSON)
         raise ModelFileError(path, f"{what} is nested too deep") from error
     except ValueError as error:  # also no text, or an integer of more digits than Python takes
         raise ModelFileError(path, f"{what} is {if_not}: {error}") from error
-    _check_depth(path, value, what)
+    _check_depth(path, value, what, max_depth)
     return value
 
 
@@ -74,13 +82,13 @@ def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _check_depth(path: str, value: object, what: str) -> None:
+def _check_depth(path: str, value: object, what: str, most: int) -> None:
     level = [value]
-    for _ in range(MAX_DEPTH):
+    for _ in range(most):
         level = [child for parent in level for child in children(parent)]
         if not level:
             return
-    raise ModelFileError(path, f"{what} is nested more than {MAX_DEPTH} deep")
+    raise ModelFileError(path, f"{what} is nested more than {most} deep")
 
 
 def children(value: object) -> Iterator[object]:

@@ -82,6 +82,7 @@ TORCH_EXPORT = FileKind(
     "an exported PyTorch program (.pt2), as torch.export.save() writes it",
     "load it with torch.export.load and ask its module(): ns.scope(module, inputs)",
 )
+SAFETENSORS = FileKind("a safetensors file of weights", _WEIGHTS)
 SAVED_MODEL = FileKind("a SavedModel folder of TensorFlow", _TENSORFLOW)
 NOTHING = FileKind("an empty file", "the download or the copy was cut off: get it anew")
 FOLDER = FileKind("a folder")
@@ -171,7 +172,7 @@ def _kind_of_file(stream: BinaryIO) -> FileKind:
     if head[0] == 0x80 and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         return FileKind("a pickle of Python", _PICKLE)
     if _is_safetensors(head, size):
-        return FileKind("a safetensors file of weights", _WEIGHTS)
+        return SAFETENSORS
     text = _as_text(head)
     return _kind_of_text(text) if text is not None else _kind_of_protobuf(stream)
 

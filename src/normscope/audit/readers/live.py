@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from normscope.audit.axes import Axes, axes_of, unknown
+from normscope.audit.axes import places_of
 from normscope.audit.found.found import found_sites
 from normscope.audit.found.site import FoundSite
 from normscope.audit.model_graph import ModelGraph, Site
@@ -20,7 +21,7 @@ from normscope.files.recognition import ONNX, recognise
 from normscope.frameworks.inputs import Inputs
 from normscope.frameworks.live import Arguments, Live
 from normscope.frameworks.opened import opened
-from normscope.frameworks.registry import advice_of, kind_of, live_of
+from normscope.frameworks.registry import advice_of, kind_of, live_of, opener_of
 from normscope.graph.operators import CannotTraceError, Graph
 from normscope.notation.axis_roles import sample_axis
 from normscope.scope.scope import input_axes
@@ -62,7 +63,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         MissingPackageError: what runs it is not installed.
     """
     asked.progress("opening the model", 0, 4)
-    model = opened(source, "audit")
+    model = _model(source)
     live = live_of(model, lambda live: _arguments(live, asked), _REFUSAL)
     unfit = live.unfit()
     if unfit:
@@ -77,7 +78,11 @@ def read(source: Any, asked: Asked) -> ModelGraph:
     asked.progress("looking who sees whom", 3, 4)
     sample_axes = [sample_axis(own) if own else None for own in names]
     samples = samples_of(model, given.tree, asked.axes, traced.graphs, sample_axes)
-    places = _Places(traced.graphs, names, sample_axes)
+    places = places_of(traced.graphs, _said_names(given, names, asked), sample_axes)
+
+    def site(one: FoundSite) -> Site:
+        return site_of(one, places[one.modes[0]].of(one.site.x))
+
     framework = _framework(model)
     return ModelGraph(
         file=_file(source),
@@ -86,13 +91,23 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         framework=framework,
         provenance=_provenance(given, names, traced.graphs),
         advice=advice_of(framework),
-        sites=tuple(places.site(one) for one in found if not one.dismissed),
-        dismissed=tuple(places.site(one) for one in found if one.dismissed),
+        sites=tuple(site(one) for one in found if not one.dismissed),
+        dismissed=tuple(site(one) for one in found if one.dismissed),
         samples=samples,
         unknown_operators=_unknown_operators(traced.graphs),
         notes=tuple(dict.fromkeys([*live.notes, *traced.notes()])),
         one_mode=len(live.modes) == 1,
     )
+
+
+def _model(source: Any) -> Any:
+    """The model; a file is opened as what its content is, whatever its name."""
+    if isinstance(source, str | os.PathLike):
+        path = os.fspath(source)
+        opens = opener_of(_OPENED[recognise(path)])
+        if opens is not None:
+            return opens(Path(os.fsdecode(path)))
+    return opened(source, "audit")
 
 
 def _given(live: Live, asked: Asked) -> Any:
@@ -154,23 +169,18 @@ def _traced(live: Live, given: Inputs) -> _Traced:
     return traced
 
 
-class _Places:
-    """The axes of each value in the graphs of a model."""
-
-    def __init__(
-        self,
-        graphs: dict[bool, Graph],
-        names: list[tuple[str, ...]],
-        samples: list[int | None],
-    ) -> None:
-        self.axes: dict[Any, Axes] = {}
-        for graph in graphs.values():
-            self.axes |= axes_of(graph, names, samples)
-
-    def site(self, found: FoundSite) -> Site:
-        """A site with what its axes are."""
-        x = found.site.x
-        return site_of(found, self.axes.get(x) or unknown(x))
+def _said_names(
+    given: Inputs, names: list[tuple[str, ...]], asked: Asked
+) -> list[tuple[str | None, ...]]:
+    """The names that the caller gave to the axes of each input; None where there are none."""
+    said = asked.axes
+    if isinstance(said, str):
+        return list(names)
+    named = said or {}
+    return [
+        own if name in named else (None,) * len(own)
+        for name, own in zip(given.names, names, strict=True)
+    ]
 
 
 def _framework(model: Any) -> str:

@@ -6,7 +6,7 @@ import os
 from typing import Any, Protocol
 
 from normscope.audit.model_graph import ModelGraph
-from normscope.audit.readers import keras1, live
+from normscope.audit.readers import keras1, live, weights
 from normscope.audit.readers.asked import Asked
 from normscope.errors import NormscopeError, SpecError
 from normscope.files.readable import Readable, not_read
@@ -32,7 +32,7 @@ class Reader(Protocol):
         """Read what it recognises, as the caller asked."""
 
 
-READERS: tuple[Reader, ...] = (keras1, live)
+READERS: tuple[Reader, ...] = (keras1, live, weights)
 """In the order in which they are asked."""
 
 

@@ -38,8 +38,7 @@ class RunningStatisticsNeverUpdated(Rule):
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
         mean, var = site.stored("running_mean"), site.stored("running_var")
-        running = site.running
-        if running is None or mean is None or var is None or mean.size == 0:
+        if mean is None or var is None or mean.size == 0:
             return
         if np.any(mean != 0) or np.any(var != 1):
             return
@@ -51,7 +50,7 @@ class RunningStatisticsNeverUpdated(Rule):
         ]
         if not moved:
             return
-        spread = "deviation" if running.deviation else "variance"
+        spread = "deviation" if site.running is not None and site.running.deviation else "variance"
         yield self.finding(
             site,
             f"the stored running statistics are still mean 0 and {spread} 1, but the "

@@ -12,14 +12,14 @@ import numpy as np
 from jax.extend.core import Literal
 from numpy.typing import NDArray
 
-from normscope.frameworks.jax import arrays
+from normscope.frameworks.jax.arrays import JaxArrays
 from normscope.frameworks.jax.calls import Calls
 from normscope.frameworks.jax.marks import MARK
-from normscope.frameworks.jax.operators import meaning
+from normscope.frameworks.jax.operators import DRAWS, meaning
 from normscope.frameworks.jax.sources import source_of
 from normscope.graph.operators import Call, Graph, Role, Value
 from normscope.graph.replay import CannotReplayError, known_numbers, replay
-from normscope.graph.rules import Branch, Host, Repeat
+from normscope.graph.rules import Branch, Fixed, Host, Repeat
 
 _INLINED = {
     "call": "call_jaxpr",
@@ -69,7 +69,7 @@ def graph_of(
         model: the call of the model itself, without values.
         held: the names of arrays among its constants, by their `id`.
     """
-    graph = Graph(arrays)
+    graph = Graph(JaxArrays())
     if model is not None:
         graph.calls[0] = model
     given = []
@@ -185,13 +185,15 @@ class _Walk:
         order: Sequence[int] = (),
         channel_axis: int | None = None,
     ) -> tuple[Value, ...]:
+        name = equation.primitive.name
+        drawn = name in DRAWS and isinstance(rule, Fixed)
         node = self.graph.add(
-            equation.primitive.name,
+            name,
             role,
             rule,
             [operands[number] for number in order] if order else operands,
             [_type(variable) for variable in equation.outvars],
-            _running(equation, order),
+            None if drawn else _running(equation, order),
             self.calls.innermost,
             source=source,
             channel_axis=channel_axis,
@@ -253,7 +255,7 @@ class _Walk:
         sliced = constants + carried
         live = [value.live for value in (like.inputs if like else operands)]
         while True:
-            graph = Graph(arrays, calls=[self.calls.innermost])
+            graph = Graph(JaxArrays(), calls=[self.calls.innermost])
             for number, value in enumerate(operands):
                 shape = value.shape if number < sliced else value.shape[1:]
                 own = graph.input(shape, value.dtype, value.name)

@@ -28,6 +28,10 @@ Known = Callable[[Value], NDArray[Any] | None]
 """The numbers of a value; None where they depend on an input, or are not known yet."""
 
 
+DRAWS = frozenset(("random_bits", "random_gamma", "rng_bit_generator", "rng_uniform"))
+"""Primitives that draw random numbers. No analysis asks which, and they take long to compile."""
+
+
 @dataclass(frozen=True)
 class Meaning:
     """What an equation means.
@@ -48,7 +52,7 @@ class Meaning:
 def meaning(equation: Any, operands: Sequence[Value], known: Known) -> Meaning:
     """What an equation means, whose operands are these."""
     name = equation.primitive.name
-    if not operands:
+    if not operands or (name in DRAWS and not any(value.live for value in operands)):
         return Meaning(Role.OTHER, Fixed())
     if name in _ELEMENTWISE:
         return Meaning(_role(name, equation, operands, known), _elementwise(equation))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from math import prod
 from pathlib import Path
@@ -80,7 +81,15 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             output = func(*args, **kwargs)
             self.replaced(args[0], args[1])
             return output
+        if func is torch.ops.aten.as_strided.default:
+            return self._restrided(args, kwargs)
         return self.record(func, args, kwargs)
+
+    def _restrided(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        self.known.value(args[0], self.call)
+        output = torch.ops.aten.as_strided.default(*args, **kwargs)
+        self.known.restrided(args[0], output, self.call, self.source())
+        return output
 
     # --- operators ------------------------------------------------------------------------------
 
@@ -163,7 +172,9 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def source(self) -> str:
         """The line of the model that runs just now."""
-        return source_line((_TORCH,), self._outermost)
+        keras = getattr(sys.modules.get("keras"), "__file__", None)
+        libraries = (_TORCH, str(Path(keras).parent)) if keras else (_TORCH,)
+        return source_line(libraries, self._outermost)
 
     # --- what happens beside operators ----------------------------------------------------------
 
