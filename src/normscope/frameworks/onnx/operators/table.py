@@ -21,7 +21,7 @@ Says = Callable[[Applied], Meaning]
 
 
 def _fixed(node: Applied) -> Meaning:
-    return Meaning(Role.OTHER, Fixed())
+    return Meaning(Role.OTHER, Fixed(node.kind.startswith("Random")))
 
 
 _STANDARD: dict[str, Says] = {
