@@ -71,13 +71,13 @@ class OnnxLive(Live):
         self._recorder: Recorder | None = None
         self.remember()
 
-    def unfit(self) -> str:
+    def misfit(self, given: Inputs) -> str:
         """What onnxruntime says of a model that it does not run."""
         try:
             self._made_session()
         except Exception as error:  # onnxruntime has many, and the model is anybody's
             return f"onnxruntime cannot run this model: {' '.join(str(error).split())[:300]}"
-        return ""
+        return super().misfit(given)
 
     def _made_session(self) -> Any:
         if self._session is None:
