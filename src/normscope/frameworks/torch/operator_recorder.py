@@ -49,6 +49,7 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         graph: gets the nodes.
         known: the value of each tensor.
         call: of the innermost layer.
+        line: of the model that runs just now, where the model tells it and its frames do not.
         reads: why the program may do something else with other inputs; "" if it may not.
     """
 
@@ -57,6 +58,7 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.graph = graph
         self.known = KnownTensors(graph)
         self.call: Call = graph.calls[0]
+        self.line = ""
         self.reads = ""
         self._fake = fake
         self._outermost = outermost
@@ -163,7 +165,7 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def source(self) -> str:
         """The line of the model that runs just now."""
-        return source_line((_TORCH,), self._outermost)
+        return self.line or source_line((_TORCH,), self._outermost)
 
     # --- what happens beside operators ----------------------------------------------------------
 

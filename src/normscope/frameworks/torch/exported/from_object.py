@@ -71,6 +71,7 @@ def program_of(exported: ExportedProgram) -> Program:
         outputs=outputs,
         signature=_signature(in_spec, entry.forward_arg_names or [], taken),
         flattened=flattened,
+        unflattened=lambda leaves: _pytree.tree_unflatten(leaves, in_spec),
         built=lambda leaves: _pytree.tree_unflatten(leaves, out_spec),
     )
 

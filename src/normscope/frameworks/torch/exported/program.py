@@ -143,6 +143,7 @@ class Program:
         outputs: the numbers of those outputs of the body that the caller gets.
         signature: of a call.
         flattened: takes positional and named arguments apart into what is taken.
+        unflattened: puts them together again.
         built: the outputs in the form in which the caller gets them.
         untrusted: it came as a file from anybody.
         source: the file; "" if it came as an object.
@@ -156,6 +157,7 @@ class Program:
     outputs: tuple[int, ...]
     signature: inspect.Signature
     flattened: Callable[[Sequence[Any], Mapping[str, Any]], list[Any]]
+    unflattened: Callable[[list[Any]], tuple[tuple[Any, ...], dict[str, Any]]]
     built: Callable[[list[Any]], Any]
     untrusted: bool = False
 
