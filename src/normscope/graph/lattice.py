@@ -95,8 +95,8 @@ class Lattice:
         found = self.settled(
             np.maximum.accumulate(owners, axis), np.minimum.accumulate(_lifted(owners), axis)
         )
-        found = np.flip(found, axis) if reverse else found
-        return found.take(np.minimum(np.arange(made), owners.shape[axis] - 1), axis)
+        turned: Ints = np.flip(found, axis) if reverse else found
+        return turned.take(np.minimum(np.arange(made), owners.shape[axis] - 1), axis)
 
 
 class Samples(Lattice):

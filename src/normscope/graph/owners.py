@@ -344,8 +344,11 @@ class Owners:
         operands = self._operands(node)
         data = [operands[number] for number in rule.data]
         grows = sum(node.operands[number].size for number in rule.data) < node.results[0].size
-        if all(k.owners.size == 1 and k.facts.size == 1 for k in data) and (
-            not grows or (self._padding(node, rule) < Fact.LOW).all()
+        alike = len({k.owners.flat[0] for k in data if k.owners.size}) == 1
+        if (
+            all(k.owners.size == 1 and k.facts.size == 1 for k in data)
+            and alike
+            and (not grows or (self._padding(node, rule) < Fact.LOW).all())
         ):
             owner = self.lattice.joined(np.array([k.owners.item() for k in data]))
             facts = np.array([k.facts.item() for k in data])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -40,7 +41,7 @@ class Geometry:
         """Whether it surely has no element in common with another."""
         return self.end <= other.offset or other.end <= self.offset
 
-    def read(self, memory: torch.Tensor) -> torch.Tensor:
+    def view(self, memory: torch.Tensor) -> torch.Tensor:
         """The elements in a memory of rank 1."""
         return memory.as_strided(self.shape, self.stride, self.offset)
 
@@ -108,6 +109,43 @@ class KnownTensors:
         shape, dtype = tuple(tensor.shape), dtype_name(tensor)
         return self.graph.constant(shape, dtype, snapshot(tensor), name)
 
+    def restrided(
+        self, tensor: torch.Tensor, result: torch.Tensor, call: Call, source: str
+    ) -> None:
+        """After `as_strided`, which reads the memory of a tensor, and not the tensor alone."""
+        tensors = [tensor, *(t for t in self._sharing(tensor) if t.dtype == tensor.dtype)]
+        values = [self._values[t][0] for t in tensors]
+        target = Geometry.of(result)
+        places = [Geometry.of(t) for t in tensors]
+        read = reading(places, target)
+        shape, dtype = tuple(result.shape), dtype_name(result)
+        covered = torch.ones(1, dtype=torch.bool).expand
+        if result.numel() and not read([covered(place.shape) for place in places]).all():
+            why = "memory is read of which it is not known who wrote it"
+            live = [*dict.fromkeys([*values, *self.graph.inputs])]
+            node = self.graph.add(
+                "as_strided",
+                Role.MOVE,
+                Opaque(why),
+                live,
+                [(shape, dtype)],
+                None,
+                call,
+                source=source,
+            )
+        else:
+            node = self.graph.add(
+                "as_strided",
+                Role.MOVE,
+                Move(tuple(range(len(values))), lambda n: [named(read, n)]),
+                values,
+                [(shape, dtype)],
+                lambda arrays: [read(arrays)],
+                call,
+                source=source,
+            )
+        self.bind(result, node.results[0])
+
     # --- memory ---------------------------------------------------------------------------------
 
     def written(self, tensor: torch.Tensor, call: Call, source: str) -> None:
@@ -150,37 +188,38 @@ class KnownTensors:
             return new
         if before.misses(after):
             return old
-        replaced = replacing(before, after)
+        replaced = reading((before, after), before)
         node = self.graph.add(
             "write into shared memory",
             Role.MOVE,
-            Move((0, 1), lambda names: [_named(replaced, names)]),
+            Move((0, 1), lambda names: [named(replaced, names)]),
             [old, new],
             [result],
-            lambda arrays: [replaced(*arrays)],
+            lambda arrays: [replaced(arrays)],
             call,
             source=source,
         )
         return node.results[0]
 
 
-def replacing(
-    before: Geometry, after: Geometry
-) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """A tensor, once another was written into the memory that both view."""
-    size = max(before.end, after.end)
+def reading(
+    places: Sequence[Geometry], target: Geometry
+) -> Callable[[Sequence[torch.Tensor]], torch.Tensor]:
+    """Reads a memory into which tensors are written, one after the other."""
+    size = max(place.end for place in (*places, target))
 
-    def replaced(old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
-        memory = torch.zeros(size, dtype=old.dtype, device=old.device)
-        before.read(memory).copy_(old)
-        after.read(memory).copy_(new)
-        return before.read(memory).clone()
+    def read(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+        memory = torch.zeros(size, dtype=tensors[0].dtype, device=tensors[0].device)
+        for place, tensor in zip(places, tensors, strict=True):
+            place.view(memory).copy_(tensor)
+        return target.view(memory).clone()
 
-    return replaced
+    return read
 
 
-def _named(replaced: Callable[..., torch.Tensor], names: Any) -> Names:
-    result: Names = replaced(*(torch.from_numpy(array) for array in names)).numpy()
+def named(read: Callable[[Sequence[torch.Tensor]], torch.Tensor], names: Any) -> Names:
+    """The same with names of elements."""
+    result: Names = read([torch.from_numpy(np.array(array)) for array in names]).numpy()
     return result
 
 

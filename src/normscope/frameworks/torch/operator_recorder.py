@@ -82,7 +82,15 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             output = func(*args, **kwargs)
             self.replaced(args[0], args[1])
             return output
+        if func is torch.ops.aten.as_strided.default:
+            return self._restrided(args, kwargs)
         return self.record(func, args, kwargs)
+
+    def _restrided(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        self.known.value(args[0], self.call)
+        output = torch.ops.aten.as_strided.default(*args, **kwargs)
+        self.known.restrided(args[0], output, self.call, self.source())
+        return output
 
     # --- operators ------------------------------------------------------------------------------
 

@@ -58,7 +58,7 @@ class ProgramReads(TorchFunctionMode):
             self._read(args[0], _READERS[func])
         whole = self._whole.get(func)
         output = func(*args, **kwargs) if whole is None else whole(func, args, kwargs)
-        if func is _SET_DATA:
+        if func == _SET_DATA:  # it is another object each time
             self._replaced(*args)
         return output
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -99,6 +100,23 @@ def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"
 
 
+def _in_objects(tree: Any, name: str, depth: int = 8) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors in the attributes of objects, which are no outputs as nested values have them."""
+    if depth == 0 or isinstance(tree, torch.Tensor | torch.nn.Module | type):
+        return
+    if isinstance(tree, list | tuple | set | frozenset):
+        parts = {f"[{number}]": part for number, part in enumerate(tree)}
+    elif isinstance(tree, Mapping):
+        parts = {f".{key}": part for key, part in tree.items()}
+    else:
+        parts = {f".{key}": part for key, part in getattr(tree, "__dict__", {}).items()}
+        if not dataclasses.is_dataclass(tree):
+            found = [(name + key, part) for key, part in parts.items()]
+            yield from ((at, part) for at, part in found if isinstance(part, torch.Tensor))
+    for key, part in parts.items():
+        yield from _in_objects(part, name + key, depth - 1)
+
+
 class Tracing:
     """One call of a model under a recorder.
 
@@ -146,7 +164,7 @@ class Tracing:
             self._take_outputs(output)
 
     def _take_outputs(self, output: Any) -> None:
-        for name, leaf in arrays_by_name(output, "output"):
+        for name, leaf in [*arrays_by_name(output, "output"), *_in_objects(output, "output")]:
             self.graph.outputs.append(self._value(leaf))
             self.graph.output_names.append(name)
         self.graph.calls[0].outputs = tuple(self.graph.outputs)

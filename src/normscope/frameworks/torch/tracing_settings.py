@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -11,8 +12,13 @@ import torch
 
 @contextmanager
 def operators_in_sight() -> Iterator[None]:
-    """Within, no gradients, no fused layers of encoders, attention in its parts, no compiling."""
+    """Within, no gradients, no fused layers of encoders, attention in its parts, no compiling.
+
+    Nor are there warnings, such as that nothing is there to compute gradients of.
+    """
     with ExitStack() as settings:
+        settings.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
         settings.enter_context(torch.no_grad())
         fused = torch.backends.mha.get_fastpath_enabled()
         torch.backends.mha.set_fastpath_enabled(False)

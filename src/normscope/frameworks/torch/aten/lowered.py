@@ -79,6 +79,33 @@ def index_put(self: Any, indices: Sequence[Any], values: Any, accumulate: bool =
     return aten.index_put(self, places, values, accumulate)
 
 
+def embedding_bag(
+    weight: Any,
+    indices: Any,
+    offsets: Any,
+    scale_grad_by_freq: bool = False,
+    mode: int = 0,
+    sparse: bool = False,
+    per_sample_weights: Any = None,
+    include_last_offset: bool = False,
+    padding_idx: int = -1,
+) -> Any:
+    """Lookups, and sums or means or maxima of bags of them."""
+    if isinstance(offsets, torch._subclasses.FakeTensor) or padding_idx >= 0 or mode > 1:
+        return NotImplemented
+    count = offsets.shape[0] - bool(include_last_offset)
+    numbers = torch.arange(indices.shape[0], device=indices.device)
+    bags = torch.searchsorted(offsets[:count].contiguous(), numbers, right=True) - 1
+    rows = torch.embedding(weight, indices)
+    if per_sample_weights is not None:
+        rows = rows * per_sample_weights[:, None]
+    sums = rows.new_zeros((count, weight.shape[1])).index_add(0, bags, rows)
+    sizes = torch.bincount(bags, minlength=count)
+    if mode == 1:
+        sums = sums / sizes.clamp(min=1)[:, None]
+    return sums, bags, sizes, torch.zeros_like(offsets)
+
+
 def _indexed_shape(shape: tuple[int, ...], places: Sequence[Any]) -> tuple[int, ...]:
     at = [axis for axis, index in enumerate(places) if index is not None]
     together = np.broadcast_shapes(*(places[axis].shape for axis in at))
@@ -106,4 +133,6 @@ LOWERED: dict[Any, Lowered] = {
     aten.index_fill_.int_Tensor: _in_place(index_fill),
     aten.index_put.default: index_put,
     aten.index_put_.default: _in_place(index_put),
+    aten._embedding_bag.default: embedding_bag,
+    aten._embedding_bag_forward_only.default: embedding_bag,
 }

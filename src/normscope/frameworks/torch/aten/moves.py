@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from normscope.frameworks.torch.aten.application import Application, Meaning, Run
-from normscope.graph.labels import labels
+from normscope.graph.labels import along, labels
 from normscope.graph.operators import Role
-from normscope.graph.rules import NOTHING, Dims, Labels, Move, Names, Opaque
+from normscope.graph.rules import NOTHING, Dims, Labels, Move, Names
 
 _INTEGERS = """t transpose permute expand slice select squeeze unsqueeze unbind split
 split_with_sizes unsafe_split unsafe_split_with_sizes unsafe_chunk chunk cat stack flip roll repeat
@@ -52,13 +52,20 @@ def _moved(dtype: torch.dtype) -> Callable[[Application], Meaning]:
 def reshaped(op: Application) -> Meaning:
     """By the shape alone: what is a view here may need a copy when it is run again."""
     if op.overload == "dtype":
-        return Meaning(Role.OTHER, Opaque("numbers are read as another type"))
+        return read_as(op)
     shape = tuple(op.result.shape)
 
     def run(arrays: Sequence[Any]) -> Sequence[Any]:
         return [arrays[0].reshape(shape)]
 
     return Meaning(Role.MOVE, Move((0,), replayed(run, (0,))), takes=(0,), run=run)
+
+
+def read_as(op: Application) -> Meaning:
+    """The same bits as numbers of another type; of another size, along the last axis."""
+    rank = op.ranks[0]
+    same = op.operands[0].shape == op.result.shape
+    return Meaning(Role.OTHER, along(rank, () if same else {rank - 1}))
 
 
 def padded(op: Application) -> Meaning:
