@@ -54,7 +54,10 @@ def operator_called(target: str) -> Any:
         return None
     namespace, name, overload = found.groups()
     qualified = f"{namespace}::{name}" + ("" if overload == "default" else f".{overload}")
-    if not torch._C._dispatch_has_kernel(qualified):
+    try:
+        if not torch._C._dispatch_has_kernel(qualified):
+            return None
+    except RuntimeError:  # no operator may be called so
         return None
     operator = getattr(getattr(getattr(torch.ops, namespace), name, None), overload, None)
     if not isinstance(operator, torch._ops.OpOverload):

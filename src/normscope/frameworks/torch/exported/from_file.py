@@ -9,10 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from normscope.errors import ModelFileError
+from normscope.errors import ModelFileError, missing_package
 from normscope.files.exported_program import DTYPES, ExportedFile, StoredTensor, read_exported
+
+try:
+    import torch
+except ModuleNotFoundError as missing:
+    raise missing_package(missing, "a .pt2 file") from missing
+
 from normscope.frameworks.torch.exported.allowed import operator_called
 from normscope.frameworks.torch.exported.program import (
     Body,

@@ -34,7 +34,11 @@ class Listener:
 
     def call(self, function: Any, arguments: Sequence[Any], named: dict[str, Any]) -> Any:
         """Call the operator of the step, or the function of integers."""
-        return function(*arguments, **named)
+        return _INSTEAD.get(function, function)(*arguments, **named)
+
+
+_INSTEAD = {torch.ops.aten.detach_.default: torch.ops.aten.detach.default}
+"""Gradients are not asked for, and some views refuse to be detached in place."""
 
 
 class CannotFollowError(Exception):
