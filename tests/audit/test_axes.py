@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from normscope.audit.axes import Axes, axes_of
+from normscope.audit.axes import Axes, Places
 from normscope.graph.operators import Value
 from normscope.graph.rules import Window
 from programs import Program
@@ -20,7 +20,7 @@ def found(make: Callable[[Program, Value], Value], samples: int | None = 0) -> A
     program = Program()
     x = program.input(*SHAPE)
     y = make(program, x)
-    return axes_of(program.outputs(y), [NAMES], [samples])[y]
+    return Places(program.outputs(y), [NAMES], [samples]).of(y)
 
 
 CASES: dict[str, tuple[Callable[[Program, Value], Value], tuple[str | None, ...], set[int]]] = {
@@ -32,12 +32,13 @@ CASES: dict[str, tuple[Callable[[Program, Value], Value], tuple[str | None, ...]
     "samples merged": (lambda p, x: p.reshape(x, 12, 6, 5), (None, "h", "w"), {0}),
     "samples split": (lambda p, x: p.reshape(x, 2, 2, 3, 30), (None, None, "c", None), {0, 1}),
     "slice": (lambda p, x: p.slice(x, slice(None), slice(0, 2)), NAMES, {0}),
+    "merged and apart again": (lambda p, x: p.reshape(p.reshape(x, 12, 30), *SHAPE), NAMES, {0}),
+    "batch statistics": (lambda p, x: p.sub(x, p.mean(x, [0, 2, 3])), NAMES, {0}),
     "one index": (lambda p, x: p.slice(x, slice(None), 0), ("b", "h", "w"), {0}),
     "padded": (lambda p, x: p.pad(x, [(0, 0), (0, 0), (2, 2), (0, 0)]), NAMES, {0}),
     "flipped": (lambda p, x: p.flip(x, 2), NAMES, {0}),
     "concatenated": (lambda p, x: p.concat([x, p.relu(x)], 1), NAMES, {0}),
     "a mean": (lambda p, x: p.mean(x, [2, 3], keeps=False), ("b", "c"), {0}),
-    "over the samples": (lambda p, x: p.mean(x, [0], keeps=False), ("c", "h", "w"), set()),
     "a pool": (lambda p, x: p.pool(x, 3, Window(2, 2)), NAMES, {0}),
     "a product": (lambda p, x: p.matmul(x, np.ones((5, 7))), ("b", "c", "h", None), {0}),
     "a normalization": (lambda p, x: p.layer_norm(x, [3]), NAMES, {0}),
@@ -48,6 +49,10 @@ CASES: dict[str, tuple[Callable[[Program, Value], Value], tuple[str | None, ...]
 def test_axes_are_followed(name: str) -> None:
     make, names, samples = CASES[name]
     assert found(make) == Axes(names, frozenset(samples))
+
+
+def test_of_a_mean_over_the_samples_none_is_left() -> None:
+    assert found(lambda p, x: p.mean(x, [0], keeps=False)) == Axes(("c", "h", "w"), None)
 
 
 def test_behind_an_unknown_operator_nothing_is_known() -> None:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from normscope.graph.operators import Graph, Node, Value
-from normscope.graph.replay import known_numbers
-from normscope.graph.rules import NOTHING, Branch, Dims, Fixed, Labels, Move, Repeat
-
-LARGEST_MOVE = 2**27
-"""Elements that may be moved to see which axis goes where; of larger ones nothing is known."""
-
-_LINES = 24
-"""Lines along each axis that are looked at."""
+from normscope.graph.lattice import NOBODY, Ints, Lattice, nobody
+from normscope.graph.masks import Known
+from normscope.graph.operators import Graph, Node, Role, Value
+from normscope.graph.owners import Owners
+from normscope.graph.rules import Scan, Window
 
 
 @dataclass(frozen=True)
@@ -32,178 +27,126 @@ class Axes:
     samples: frozenset[int] | None
 
 
-def unknown(value: Value) -> Axes:
-    """Of a value that depends on no input there are no samples; of another nothing is known."""
-    return Axes((None,) * len(value.shape), None if value.live else frozenset())
-
-
-def axes_of(
-    graph: Graph, names: Sequence[Sequence[str | None]], samples: Sequence[int | None]
-) -> dict[Value, Axes]:
-    """What the axes of each live value are, those of the graphs that nodes run among them.
+class Places:
+    """What the axes of the values of a graph are.
 
     Args:
         graph: of one mode of a model.
-        names: of the axes of each input.
+        names: of the axes of each input; None for an axis without a name.
         samples: of each input, the axis of the samples; None for one without samples.
     """
-    found = {
-        value: Axes(tuple(own), frozenset() if axis is None else frozenset({axis}))
-        for value, own, axis in zip(graph.inputs, names, samples, strict=True)
-    }
-    _follow(graph, found)
-    return found
+
+    def __init__(
+        self,
+        graph: Graph,
+        names: Sequence[Sequence[str | None]],
+        samples: Sequence[int | None],
+    ) -> None:
+        self._sampled = tuple(samples)
+        self._samples = _lineage(graph, samples)
+        self._named: dict[str, Lineage | None] = {}
+        for name in dict.fromkeys(name for own in names for name in own if name):
+            axes = [own.index(name) if name in own else None for own in map(list, names)]
+            self._named[name] = self._samples if axes == list(samples) else _lineage(graph, axes)
+
+    def of(self, value: Value) -> Axes:
+        """What the axes of a value are."""
+        claims: list[list[str]] = [[] for _ in value.shape]
+        steps: dict[str, int] = {}
+        for name, lineage in self._named.items():
+            axes = frozenset[int]() if lineage is None else lineage.axes(value) or frozenset()
+            for axis in axes:
+                claims[axis].append(name)
+            if lineage is not None and len(axes) == 1 and lineage.steps(value, min(axes)):
+                steps[name] = min(axes)
+        names = [those[0] if len(those) == 1 and those[0] in steps else None for those in claims]
+        if not any(axis is not None for axis in self._sampled):
+            return Axes(tuple(names), frozenset())
+        return Axes(tuple(names), None if self._samples is None else self._samples.axes(value))
 
 
-def _follow(graph: Graph, found: dict[Value, Axes]) -> None:
-    for node in graph.nodes:
-        if not node.live:
-            continue
-        operands = [found.get(value) or unknown(value) for value in node.operands]
-        made = _results(graph, node, operands, found)
-        for value, axes in zip(node.results, made, strict=False):
-            found[value] = axes
+class Lineage(Owners):
+    """From which index along an axis of the inputs each element comes.
+
+    It is not asked on what an element depends: one that is normalized stays the one that it was,
+    whatever the statistics are of.
+    """
+
+    def axes(self, value: Value) -> frozenset[int] | None:
+        """The axes along which the indices differ; None if that is not known."""
+        indices = self.of(value)
+        if (indices == self.lattice.count).all():
+            return None
+        return frozenset(axis for axis in range(indices.ndim) if _varies(indices, axis))
+
+    def steps(self, value: Value, axis: int) -> bool:
+        """Whether each index differs from the one before, but for what comes from nowhere."""
+        indices = self.of(value)
+        line = indices.max(tuple(other for other in range(indices.ndim) if other != axis))
+        known = line[(line != NOBODY) & (line != self.lattice.count)]
+        return known.size > 1 and bool((np.diff(known) != 0).all())
+
+    def _by_rule(self, node: Node) -> list[Known]:
+        found = super()._by_rule(node)
+        if node.role is Role.NORMALIZATION:
+            found[0] = self._of(node.operands[0])
+        return found
 
 
-def _results(
-    graph: Graph, node: Node, operands: list[Axes], found: dict[Value, Axes]
-) -> Iterable[Axes]:
-    rule = node.rule
-    match rule:
-        case Labels():
-            return [
-                _labelled(rule, dims, operands, value)
-                for dims, value in zip(rule.results, node.results, strict=False)
-            ]
-        case Move():
-            return _moved(graph, node, rule, operands)
-        case Fixed():
-            return [Axes((None,) * len(value.shape), frozenset()) for value in node.results]
-        case Branch(bodies):
-            for body in bodies:
-                _enter(body, operands[1:], found)
-            return [found.get(value) or unknown(value) for value in bodies[0].outputs]
-        case Repeat(body, constants, carried):
-            fixed = constants + carried
-            slices = [_without_first(axes) for axes in operands[fixed:]]
-            _enter(body, [*operands[:fixed], *slices], found)
-            made = [found.get(value) or unknown(value) for value in body.outputs]
-            return [*made[:carried], *map(_with_first, made[carried:])]
-    return [unknown(value) for value in node.results]
+class _OneIndex(Lattice):
+    """The index that an element comes from; one that comes from several gives way to another."""
+
+    def settled(self, high: Ints, low: Ints) -> Ints:
+        """The one index there is, if it is one."""
+        one = (high == low) | (high == NOBODY)
+        return np.where(one, high, np.where(high == self.count, low, self.count))
+
+    def seen(self, owners: Ints, axis: int, relation: Window | Scan, size: int, made: int) -> Ints:
+        """Of a window the index in its middle; of a walk its last."""
+        if owners.shape[axis] == 1:
+            return owners
+        places = np.arange(made)
+        if isinstance(relation, Window):
+            middle = (relation.size - 1) * relation.dilation // 2
+            places = (places * relation.stride - relation.before + middle) // relation.spread
+        return owners.take(np.clip(places, 0, size - 1), axis)
 
 
-def _enter(body: Graph, given: Sequence[Axes], found: dict[Value, Axes]) -> None:
-    found.update(zip(body.inputs, given, strict=False))
-    _follow(body, found)
-
-
-def _without_first(axes: Axes) -> Axes:
-    samples = axes.samples and frozenset(axis - 1 for axis in axes.samples if axis)
-    return Axes(axes.names[1:], samples)
-
-
-def _with_first(axes: Axes) -> Axes:
-    samples = axes.samples and frozenset(axis + 1 for axis in axes.samples)
-    return Axes((None, *axes.names), samples)
-
-
-def _labelled(rule: Labels, dims: Dims, operands: Sequence[Axes], value: Value) -> Axes:
-    """The axes of a result whose dimensions have these labels."""
-    place = {label: axis for axis, label in enumerate(dims) if label is not None}
-    names: list[str | None] = [None] * len(value.shape)
-    samples: set[int] | None = set()
-    for number, labels in rule.operands.items():
-        own = operands[number]
-        for axis, label in enumerate(labels):
-            at = place.get(label) if label is not None else None
-            if at is not None and axis < len(own.names):
-                names[at] = names[at] or own.names[axis]
-                if samples is not None and own.samples and axis in own.samples:
-                    samples.add(at)
-        if own.samples is None:
-            samples = None
-    for axis, label in enumerate(dims):  # a normalization keeps the axes along which it sees all
-        own_names = operands[0].names if operands else ()
-        if label is None and len(own_names) == len(names) and names[axis] is None:
-            names[axis] = own_names[axis]
-            if samples is not None and axis in (operands[0].samples or ()):
-                samples.add(axis)
-    return Axes(tuple(names), None if samples is None else frozenset(samples))
-
-
-def _moved(graph: Graph, node: Node, rule: Move, operands: Sequence[Axes]) -> list[Axes]:
-    """Each axis that has a name or samples is followed by the numbers of its indices."""
-    data = [operands[number] for number in rule.data]
-    size = sum(value.size for value in (*node.operands, *node.results))
-    if any(axes.samples is None for axes in data) or size > LARGEST_MOVE:
-        return [unknown(value) for value in node.results]
-    claims: list[dict[int, list[tuple[str | None, bool]]]] = [{} for _ in node.results]
-    samples: list[set[int]] = [set() for _ in node.results]
-    for axis in range(max(len(axes.names) for axes in data)):
-        own = next((a.names[axis] for a in data if axis < len(a.names) and a.names[axis]), None)
-        sampled = any(axis in (axes.samples or ()) for axes in data)
-        if own is None and not sampled:
-            continue
-        try:
-            arrived = rule.replay(list(_numbered(graph, node, rule, axis)))
-        except Exception:  # a move may refuse to be repeated in its own way
-            return [unknown(value) for value in node.results]
-        for number, array in enumerate(arrived):
-            for along in range(array.ndim):
-                lines = _lines(array, along)
-                if _varies(lines):
-                    claims[number].setdefault(along, []).append((own, _steps(lines)))
-                    if sampled:
-                        samples[number].add(along)
-    found = []
-    for value, claimed, own_samples in zip(node.results, claims, samples, strict=True):
-        # an axis along which several of those before vary is none of them
-        named: list[str | None] = [None] * len(value.shape)
-        for axis, those in claimed.items():
-            (name, steps), *others = those
-            if steps and not others:
-                named[axis] = name
-        once = tuple(name if named.count(name) == 1 else None for name in named)  # not if split
-        found.append(Axes(once, frozenset(own_samples)))
-    return found
-
-
-def _numbered(graph: Graph, node: Node, rule: Move, axis: int) -> Iterator[NDArray[np.int64]]:
-    """The operands of a move, each element named by its index along an axis."""
-    for number, value in enumerate(node.operands):
-        if number not in rule.data:
-            yield known_numbers(graph, value)
-        elif axis < len(value.shape):
-            shape = [1] * len(value.shape)
-            shape[axis] = -1
-            yield np.broadcast_to(
-                np.arange(value.shape[axis], dtype=np.int64).reshape(shape), value.shape
-            )
-        else:
-            yield np.broadcast_to(np.int64(NOTHING), value.shape)
-
-
-def _lines(array: NDArray[np.int64], axis: int) -> NDArray[np.int64]:
-    """Some lines of an array along an axis, which stand for all."""
-    rng = np.random.default_rng(0)
-    lines = np.moveaxis(array, axis, -1)
-    found: NDArray[np.int64] = lines[
-        tuple(rng.integers(0, max(n, 1), _LINES) for n in lines.shape[:-1])
-        if array.size
-        else (slice(0),)
-    ]
-    return found
-
-
-def _varies(lines: NDArray[np.int64]) -> bool:
-    """Whether any line has two different indices, but for what comes from nowhere."""
-    if not lines.size:
+def _varies(indices: Ints, axis: int) -> bool:
+    """Whether indices differ along an axis, but for what comes from nowhere."""
+    if indices.shape[axis] == 1:
         return False
-    most = lines.max(axis=-1)
-    return bool((np.where(lines == NOTHING, most[..., None], lines).min(axis=-1) < most).any())
+    most = indices.max(axis, keepdims=True)
+    return bool((np.where(indices == NOBODY, most, indices).min(axis, keepdims=True) < most).any())
 
 
-def _steps(lines: NDArray[np.int64]) -> bool:
-    """Whether each index differs from the one before, but for what comes from nowhere."""
-    before, after = lines[..., :-1], lines[..., 1:]
-    return bool(((before != after) | (after == NOTHING)).all())
+def _lineage(graph: Graph, axes: Sequence[int | None]) -> Lineage | None:
+    """The lineage along an axis of each input; None where the lengths are not one."""
+    lengths = {
+        value.shape[axis]
+        for value, axis in zip(graph.inputs, axes, strict=True)
+        if axis is not None
+    }
+    if len(lengths - {1}) != 1:
+        return None
+    count = max(lengths)
+    return Lineage(graph, _OneIndex(count), dict(_indices(graph, axes, count)))
+
+
+def _indices(graph: Graph, axes: Sequence[int | None], count: int) -> Iterator[tuple[Value, Ints]]:
+    for value, axis in zip(graph.inputs, axes, strict=True):
+        shape = [1] * len(value.shape)
+        if axis is None or value.shape[axis] != count:
+            yield value, nobody(len(shape))
+        else:
+            shape[axis] = count
+            yield value, np.arange(count).reshape(shape)
+
+
+def places_of(
+    graphs: Mapping[bool, Graph],
+    names: Sequence[Sequence[str | None]],
+    samples: Sequence[int | None],
+) -> dict[bool, Places]:
+    """What the axes are in each mode; the arguments are those of `Places`."""
+    return {training: Places(graph, names, samples) for training, graph in graphs.items()}

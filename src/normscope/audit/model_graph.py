@@ -164,10 +164,13 @@ class Site:
 
     def axis_name(self, dim: int) -> str:
         """An axis in words: "axis 3 (w)"."""
-        if self.layout is None:
-            return f"axis {dim}"
-        name = self.layout.parts(dim)[0].name
+        name = "" if self.layout is None else self.layout.parts(dim)[0].name
         return f"axis {dim} ({name})" if name.isalpha() else f"axis {dim}"
+
+    def axis_label(self, dim: int) -> str:
+        """A name for an axis that a pattern can take: "w", or "d3" where it has none."""
+        name = "" if self.layout is None else self.layout.parts(dim)[-1].name
+        return name if name.isidentifier() else f"d{dim}"
 
     def stored(self, role: str) -> NDArray[Any] | None:
         """A stored array of floats; None if there is none."""

@@ -136,15 +136,22 @@ def sources(value: Value, slack: int = 1) -> dict[Value, int]:
     return found
 
 
-def _of_statistics_alone(graph: Graph) -> set[Value]:
-    """The values of which nothing but statistics is known."""
-    found: set[Value] = set()
+def _of_statistics_alone(graph: Graph) -> dict[Value, int]:
+    """The values of which nothing but statistics is known, with the number of the first of these.
+
+    What was pooled before is a value like any other to the statistics that are taken of it.
+    """
+    found: dict[Value, int] = {}
     for node in graph.nodes:
         if not node.live:
             continue
         flows = node.role.elementwise or is_shape(node)
-        if source_of(node) is not None or (flows and found.issuperset(node.live_operands)):
-            found.update(node.results)
+        operands = node.live_operands
+        if source_of(node) is not None:
+            found.update(dict.fromkeys(node.results, node.number))
+        elif flows and found.keys() >= set(operands):
+            first = min(found[operand] for operand in operands)
+            found.update(dict.fromkeys(node.results, first))
     return found
 
 
@@ -165,8 +172,9 @@ class _Reach:
         return Way.DIVIDED if self.divided or divisor else Way.FACTOR
 
 
-def _steps_of(statistic: Node, source: Value, bare: set[Value]) -> Iterator[Step]:
+def _steps_of(statistic: Node, source: Value, bare: dict[Value, int]) -> Iterator[Step]:
     reach = {value: _Reach() for value in statistic.results}
+    begin = -1 if source.node is None else source.node.number
     mine: dict[Value, int] | None = None
     todo: list[tuple[int, Node]] = []
     seen: set[Node] = set()
@@ -181,7 +189,7 @@ def _steps_of(statistic: Node, source: Value, bare: set[Value]) -> Iterator[Step
         ask(value)
     while todo:
         _, node = heappop(todo)
-        others = [v for v in node.live_operands if v not in reach and v not in bare]
+        others = [v for v in node.live_operands if v not in reach and bare.get(v, -1) <= begin]
         # what is still small is a factor in the making, whatever else went into it
         small = statistic.role is not Role.RUNNING and node.results[0].size < source.size
         if not others or (small and node.role.elementwise):

@@ -118,7 +118,7 @@ def test_html_and_sarif_say_the_same() -> None:
 def test_the_headline_is_what_is_not_as_declared() -> None:
     differs = "not as its settings declare (torch.nn.LayerNorm): d1 is shared, not independent"
     audit = judged(model([layer_norm("a"), layer_norm("norm", differs=differs)]))
-    first = f"norm computes something else than declared: {differs}."
+    first = f"norm is {differs}."
     assert str(audit).splitlines()[0] == first
     assert audit.to_html().index(first) < audit.to_html().index("normalization layers")
     assert first in json.dumps(audit.to_sarif())

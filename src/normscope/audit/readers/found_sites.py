@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,9 +12,11 @@ from normscope.audit.model_graph import Kind, Maker, Site
 from normscope.errors import NormscopeError
 from normscope.frameworks.axis_names import with_axis_names
 from normscope.frameworks.declaration import Declaration
+from normscope.frameworks.settings import declare
 from normscope.graph.neighbours import Maker as FoundMaker
 from normscope.graph.operators import Node, Role
 from normscope.graph.rules import Labels, Window
+from normscope.graph.sites import Form
 from normscope.notation.spec import NormSpec
 
 _POSITIONS = {1: ("s",), 2: ("h", "w"), 3: ("d", "h", "w")}
@@ -29,23 +32,24 @@ def site_of(found: FoundSite, axes: Axes) -> Site:
     """
     makers = tuple(_maker(maker) for maker in found.neighbours.makers)
     names = axis_names(found, axes, makers)
-    declared = found.declared and _renamed_declaration(found.declared, names)
+    said = found.declared or _declared_at(found)
+    declared = said and _renamed_declaration(said, names)
     return Site(
         path=found.path,
         type=found.type,
-        title=_title(found),
+        title=_title(found, said),
         train=_renamed(found.train, names),
         infer=_renamed(found.infer, names),
         input_shape=tuple(found.input_shape),
         declared=declared,
         kind=Kind(found.kind),
-        dtype=found.dtype,
+        dtype=_computed_in(found),
         sample_axes=None if axes.samples is None else tuple(sorted(axes.samples)),
         operator=found.operator,
         source=found.source,
         verified=found.verified,
         max_ulp=found.max_ulp,
-        differs=found.differs,
+        differs=_with_names(found.differs, names),
         words=found.words,
         dismissed=found.dismissed,
         makers=makers,
@@ -97,11 +101,43 @@ def _stored_along(found: FoundSite) -> set[int]:
     return {axis for axis in kept if axis < rank}
 
 
-def _title(found: FoundSite) -> str:
+def _declared_at(found: FoundSite) -> Declaration | None:
+    """What a layer declares that is one operator of which no spec was found, as of sets of one."""
+    layer, site = found.call.layer, found.site
+    if found.kind is not Kind.UNKNOWN or site.form is not Form.COMPOSITE or layer is None:
+        return None
+    try:
+        declared = declare(layer, axes=" ".join(f"d{n}" for n in range(len(found.input_shape))))
+        declared.train.layout(found.input_shape)
+    except Exception:  # settings of layers of strangers may be refused by any exception
+        return None
+    return declared
+
+
+def _title(found: FoundSite, declared: Declaration | None) -> str:
     """The layer as its user knows it, or the operator in it."""
-    if found.declared is not None:
-        return found.declared.title
+    if declared is not None:
+        return declared.title
     return f"{found.operator} in {found.type}" if found.type else found.operator
+
+
+def _with_names(text: str, names: Sequence[str]) -> str:
+    """A sentence in which axes are called by their numbers, d1, d2, ..., with their names."""
+
+    def name(match: re.Match[str]) -> str:
+        number = int(match[1])
+        return names[number] if number < len(names) else match[0]
+
+    return re.sub(r"\bd(\d+)\b", name, text)
+
+
+def _computed_in(found: FoundSite) -> str:
+    """The dtype of the statistics; operators that normalize as a whole widen half precisions."""
+    site = found.site
+    if site.form is Form.COMPOSITE and found.dtype in ("float16", "bfloat16"):
+        return "float32"
+    operands = site.statistics[0].operands if site.statistics else ()
+    return next((value.dtype for value in operands if value.is_float), found.dtype)
 
 
 def _maker(maker: FoundMaker) -> Maker:
@@ -134,7 +170,7 @@ def axis_names(found: FoundSite, axes: Axes, makers: Sequence[Maker]) -> tuple[s
     samples = sorted(axes.samples or ())
     if len(samples) == 1 and names[samples[0]] is None and "b" not in names:
         names[samples[0]] = "b"
-    channels = _channel_axis(found, makers)
+    channels = _channel_axis(found, axes, makers)
     if channels is not None and names[channels] is None and "c" not in names:
         names[channels] = "c"
     left = [axis for axis, name in enumerate(names) if name is None]
@@ -145,19 +181,25 @@ def axis_names(found: FoundSite, axes: Axes, makers: Sequence[Maker]) -> tuple[s
     return tuple(name or f"d{axis}" for axis, name in enumerate(names))
 
 
-def _channel_axis(found: FoundSite, makers: Sequence[Maker]) -> int | None:
-    """The axis of the channels, as what makes them says, or else what the layer declares."""
+def _channel_axis(found: FoundSite, axes: Axes, makers: Sequence[Maker]) -> int | None:
+    """The axis of the channels: where they are made, or along which the scale runs.
+
+    Of two axes, that which is not the samples.
+    """
     along = {maker.channel_axis for maker in makers}
-    if len(along) == 1:
+    if len(along) == 1 and None not in along:
         return along.pop()
-    if found.declared is None or found.declared.train.pattern is None:
+    if along - {None}:
         return None
-    try:
-        layout = found.declared.train.layout(found.input_shape)
-    except NormscopeError:
+    rank = len(found.input_shape)
+    if rank == 2 and axes.samples is not None and len(axes.samples) == 1:
+        return 1 - min(axes.samples)
+    spec = next((s for s in (found.train, found.infer) if s is not None and s.pattern), None)
+    if spec is None or spec.scale is None:
         return None
-    named = [axis.dim for axis in layout.axes if axis.name == "c"]
-    return named[0] if len(named) == 1 else None
+    layout = spec.layout(found.input_shape)
+    dims = {layout.axes[number].dim for number in layout.named(spec.scale)}
+    return dims.pop() if len(dims) == 1 else None
 
 
 def _renamed(spec: NormSpec | None, names: Sequence[str]) -> NormSpec | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from normscope.audit.axes import Axes, axes_of, unknown
+from normscope.audit.axes import places_of
 from normscope.audit.found.found import found_sites
 from normscope.audit.found.site import FoundSite
 from normscope.audit.model_graph import ModelGraph, Site
@@ -78,7 +78,11 @@ def read(source: Any, asked: Asked) -> ModelGraph:
     asked.progress("looking who sees whom", 3, 4)
     sample_axes = [sample_axis(own) if own else None for own in names]
     samples = samples_of(model, given.tree, asked.axes, traced.graphs, sample_axes)
-    places = _Places(traced.graphs, names, sample_axes)
+    places = places_of(traced.graphs, _said_names(given, names, asked), sample_axes)
+
+    def site(one: FoundSite) -> Site:
+        return site_of(one, places[one.modes[0]].of(one.site.x))
+
     framework = _framework(model)
     return ModelGraph(
         file=_file(source),
@@ -87,8 +91,8 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         framework=framework,
         provenance=_provenance(given, names, traced.graphs),
         advice=advice_of(framework),
-        sites=tuple(places.site(one) for one in found if not one.dismissed),
-        dismissed=tuple(places.site(one) for one in found if one.dismissed),
+        sites=tuple(site(one) for one in found if not one.dismissed),
+        dismissed=tuple(site(one) for one in found if one.dismissed),
         samples=samples,
         unknown_operators=_unknown_operators(traced.graphs),
         notes=tuple(dict.fromkeys([*live.notes, *traced.notes()])),
@@ -165,23 +169,18 @@ def _traced(live: Live, given: Inputs) -> _Traced:
     return traced
 
 
-class _Places:
-    """The axes of each value in the graphs of a model."""
-
-    def __init__(
-        self,
-        graphs: dict[bool, Graph],
-        names: list[tuple[str, ...]],
-        samples: list[int | None],
-    ) -> None:
-        self.axes: dict[Any, Axes] = {}
-        for graph in graphs.values():
-            self.axes |= axes_of(graph, names, samples)
-
-    def site(self, found: FoundSite) -> Site:
-        """A site with what its axes are."""
-        x = found.site.x
-        return site_of(found, self.axes.get(x) or unknown(x))
+def _said_names(
+    given: Inputs, names: list[tuple[str, ...]], asked: Asked
+) -> list[tuple[str | None, ...]]:
+    """The names that the caller gave to the axes of each input; None where there are none."""
+    said = asked.axes
+    if isinstance(said, str):
+        return list(names)
+    named = said or {}
+    return [
+        own if name in named else (None,) * len(own)
+        for name, own in zip(given.names, names, strict=True)
+    ]
 
 
 def _framework(model: Any) -> str:

@@ -36,9 +36,9 @@ def answer(groups: tuple[SiteGroup, ...]) -> tuple[str, ...]:
 
 
 def _sentence(way: str, sites: list[Site], total: int) -> str:
-    first = sites[0].path or "The model itself"
     if len(sites) == 1:
-        return f"{first} {way}."
+        return f"{sites[0].path or 'The model itself'} {way}."
+    first = sites[0].path or "the model itself"
     verb, _, rest = way.partition(" ")
     return f"{len(sites)} of the {total} layers ({first}, ...) each {_PLURAL[verb]} {rest}."
 
@@ -51,12 +51,14 @@ def _way(group: SiteGroup) -> str:
     explanation = group.explanation
     if site.kind is Kind.MIXING:
         return f"mixes values as no pattern says it: {site.words}"
-    if site.spec is None or site.kind is Kind.UNKNOWN:
+    if site.spec is None:
         return f"may normalize, and it is not known how: {site.words or 'no spec reproduces it'}"
     if explanation is None:
         unknown = "whose shape is not known" if site.input_shape is None else "too small for it"
         return f'normalizes by the pattern "{site.spec.pattern}" an input {unknown}'
     what = what_is_normalized(explanation)
+    if site.kind is Kind.UNKNOWN:
+        return f"normalizes, as it declares and nothing could verify, {what}"
     if site.kind is Kind.STORED:
         return f"normalizes by stored statistics; in training it would be {what}"
     later = "; at inference it uses stored statistics" if site.running else ""
@@ -68,8 +70,9 @@ def differences(groups: tuple[SiteGroup, ...]) -> Iterator[str]:
     for group in groups:
         differs = group.sites[0].differs
         if differs:
-            verb = "computes" if len(group.all_paths) == 1 else "compute"
-            yield f"{group.paths} {verb} something else than declared: {differs.rstrip('.')}."
+            verb = "is" if len(group.all_paths) == 1 else "are"
+            said = differs if differs.startswith("not as") else f"not as declared: {differs}"
+            yield f"{group.paths} {verb} {said.rstrip('.')}."
 
 
 def who_sees_whom(graph: ModelGraph) -> Iterator[str]:

@@ -57,6 +57,13 @@ class SiteGroup:
         return explanation_of(self.representative)
 
     @property
+    def others(self) -> str:
+        """That the findings of the others are like those of the first; "" where they are equal."""
+        if not (self.findings and self.followed and len(self.sites) > 1):
+            return ""
+        return f"Likewise in the other {len(self.sites) - 1}; --format json tells of each."
+
+    @property
     def followed(self) -> bool:
         """Whether they were found in operators that were followed."""
         return bool(self.sites[0].operator)

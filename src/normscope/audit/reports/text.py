@@ -102,6 +102,8 @@ def _group(group: SiteGroup) -> Text:
     for finding in group.findings:
         text.append("\n")
         _finding(text, finding)
+    if group.others:
+        text.append(f"\n    {group.others}")
     return text
 
 
@@ -118,7 +120,7 @@ def what_lines(group: SiteGroup) -> list[str]:
     site = group.representative
     explanation = group.explanation
     shape = None if group.lengths is None else f"on ({group.lengths})"
-    if site.spec is None or site.kind in (Kind.MIXING, Kind.UNKNOWN):
+    if site.spec is None or site.kind is Kind.MIXING:
         said = site.words or "no spec reproduces it"
         return [" ".join(filter(None, (f"{said[:1].upper()}{said[1:]}", shape)))]
     if explanation is None or shape is None:
@@ -142,7 +144,8 @@ def _checked(group: SiteGroup) -> list[str]:
     worst = max((site.max_ulp or 0.0 for site in group.sites), default=0.0)
     if all(site.verified for site in group.sites):
         return [f"Verified: the reference agrees with it within {worst:.3g} ulp."]
-    return ["Not verified: this is what its settings declare."]
+    why = f" ({group.representative.words})" if group.representative.words else ""
+    return [f"Not verified: this is what its settings declare{why}."]
 
 
 def _remembered(running: Running) -> str:

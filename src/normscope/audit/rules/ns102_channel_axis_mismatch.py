@@ -102,11 +102,10 @@ def _shared_position(site: Site, channels: int) -> int | None:
 
 def _over_channels(site: Site, channels: int, graph: ModelGraph) -> str:
     """The layer that normalizes over the channels of each position, in the user's words."""
-    names = [f"d{axis}" for axis in range(len(site.input_shape or ()))]
-    names[channels] = "[c]"
-    for axis in site.sample_axes or ():
-        names[axis] = "b" if axis == 0 else f"b{axis}"
+    assert site.input_shape is not None
+    names = [site.axis_label(axis) for axis in range(len(site.input_shape))]
+    names[channels] = f"[{names[channels]}]"
     pattern = " ".join(names)
-    meant = spec(pattern, scale="c", bias="c")
-    layer = graph.advice.layer(meant, meant.layout(site.input_shape or ()))
-    return f'"{pattern}"' + (f", {layer.code}" if layer else "")
+    meant = spec(pattern, scale=site.axis_label(channels), bias=site.axis_label(channels))
+    layer = graph.advice.layer(meant, meant.layout(site.input_shape))
+    return f'"{pattern}", {layer.code if layer else graph.advice.norm}'

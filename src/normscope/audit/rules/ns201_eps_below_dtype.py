@@ -9,7 +9,8 @@ Why it matters:
     and fp16 export make such sets.
 
 How it is found:
-    From eps and the dtype of the stored parameters (float32 where none are stored).
+    From eps and the dtype of the computation: of a file, that of the stored parameters (float32
+    where none are stored).
 
 Known limits:
     A runtime that computes statistics in float32 whatever the dtype of the input is safe.
@@ -43,20 +44,20 @@ class EpsBelowDtype(Rule):
         spec = site.spec
         if spec is None or spec.measure == "none" or spec.unit_below is not None:
             return  # nothing is divided by 0
-        limits = np.finfo(site.dtype)
-        smallest = float(limits.smallest_normal)
+        smallest = _smallest_normal(site.dtype)
         eps = max(spec.eps, spec.eps_outside, spec.floor)
         if eps >= smallest:
             return
-        rounded = float(np.asarray(eps, np.float64).astype(site.dtype))
+        rounded = _rounded(eps, site.dtype)
+        kind = "a constant statistics set" if spec.measure == "variance" else "a set of zeros"
         if eps == 0:
-            said = "there is no eps: a constant statistics set gives 0/0 (NaN)"
+            said = f"there is no eps: {kind} gives 0/0 (NaN)"
         elif rounded == 0:
-            said = f"eps={eps:g} is 0 in {site.dtype}: a constant statistics set gives 0/0 (NaN)"
+            said = f"eps={eps:g} is 0 in {site.dtype}: {kind} gives 0/0 (NaN)"
         else:
             said = (
                 f"eps={eps:g} is subnormal in {site.dtype}: where subnormal numbers are flushed, "
-                "a constant statistics set gives 0/0 (NaN)"
+                f"{kind} gives 0/0 (NaN)"
             )
         yield self.finding(
             site,
@@ -65,3 +66,13 @@ class EpsBelowDtype(Rule):
             evidence={"eps": eps, "dtype": site.dtype, "smallest_normal": smallest},
             severity=Severity.ERROR if rounded == 0 else Severity.WARNING,
         )
+
+
+def _smallest_normal(dtype: str) -> float:
+    """The smallest number of a dtype with all its digits; bfloat16 has the range of float32."""
+    return float(np.finfo("float32" if dtype == "bfloat16" else dtype).smallest_normal)
+
+
+def _rounded(eps: float, dtype: str) -> float:
+    """The nearest number of a dtype, as far as the question goes whether that is 0."""
+    return float(np.asarray(eps, np.float64).astype("float32" if dtype == "bfloat16" else dtype))

@@ -15,6 +15,7 @@ from normscope.errors import NormscopeError
 from normscope.frameworks.attributes import Attributes
 from normscope.frameworks.inputs import Inputs, Passing
 from normscope.frameworks.keras.build import built
+from normscope.frameworks.keras.example import example
 from normscope.frameworks.keras.state import KerasState, is_generator, no_gradients, value_of
 from normscope.frameworks.keras.sublayers import watched_sublayers
 from normscope.frameworks.live import FirstCall, Live
@@ -149,6 +150,10 @@ class KerasLive(Live):
         return {**generators, **self._variables, **constants}
 
     # --- what happens inside --------------------------------------------------------------------
+
+    def example(self) -> Any:
+        """Inputs of the shapes that the model itself tells; None if it tells none."""
+        return example(self.layer)
 
     def trace(self, given: Inputs, training: bool) -> Graph:
         """The operator graph of one call in a mode, by the front end of the backend."""

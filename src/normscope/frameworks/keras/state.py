@@ -91,7 +91,10 @@ def is_generator(variable: Any) -> bool:
 
 def value_of(variable: Any) -> Array:
     """The numbers of a variable, or of a tensor of the backend."""
-    return to_numpy(getattr(variable, "value", variable))
+    held = getattr(variable, "value", variable)
+    if keras.backend.backend() == "torch":  # of which NumPy would share the memory, for good
+        held = held.detach().clone()
+    return to_numpy(held)
 
 
 def no_gradients() -> contextlib.AbstractContextManager[Any]:

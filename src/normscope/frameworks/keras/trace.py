@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -10,6 +11,8 @@ from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
 
 from normscope.frameworks.inputs import Inputs
 from normscope.frameworks.keras.calls import LayerCalls, Original, Paths, noted, replaced_calls
+from normscope.frameworks.live import Live
+from normscope.frameworks.trees import Array, arrays_by_name
 from normscope.graph.operators import Call, CannotTraceError, Graph
 
 if TYPE_CHECKING:
@@ -70,13 +73,66 @@ def _dtypes(live: KerasLive, given: Inputs) -> list[str]:
 
 
 def _output_names(output: Any) -> list[str]:
-    from normscope.frameworks.trees import arrays_by_name
-
     return [name for name, _ in arrays_by_name(output, "output")]
 
 
 def _by_torch(live: KerasLive, given: Inputs, training: bool) -> Graph:
-    raise CannotTraceError("not yet")
+    import torch
+
+    from normscope.frameworks.torch.module_calls import ModuleCalls
+    from normscope.frameworks.torch.trace import trace as trace_torch
+
+    paths = Paths(live.layer)
+
+    @contextmanager
+    def watch(calls: ModuleCalls) -> Iterator[None]:
+        """The calls of layers, but for that of the model."""
+        open_paths: list[str] = []
+
+        def call(original: Original, part: Any, arguments: Any, named: Any) -> Any:
+            if not paths.knows(part):
+                return original(part, *arguments, **named)
+            if not open_paths:
+                open_paths.append("")
+                try:
+                    return original(part, *arguments, **named)
+                finally:
+                    open_paths.pop()
+            open_paths.append(paths.of(part, open_paths[-1]))
+            one = calls.enter(open_paths[-1], type(part).__name__, part, (arguments, named))
+            output = None
+            try:
+                output = original(part, *arguments, **named)
+            finally:
+                open_paths.pop()
+                calls.leave(one, output)
+            return output
+
+        with replaced_calls(call):
+            yield
+
+    held = {name: getattr(one, "value", one) for name, one in live.held().items()}
+    device = torch.device(keras.src.backend.torch.core.get_device())
+    graph = trace_torch(_Tensors(live), given, training, held, watch, device)
+    graph.calls[0].layer = live.layer
+    return graph
+
+
+class _Tensors(Live):
+    """A model that is given tensors, as what comes in a NumPy array has numbers."""
+
+    def __init__(self, live: KerasLive) -> None:
+        super().__init__(live.title, live.kind, live.function)
+        self._live = live
+
+    def leaf(self, original: Any, value: Array) -> Any:
+        return keras.ops.convert_to_tensor(self._live.leaf(original, value))
+
+    def call(self, arguments: tuple[Any, ...], named: dict[str, Any], training: bool) -> Any:
+        return self._live.call(arguments, named, training)
+
+    def put_back(self, stream: int | None = 0) -> None:
+        self._live.put_back(stream)
 
 
 def _by_jax(live: KerasLive, given: Inputs, training: bool) -> Graph:

@@ -6,11 +6,9 @@ leave it unseen. Variables keep their values: what a call writes to them stands 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import keras
@@ -20,13 +18,12 @@ from numpy.typing import NDArray
 from tensorflow.core.function.capture import capture_container
 from tensorflow.python.framework.func_graph import FuncGraph
 
+from normscope.frameworks.source_lines import source_line
 from normscope.frameworks.tensorflow.builder import Builder, Place, Session
 from normscope.frameworks.tensorflow.items import Handle, constant
 from normscope.graph.operators import Call, CannotTraceError, Graph
 
-_LIBRARIES = tuple(
-    str(Path(str(module.__file__)).parent) for module in (tf, keras, sys.modules["normscope"])
-)
+_LIBRARIES = tuple(str(Path(str(module.__file__)).parent) for module in (tf, keras))
 
 
 class TensorFlowArrays:
@@ -74,7 +71,7 @@ def trace(
     """
     traced = FuncGraph("traced")
     made: dict[tuple[str, str], Place] = {}
-    with _noting(made, current, sys._getframe()), traced.as_default():
+    with _noting(made, current), traced.as_default():
         inputs = [
             tf.compat.v1.placeholder(dtype, array.shape, f"input_{number}")
             for number, (array, dtype) in enumerate(zip(arrays, dtypes, strict=True))
@@ -147,9 +144,7 @@ def _variable_type(handle: Any) -> tuple[Any, Any]:
 
 
 @contextmanager
-def _noting(
-    made: dict[tuple[str, str], Place], current: Callable[[], Call], top: FrameType
-) -> Iterator[None]:
+def _noting(made: dict[tuple[str, str], Place], current: Callable[[], Call]) -> Iterator[None]:
     """Within, each operator that is added to a graph is noted with its layer and source line.
 
     Small tensors are captured too, and not written into the graph as numbers, which have no name.
@@ -159,7 +154,7 @@ def _noting(
 
     def create(self: Any, *arguments: Any, **keywords: Any) -> Any:
         operation = original(self, *arguments, **keywords)
-        made[self.name, operation.name] = current(), _source(sys._getframe(1), top)
+        made[self.name, operation.name] = current(), source_line(_LIBRARIES, trace.__code__)
         return operation
 
     FuncGraph._create_op_internal = create
@@ -169,13 +164,3 @@ def _noting(
     finally:
         FuncGraph._create_op_internal = original
         capture_container._EAGER_CONST_THRESHOLD = threshold
-
-
-def _source(frame: FrameType | None, top: FrameType) -> str:
-    """The innermost line of the user's own code; "" if there is none."""
-    while frame is not None and frame is not top:
-        file = frame.f_code.co_filename
-        if not file.startswith((*_LIBRARIES, "<")):
-            return f"{Path(file).name}:{frame.f_lineno}"
-        frame = frame.f_back
-    return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from math import prod
 from pathlib import Path
@@ -184,7 +185,9 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def source(self) -> str:
         """The line of the model that runs just now."""
-        return source_line((_TORCH,), self._outermost)
+        keras = getattr(sys.modules.get("keras"), "__file__", None)
+        libraries = (_TORCH, str(Path(keras).parent)) if keras else (_TORCH,)
+        return source_line(libraries, self._outermost)
 
     # --- what happens beside operators ----------------------------------------------------------
 
