@@ -55,6 +55,7 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         graph: gets the nodes.
         known: the value of each tensor.
         call: of the innermost layer.
+        line: of the model that runs just now, where the model tells it and its frames do not.
         reads: why the program may do something else with other inputs; "" if it may not.
     """
 
@@ -64,6 +65,7 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.graph = graph
         self.known = KnownTensors(graph)
         self.call: Call = graph.calls[0]
+        self.line = ""
         self.reads = ""
         self._fake = fake
         self._outermost = outermost
@@ -185,6 +187,8 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def source(self) -> str:
         """The line of the model that runs just now."""
+        if self.line:
+            return self.line
         keras = getattr(sys.modules.get("keras"), "__file__", None)
         libraries = (_TORCH, str(Path(keras).parent)) if keras else (_TORCH,)
         return source_line(libraries, self._outermost)
