@@ -17,7 +17,7 @@ from normscope.audit.readers.found_sites import site_of
 from normscope.audit.readers.verdicts import MODES, samples_of
 from normscope.errors import SpecError, printable
 from normscope.files.readable import Readable
-from normscope.files.recognition import ONNX, recognise
+from normscope.files.recognition import ONNX, TORCH_EXPORT, recognise
 from normscope.frameworks.inputs import Inputs
 from normscope.frameworks.live import Arguments, Live
 from normscope.frameworks.opened import opened
@@ -33,7 +33,7 @@ _REFUSAL = (
     "audit calls a model, and this {kind} cannot be called; give a function that runs it, such as "
     "lambda x: transformed.apply(parameters, None, x)"
 )
-_OPENED = {ONNX: ".onnx"}
+_OPENED = {ONNX: ".onnx", TORCH_EXPORT: ".pt2"}
 """The files that open as data and run as a model, and the ending by which they are opened."""
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
+
 from normscope.frameworks.torch.aten.application import Application, Meaning
 from normscope.frameworks.torch.aten.elementwise import spread_labels
 from normscope.graph.labels import elementwise
 from normscope.graph.operators import Role
-from normscope.graph.rules import Fixed, Host
+from normscope.graph.rules import Fixed, Host, Opaque
 
 _LIKE = """zeros_like ones_like full_like empty_like rand_like randn_like randint_like new_zeros
 new_ones new_full new_empty new_empty_strided"""
@@ -22,8 +24,11 @@ _FILLED = "zero normal uniform random exponential geometric log_normal cauchy fi
 _MADE = "zeros ones empty full rand randn arange eye"
 
 
-def _fixed(op: Application) -> Meaning:
-    return Meaning(Role.OTHER, Fixed())
+def fixed(op: Application) -> Meaning:
+    """Numbers that no operand gives."""
+    empty = "empty" in op.name
+    drawn = empty or torch.Tag.nondeterministic_seeded in op.function.tags
+    return Meaning(Role.OTHER, Fixed(drawn))
 
 
 def filled(op: Application) -> Meaning:
@@ -32,7 +37,7 @@ def filled(op: Application) -> Meaning:
     if op.name == "normal" and not op.written:  # of a mean or a deviation that are tensors
         return Meaning(Role.POINTWISE, spread_labels(op))
     if value is None:
-        return Meaning(Role.OTHER, Fixed())
+        return fixed(op)
     result = op.result
     shape, dtype = result.shape, result.dtype
     return Meaning(
@@ -55,17 +60,33 @@ def drawn(op: Application) -> Meaning:
     return Meaning(Role.POINTWISE, spread_labels(op))
 
 
+def resized(op: Application) -> Meaning:
+    """Another shape for the same memory; of what was empty, nothing remains."""
+    empty = not op.operands[0].numel() or not op.result.numel()
+    return Meaning(Role.OTHER, Fixed() if empty else Opaque("memory gets another shape"))
+
+
 def read(op: Application) -> Meaning:
     """The program gets numbers."""
     return Meaning(Role.OTHER, Host())
 
 
 RULES: dict[str, Callable[[Application], Meaning]] = {
-    **dict.fromkeys((*LIKE, *_MADE.split()), _fixed),
+    **dict.fromkeys((*LIKE, *_MADE.split()), fixed),
     **dict.fromkeys(_FILLED.split(), filled),
     "bernoulli": drawn,
+    **dict.fromkeys(("resize", "resize_as"), resized),
     **dict.fromkeys(
-        ("_local_scalar_dense", "item", "is_nonzero", "equal", "_assert_async", "_assert_scalar"),
+        (
+            "_local_scalar_dense",
+            "item",
+            "is_nonzero",
+            "equal",
+            "_assert_async",
+            "_assert_scalar",
+            "_is_all_true",
+            "_is_any_true",
+        ),
         read,
     ),
 }
