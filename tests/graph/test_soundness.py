@@ -110,7 +110,8 @@ def shift(draw: Draw, p: Program, x: Value, y: Value) -> Value:
     widths = [(before, after) if n == axis else (0, 0) for n in range(len(x.shape))]
     start = draw(st.integers(0, before + after))
     index = [slice(None)] * axis + [slice(start, start + x.shape[axis])]
-    return p.slice(p.pad(x, widths, draw(st.sampled_from([0.0, 1.0, -np.inf]))), *index)
+    number = draw(st.sampled_from([0.0, 1.0, -np.inf] if x.is_float else [0.0, 1.0]))
+    return p.slice(p.pad(x, widths, number), *index)
 
 
 def join(draw: Draw, p: Program, x: Value, y: Value) -> Value:
@@ -235,7 +236,7 @@ def swap(draw: Draw, p: Program, x: Value, y: Value) -> Value:
     number, _, _ = r.input(), r.input(*x.shape), r.input(*x.shape)
     again = r.outputs(r.greater(draw(st.sampled_from([1.0, 2.0])), number))
     y = y if y.shape == x.shape else p.mul(x, 3.0)
-    start = p.slice(p.reshape(y, -1), 0) if draw(st.booleans()) else 0.0
+    start = p.sigmoid(p.slice(p.reshape(y, -1), 0)) if draw(st.booleans()) else 0.0
     return p.repeat(inner, [], [start, x, y], condition=again)[1]
 
 

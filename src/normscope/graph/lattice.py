@@ -95,8 +95,9 @@ class Lattice:
         found = self.settled(
             np.maximum.accumulate(owners, axis), np.minimum.accumulate(_lifted(owners), axis)
         )
-        turned: Ints = np.flip(found, axis) if reverse else found
-        return turned.take(np.minimum(np.arange(made), owners.shape[axis] - 1), axis)
+        turned = np.flip(found, axis) if reverse else found
+        shown: Ints = turned.take(np.minimum(np.arange(made), owners.shape[axis] - 1), axis)
+        return shown
 
 
 class Samples(Lattice):
@@ -131,10 +132,12 @@ def compact(array: NDArray[np.int64]) -> NDArray[np.int64]:
     >>> compact(np.array([[0, 0], [1, 1]])).tolist()
     [[0], [1]]
     """
-    for axis in range(array.ndim):
-        if array.shape[axis] > 1:
+    for axis in sorted(range(array.ndim), key=lambda axis: -array.shape[axis]):
+        if array.shape[axis] > 1 and array.size:
+            # most axes along which owners differ show it in a single line
+            line = np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1)[:, 0]
             first = array.take([0], axis)
-            if np.array_equal(np.broadcast_to(first, array.shape), array):
+            if (line == line[0]).all() and (array == first).all():
                 array = first
     return array
 

@@ -81,7 +81,7 @@ def neighbours(graph: Graph, sites: Sequence[Site]) -> list[Neighbours]:
     outputs = set(graph.outputs)
     for body in graph.bodies():
         outputs.update(body.outputs)
-    upstream = _Upstream(graph, outputs)
+    upstream = _Upstream(graph, outputs, {site.y: site for site in sites if _keeps_axes(site)})
     found = []
     for site in sites:
         channels = upstream.of(site.x)
@@ -148,13 +148,14 @@ class _Upstream:
 
     graph: Graph
     outputs: set[Value]
+    normalized: dict[Value, Site]
     found: dict[Value, _Channels] = field(default_factory=dict)
 
     def of(self, value: Value) -> _Channels:
         stack = [value]
         while stack:
             one = stack[-1]
-            missing = [source for source in _followed(one) if source not in self.found]
+            missing = [source for source in self._followed(one) if source not in self.found]
             if one in self.found:
                 stack.pop()
             elif missing:
@@ -163,16 +164,22 @@ class _Upstream:
                 self.found[one] = self._made(one)
         return self.found[value]
 
+    def _followed(self, value: Value) -> tuple[Value, ...]:
+        site = self.normalized.get(value)
+        return _followed(value) if site is None else (site.x,)
+
     def _made(self, value: Value) -> _Channels:
         node = value.node
         if node is None:
             return _NONE
+        if value in self.normalized:
+            return _after(self.normalized[value], self.found[self.normalized[value].x])
         if node.role is Role.PRODUCT and node.channel_axis is not None:
             if value is not node.results[0]:
                 return _NONE
             axis = node.channel_axis % len(value.shape)
             return _Channels((Maker(node, axis, node.adds_bias, True, True),))
-        parts = [self._passed(operand, value, node) for operand in _followed(value)]
+        parts = [self._passed(operand, value, node) for operand in self._followed(value)]
         parts = [part for part in parts if part.makers]
         if not parts:
             return _NONE
@@ -220,6 +227,17 @@ class _Upstream:
             return _moved_axis(self.graph, node, operand, value, axis)
         except Exception:  # whatever the operator raises on names, it is not known then
             return None
+
+
+def _keeps_axes(site: Site) -> bool:
+    return not site.dismissed and site.x.shape == site.y.shape
+
+
+def _after(site: Site, channels: _Channels) -> _Channels:
+    """The channels of what was normalized."""
+    makers = tuple(replace(maker, direct=False, sole=False) for maker in channels.makers)
+    between = (*channels.between, (site.statistics or site.nodes)[0])
+    return _Channels(makers, channels.more, between[-_MOST_BETWEEN:])
 
 
 def _followed(value: Value) -> tuple[Value, ...]:

@@ -41,6 +41,7 @@ from normscope.graph.rules import (
     Host,
     Labels,
     Move,
+    Names,
     Opaque,
     Repeat,
     Scatter,
@@ -75,7 +76,7 @@ class Owners:
         self.masked = False
         self._known: dict[Value, Known] = {}
         self._constants: dict[Value, Known] = {}
-        self._random: dict[Node, bool] = {}
+        self._drawn: dict[Node, bool] = {}
         self._meeting: list[Node] | None = None  # inside a body: where owners met
         for value, owners in inputs.items():
             self._known[value] = Known(owners, generic((), owners.ndim))
@@ -166,9 +167,9 @@ class Owners:
         if value not in self._constants:
             known = self._of(value)
             try:
-                if value.node is None or not self._is_random(value.node):
+                if self._is_fixed(value):
                     numbers = known_numbers(self.graph, value)
-                    facts = facts_of(numbers, value.dtype, learned=value.is_parameter)
+                    facts = facts_of(numbers, value.dtype, learned=_is_learned(value))
                     known = self._constants[value] = Known(known.owners, facts)
             except CannotReplayError:
                 pass
@@ -179,38 +180,22 @@ class Owners:
         return self._constants[value]
 
     def _is_fixed(self, value: Value) -> bool:
-        return not value.live and (value.node is None or not self._is_random(value.node))
+        return not value.live and (value.node is None or not self._is_drawn(value.node))
 
-    def _is_random(self, node: Node) -> bool:
-        """Whether numbers are drawn for it: another run gives others."""
+    def _is_drawn(self, node: Node) -> bool:
+        """Whether its numbers may be others in another call."""
         stack = [node]
         while stack:
             top = stack[-1]
             makers = [v.node for v in top.operands if v.node is not None and not v.live]
-            missing = [maker for maker in makers if maker not in self._random]
-            if top in self._random or not missing:
-                stack.pop()
-                drawn = isinstance(top.rule, Fixed) and not self._repeats(top)
-                self._random.setdefault(top, drawn or any(self._random[m] for m in makers))
-            else:
+            missing = [maker for maker in makers if maker not in self._drawn]
+            if isinstance(top.rule, Fixed):
+                self._drawn[stack.pop()] = top.rule.drawn
+            elif missing:
                 stack += missing
-        return self._random[node]
-
-    def _repeats(self, node: Node) -> bool:
-        if node.run is None:
-            return False
-        arrays = self.graph.arrays
-        try:
-            given = [
-                arrays.from_numpy(np.zeros(v.shape), v.dtype)
-                if v.live
-                else arrays.from_numpy(known_numbers(self.graph, v), v.dtype)
-                for v in node.operands
-            ]
-            runs = [[arrays.to_numpy(a) for a in node.run(given)] for _ in range(2)]
-        except Exception:  # an operator may refuse by any exception
-            return False
-        return all(np.array_equal(a, b) for a, b in zip(*runs, strict=True))
+            else:
+                self._drawn[stack.pop()] = any(self._drawn[maker] for maker in makers)
+        return self._drawn[node]
 
     # --- labels -----------------------------------------------------------------------------------
 
@@ -357,25 +342,28 @@ class Owners:
                 Known(constant(len(v.shape), owner), constant(len(v.shape), fact))
                 for v in node.results
             ]
+        plain = all(known.plain for known in data)
         given: list[NDArray[Any]] = []
         for number, array in enumerate(numbers):
             if array is not None:
                 given.append(array)
                 continue
             known = operands[number]
-            codes = (known.owners + 1) * len(Fact) + known.facts
+            codes = known.owners + 1
+            codes = codes if plain else codes * len(Fact) + known.facts
             shape = node.operands[number].shape
             given.append(np.ascontiguousarray(np.broadcast_to(codes, shape)))
-        found = []
-        for codes in rule.replay(given):
-            moved = np.asarray(codes, np.int64)
-            owners, facts = np.divmod(moved, len(Fact))
-            nowhere = moved < 0
-            if nowhere.any():
-                owners = np.where(nowhere, NOBODY + 1, owners)
-                facts = np.where(nowhere, self._padding(node, rule), facts)
-            found.append(Known(compact(owners - 1), compact(facts)))
-        return found
+        return [self._moved(node, rule, names, plain) for names in rule.replay(given)]
+
+    def _moved(self, node: Node, rule: Move, names: Names, plain: bool) -> Known:
+        """What is known of elements whose names are codes of their owners and facts."""
+        codes = compact(np.asarray(names))
+        owners, facts = (codes, np.zeros_like(codes)) if plain else np.divmod(codes, len(Fact))
+        nowhere = codes < 0
+        if nowhere.any():
+            owners = np.where(nowhere, NOBODY + 1, owners)
+            facts = np.where(nowhere, self._padding(node, rule), facts)
+        return Known(compact(owners - 1), compact(facts))
 
     def _padding(self, node: Node, rule: Move) -> Ints:
         """The facts of what comes from no operand."""
@@ -538,6 +526,13 @@ class _Inside:
         if met:
             first = self.owners.inner.get(met[0], met[0])
             self.owners.inner.setdefault(self.node, first)
+
+
+def _is_learned(value: Value) -> bool:
+    """Whether it is a parameter, or a part of one."""
+    while value.node is not None and value.node.moves and not value.node.live:
+        value = value.node.operands[0]
+    return value.is_parameter
 
 
 def _check(node: Node, found: Sequence[Known]) -> None:

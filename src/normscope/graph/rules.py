@@ -156,7 +156,13 @@ class Repeat:
 
 @dataclass(frozen=True)
 class Fixed:
-    """The result depends on shapes alone, or on random numbers: zeros like another, a mask."""
+    """The result depends on shapes alone, or on random numbers: zeros like another, a mask.
+
+    Attributes:
+        drawn: another call may give other numbers, so nothing is concluded from these.
+    """
+
+    drawn: bool = True
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ class Asked:
         full: the shape of x, in the model.
         dtype: of x.
         key: alike sites have the same.
+        one_mode: both modes run the same operators.
     """
 
     layer: Any
@@ -46,6 +47,7 @@ class Asked:
     full: Shape
     dtype: str
     key: Hashable
+    one_mode: bool
 
     @cached_property
     def adapter(self) -> OneInput:
@@ -131,21 +133,27 @@ def _takes_no_statistics(placed: Placed) -> bool:
 def _asked(pair: Matched, layer: Any, own: bool) -> Asked:
     site = pair.first.site
     full = site.x.shape
-    found = Asked(layer, own, full, site.x.dtype, None)
+    one_mode = not own and len({_computation(placed) for placed in pair.by_mode.values()}) == 1
+    found = Asked(layer, own, full, site.x.dtype, None, one_mode)
     found.key = (
         own,
         _settings(layer, full) if own else "",
         len(full),
         site.x.dtype,
         tuple(
-            sorted(
-                (name.rpartition(".")[2], _relative(a.shape, full))
-                for name, a in found.adapter.arrays().items()
-            )
+            (name if own else "", _relative(array.shape, full))
+            for name, array in found.adapter.arrays().items()
         ),
         tuple((mode, _operators(p)) for mode, p in sorted(pair.by_mode.items())),
     )
     return found
+
+
+def _computation(placed: Placed) -> Hashable:
+    """The operators of a site with what they do."""
+    return tuple(
+        (node.operator, "moves" if node.moves else repr(node.rule)) for node in placed.site.nodes
+    )
 
 
 def _operators(placed: Placed) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
@@ -27,22 +27,21 @@ class Checked:
     Attributes:
         max_ulp: the largest difference.
         names: of the arrays of the site by role, as far as they could be told.
+        arrays: their numbers in the model, by name.
     """
 
     max_ulp: float
-    names: dict[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
-def check(
-    subject: Subject, training: bool, spec: NormSpec, names: tuple[str, ...]
-) -> Checked | None:
+def check(subject: Subject, training: bool, spec: NormSpec) -> Checked | None:
     """The largest difference from the reference; None if the spec does not reproduce the site.
 
     Args:
         subject: the layer or the site, at a small shape.
         training: the mode.
         spec: what it should be.
-        names: of the axes of the input.
     """
     rng = np.random.default_rng(20151)
     moved = {name: rng.uniform(0.4, 1.6, a.shape) for name, a in _floats(subject).items()}

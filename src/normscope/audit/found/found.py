@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
 
-from numpy.typing import NDArray
-
-from normscope.audit.found.asked import MOST_ELEMENTS, Asked, Shape, asked, operators_of
-from normscope.audit.found.check import Checked, check
+from normscope.audit.found.answers import Answer, answers
 from normscope.audit.found.matching import Matched, Placed, matched
 from normscope.audit.found.site import FoundSite, Kind
-from normscope.audit.found.words import sums_to_one, words_of
-from normscope.frameworks.declaration import Declaration
 from normscope.graph.neighbours import neighbours
 from normscope.graph.operators import Graph
-from normscope.graph.sites import Form, find_sites
-from normscope.identify.identify import identify
-from normscope.identify.result import Identification, Kind as Identified
-from normscope.identify.subject.subject import Subject
-from normscope.notation.axis_roles import axis_names
-from normscope.notation.spec import NormSpec
+from normscope.graph.sites import find_sites
 
 
 def found_sites(graphs: Mapping[bool, Graph]) -> tuple[FoundSite, ...]:
@@ -35,8 +21,8 @@ def found_sites(graphs: Mapping[bool, Graph]) -> tuple[FoundSite, ...]:
     """
     placed = {mode: _placed(graph) for mode, graph in graphs.items()}
     pairs = matched(placed)
-    answers = _answers([pair for pair in pairs if not pair.first.site.dismissed])
-    return tuple(_found(pair, answers.get(pair), len(graphs) == 1) for pair in pairs)
+    told = answers([pair for pair in pairs if not pair.first.site.dismissed])
+    return tuple(_found(pair, told.get(pair)) for pair in pairs)
 
 
 def _placed(graph: Graph) -> list[Placed]:
@@ -45,207 +31,11 @@ def _placed(graph: Graph) -> list[Placed]:
     return [Placed(site, graph, one) for site, one in zip(sites, around, strict=True)]
 
 
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What a site answered.
-
-    Attributes:
-        kind: what it turned out to be.
-        train, infer: the specs.
-        max_ulp: the largest difference seen.
-        verified: whether the specs were held against this very site.
-        declared: what the layer's settings declare.
-        differs, words, dismissed: as in `FoundSite`.
-        names: of its arrays by role.
-        arrays: the numbers of all its arrays.
-    """
-
-    kind: Kind
-    train: NormSpec | None = None
-    infer: NormSpec | None = None
-    max_ulp: float | None = None
-    verified: bool = False
-    declared: Declaration | None = None
-    differs: str = ""
-    words: str = ""
-    dismissed: str = ""
-    names: Mapping[str, str] = field(default_factory=dict)
-    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-
-
-def _answers(pairs: list[Matched]) -> dict[Matched, Answer]:
-    """The answers of all sites; of alike ones, the smallest is asked, the others are checked."""
-    alike: dict[Hashable, list[tuple[Matched, Asked]]] = {}
-    for pair in pairs:
-        one = asked(pair)
-        alike.setdefault(one.key, []).append((pair, one))
-    found: dict[Matched, Answer] = {}
-    for group in alike.values():
-        group.sort(key=lambda entry: math.prod(entry[1].full))
-        known: list[Answer] = []
-        for pair, one in group:
-            answer = _as_known(one, known)
-            if answer is None:
-                answer = _asked_in_full(pair, one)
-                known.append(answer)
-            found[pair] = answer
-    return found
-
-
-def _as_known(one: Asked, known: list[Answer]) -> Answer | None:
-    """The answer of a site that does what an alike one does; None if it does not."""
-    for answer in known:
-        if answer.train is None and answer.infer is None:
-            return answer
-        shape = next((shape for shape in one.shapes() if one.takes(shape)), None)
-        if shape is None:
-            return None
-        told = _checked(one, shape, answer.train, answer.infer)
-        if told is not None:
-            arrays = one.adapter.arrays()
-            return Answer(
-                answer.kind,
-                answer.train,
-                answer.infer,
-                told.max_ulp,
-                True,
-                one.declared,
-                answer.differs,
-                answer.words,
-                "",
-                told.names,
-                arrays,
-            )
-    return None
-
-
-def _checked(
-    one: Asked, shape: Shape, train: NormSpec | None, infer: NormSpec | None
-) -> Checked | None:
-    """Whether the specs of both modes hold for a site, and its arrays by role."""
-    names = axis_names(shape, None)
-    subject = Subject(one.adapter, shape)
-    told: list[Checked] = []
-    modes = one.adapter.modes
-    with subject.untouched(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for mode, spec in ((True, train), (False, infer)):
-            if spec is None or (mode not in modes and len(told) == 1):
-                continue
-            checked = check(subject, mode if mode in modes else modes[0], spec, names)
-            if checked is None:
-                return None
-            told.append(checked)
-    roles = {role: name for one in told for role, name in one.names.items()}
-    return Checked(max((one.max_ulp for one in told), default=0.0), roles)
-
-
-def _asked_in_full(pair: Matched, one: Asked) -> Answer:
-    """The answer of a site that is like none before."""
-    for shape in one.shapes():
-        if not one.takes(shape):
-            continue
-        if math.prod(shape) > MOST_ELEMENTS:
-            return _supposed(one, shape)
-        identification = _identified(one, shape)
-        if identification.kind is not Identified.NORMALIZATION and one.own:
-            return _asked_in_full(pair, operators_of(pair))
-        if identification.kind is Identified.NORMALIZATION and not _holds_in_full(
-            one, shape, identification
-        ):
-            continue
-        return _answer(pair, one, shape, identification)
-    if one.own:
-        return _asked_in_full(pair, operators_of(pair))
-    return Answer(Kind.UNKNOWN, words="its operators could not be run again on other numbers")
-
-
-def _identified(one: Asked, shape: Shape) -> Identification:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return identify(one.layer, shape)
-
-
-def _holds_in_full(one: Asked, shape: Shape, found: Identification) -> bool:
-    """Whether what a small input told holds at the shape of the model too."""
-    if one.own or shape == one.full or math.prod(one.full) > 8 * MOST_ELEMENTS:
-        return True
-    specs = found.train, found.infer
-    if _checked(one, shape, *specs) is None:  # it cannot be checked in this way at all
-        return True
-    return _checked(one, one.full, *specs) is not None
-
-
-def _supposed(one: Asked, shape: Shape) -> Answer:
-    """The answer of a site too large to be asked: what is declared, if that holds."""
-    declared = one.declared
-    if declared is not None:
-        told = _checked(one, shape, declared.train, declared.infer)
-        if told is not None:
-            return Answer(
-                Kind.NORMALIZATION,
-                declared.train,
-                declared.infer,
-                told.max_ulp,
-                True,
-                declared,
-                names=told.names,
-                arrays=one.adapter.arrays(),
-            )
-    return Answer(Kind.UNKNOWN, declared=declared, words="it is too large to be asked")
-
-
-def _answer(pair: Matched, one: Asked, shape: Shape, found: Identification) -> Answer:
-    specs = [spec for spec in (found.train, found.infer) if spec is not None]
-    if not specs:
-        return _without_spec(pair, one, shape, found)
-    told = _checked(one, shape, found.train, found.infer)
-    ulps = [r.max_ulp for r in (found.train_report, found.infer_report) if r.max_ulp is not None]
-    return Answer(
-        Kind.STORED if all(spec.pattern is None for spec in specs) else Kind.NORMALIZATION,
-        found.train,
-        found.infer,
-        max(ulps, default=None),
-        True,
-        one.declared,
-        found.headline if one.own else "",
-        words="; ".join(_further(found)),
-        names={} if told is None else told.names,
-        arrays=one.adapter.arrays(),
-    )
-
-
-def _further(found: Identification) -> list[str]:
-    """What else is done, in one of the modes of which there is no spec."""
-    return [
-        f"in {mode}: {'; '.join(report.notes)}"
-        for mode, report in (("training", found.train_report), ("inference", found.infer_report))
-        if report.spec is None and report.notes
-    ]
-
-
-def _without_spec(pair: Matched, one: Asked, shape: Shape, found: Identification) -> Answer:
-    site = pair.first.site
-    if site.form is Form.CENTRED:
-        return Answer(
-            Kind.MIXING, dismissed="a mean is added or subtracted, and nothing normalized"
-        )
-    if site.form is Form.STORED:
-        return Answer(Kind.UNKNOWN, dismissed="a factor made of what the model holds, and no more")
-    if sums_to_one(one, shape):
-        return Answer(Kind.MIXING, dismissed="weights that sum to one")
-    notes = "; ".join(found.train_report.notes)
-    if found.kind is Identified.MIXING:
-        return Answer(Kind.MIXING, words=words_of(site, notes))
-    return Answer(Kind.UNKNOWN, words=words_of(site, notes))
-
-
-def _found(pair: Matched, answer: Answer | None, one_mode: bool) -> FoundSite:
+def _found(pair: Matched, answer: Answer | None) -> FoundSite:
     first = pair.first
     site = first.site
     answer = answer or Answer(Kind.UNKNOWN, dismissed=site.dismissed)
     prefix = f"{site.path}." if site.path else ""
-    own = {role: answer.arrays[name] for role, name in answer.names.items()}
     return FoundSite(
         path=site.path,
         type=site.call.type,
@@ -266,7 +56,7 @@ def _found(pair: Matched, answer: Answer | None, one_mode: bool) -> FoundSite:
         dismissed=answer.dismissed,
         neighbours=first.neighbours,
         site=site,
-        arrays=own,
+        arrays={role: answer.arrays[name] for role, name in answer.names.items()},
         parameters={
             role: name if name.startswith(prefix) else prefix + name
             for role, name in answer.names.items()

@@ -112,7 +112,14 @@ def told(
             made: dict[str, Any] = asked.init(keys, *given, **by_name)
             return made
         mutable = [kind for kind in variables if kind != "params"]
-        asked.apply(variables, *given, **by_name, mutable=mutable, rngs=keys)
+
+        def apply() -> Any:
+            return asked.apply(variables, *given, **by_name, mutable=mutable, rngs=keys)
+
+        try:
+            jax.eval_shape(apply)  # computes nothing
+        except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError):
+            apply()
         return variables
 
     return first_that_works(ways, attempt)

@@ -55,15 +55,23 @@ class HaikuLive(TreeLive):
         """The keyword that the function takes, found by trying, and its initial values."""
         arguments, named = first
         key = jax.random.PRNGKey(0)
+
+        def init(**told: bool) -> Any:
+            def initialized() -> Any:
+                return self._transformed.init(key, *arguments, **named, **told)
+
+            # where there are parameters, nothing has to be computed
+            return jax.eval_shape(initialized) if self._was_given_parameters else initialized()
+
         for keyword in (*_USUAL, *MODE_KEYWORDS):
             if keyword in named:
                 continue
             told = mode_argument(keyword, training=True)
             try:
-                return keyword, self._transformed.init(key, *arguments, **named, **told)
+                return keyword, init(**told)
             except TypeError:
                 continue
-        return None, self._transformed.init(key, *arguments, **named)
+        return None, init()
 
     def call(self, arguments: tuple[Any, ...], named: dict[str, Any], training: bool) -> Any:
         """One call in a mode."""

@@ -32,6 +32,9 @@ class Calls:
         if path is None:  # it cannot be said which layer this is
             self._open.append((mark, self.innermost))
             return
+        if mark.parent is not None and mark.parent.path is not None:
+            # `jit` traces a function once, also for two layers that both call it
+            path = _moved(path, mark.parent.path, self.innermost.path)
         self._numbers[path] += 1
         call = Call(
             path,
@@ -56,6 +59,15 @@ class Calls:
         if any(opened is mark for opened, _ in self._open):
             while self._open[-1][0] is not mark:
                 self._open.pop()
+
+
+def _moved(path: str, before: str, now: str) -> str:
+    """The path of what is in one layer, in another.
+
+    >>> _moved("a.norm", "a", "b")
+    'b.norm'
+    """
+    return now + path.removeprefix(before) if path.startswith(before) else path
 
 
 def _path_by(held: dict[str, Value]) -> str | None:

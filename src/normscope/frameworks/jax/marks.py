@@ -42,7 +42,7 @@ class Mark:
 _OPEN: ContextVar[Mark | None] = ContextVar("open", default=None)
 
 _FRESH = jax.make_user_context(None)  # type: ignore[no-untyped-call]
-"""What `jit` has traced outside of a call of a layer has no marks, and is not what runs inside."""
+"""What `jit` has traced before has no marks, and what it traces now shall not be run later."""
 
 
 def innermost() -> Mark | None:
@@ -79,9 +79,8 @@ def marked(
     mark = Mark(path, type, layer, _OPEN.get(), tuple(held))
     before = _OPEN.set(mark)
     try:
-        with traced_anew(mark):
-            arguments, named = _through((arguments, named), mark, True, list(held.values()))
-            return _through(call(arguments, named), mark, False, [])
+        arguments, named = _through((arguments, named), mark, True, list(held.values()))
+        return _through(call(arguments, named), mark, False, [])
     finally:
         _OPEN.reset(before)
 

@@ -53,7 +53,7 @@ def meaning(equation: Any, operands: Sequence[Value], known: Known) -> Meaning:
     """What an equation means, whose operands are these."""
     name = equation.primitive.name
     if not operands or (name in DRAWS and not any(value.live for value in operands)):
-        return Meaning(Role.OTHER, Fixed())
+        return Meaning(Role.OTHER, Fixed(drawn=name in DRAWS))
     if name in _ELEMENTWISE:
         return Meaning(_role(name, equation, operands, known), _elementwise(equation))
     if name in moves.SAME:

@@ -6,7 +6,7 @@ these two, by their names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,10 @@ from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
 from normscope.graph.operators import Value
+from normscope.graph.replay import CannotReplayError
 
-_SLOW = frozenset(
-    [
+_BY_RUNTIME = frozenset(
+    (
         "Conv",
         "ConvTranspose",
         "MaxPool",
@@ -28,9 +29,11 @@ _SLOW = frozenset(
         "GRU",
         "RNN",
         "MatMulInteger",
-    ]
+        "Loop",
+        "Scan",
+    )
 )
-"""What the reference does by loops in Python."""
+"""What the reference does by loops in Python, or not in all directions."""
 
 _REFUSED = frozenset({"ImageDecoder", "RegexFullMatch"})
 """What decodes, or matches patterns of the file."""
@@ -38,13 +41,15 @@ _REFUSED = frozenset({"ImageDecoder", "RegexFullMatch"})
 MANY_BYTES = 2**32
 
 
-class CannotRunError(Exception):
-    """An operator cannot be run; the text says why."""
-
-
 def type_of(value: Value) -> Any:
     """A value's type, as ONNX states it."""
     return helper.make_tensor_type_proto(element_type(value.dtype), value.shape)
+
+
+def dtype_of(array: Any) -> str:
+    """The name of the dtype of an array; all texts are objects."""
+    dtype = np.asarray(array).dtype
+    return "object" if dtype.kind in "OUS" else dtype.name
 
 
 def element_type(dtype: str) -> int:
@@ -61,86 +66,100 @@ def np_dtype(name: str) -> np.dtype[Any]:
     except TypeError:
         import ml_dtypes
 
-        dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
+        dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name, object))
         return dtype
 
 
 class Evaluation:
     """Runs one node.
 
-    Attributes:
-        node: with all that its attributes refer to; its inputs and outputs are named by number.
-        operands: what it takes, in the order of the file without what is left out.
+    Args:
+        node: with nothing in its attributes that refers to a function around.
         versions: of the operators, by domain.
-        captured: the names that graphs inside of it take from around it, with the values.
+        captured: the names that graphs inside of it take from around it; their arrays come last.
+        functions: of the file, where graphs inside may call them.
     """
 
     def __init__(
         self,
         node: Any,
-        operands: Sequence[Value],
         versions: Mapping[str, int],
         captured: Sequence[str] = (),
+        functions: Sequence[Any] = (),
     ) -> None:
         self._node = node
-        self._operands = tuple(operands)
         self._versions = dict(versions)
         self._captured = tuple(captured)
-        self._evaluator: Any = None
+        self._functions = functions
+        self._evaluators: list[Any] = []
         self._names: list[str] = []
 
     def __call__(self, arrays: Sequence[NDArray[Any]]) -> list[Any]:
         """The results, for arrays of the operands.
 
         Raises:
-            CannotRunError: neither implementation can.
+            CannotReplayError: neither implementation can.
         """
         if self._node.op_type in _REFUSED:
-            raise CannotRunError(f"{self._node.op_type} is not run")
+            raise CannotReplayError(f"{self._node.op_type} is not run")
         try:
-            if self._evaluator is None:
-                self._evaluator = self._made(arrays)
-            feeds = {
-                name: np.asarray(array) for name, array in zip(self._names, arrays, strict=True)
-            }
-            return list(self._evaluator.run(None, feeds))
+            if not self._evaluators:
+                self._evaluators = list(self._made(arrays))
+            feeds = dict(zip(self._names, map(np.asarray, arrays), strict=True))
         except Exception as error:  # of a node that anybody wrote
-            text = " ".join(str(error).split())[:200]
-            raise CannotRunError(f"{self._node.op_type} cannot be run: {text}") from error
+            raise self._error(error) from error
+        while True:
+            try:
+                return list(self._evaluators[0].run(None, feeds))
+            except Exception as error:
+                if len(self._evaluators) < 2:
+                    raise self._error(error) from error
+                self._evaluators.pop(0)
 
-    def _made(self, arrays: Sequence[NDArray[Any]]) -> Any:
+    def _error(self, error: Exception) -> CannotReplayError:
+        text = " ".join(str(error).split())[:200]
+        return CannotReplayError(f"{self._node.op_type} cannot be run: {text}")
+
+    def _made(self, arrays: Sequence[NDArray[Any]]) -> Iterator[Any]:
+        """What may run it, the first choice first."""
         model = self._model(arrays)
         foreign = self._node.domain not in ("", "ai.onnx", "ai.onnx.ml")
         plain = all(np.asarray(array).dtype.kind in "fiub" for array in arrays)
-        if foreign or (self._node.op_type in _SLOW and plain):
+        if foreign or (self._node.op_type in _BY_RUNTIME and plain):
             try:
-                return _runtime_session(model)
+                yield _runtime_session(model)
             except Exception:
                 if foreign:
                     raise
-        return ReferenceEvaluator(model)
+        if not foreign:
+            yield ReferenceEvaluator(model)
 
     def _model(self, arrays: Sequence[NDArray[Any]]) -> Any:
         """A model of this node; operands by number, so that the same may come twice."""
         node = onnx.NodeProto()
         node.CopyFrom(self._node)
-        given = [name for name in node.input if name]
-        fresh = iter(range(len(given)))
+        versions = self._versions
+        if node.op_type == "Scatter" and not node.domain:  # its name until version 11
+            node.op_type, versions = "ScatterElements", {"": 11}
         del node.input[:]
-        node.input.extend(f"_{next(fresh)}" if name else "" for name in self._node.input)
+        node.input.extend(f"operand {n}" if name else "" for n, name in enumerate(self._node.input))
         self._names = [name for name in node.input if name] + list(self._captured)
         del node.output[:]
-        node.output.extend(f"y{n}" if name else "" for n, name in enumerate(self._node.output))
+        node.output.extend(
+            f"result {n}" if name else "" for n, name in enumerate(self._node.output)
+        )
         inputs = [
             helper.make_tensor_value_info(
-                name, element_type(np.asarray(array).dtype.name), [None] * np.ndim(array)
+                name, element_type(dtype_of(array)), [None] * np.ndim(array)
             )
             for name, array in zip(self._names, arrays, strict=True)
         ]
         outputs = [onnx.ValueInfoProto(name=name) for name in node.output if name]
         graph = helper.make_graph([node], "one", inputs, outputs)
         model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid(d, v) for d, v in self._versions.items()]
+            graph,
+            opset_imports=[helper.make_opsetid(d, v) for d, v in versions.items()],
+            functions=self._functions,
         )
         model.ir_version = 10
         return model

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
-import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import defs, helper, numpy_helper, shape_inference
 
-from normscope.frameworks.onnx.evaluation import type_of
+from normscope.frameworks.onnx.evaluation import np_dtype, type_of
 from normscope.frameworks.onnx.operators.applied import Made
 from normscope.graph.operators import Value
 
@@ -78,23 +78,61 @@ def function_of(node: Any, schema: Any, version: int, places: Sequence[Value | N
     """The function by which ONNX defines an operator, from other operators; None without one."""
     if schema is None:
         return None
+    body: Any = None
     if schema.has_context_dependent_function:
+        known = schema.context_dependent_function_opset_versions
+        usable = [v for v in known if v <= version] or known[:1]
         types = [b"" if v is None else type_of(v).SerializeToString() for v in places]
-        first = min(schema.context_dependent_function_opset_versions)
-        usable = [v for v in schema.context_dependent_function_opset_versions if v <= version]
         body = schema.get_context_dependent_function_with_opset_version(
-            max(usable or [first]), node.SerializeToString(), types
+            max(usable), node.SerializeToString(), types
         )
-        return onnx.FunctionProto.FromString(body) if body else None
-    if schema.has_function:
+    elif schema.has_function:
         usable = [v for v in schema.function_opset_versions if v <= version]
         body = schema.get_function_with_opset_version(max(usable)) if usable else None
-        return onnx.FunctionProto.FromString(body) if isinstance(body, bytes) else body
-    return None
+    if not body:
+        return None
+    found = onnx.FunctionProto()
+    found.ParseFromString(body if isinstance(body, bytes) else body.SerializeToString())
+    for attribute in schema.attributes.values():
+        if attribute.default_value.name:
+            found.attribute_proto.append(attribute.default_value)
+    if all(entry.domain for entry in found.opset_import):
+        found.opset_import.append(helper.make_opsetid("", defs.onnx_opset_version()))
+    return found
+
+
+def declared(graph: Any, given: Mapping[str, tuple[int, ...]]) -> dict[str, Made]:
+    """What a file states of its values, where it is known in numbers.
+
+    Args:
+        graph: of the file.
+        given: the shapes of the inputs, from which the symbols are known.
+    """
+    symbols: dict[str, int] = {}
+    for value in graph.input:
+        dims = value.type.tensor_type.shape.dim
+        for dim, size in zip(dims, given.get(value.name, ()), strict=False):
+            if dim.dim_param:
+                symbols[dim.dim_param] = size
+    found: dict[str, Made] = {}
+    for value in (*graph.value_info, *graph.output):
+        tensor = value.type.tensor_type
+        sizes = [
+            dim.dim_value if dim.HasField("dim_value") else symbols.get(dim.dim_param, -1)
+            for dim in tensor.shape.dim
+        ]
+        if tensor.HasField("shape") and tensor.elem_type and min(sizes, default=0) >= 0:
+            name = helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+            found[value.name] = (tuple(map(int, sizes)), name)
+    return found
+
+
+def bytes_of(made: Made) -> int:
+    """What a result takes in memory."""
+    shape, dtype = made
+    return prod(shape) * (8 if dtype == "object" else np_dtype(dtype).itemsize)
 
 
 def largest(results: Sequence[Made]) -> int:
     """The most elements that one of these has."""
-    return max(
-        (int(np.prod([int(n) for n in shape], dtype=object)) for shape, _ in results), default=0
-    )
+    return max((prod(shape) for shape, _ in results), default=0)

@@ -54,6 +54,23 @@ class Tensors:
             reason = " ".join(str(error).split())[:200]
             raise self._error(f"tensor {tensor.name!r} cannot be read: {reason}") from error
 
+    def sparse_reader(self, sparse: Any) -> Callable[[], NDArray[Any]]:
+        """Gives the array of a sparse one, zeros and all."""
+
+        def read() -> NDArray[Any]:
+            values, places = self.array(sparse.values), self.array(sparse.indices)
+            found = np.zeros(tuple(sparse.dims), values.dtype)
+            try:
+                if places.ndim == 1:
+                    found.flat[places] = values
+                else:
+                    found[tuple(places.T)] = values
+            except (IndexError, ValueError) as error:
+                raise self._error(f"a sparse tensor cannot be read: {error}") from error
+            return found
+
+        return read
+
     def check(self, graph: Any) -> None:
         """Whether the data of all arrays that a graph holds are there.
 

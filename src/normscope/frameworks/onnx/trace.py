@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import helper
 
-from normscope.frameworks.onnx.evaluation import MANY_BYTES, CannotRunError, Evaluation, np_dtype
+from normscope.frameworks.onnx import sequences
+from normscope.frameworks.onnx.control import follow_control
+from normscope.frameworks.onnx.evaluation import (
+    MANY_BYTES,
+    Evaluation,
+    dtype_of,
+    element_type,
+    np_dtype,
+)
+from normscope.frameworks.onnx.functions import Bindings, bindings, bound, without_missing
 from normscope.frameworks.onnx.names import Calls, source_of
+from normscope.frameworks.onnx.operators import fused
 from normscope.frameworks.onnx.operators.applied import Applied, Made, Meaning
 from normscope.frameworks.onnx.operators.table import OPERATORS
 from normscope.frameworks.onnx.shapes import (
     MisfitError,
+    bytes_of,
+    declared,
     function_of,
     inferred,
     largest,
     schema_of,
 )
+from normscope.frameworks.onnx.structure import StructureError, ordered
 from normscope.frameworks.onnx.tensors import Tensors
-from normscope.graph.operators import Call, CannotTraceError, Graph, Role, Value
-from normscope.graph.replay import CannotReplayError, known_numbers, replay
-from normscope.graph.rules import Labels, Opaque
+from normscope.graph.operators import Call, CannotTraceError, Graph, Node, Role, Value
+from normscope.graph.replay import CannotReplayError, replay
+from normscope.graph.rules import Labels, Opaque, Rule
 
 _SMALL = 65536
 """Numbers up to so many elements are kept once they were computed."""
@@ -31,9 +44,11 @@ _SMALL = 65536
 _TELLING = 1024
 """Operands of up to so many elements are shown to the inference of shapes."""
 
+_ODD = (LookupError, ValueError, TypeError, ArithmeticError, AttributeError)
+"""What a node that is not as ONNX defines it makes Python raise."""
+
 MANY_ELEMENTS = 2**32
-MANY_NODES = 1_000_000
-DEEP = 64
+"""No value may have more."""
 
 
 class NumpyArrays:
@@ -67,8 +82,12 @@ def trace(model: Any, arrays: Mapping[str, NDArray[Any]], tensors: Tensors) -> G
         value = graph.input(array.shape, array.dtype.name, name)
         walk.names[name] = value
         walk.measured[value] = array
-    walk.hold(model.graph)
-    walk.follow(model.graph.node)
+    walk.declared = declared(model.graph, {name: a.shape for name, a in arrays.items()})
+    try:
+        walk.hold(model.graph)
+        walk.follow(model.graph.node)
+    except StructureError as error:
+        raise CannotTraceError(f"the model is damaged: {error}") from error
     for output in model.graph.output:
         graph.outputs.append(walk.value(output.name, "an output of the model"))
         graph.output_names.append(output.name)
@@ -85,11 +104,11 @@ class Walk:
         model: the file, for its functions.
         tensors: reads its numbers.
         versions: of the operators, by domain.
-        names: the values that names stand for here.
-        bindings: the attributes of the function around, by name.
+        names: the values that names stand for here; a list of values for a sequence.
+        bindings: the attributes of the function around; None outside of functions.
         around: the call of the function around.
         measured: the arrays of inputs, and of what was run to see its shape.
-        depth: how many functions and graphs stand around.
+        declared: the shapes and dtypes that the file states of values, by name.
     """
 
     def __init__(self, graph: Graph, calls: Calls, model: Any, tensors: Tensors) -> None:
@@ -98,24 +117,52 @@ class Walk:
         self.model = model
         self.tensors = tensors
         self.versions = {entry.domain: entry.version for entry in model.opset_import}
-        self.functions = {(f.domain, f.name, f.overload): f for f in model.functions}
-        self.names: dict[str, Value] = {}
-        self.bindings: Mapping[str, Any] = {}
+        self.names: dict[str, Value | list[Value]] = {}
+        self.bindings: Bindings | None = None
         self.around: Call = graph.calls[0]
         self.measured: dict[Value, Any] = {}
-        self.depth = 0
+        self.declared: Mapping[str, Made] = {}
+        self._functions = {(f.domain, f.name, f.overload): f for f in model.functions}
+        self._measure: Callable[[], Mapping[Value, Any]] = dict
+
+    def inside(self, graph: Graph) -> Walk:
+        """Another walk, without names, for what stands inside of a node."""
+        inner = Walk(graph, self.calls, self.model, self.tensors)
+        inner.versions, inner.bindings, inner.around = self.versions, self.bindings, self.around
+        if graph is self.graph:
+            inner.measured, inner._measure = self.measured, self._measure
+        return inner
+
+    def inputs_are(self, values: Sequence[Value], walk: Walk, slices: int = 0) -> None:
+        """The inputs of this graph are values of the graph around, or a slice of the last ones."""
+        inputs = tuple(self.graph.inputs)
+        whole = len(values) - slices
+
+        def measure() -> Mapping[Value, Any]:
+            arrays = walk.arrays_of(values)
+            return dict(
+                zip(inputs, [*arrays[:whole], *(a[0] for a in arrays[whole:])], strict=True)
+            )
+
+        self._measure = measure
 
     def value(self, name: str, whose: str) -> Value:
-        """The value that a name stands for."""
-        try:
-            return self.names[name]
-        except KeyError:
-            raise CannotTraceError(f"{whose} is {name!r}, which nothing makes") from None
+        """The array that a name stands for."""
+        found = self.names.get(name)
+        if isinstance(found, Value):
+            return found
+        wrong = "which nothing makes" if found is None else "a sequence, and arrays are followed"
+        raise CannotTraceError(f"{whose} is {name!r}, {wrong}")
 
     def hold(self, graph: Any) -> None:
         """The numbers that a graph of the file holds."""
         for tensor in graph.initializer:
             self.names[tensor.name] = self._constant(tensor, tensor.name)
+        for sparse in graph.sparse_initializer:
+            name = sparse.values.name
+            dtype = self.tensors.shape_and_dtype(sparse.values)[1]
+            reader = self.tensors.sparse_reader(sparse)
+            self.names[name] = Graph.constant(tuple(sparse.dims), dtype, reader, name)
 
     def _constant(self, tensor: Any, name: str = "") -> Value:
         shape, dtype = self.tensors.shape_and_dtype(tensor)
@@ -125,252 +172,278 @@ class Walk:
 
     def follow(self, nodes: Sequence[Any]) -> None:
         """All nodes, in their order."""
-        for node in nodes:
-            self.step(bound(node, self.bindings) if self.bindings else node)
+        for node in ordered(nodes, self.names):
+            try:
+                self._step(self.bound(node))
+            except _ODD as error:
+                raise CannotTraceError(
+                    f"{said(node)} is not as ONNX defines it: {error}"
+                ) from error
 
-    def step(self, node: Any) -> None:
-        """One node."""
-        if len(self.graph.nodes) > MANY_NODES:
-            raise CannotTraceError(f"the model has more than {MANY_NODES} operators")
-        called = self.functions.get((node.domain, node.op_type, node.overload))
+    def bound(self, node: Any) -> Any:
+        """The node, with the attributes of the function around."""
+        return bound(node, self.bindings)
+
+    def _step(self, node: Any) -> None:
+        called = self._functions.get((node.domain, node.op_type, node.overload))
         if called is not None:
             call = self.calls.function(node.name or node.op_type, node.op_type, self.around)
-            self._written_out(called, node, call)
-            return
-        places = [
-            self.value(name, f"an operand of {_said(node)}") if name else None
-            for name in node.input
-        ]
-        if node.op_type == "Constant" and not node.input:
+            self._write_out(called, node, call)
+        elif node.op_type in ("If", "Loop", "Scan") and not node.domain:
+            follow_control(self, node)
+        elif node.op_type in sequences.OPERATORS and not node.domain:
+            sequences.follow(self, node)
+        elif node.op_type == "Constant" and not node.domain:
             self.names[node.output[0]] = self._literal(node)
-        elif node.op_type == "Identity" and (held := self._renamed(node, places)) is not None:
-            self.names[node.output[0]] = held
+        elif node.op_type == "Identity" and not node.domain:
+            self._copy(node)
+        elif node.op_type == "CastLike" and node.domain == "":
+            like = self.value(node.input[1], f"an operand of {said(node)}")
+            to = element_type(like.dtype)  # nothing else is seen of it
+            self._operator(helper.make_node("Cast", node.input[:1], node.output, node.name, to=to))
         else:
-            self._operator(node, places)
+            self._operator(node)
 
     def _literal(self, node: Any) -> Value:
-        attribute = node.attribute[0]
+        (attribute,) = node.attribute
         if attribute.name == "value":
             return self._constant(attribute.t)
-        array = np.asarray(helper.get_attribute_value(attribute))
-        kind = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64}
-        array = array.astype(
-            kind.get(attribute.name, np.int64 if array.dtype.kind == "i" else object)
-        )
-        return Graph.constant(array.shape, array.dtype.name, lambda: array)
+        if attribute.name == "sparse_value":
+            sparse = attribute.sparse_tensor
+            dtype = self.tensors.shape_and_dtype(sparse.values)[1]
+            return Graph.constant(sparse.dims, dtype, self.tensors.sparse_reader(sparse))
+        kinds = {"float": np.float32, "int": np.int64, "string": np.object_}
+        kind = kinds[attribute.name.removeprefix("value_").removesuffix("s")]
+        return constant(np.asarray(helper.get_attribute_value(attribute), kind))
 
-    def _renamed(self, node: Any, places: Sequence[Value | None]) -> Value | None:
-        """A copy of what the model holds: exporters keep equal weights once, under one name."""
-        value = places[0]
-        if value is None or value.live or value.node is not None or value.data is None:
-            return None
-        return Graph.constant(value.shape, value.dtype, value.data, node.output[0])
+    def _copy(self, node: Any) -> None:
+        """Exporters keep equal weights once, and copy them to their other names."""
+        value = self.names.get(node.input[0])
+        if isinstance(value, list):
+            self.names[node.output[0]] = value
+        elif value is not None and value.node is None and value.data is not None:
+            name = node.output[0] if value.name else ""
+            copied = Graph.constant(value.shape, value.dtype, value.data, name)
+            self.names[node.output[0]] = copied
+        else:
+            self._operator(node)
 
-    def _written_out(self, function: Any, node: Any, call: Call) -> None:
+    def _write_out(self, function: Any, node: Any, call: Call) -> None:
         """The operators of a function in the place of its call."""
-        if self.depth >= DEEP:
-            raise CannotTraceError(f"functions call each other, {DEEP} deep: {function.name}")
-        inner = Walk(self.graph, self.calls, self.model, self.tensors)
+        inner = self.inside(self.graph)
         inner.versions = {entry.domain: entry.version for entry in function.opset_import}
-        inner.bindings = _bindings(function, node)
-        inner.around, inner.measured, inner.depth = call, self.measured, self.depth + 1
+        inner.bindings, inner.around = bindings(function, node), call
+        missing = []
         for place, name in enumerate(function.input):
             given = node.input[place] if place < len(node.input) else ""
-            if given:
-                inner.names[name] = self.value(given, f"an operand of {_said(node)}")
-        inner.follow([without_missing(n, function.input, inner.names) for n in function.node])
-        for name, inside in zip(node.output, function.output, strict=False):
-            if name:
-                self.names[name] = inner.value(inside, f"a result of {_said(node)}")
+            if not given:
+                missing.append(name)
+            elif given in self.names:
+                inner.names[name] = self.names[given]
+        inner.follow([without_missing(inside, missing) for inside in function.node])
+        for name, result in zip(node.output, function.output, strict=False):
+            if name and result in inner.names:
+                self.names[name] = inner.names[result]
+
+    def _defined_by(self, body: Any, node: Any) -> bool:
+        """Write out the function by which ONNX defines an operator; False if that cannot be."""
+        before = len(self.graph.nodes)
+        try:
+            self._write_out(body, node, self.calls.of(node, self.around))
+        except CannotTraceError:  # as for a kind that it does not fit
+            for added in self.graph.nodes[before:]:
+                for value in dict.fromkeys(added.operands):
+                    value.users.remove(added)
+            del self.graph.nodes[before:]
+            return False
+        return True
 
     # --- an operator ----------------------------------------------------------------------------
 
-    def _operator(self, node: Any, places: list[Value | None]) -> None:
-        version = self.versions.get(node.domain, 1)
+    def _operator(self, node: Any) -> None:
+        places = [
+            self.value(name, f"an operand of {said(node)}") if name else None for name in node.input
+        ]
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        version = self.versions.get(node.domain, self.versions.get(domain, 1))
         schema = schema_of(node, version)
-        says = OPERATORS.get(node.domain, {}).get(node.op_type)
-        if says is None:
-            body = function_of(node, schema, version, places)
-            if body is not None:
-                self._written_out(body, node, self.calls.of(node, self.around))
-                return
+        says = OPERATORS.get(domain, {}).get(node.op_type)
+        if schema is None and domain in ("", fused.DOMAIN):
+            body = fused.body_of(node, _attributes(node), places)
+        else:
+            body = None if says else function_of(node, schema, version, places)
+        if body is not None and self._defined_by(body, node):
+            return
         operands = [value for value in places if value is not None]
-        run = Evaluation(node, operands, self.versions)
+        run = Evaluation(node, self.versions)
         results = self._results(node, schema, places, run)
-        self._within_bounds(node, results)
+        made = iter(results)
         applied = Applied(
             node.op_type,
             version,
             _attributes(node),
             tuple(places),
-            _placed(node, results),
+            tuple(next(made) if name else None for name in node.output),
             self.numbers,
             run,
         )
-        meaning = self._meaning(node, says, applied)
-        size = sum(_bytes(made) for made in results)
-        made = self.graph.add(
-            node.op_type if not node.domain else f"{node.domain}.{node.op_type}",
-            meaning.role,
-            meaning.rule,
+        meaning = Meaning(Role.OTHER, Opaque()) if says is None else _meaning(says, applied)
+        added = self.add(
+            node, meaning.role, meaning.rule, operands, results, run if self._runs(node) else None
+        )
+        added.channel_axis, added.adds_bias = meaning.channel_axis, meaning.adds_bias
+        self.names.update(zip(filter(None, node.output), added.results, strict=True))
+        if node.op_type in ("Shape", "Size") and not domain:
+            _tell_shape(node, operands[0], added.results[0])
+
+    def add(
+        self,
+        node: Any,
+        role: Role,
+        rule: Rule,
+        operands: Sequence[Value],
+        results: Sequence[Made],
+        run: Callable[[Sequence[Any]], Sequence[Any]] | None,
+    ) -> Node:
+        """A node of the file in the graph."""
+        if largest(results) > MANY_ELEMENTS:
+            raise CannotTraceError(
+                f"{said(node)} gives an array of {largest(results)} elements, which is too many"
+            )
+        return self.graph.add(
+            f"{node.domain}.{node.op_type}" if node.domain else node.op_type,
+            role,
+            rule,
             operands,
             results,
-            run if size < MANY_BYTES else None,
+            run if sum(map(bytes_of, results)) < MANY_BYTES else None,
             self.calls.of(node, self.around),
             source=source_of(node),
-            channel_axis=meaning.channel_axis,
-            adds_bias=meaning.adds_bias,
         )
-        for name, value in zip(filter(None, node.output), made.results, strict=True):
-            self.names[name] = value
-        if node.op_type in ("Shape", "Size"):
-            self._tell_shape(node, operands[0], made.results[0])
-
-    def _meaning(self, node: Any, says: Any, applied: Applied) -> Meaning:
-        if says is None:
-            return Meaning(Role.OTHER, Opaque())
-        try:
-            meaning: Meaning = says(applied)
-        except (
-            KeyError,
-            IndexError,
-            ValueError,
-            TypeError,
-            ZeroDivisionError,
-            AttributeError,
-        ) as e:
-            raise CannotTraceError(f"{_said(node)} is not as ONNX defines it: {e}") from e
-        rule = meaning.rule
-        if isinstance(rule, Labels) and any(
-            value.live and number not in rule.operands
-            for number, value in enumerate(applied.operands)
-        ):
-            return Meaning(meaning.role, Opaque("what it sees depends on what was computed"))
-        return meaning
 
     def _results(
         self, node: Any, schema: Any, places: Sequence[Value | None], run: Evaluation
     ) -> list[Made]:
         """Shapes and dtypes: inferred, or seen in a run where they depend on the numbers."""
-        found: list[Made | None] = [None] * sum(map(bool, node.output))
         if schema is not None:
-            known = {}
-            for place, value in enumerate(places):
-                if value is not None and not value.live and value.size <= _TELLING:
-                    numbers = self.numbers(value)
-                    if numbers is not None and (not value.is_float or value.size <= 16):
-                        known[place] = numbers
+            known = dict(self._telling(places))
             try:
                 found = inferred(node, schema, places, known, self.versions)
             except MisfitError as error:
-                raise CannotTraceError(
-                    f"{_said(node)} does not fit its operands: {error}"
-                ) from error
-        if None not in found and found:
-            return [made for made in found if made is not None]
-        return self._seen(node, [value for value in places if value is not None], run)
-
-    def _seen(self, node: Any, operands: Sequence[Value], run: Evaluation) -> list[Made]:
+                raise CannotTraceError(f"{said(node)} does not fit: {error}") from error
+            whole = [made for made in found if made is not None]
+            if len(whole) == len(found):
+                return whole
+        elif not self._runs(node) or fused.is_told(node):
+            return self._told(node, places)
         try:
-            arrays = replay(self.graph, operands, self.measured)
-            results = run(arrays)
-        except (CannotReplayError, CannotRunError) as error:
+            return self.seen(node, [value for value in places if value is not None], run)
+        except CannotTraceError:
+            if schema is not None:
+                raise
+            return self._told(node, places)
+
+    def _runs(self, node: Any) -> bool:
+        """Whether it is an operator of ONNX or of ONNX Runtime; no others are run."""
+        return node.domain in ("", "ai.onnx", "ai.onnx.ml", fused.DOMAIN)
+
+    def _told(self, node: Any, places: Sequence[Value | None]) -> list[Made]:
+        """Of an operator that is not run: as is known of it, as the file says, or as operand 0."""
+        count = sum(map(bool, node.output))
+        found = fused.made_by(node.op_type, _attributes(node), places, count)
+        if node.domain == fused.DOMAIN and found is not None:
+            return found
+        declared = [self.declared.get(name) for name in node.output if name]
+        first = next((value for value in places if value is not None), None)
+        if first is None and None in declared:
+            raise CannotTraceError(f"the shapes that {said(node)} gives are not known")
+        if None in declared:
+            self.graph.notes.append(
+                f"the shape that {said(node)} gives is not known: that of its operand is assumed"
+            )
+        assumed = ((), "") if first is None else (first.shape, first.dtype)
+        return [made or assumed for made in declared]
+
+    def _telling(self, places: Sequence[Value | None]) -> Iterable[tuple[int, NDArray[Any]]]:
+        """The numbers that shapes may depend on, by place."""
+        for place, value in enumerate(places):
+            if value is not None and value.size <= (16 if value.is_float else _TELLING):
+                numbers = self.numbers(value)
+                if numbers is not None and numbers.dtype.kind in "biuf":
+                    yield place, numbers.astype(np_dtype(value.dtype))
+
+    # --- numbers --------------------------------------------------------------------------------
+
+    def seen(
+        self, node: Any, operands: Sequence[Value], run: Callable[[Sequence[Any]], Sequence[Any]]
+    ) -> list[Made]:
+        """The shapes and dtypes of results in a run."""
+        try:
+            results = run(self.arrays_of(operands))
+        except CannotReplayError as error:
             raise CannotTraceError(
-                f"the shapes that {_said(node)} gives are not known: {error}"
+                f"the shapes that {said(node)} gives are not known: {error}"
             ) from error
-        self.measured.update(zip(operands, arrays, strict=True))
-        return [(np.shape(array), np.asarray(array).dtype.name) for array in results]
+        if any(isinstance(array, list) or array is None for array in results):
+            raise CannotTraceError(f"{said(node)} gives a sequence, and arrays are followed")
+        return [(np.shape(array), dtype_of(array)) for array in results]
+
+    def arrays_of(self, values: Sequence[Value]) -> list[Any]:
+        """The arrays of some values in one call with the inputs as given; they are kept."""
+        if not all(value in self.measured for value in self.graph.inputs):
+            self.measured |= self._measure()
+        arrays = replay(self.graph, values, self.measured)
+        self.measured.update(zip(values, arrays, strict=True))
+        return arrays
 
     def numbers(self, value: Value) -> NDArray[Any] | None:
         """Of a value that depends on no input, if they are few; they are kept."""
         if value.live or value.size > _SMALL:
             return None
         try:
-            array = known_numbers(self.graph, value)
-        except (CannotReplayError, CannotRunError):
+            array = replay(self.graph, [value], {})[0]
+        except CannotReplayError:
             return None
         if value.node is not None:
             value.data = lambda: array
-        return array
-
-    def _tell_shape(self, node: Any, operand: Value, result: Value) -> None:
-        attributes = _attributes(node)
-        shape = np.asarray(operand.shape, np.int64)
-        part = shape[attributes.get("start", 0) : attributes.get("end")]
-        array = part if node.op_type == "Shape" else np.asarray(operand.size, np.int64)
-        result.data = lambda: array
-
-    def _within_bounds(self, node: Any, results: Sequence[Made]) -> None:
-        if largest(results) > MANY_ELEMENTS:
-            raise CannotTraceError(
-                f"{_said(node)} gives an array of {largest(results)} elements, which is too many"
-            )
+        return self.graph.arrays.to_numpy(array)
 
 
-def _said(node: Any) -> str:
-    return f"{node.op_type} {node.name!r}" if node.name else node.op_type
+def constant(array: NDArray[Any]) -> Value:
+    """A value that no input changes."""
+    return Graph.constant(array.shape, array.dtype.name, lambda: array)
 
 
-def _bytes(made: Made) -> int:
-    return largest([made]) * (8 if made[1] == "object" else np_dtype(made[1]).itemsize)
+def said(node: Any) -> str:
+    """A node, in an error."""
+    return f"{node.op_type} {node.name!r}" if node.name else str(node.op_type)
 
 
-def _placed(node: Any, results: Sequence[Made]) -> tuple[Made | None, ...]:
-    made = iter(results)
-    return tuple(next(made) if name else None for name in node.output)
+def _meaning(says: Callable[[Applied], Meaning], applied: Applied) -> Meaning:
+    meaning = says(applied)
+    rule = meaning.rule
+    if isinstance(rule, Labels) and any(
+        value.live and number not in rule.operands for number, value in enumerate(applied.operands)
+    ):
+        return Meaning(meaning.role, Opaque("what it sees depends on what was computed"))
+    return meaning
+
+
+def _tell_shape(node: Any, operand: Value, result: Value) -> None:
+    """What Shape and Size give is known before any run."""
+    attributes = _attributes(node)
+    part = operand.shape[attributes.get("start", 0) : attributes.get("end")]
+    array = np.asarray(part if node.op_type == "Shape" else operand.size, np.int64)
+    result.data = lambda: array
 
 
 def _attributes(node: Any) -> dict[str, Any]:
     """By name; texts as texts, graphs left out."""
     found = {}
     for attribute in node.attribute:
-        if not (attribute.HasField("g") or attribute.graphs):
-            value = helper.get_attribute_value(attribute)
-            found[attribute.name] = (
-                value.decode(errors="replace") if isinstance(value, bytes) else value
-            )
-    return found
-
-
-# --- functions of the file ----------------------------------------------------------------------
-
-
-def _bindings(function: Any, node: Any) -> dict[str, Any]:
-    """The attributes of a function, as a call gives them."""
-    given = {attribute.name: attribute for attribute in node.attribute}
-    found = {attribute.name: attribute for attribute in function.attribute_proto}
-    return found | {name: given[name] for name in given} | {"": None}
-
-
-def bound(node: Any, bindings: Mapping[str, Any]) -> Any:
-    """A node with the attributes of the function in the place of references to them."""
-    if not any(a.ref_attr_name or a.HasField("g") or a.graphs for a in node.attribute):
-        return node
-    found = type(node)()
-    found.CopyFrom(node)
-    del found.attribute[:]
-    for attribute in node.attribute:
-        if not attribute.ref_attr_name:
-            kept = found.attribute.add()
-            kept.CopyFrom(attribute)
-            for graph in ([kept.g] if kept.HasField("g") else []) + list(kept.graphs):
-                inner = [bound(n, bindings) for n in graph.node]
-                del graph.node[:]
-                graph.node.extend(inner)
-        elif bindings.get(attribute.ref_attr_name) is not None:
-            made = found.attribute.add()
-            made.CopyFrom(bindings[attribute.ref_attr_name])
-            made.name = attribute.name
-    return found
-
-
-def without_missing(node: Any, formal: Sequence[str], names: Mapping[str, Any]) -> Any:
-    """A node of a function whose optional inputs the call leaves out."""
-    missing = {name for name in formal if name not in names}
-    if not missing.intersection(node.input):
-        return node
-    found = type(node)()
-    found.CopyFrom(node)
-    del found.input[:]
-    found.input.extend("" if name in missing else name for name in node.input)
+        if attribute.HasField("g") or attribute.graphs:
+            continue
+        value = helper.get_attribute_value(attribute)
+        text = isinstance(value, bytes)
+        found[attribute.name] = value.decode(errors="replace") if text else value
     return found

@@ -38,7 +38,7 @@ def meaning(op: Applied) -> Meaning:
 
 def _meaning(op: Applied) -> Meaning:
     if op.type in _FIXED:
-        return Meaning(Role.OTHER, Fixed())
+        return Meaning(Role.OTHER, Fixed(drawn=False))
     if op.type in _RANDOM and not any(op.live):
         return Meaning(Role.OTHER, Fixed())
     role = _elementwise_role(op)

@@ -11,7 +11,7 @@ from normscope.graph.rules import Labels
 
 ROLES: dict[Role, str] = {
     Role.SHIFT: "Add Sub Sum Mean",
-    Role.MULTIPLY: "Mul Neg",
+    Role.MULTIPLY: "Mul",
     Role.DIVIDE: "Div",
     Role.ROOT: "Sqrt",
     Role.INVERSE: "Reciprocal",
@@ -22,8 +22,9 @@ ROLES: dict[Role, str] = {
     "ThresholdedRelu",
     Role.SELECT: "Where",
     Role.COMPARE: "Equal Less LessOrEqual Greater GreaterOrEqual And Or Xor Not IsNaN IsInf",
-    Role.COPY: "Identity Cast CastLike BitCast",
-    Role.POINTWISE: "Abs Log Floor Ceil Round Sign Mod Sin Cos Tan Sinh Cosh Asin Acos Atan Asinh "
+    Role.COPY: "Identity Cast BitCast",
+    Role.POWER: "Abs",
+    Role.POINTWISE: "Neg Log Floor Ceil Round Sign Mod Sin Cos Tan Sinh Cosh Asin Acos Atan Asinh "
     "Acosh Atanh BitShift BitwiseAnd BitwiseOr BitwiseXor BitwiseNot StringConcat",
 }
 """Those whose role does not depend on their operands."""

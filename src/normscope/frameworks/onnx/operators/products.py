@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from normscope.frameworks.onnx.operators.applied import Applied, Meaning
 from normscope.frameworks.onnx.operators.windows import transposed_windows_of, windows_of
-from normscope.graph.labels import convolution, matrix_product
+from normscope.graph.labels import SUMMED, convolution, matrix_product
 from normscope.graph.operators import Role, Value
 from normscope.graph.rules import Dims, Labels, Window
 
@@ -30,8 +30,8 @@ def gemm(node: Applied) -> Meaning:
     """Gemm, of matrices that may be turned; operand 2 is added."""
     turned_a, turned_b = (node.attributes.get(name, 0) for name in ("transA", "transB"))
     operands: dict[int, Dims] = {
-        0: (None, "a") if turned_a else ("a", None),
-        1: ("b", None) if turned_b else (None, "b"),
+        0: (SUMMED, "a") if turned_a else ("a", SUMMED),
+        1: ("b", SUMMED) if turned_b else (SUMMED, "b"),
     }
     bias = node.at(2)
     if bias is not None:
@@ -117,8 +117,10 @@ def quantized_matmul(node: Applied) -> Meaning:
     operands: dict[int, Dims] = {
         n: (None,) * len(value.shape) for n, value in enumerate(node.operands)
     }
-    operands[node.number(left)] = product.operands[0]
-    operands[node.number(right)] = product.operands[1]
+    for place, dims in ((left, product.operands[0]), (right, product.operands[1])):
+        # zero points: where one factor is zero, the other counts all the same
+        summed = tuple(None if label == SUMMED else label for label in dims)
+        operands[node.number(place)] = summed
     makes = learned(node.at(right)) and node.rank(right) == 2
     return Meaning(
         Role.PRODUCT,

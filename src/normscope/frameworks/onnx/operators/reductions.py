@@ -110,6 +110,13 @@ def per_sample(role: Role, node: Applied) -> Meaning:
     return Meaning(role, Labels(operands, results))
 
 
+def of_regions(node: Applied) -> Meaning:
+    """RoiAlign: operand 2 says of which sample each region is."""
+    operands = {0: (None, "c", None, None), 1: ("r", None), 2: ("r",)}
+    rule = Labels(operands, (("r", "c", "h", "w"),), chooses=frozenset({2}))
+    return Meaning(Role.OTHER, rule)
+
+
 def determinant(node: Applied) -> Meaning:
     """Det, of the last two axes."""
     return Meaning(Role.OTHER, reduction(node.rank(), {-2, -1}, keeps=False))
@@ -128,6 +135,32 @@ def fourier(node: Applied) -> Meaning:
 
 
 _AXIS_OF_DFT = np.asarray(-2)
+
+
+def counted(node: Applied) -> Meaning:
+    """Range: each number depends on where it begins and how far it goes."""
+    operands = {n: (None,) * rank for n, rank in enumerate(node.ranks)}
+    return Meaning(Role.OTHER, Labels(operands, ((None,),)))
+
+
+def features(node: Applied) -> Meaning:
+    """ArrayFeatureExtractor: columns, which operand 1 names."""
+    own = labels(node.rank(), {-1})
+    out = labels(len(node.results[0][0]), {-1})
+    fits = len(own) == len(out)
+    operands = {0: own if fits else (None,) * len(own), 1: (None,) * node.rank(1)}
+    return Meaning(Role.OTHER, Labels(operands, (out,), chooses=frozenset({1})))
+
+
+def written_into(node: Applied) -> Meaning:
+    """TensorScatter: operand 1 is written into operand 0, from a place on that each sample has."""
+    rank = node.rank()
+    own = labels(rank)
+    axis = node.attributes.get("axis", -2)
+    operands: dict[int, tuple[str | None, ...]] = {0: own, 1: labels(rank, {axis})}
+    if node.at(2) is not None:
+        operands[2] = own[:1]
+    return Meaning(Role.OTHER, Labels(operands, (own,), chooses=frozenset({2})))
 
 
 def one_hot(node: Applied) -> Meaning:
@@ -188,7 +221,5 @@ def einsum(node: Applied) -> Meaning:
     for number, (term, rank) in enumerate(zip(terms, node.ranks, strict=True)):
         own = spelled(term, rank)
         # of a diagonal, the first of its axes; along the other all may be seen, which is no less
-        operands[number] = tuple(
-            c if c in out and own.index(c) == place else None for place, c in enumerate(own)
-        )
+        operands[number] = tuple(c if own.index(c) == n else None for n, c in enumerate(own))
     return Meaning(Role.PRODUCT, Labels(operands, (tuple(out),)))

@@ -7,6 +7,7 @@ from functools import partial
 
 from normscope.frameworks.onnx.operators import (
     elementwise,
+    fused,
     moves,
     normalizations,
     products,
@@ -20,7 +21,7 @@ Says = Callable[[Applied], Meaning]
 
 
 def _fixed(node: Applied) -> Meaning:
-    return Meaning(Role.OTHER, Fixed())
+    return Meaning(Role.OTHER, Fixed(node.kind.startswith("Random")))
 
 
 _STANDARD: dict[str, Says] = {
@@ -52,14 +53,14 @@ _STANDARD: dict[str, Says] = {
     # several elements
     **dict.fromkeys(reductions.STATISTICS, partial(reductions.reduce, Role.STATISTIC)),
     **dict.fromkeys(reductions.EXTREMES, partial(reductions.reduce, Role.EXTREME)),
-    "ReduceProd": partial(reductions.reduce, Role.OTHER),
+    "ReduceProd": partial(reductions.reduce, Role.STATISTIC),
     **dict.fromkeys(("ArgMax", "ArgMin"), reductions.reduce_index),
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), reductions.softmax),
     "TopK": reductions.sorted_along,
     **dict.fromkeys(("CumSum", "CumProd"), reductions.cumulative),
     "AveragePool": partial(reductions.pool, Role.RUNNING),
     "LpPool": partial(reductions.pool, Role.RUNNING),
-    "MaxPool": partial(reductions.pool, Role.EXTREME),
+    "MaxPool": partial(reductions.pool, Role.OTHER),
     "GlobalAveragePool": partial(reductions.pool_all, Role.STATISTIC),
     "GlobalLpPool": partial(reductions.pool_all, Role.STATISTIC),
     "GlobalMaxPool": partial(reductions.pool_all, Role.EXTREME),
@@ -69,6 +70,10 @@ _STANDARD: dict[str, Says] = {
         ("Col2Im", "STFT", "GridSample", "AffineGrid"),
         partial(reductions.per_sample, Role.OTHER),
     ),
+    "Range": reductions.counted,
+    "TfIdfVectorizer": partial(reductions.along_rows, Role.OTHER),
+    "TensorScatter": reductions.written_into,
+    "RoiAlign": reductions.of_regions,
     "Det": reductions.determinant,
     "DFT": reductions.fourier,
     # products
@@ -115,6 +120,7 @@ _MACHINE_LEARNING: dict[str, Says] = {
         partial(elementwise.pointwise, Role.POINTWISE),
     ),
     "Scaler": partial(elementwise.pointwise, Role.POINTWISE),
+    "ArrayFeatureExtractor": reductions.features,
     "Normalizer": normalizations.of_rows,
     **dict.fromkeys(
         [
@@ -135,5 +141,6 @@ OPERATORS: dict[str, dict[str, Says]] = {
     "": _STANDARD,
     "ai.onnx": _STANDARD,
     "ai.onnx.ml": _MACHINE_LEARNING,
+    fused.DOMAIN: fused.MEANINGS,
 }
 """By domain, then by name."""

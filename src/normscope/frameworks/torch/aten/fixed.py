@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
+
 from normscope.frameworks.torch.aten.application import Application, Meaning
 from normscope.frameworks.torch.aten.elementwise import spread_labels
 from normscope.graph.labels import elementwise
@@ -22,8 +24,11 @@ _FILLED = "zero normal uniform random exponential geometric log_normal cauchy fi
 _MADE = "zeros ones empty full rand randn arange eye"
 
 
-def _fixed(op: Application) -> Meaning:
-    return Meaning(Role.OTHER, Fixed())
+def fixed(op: Application) -> Meaning:
+    """Numbers that no operand gives."""
+    empty = "empty" in op.name
+    drawn = empty or torch.Tag.nondeterministic_seeded in op.function.tags
+    return Meaning(Role.OTHER, Fixed(drawn))
 
 
 def filled(op: Application) -> Meaning:
@@ -32,7 +37,7 @@ def filled(op: Application) -> Meaning:
     if op.name == "normal" and not op.written:  # of a mean or a deviation that are tensors
         return Meaning(Role.POINTWISE, spread_labels(op))
     if value is None:
-        return Meaning(Role.OTHER, Fixed())
+        return fixed(op)
     result = op.result
     shape, dtype = result.shape, result.dtype
     return Meaning(
@@ -61,7 +66,7 @@ def read(op: Application) -> Meaning:
 
 
 RULES: dict[str, Callable[[Application], Meaning]] = {
-    **dict.fromkeys((*LIKE, *_MADE.split()), _fixed),
+    **dict.fromkeys((*LIKE, *_MADE.split()), fixed),
     **dict.fromkeys(_FILLED.split(), filled),
     "bernoulli": drawn,
     **dict.fromkeys(

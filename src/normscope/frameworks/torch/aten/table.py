@@ -21,7 +21,7 @@ from normscope.frameworks.torch.aten import (
 )
 from normscope.frameworks.torch.aten.application import Application, Meaning
 from normscope.graph.operators import Role
-from normscope.graph.rules import Fixed, Opaque
+from normscope.graph.rules import Opaque
 
 Rule = Callable[[Application], Meaning]
 
@@ -41,7 +41,7 @@ RULES: dict[str, Rule] = {
 def meaning_of(op: Application) -> Meaning:
     """What an application means; of an unknown operator, that each element may see everything."""
     if not op.operands and op.function.namespace == "aten":
-        return Meaning(Role.OTHER, Fixed())
+        return fixed.fixed(op)
     rule = RULES.get(op.name) if op.function.namespace == "aten" else None
     rule = rule or _by_tag(op.function)
     if rule is None:
