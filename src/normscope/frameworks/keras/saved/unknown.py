@@ -30,6 +30,11 @@ def unknown_outputs(make: Outputs) -> Iterator[None]:
         _OUTPUTS.reset(before)
 
 
+def is_traced() -> bool:
+    """Whether what such layers give is made somehow just now."""
+    return _OUTPUTS.get() is not None
+
+
 class UnknownLayer(keras.layers.Layer):  # type: ignore[misc]
     """A layer that can be traced, and not run.
 
