@@ -82,13 +82,18 @@ FRAMEWORKS = (
     Framework("textbook", presets=True),
     Framework(
         "torch",
-        (Kind("torch.nn.modules.module", ("Module",), "live:TorchLive", "state:TorchState"),),
+        (
+            Kind("torch.nn.modules.module", ("Module",), "live:TorchLive", "state:TorchState"),
+            Kind("torch.export.", ("ExportedProgram",), "exported.live:ProgramLive"),
+            Kind("normscope.frameworks.torch.", ("Program",), "exported.live:ProgramLive"),
+        ),
         presets=True,
         settings=True,
         advice=True,
         generators="torch.random",
         arrays=("torch",),
         files={".pt": _TORCH_WEIGHTS, ".pth": _TORCH_WEIGHTS},
+        opens={".pt2": "exported.from_file:program_in"},
     ),
     Framework(
         "keras",
