@@ -70,12 +70,14 @@ def layer_from_expression(text: str) -> Any:
 
 
 def is_code(text: str) -> bool:
-    """Whether a text names code to run, rather than the path of a file.
+    """Whether a text names code to run, rather than the path of a file with a model.
 
     >>> is_code("model.py:Net()"), is_code("package.module:net"), is_code("models/old.h5")
     (True, True, False)
     """
     module_name, colon, expression = _parts(text)
+    if text.strip().endswith(".py"):
+        return True  # and does not say what in it
     module = re.fullmatch(r"\s*[A-Za-z_]\w*(\.\w+)*\s*", module_name) is not None
     code = module_name.endswith(".py") or (module and len(module_name.strip()) > 1)
     return bool(colon and expression.strip()) and code and not os.path.exists(text)
