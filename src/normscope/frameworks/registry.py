@@ -97,11 +97,19 @@ FRAMEWORKS = (
     ),
     Framework(
         "keras",
-        (Kind("keras.src.layers.layer", ("Layer",), "live:KerasLive", "state:built_state"),),
+        (
+            Kind("keras.src.layers.layer", ("Layer",), "live:KerasLive", "state:built_state"),
+            Kind(
+                "normscope.frameworks.keras.saved.reading",
+                ("KerasFile",),
+                "saved.live:KerasFileLive",
+            ),
+        ),
         presets=True,
         settings=True,
         advice=True,
         generators="keras.src.backend.common.global_state",
+        opens={".keras": "saved.file:keras_file"},
         files={
             ".keras": "keras.models.load_model({path!r})",
             ".h5": _KERAS_HDF5,
