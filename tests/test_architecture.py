@@ -41,6 +41,8 @@ IMPORTS = {
     "sight.*": "notation.* sight.*",
     "graph.*": "graph.*",
     "frameworks.*": "notation.* sight.* graph.* frameworks.*",
+    # what reads bytes from strangers is in `files`; it knows no framework
+    "frameworks.torch.exported.from_file": "files.* frameworks.*",
     # it knows nothing of the fast way, so that it can disagree with it
     "reference": "notation.* frameworks.statement",
     "engine.*": "progress notation.* kernels.* frameworks.* engine.*",

@@ -34,3 +34,14 @@ def test_the_list_of_an_archive_is_bounded_before_it_is_read() -> None:
 @pytest.mark.parametrize("kept", [0, 3, 30, -1, -10])
 def test_what_is_no_archive_or_a_damaged_one_has_no_names(kept: int) -> None:
     assert member_names(io.BytesIO(archive("a.txt", "b.txt")[:kept])) is None
+
+
+def test_the_end_of_an_archive_inside_of_a_cut_one_is_not_its_end() -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as opened:
+        opened.writestr("inner.zip", archive("a.txt"))
+    assert member_names(stream) == {"inner.zip"}
+    assert member_names(io.BytesIO(stream.getvalue()[:-30])) is None
+    with zipfile.ZipFile(stream, "a") as opened:
+        opened.comment = b"a comment"
+    assert member_names(stream) == {"inner.zip"}

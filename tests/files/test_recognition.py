@@ -79,7 +79,11 @@ FILES: dict[str, tuple[Callable[[], bytes], str, str]] = {
         "a TorchScript model",
         "torch.jit.load",
     ),
-    "exported torch": (lambda: archive("m/archive_format"), "an exported PyTorch program", ".pt2"),
+    "exported torch": (
+        lambda: archive("m/archive_format"),
+        "holds 0 exported programs",
+        "torch.export.save of torch 2.8",
+    ),
     "keras 3": (
         lambda: archive("metadata.json", "config.json", "model.weights.h5"),
         "a .keras archive of Keras 3",

@@ -40,6 +40,9 @@ def open_archive(stream: BinaryIO) -> zipfile.ZipFile | None:
     place = tail.rfind(END)
     if place < 0 or len(tail) - place < END_BYTES:
         return None
+    (comment,) = struct.unpack_from("<H", tail, place + 20)
+    if place + END_BYTES + comment != len(tail):  # the end of an archive inside of a cut one
+        return None
     lengths = [*struct.unpack_from("<I", tail, place + 12), *_lengths64(stream, tail, place)]
     if any(length > MAX_LIST_BYTES and length != NOT_HERE for length in lengths):
         return None

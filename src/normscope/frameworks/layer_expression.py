@@ -1,6 +1,6 @@
 """`torch.nn:GroupNorm(32, 128)`: a layer made from what the user wrote on the command line.
 
-A file stands for a module too: `model.py:Net()`. An ONNX file is a model itself: `model.onnx`.
+A file stands for a module too: `model.py:Net()`. Files that open as data are models: `model.onnx`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from normscope.errors import NormscopeError, SpecError, missing_package
-from normscope.frameworks.onnx.file import onnx_model
+from normscope.frameworks.registry import opener_of
 from normscope.frameworks.text import names_layer
 from normscope.wording import listed
 
@@ -24,35 +24,36 @@ _MANY = 6
 """So many names of a file are listed."""
 
 _FILES_NOT_RUN = (
-    *(".h5", ".hdf5", ".json", ".keras", ".pt", ".pth", ".pt2", ".ckpt", ".safetensors", ".pb"),
+    *(".h5", ".hdf5", ".json", ".keras", ".pt", ".pth", ".ckpt", ".safetensors", ".pb"),
     *(".msgpack", ".tflite", ".pkl", ".pickle", ".bin", ".npz", ".npy"),
 )
 """Endings of files that hold a model or arrays, and no code to run."""
 
 
 def layer_from_expression(text: str) -> Any:
-    """The object that an expression gives in a module, or the model of an ONNX file.
+    """The object that an expression gives in a module, or the model in a file that opens as data.
 
     The expression is run, as the user's own code: never call this with text from a file.
 
     Args:
         text: a module or the path of a Python file and, after a colon, a Python expression in its
-            names; or the path of an ONNX file.
+            names; or the path of an .onnx or .pt2 file.
 
     Returns:
-        What the expression gives: a layer, a function; of a file, the ONNX model.
+        What the expression gives: a layer, a function; of a file, the model in it.
 
     Raises:
         SpecError: there is no colon, or the file or the expression fails.
-        ModelFileError: the ONNX file cannot be read.
+        ModelFileError: the file cannot be read.
         MissingPackageError: the module cannot be imported.
 
     Example:
         >>> layer_from_expression("math:hypot(3, 4)")
         5.0
     """
-    if text.strip().lower().endswith(".onnx"):
-        return onnx_model(Path(text.strip()))
+    opens = opener_of(Path(text.strip()).suffix.lower())
+    if opens is not None:
+        return opens(Path(text.strip()))
     module_name, colon, expression = _parts(text)
     if not colon or not expression.strip():
         raise _not_code(text)
@@ -69,12 +70,14 @@ def layer_from_expression(text: str) -> Any:
 
 
 def is_code(text: str) -> bool:
-    """Whether a text names code to run, rather than the path of a file.
+    """Whether a text names code to run, rather than the path of a file with a model.
 
     >>> is_code("model.py:Net()"), is_code("package.module:net"), is_code("models/old.h5")
     (True, True, False)
     """
     module_name, colon, expression = _parts(text)
+    if text.strip().endswith(".py"):
+        return True  # and does not say what in it
     module = re.fullmatch(r"\s*[A-Za-z_]\w*(\.\w+)*\s*", module_name) is not None
     code = module_name.endswith(".py") or (module and len(module_name.strip()) > 1)
     return bool(colon and expression.strip()) and code and not os.path.exists(text)
@@ -114,7 +117,7 @@ def _not_code(text: str) -> SpecError:
         )
     return SpecError(
         f"{said}; write a module, a colon and an expression, such as "
-        '"torch.nn:GroupNorm(32, 128)", "model.py:Net()", or the path of an .onnx file'
+        '"torch.nn:GroupNorm(32, 128)", "model.py:Net()", or the path of an .onnx or .pt2 file'
     )
 
 

@@ -82,21 +82,34 @@ FRAMEWORKS = (
     Framework("textbook", presets=True),
     Framework(
         "torch",
-        (Kind("torch.nn.modules.module", ("Module",), "live:TorchLive", "state:TorchState"),),
+        (
+            Kind("torch.nn.modules.module", ("Module",), "live:TorchLive", "state:TorchState"),
+            Kind("torch.export.", ("ExportedProgram",), "exported.live:ProgramLive"),
+            Kind("normscope.frameworks.torch.", ("Program",), "exported.live:ProgramLive"),
+        ),
         presets=True,
         settings=True,
         advice=True,
         generators="torch.random",
         arrays=("torch",),
         files={".pt": _TORCH_WEIGHTS, ".pth": _TORCH_WEIGHTS},
+        opens={".pt2": "exported.from_file:program_in"},
     ),
     Framework(
         "keras",
-        (Kind("keras.src.layers.layer", ("Layer",), "live:KerasLive", "state:built_state"),),
+        (
+            Kind("keras.src.layers.layer", ("Layer",), "live:KerasLive", "state:built_state"),
+            Kind(
+                "normscope.frameworks.keras.saved.reading",
+                ("KerasFile",),
+                "saved.live:KerasFileLive",
+            ),
+        ),
         presets=True,
         settings=True,
         advice=True,
         generators="keras.src.backend.common.global_state",
+        opens={".keras": "saved.file:keras_file"},
         files={
             ".keras": "keras.models.load_model({path!r})",
             ".h5": _KERAS_HDF5,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from normscope.graph.operators import Graph, Node, Value
-from normscope.graph.replay import CannotReplayError, replay
+from normscope.graph.operators import Graph, Node, Role, Value
+from normscope.graph.replay import CannotReplayError, known_numbers, replay
 from normscope.graph.rules import Fixed
 from normscope.graph.sites import Site
+from normscope.graph.statistics_flow import before_moves, source_of
 
 
 class Extracted:
@@ -19,6 +22,7 @@ class Extracted:
 
     Live values that do not come from x stand still: they are computed from what is given, else made
     up. The arrays of the model that the site uses can be read and written; the model keeps its own.
+    A sum that is divided by the number of its elements stays a mean when x has another shape.
 
     Attributes:
         site: the site.
@@ -35,6 +39,7 @@ class Extracted:
         self._given = dict(given or {})
         self._held: dict[Value, Any] = {}
         self._open, self._moving = _plan(site)
+        self._counts = _counts(graph, self._moving)
 
     def __call__(self, x: Any) -> Any:
         """The native array y for a native array x; shapes may be others than those of the graph.
@@ -47,6 +52,8 @@ class Extracted:
             if node.run is None:
                 raise CannotReplayError(f"{node.operator} cannot be run again")
             operands = [arrays[v] if v in arrays else self._fixed(v) for v in node.operands]
+            if node in self._counts:
+                operands[self._counts[node].place] = self._count(self._counts[node], arrays)
             arrays.update(zip(node.results, node.run(operands), strict=True))
         return arrays[self.site.y]
 
@@ -75,6 +82,15 @@ class Extracted:
             self._held[value] = value.data()
         return self._held[value]
 
+    def _count(self, count: _Count, arrays: Mapping[Value, Any]) -> Any:
+        """How many elements are summed up now, in the place of a constant that says so."""
+        source, result = (math.prod(arrays[value].shape) for value in (count.source, count.result))
+        number = source / result - count.less
+        return self._graph.arrays.from_numpy(
+            np.full(count.constant.shape, 1 / number if count.inverse else number),
+            count.constant.dtype,
+        )
+
     def _fixed(self, value: Value) -> Any:
         """The array of what does not come from x."""
         if value not in self._held:
@@ -99,6 +115,11 @@ class Extracted:
                 pass
         self.made_up.append(value)
         return self._graph.arrays.from_numpy(_made_up(value, len(self.made_up)), value.dtype)
+
+
+def parameter_paths(site: Site) -> tuple[str, ...]:
+    """The paths of the arrays of the model that a site uses."""
+    return tuple(_plan(site)[0].parameters)
 
 
 class _Open:
@@ -163,6 +184,48 @@ def _plan(site: Site) -> tuple[_Open, list[Node]]:
     moving.reverse()
     opened = _Open(value for node in moving for value in node.operands if value not in reached)
     return opened, moving
+
+
+@dataclass(frozen=True, eq=False)
+class _Count:
+    """A constant that says how many elements are summed up.
+
+    Attributes:
+        place: of the constant among the operands.
+        constant: the constant.
+        source, result: of the sum.
+        less: how many fewer than there are.
+        inverse: it is 1 divided by their number.
+    """
+
+    place: int
+    constant: Value
+    source: Value
+    result: Value
+    less: int
+    inverse: bool
+
+
+def _counts(graph: Graph, nodes: Sequence[Node]) -> dict[Node, _Count]:
+    """The operators that divide a sum by the number of its elements, or by one less."""
+    found: dict[Node, _Count] = {}
+    for node in nodes:
+        if node.role not in (Role.DIVIDE, Role.MULTIPLY) or len(node.operands) != 2:
+            continue
+        for place in (1,) if node.role is Role.DIVIDE else (0, 1):
+            constant, total = node.operands[place], before_moves(node.operands[1 - place])
+            source = None if total.node is None else source_of(total.node)
+            if source is None or constant.live or constant.size != 1 or not total.live:
+                continue
+            inverse = node.role is Role.MULTIPLY
+            number = float(known_numbers(graph, constant).ravel()[0])
+            for less in (0, 1):
+                count = source.size / total.size - less
+                if count > 1 and math.isclose(
+                    number, 1 / count if inverse else count, rel_tol=1e-6
+                ):
+                    found[node] = _Count(place, constant, source, total, less, inverse)
+    return found
 
 
 def _made_up(value: Value, seed: int) -> NDArray[Any]:

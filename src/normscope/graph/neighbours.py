@@ -195,7 +195,7 @@ class _Upstream:
         if not channels.makers:
             return channels
         alone = len(operand.users) == 1 and operand not in self.outputs
-        adds_bias = all(_adds_bias(node, operand, maker) for maker in channels.makers)
+        adds_bias = all(_adds_bias(self.graph, node, operand, maker) for maker in channels.makers)
         keeps = is_shape(node) or adds_bias
         axes = {maker.channel_axis for maker in channels.makers}
         moved = {
@@ -221,12 +221,7 @@ class _Upstream:
             label = node.rule.operands.get(number, (None,) * len(operand.shape))[axis]
             dims = node.rule.results[node.results.index(value)]
             return dims.index(label) if label is not None and label in dims else None
-        if not isinstance(node.rule, Move) or max(operand.size, value.size) > _MOST_NAMES:
-            return None
-        try:
-            return _moved_axis(self.graph, node, operand, value, axis)
-        except Exception:  # whatever the operator raises on names, it is not known then
-            return None
+        return _moved_axis(self.graph, node, operand, value, axis)
 
 
 def _keeps_axes(site: Site) -> bool:
@@ -254,22 +249,46 @@ def _followed(value: Value) -> tuple[Value, ...]:
     return (node.operands[0],) if followed else ()
 
 
-def _adds_bias(node: Node, operand: Value, maker: Maker) -> bool:
+def _adds_bias(graph: Graph, node: Node, operand: Value, maker: Maker) -> bool:
     """Whether an operator adds one constant number per channel to what a maker makes."""
     if node.role is not Role.SHIFT or not maker.direct or maker.channel_axis is None:
         return False
     others = [other for other in node.operands if other is not operand]
-    if len(others) != 1 or others[0].live or others[0].size < 2:
+    if len(others) != 1 or others[0].live:
         return False
+    axis = _only_axis(graph, others[0])
     rank = len(node.results[0].shape)
-    runs = [n for n, size in enumerate(others[0].shape, rank - len(others[0].shape)) if size > 1]
-    return runs == [maker.channel_axis]
+    return axis is not None and axis + rank - len(others[0].shape) == maker.channel_axis
+
+
+def _only_axis(graph: Graph, value: Value) -> int | None:
+    """The one axis along which a constant runs, be it broadcast or not."""
+    moves: list[Node] = []
+    while value.node is not None and is_shape(value.node) and len(value.node.operands) == 1:
+        if value.node.role is Role.MOVE:
+            moves.append(value.node)
+        value = value.node.operands[0]
+    runs = [axis for axis, size in enumerate(value.shape) if size > 1]
+    if len(runs) != 1:
+        return None
+    axis: int | None = runs[0]
+    for node in reversed(moves):
+        try:
+            axis = (
+                None
+                if axis is None
+                else _moved_axis(graph, node, node.operands[0], node.results[0], axis)
+            )
+        except Exception:  # whatever the operator raises on names, it is not known then
+            return None
+    return axis
 
 
 def _moved_axis(graph: Graph, node: Node, operand: Value, value: Value, axis: int) -> int | None:
     """Where a move puts an axis: the one along which the indices of that axis then run."""
     rule = node.rule
-    assert isinstance(rule, Move)
+    if not isinstance(rule, Move) or max(operand.size, value.size) > _MOST_NAMES:
+        return None
     index = np.arange(operand.shape[axis]).reshape([-1] + [1] * (len(operand.shape) - axis - 1))
 
     def given() -> Iterator[NDArray[Any]]:
@@ -281,7 +300,10 @@ def _moved_axis(graph: Graph, node: Node, operand: Value, value: Value, axis: in
             else:
                 yield np.full(other.shape, NOTHING)
 
-    places = rule.replay(list(given()))[node.results.index(value)]
+    try:
+        places = rule.replay(list(given()))[node.results.index(value)]
+    except Exception:  # whatever the operator raises on names, it is not known then
+        return None
     known = places != NOTHING
     runs = []
     for dim in range(places.ndim):

@@ -32,7 +32,8 @@ def stored_steps(graph: Graph, taken: set[Node]) -> Iterator[tuple[Value, Value,
         factor = node.operands[places[0]]
         centred = _centred(x)
         divides = node.role is Role.DIVIDE
-        if _by_a_root(graph, factor, divides) or (
+        # an array without a name may be anything, unless another is subtracted before
+        if _by_a_root(graph, factor, divides, centred is None) or (
             centred is not None and _by_a_deviation(graph, factor, divides)
         ):
             nodes = (node,) if centred is None else (centred, node)
@@ -46,14 +47,14 @@ def _centred(x: Value) -> Node | None:
     if node is None or node.role is not Role.SHIFT or len(node.operands) != 2:
         return None
     held = [value for value in node.operands if not value.live]
-    return node if len(held) == 1 and any(v.size > 1 for v in _parameters(held[0])) else None
+    return node if len(held) == 1 and any(v.size > 1 for v in _parameters(held[0], False)) else None
 
 
-def _by_a_root(graph: Graph, factor: Value, divides: bool) -> bool:
+def _by_a_root(graph: Graph, factor: Value, divides: bool, named: bool) -> bool:
     """Whether a factor (or divisor) goes with the -1/2 (1/2) power of an array of the model."""
     if factor.node is None or not _holds(factor, (Role.ROOT, Role.INVERSE, Role.POWER)):
         return False
-    return _grows(graph, factor, 0.5 if divides else -0.5)
+    return _grows(graph, factor, 0.5 if divides else -0.5, named)
 
 
 def _by_a_deviation(graph: Graph, factor: Value, divides: bool) -> bool:
@@ -63,9 +64,9 @@ def _by_a_deviation(graph: Graph, factor: Value, divides: bool) -> bool:
     return _holds(factor, (Role.INVERSE, Role.DIVIDE, Role.POWER)) and _grows(graph, factor, -1.0)
 
 
-def _grows(graph: Graph, factor: Value, power: float) -> bool:
+def _grows(graph: Graph, factor: Value, power: float, named: bool = True) -> bool:
     """Whether a factor goes with this power of one of the arrays that it is made of."""
-    for parameter in _parameters(factor):
+    for parameter in _parameters(factor, named):
         if parameter.size == 1 or not parameter.is_float:
             continue
         try:
@@ -97,12 +98,12 @@ def _holds(value: Value, roles: tuple[Role, ...]) -> bool:
     return any(node.role in roles for node in _made_by(value))
 
 
-def _parameters(value: Value) -> list[Value]:
-    """The arrays of the model that a value is made of, element by element."""
-    found = [value] if value.is_parameter else []
+def _parameters(value: Value, named: bool = True) -> list[Value]:
+    """The arrays of the model that a value is made of, or all constant ones, element by element."""
+    leaves = [value] if value.node is None else []
     for node in _made_by(value):
-        found += [operand for operand in node.operands if operand.is_parameter]
-    return list(dict.fromkeys(found))
+        leaves += [operand for operand in node.operands if operand.node is None]
+    return [leaf for leaf in dict.fromkeys(leaves) if leaf.is_parameter or not named]
 
 
 def _made_by(value: Value) -> list[Node]:

@@ -18,6 +18,8 @@ from normscope.graph.proof import Verdict, samples_apart
 X = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
 APART, MEET, UNKNOWN = Verdict.APART, Verdict.MEET, Verdict.UNKNOWN
 RANGE = jnp.arange(4)
+LIKE_X: Any = jax.eval_shape(lambda: X)
+pmean: Any = lax.pmean
 
 Function = Callable[[Any], Any]
 PROGRAMS: dict[str, tuple[Verdict, Function]] = {}
@@ -343,13 +345,12 @@ def mapped(x: Any) -> Any:
 
 @program(MEET)
 def mapped_with_a_sum_over_all(x: Any) -> Any:
-    return jax.vmap(lambda row: row - lax.pmean(row, "batch"), axis_name="batch")(x)
+    return jax.vmap(lambda row: row - pmean(row, "batch"), axis_name="batch")(x)
 
 
 @program(UNKNOWN)
 def called_on_the_host(x: Any) -> Any:
-    shape = jax.ShapeDtypeStruct((4, 6), jnp.float32)
-    return jax.pure_callback(lambda y: np.asarray(y) - np.asarray(y).mean(0), shape, x)
+    return jax.pure_callback(lambda y: np.asarray(y) - np.asarray(y).mean(0), LIKE_X, x)
 
 
 _SEEN: list[Any] = [np.zeros((4, 6), np.float32)]
@@ -358,14 +359,13 @@ _SEEN: list[Any] = [np.zeros((4, 6), np.float32)]
 @program(UNKNOWN)
 def kept_on_the_host(x: Any) -> Any:
     """What one callback has seen, another gives back."""
-    shape = jax.ShapeDtypeStruct((4, 6), jnp.float32)
 
     def keep(y: Any) -> Any:
         _SEEN[0] = np.asarray(y).mean(0, keepdims=True) + np.zeros_like(y)
         return np.zeros_like(y)
 
-    zero = jax.pure_callback(keep, shape, x)
-    return x + jax.pure_callback(lambda _: _SEEN[0], shape, zero[:1] * 0)
+    zero = jax.pure_callback(keep, LIKE_X, x)
+    return x + jax.pure_callback(lambda _: _SEEN[0], LIKE_X, zero[:1] * 0)
 
 
 @program(MEET)

@@ -796,6 +796,18 @@ def own_function_through_numpy(m, x):
 
 
 @apart
+def inference_mode(m, x):
+    with torch.inference_mode():
+        return F.layer_norm(m.linear(x).matmul(m.weight), (6,)).reshape(4, 6)
+
+
+@meet
+def inference_mode_of_the_batch(m, x):
+    with torch.inference_mode():
+        return F.batch_norm(x, None, None, training=True)
+
+
+@apart
 def checkpointed(m, x):
     return checkpoint(m.linear, x, use_reentrant=False)
 
@@ -841,6 +853,11 @@ def half_precision(m, x):
 @apart
 def random_mask(m, x):
     return F.dropout(x, 0.5, training=True)
+
+
+@unknown
+def drawn_by_numbers(m, x):
+    return F.rrelu(x, training=True)
 
 
 @meet

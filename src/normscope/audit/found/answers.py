@@ -22,6 +22,9 @@ from normscope.identify.result import Identification, Kind as Identified
 from normscope.identify.subject.subject import Subject
 from normscope.notation.spec import NormSpec
 
+_SMALL = 2**14
+"""Elements of an input that may be asked in vain."""
+
 
 @dataclass(frozen=True, eq=False)
 class Answer:
@@ -132,10 +135,11 @@ def _asked_in_full(pair: Matched, one: Asked) -> Answer:
         identification = _identified(one, shape)
         if identification.kind is not Identified.NORMALIZATION and one.own:
             return _asked_in_full(pair, operators_of(pair))
-        if identification.kind is Identified.NORMALIZATION and not _holds_in_full(
-            one, shape, identification
-        ):
-            continue
+        if identification.kind is Identified.NORMALIZATION:
+            if not _holds_in_full(one, shape, identification):
+                continue
+        elif shape != one.full and math.prod(one.full) <= _SMALL:
+            identification = _identified(one, shape := one.full)  # numbers may be meant for it
         return _answer(pair, one, shape, identification)
     if one.own:
         return _asked_in_full(pair, operators_of(pair))
@@ -185,8 +189,8 @@ def _answer(pair: Matched, one: Asked, shape: Shape, found: Identification) -> A
     ulps = [r.max_ulp for r in (found.train_report, found.infer_report) if r.max_ulp is not None]
     return Answer(
         Kind.STORED if all(spec.pattern is None for spec in specs) else Kind.NORMALIZATION,
-        found.train,
-        found.infer,
+        _without_memory(found.train, one),
+        _without_memory(found.infer, one),
         max(ulps, default=None),
         True,
         one.declared,
@@ -195,6 +199,13 @@ def _answer(pair: Matched, one: Asked, shape: Shape, found: Identification) -> A
         names={} if told is None else told.names,
         arrays={} if told is None else told.arrays,
     )
+
+
+def _without_memory(spec: NormSpec | None, one: Asked) -> NormSpec | None:
+    """The spec of the operators alone, which do not show what training makes of the memory."""
+    if spec is None or one.own or spec.running is None:
+        return spec
+    return replace(spec, running=None)
 
 
 def _further(found: Identification) -> list[str]:

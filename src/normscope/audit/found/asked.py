@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -109,15 +109,19 @@ def operators_of(pair: Matched) -> Asked:
     functions = {
         mode: Extracted(placed.graph, placed.site) for mode, placed in pair.by_mode.items()
     }
-    stored = any(
-        p.site.form is Form.STORED or _takes_no_statistics(p) for p in pair.by_mode.values()
-    )
-    names = frozenset(name for one in functions.values() for name in one.names())
+    state = _stored_names(pair, functions)
     title = f"{first.site.operator} in {first.site.path or 'the model'}"
-    live = SiteLive(
-        title, first.graph, functions, first.site.x.dtype, names if stored else frozenset()
-    )
+    live = SiteLive(title, first.graph, functions, first.site.x.dtype, state)
     return _asked(pair, live, own=False)
+
+
+def _stored_names(pair: Matched, functions: Mapping[bool, Extracted]) -> frozenset[str]:
+    """The arrays that may hold statistics: those used only where none are taken."""
+    stored, others = set[str](), set[str]()
+    for mode, placed in pair.by_mode.items():
+        takes_none = placed.site.form is Form.STORED or _takes_no_statistics(placed)
+        (stored if takes_none else others).update(functions[mode].names())
+    return frozenset(stored - others) or frozenset(stored)
 
 
 def _takes_no_statistics(placed: Placed) -> bool:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from normscope.audit.found.answers import Answer, answers
 from normscope.audit.found.matching import Matched, Placed, matched
 from normscope.audit.found.site import FoundSite, Kind
+from normscope.graph.extract import parameter_paths
 from normscope.graph.neighbours import neighbours
 from normscope.graph.operators import Graph
 from normscope.graph.sites import find_sites
+
+_WORDS = re.compile(r"\w+")
 
 
 def found_sites(graphs: Mapping[bool, Graph]) -> tuple[FoundSite, ...]:
@@ -35,7 +39,6 @@ def _found(pair: Matched, answer: Answer | None) -> FoundSite:
     first = pair.first
     site = first.site
     answer = answer or Answer(Kind.UNKNOWN, dismissed=site.dismissed)
-    prefix = f"{site.path}." if site.path else ""
     return FoundSite(
         path=site.path,
         type=site.call.type,
@@ -57,8 +60,24 @@ def _found(pair: Matched, answer: Answer | None) -> FoundSite:
         neighbours=first.neighbours,
         site=site,
         arrays={role: answer.arrays[name] for role, name in answer.names.items()},
-        parameters={
-            role: name if name.startswith(prefix) else prefix + name
-            for role, name in answer.names.items()
-        },
+        parameters={role: _full_path(pair, name) for role, name in answer.names.items()},
     )
+
+
+def _full_path(pair: Matched, name: str) -> str:
+    """Where the model holds what a layer calls by this name."""
+    paths = {path for one in pair.by_mode.values() for path in parameter_paths(one.site)}
+    if name in paths:
+        return name
+    alike = [path for path in paths if path.endswith(name) and path[-len(name) - 1] in "./"]
+    alike = alike or [
+        path for path in paths if _WORDS.findall(path)[-1:] == _WORDS.findall(name)[-1:]
+    ]
+    path = pair.first.site.path
+    return alike[0] if len(alike) == 1 else f"{path}.{name}" if path else name
+
+
+def _last_word(path: str) -> str:
+    """Of "['params']['scale']", what is called scale."""
+    words: list[str] = _WORDS.findall(path)
+    return words[-1] if words else path

@@ -16,6 +16,7 @@ from normscope.audit.readers.asked import Asked
 from normscope.audit.readers.keras1_makers import Makers
 from normscope.audit.samples import Samples
 from normscope.errors import ModelFileError, SpecError
+from normscope.files.keras_release import keras_release
 from normscope.files.readable import Readable
 from normscope.files.recognition import HDF5, JSON, recognise
 from normscope.frameworks.declaration import Declaration
@@ -47,16 +48,15 @@ READS: tuple[Readable, ...] = (KERAS_1,)
 
 
 def recognises(source: object) -> bool:
-    """Whether it is the path of an HDF5 file or a JSON text; what is in it is found in reading.
+    """Whether it is the path of an HDF5 file or a JSON text that no later Keras has written.
 
     Raises:
         ModelFileError: it is a path that cannot be opened.
     """
-    return (
-        isinstance(source, str | os.PathLike)
-        and source != ""
-        and recognise(os.fspath(source)) in (HDF5, JSON)
-    )
+    if not isinstance(source, str | os.PathLike) or source == "":
+        return False
+    kind = recognise(os.fspath(source))
+    return kind in (HDF5, JSON) and (keras_release(os.fspath(source), kind) or 1) == 1
 
 
 def read(source: str | os.PathLike[str], asked: Asked) -> ModelGraph:

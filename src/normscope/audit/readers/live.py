@@ -16,8 +16,9 @@ from normscope.audit.readers.asked import Asked
 from normscope.audit.readers.found_sites import site_of
 from normscope.audit.readers.verdicts import MODES, samples_of
 from normscope.errors import SpecError, printable
+from normscope.files.keras_release import keras_release
 from normscope.files.readable import Readable
-from normscope.files.recognition import ONNX, recognise
+from normscope.files.recognition import KERAS_ARCHIVE, ONNX, SAVED_MODEL, TORCH_EXPORT, recognise
 from normscope.frameworks.inputs import Inputs
 from normscope.frameworks.live import Arguments, Live
 from normscope.frameworks.opened import opened
@@ -27,13 +28,16 @@ from normscope.notation.axis_roles import sample_axis
 from normscope.scope.scope import input_axes
 
 TAKES = "a live model (of PyTorch, Keras, JAX or ONNX, or a function)"
-READS: tuple[Readable, ...] = (Readable("models of ONNX", (".onnx",), {}),)
+READS: tuple[Readable, ...] = (
+    Readable("models of ONNX", (".onnx",), {}),
+    Readable("models of Keras 2 and 3", (".keras", ".h5 or .json of Keras 2 and 3"), {}),
+)
 
 _REFUSAL = (
     "audit calls a model, and this {kind} cannot be called; give a function that runs it, such as "
     "lambda x: transformed.apply(parameters, None, x)"
 )
-_OPENED = {ONNX: ".onnx"}
+_OPENED = {ONNX: ".onnx", KERAS_ARCHIVE: ".keras", TORCH_EXPORT: ".pt2"}
 """The files that open as data and run as a model, and the ending by which they are opened."""
 
 
@@ -44,10 +48,19 @@ def recognises(source: object) -> bool:
         ModelFileError: it is a path that cannot be opened.
     """
     if isinstance(source, str | os.PathLike):
-        return source != "" and recognise(os.fspath(source)) in _OPENED
+        return source != "" and _opening(os.fspath(source)) is not None
     if source is None or isinstance(source, bytes | type):
         return False
     return kind_of(source) is not None or (callable(source) and not hasattr(source, "dtype"))
+
+
+def _opening(path: str | bytes) -> str | None:
+    """The ending of files of the kind that a path is of, where these open as a model."""
+    text = os.fsdecode(path)
+    kind = recognise(text)
+    if kind is SAVED_MODEL:
+        return ".keras" if os.path.exists(os.path.join(text, "keras_metadata.pb")) else None
+    return ".keras" if (keras_release(text, kind) or 1) > 1 else _OPENED.get(kind)
 
 
 def read(source: Any, asked: Asked) -> ModelGraph:
@@ -104,7 +117,7 @@ def _model(source: Any) -> Any:
     """The model; a file is opened as what its content is, whatever its name."""
     if isinstance(source, str | os.PathLike):
         path = os.fspath(source)
-        opens = opener_of(_OPENED[recognise(path)])
+        opens = opener_of(_opening(path) or "")
         if opens is not None:
             return opens(Path(os.fsdecode(path)))
     return opened(source, "audit")

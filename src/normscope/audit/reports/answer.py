@@ -50,9 +50,10 @@ def _way(group: SiteGroup) -> str:
     site = group.representative
     explanation = group.explanation
     if site.kind is Kind.MIXING:
-        return f"mixes values as no pattern says it: {site.words}"
+        return f"mixes values as no pattern says it: {_short(site.words)}"
     if site.spec is None:
-        return f"may normalize, and it is not known how: {site.words or 'no spec reproduces it'}"
+        words = _short(site.words) or "no spec reproduces it"
+        return f"may normalize, and it is not known how: {words}"
     if explanation is None:
         unknown = "whose shape is not known" if site.input_shape is None else "too small for it"
         return f'normalizes by the pattern "{site.spec.pattern}" an input {unknown}'
@@ -63,6 +64,11 @@ def _way(group: SiteGroup) -> str:
         return f"normalizes by stored statistics; in training it would be {what}"
     later = "; at inference it uses stored statistics" if site.running else ""
     return f"normalizes {what}{later}"
+
+
+def _short(words: str) -> str:
+    """What is said of a site, without the evidence in parentheses."""
+    return words.partition(" (")[0]
 
 
 def differences(groups: tuple[SiteGroup, ...]) -> Iterator[str]:

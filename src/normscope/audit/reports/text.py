@@ -130,10 +130,10 @@ def what_lines(group: SiteGroup) -> list[str]:
     modes = next(s.lines for s in explanation.sections if s.title == "Training and inference")
     lines = [f'"{site.spec.pattern}" {shape}', *statistics, *learned]
     if site.kind is Kind.STORED:
-        lines.append("Stored statistics are used in every mode that was followed.")
+        lines.append("It was followed at inference only: stored statistics are used.")
     else:
         lines.append(modes[0] if site.running is None else _remembered(site.running))
-    lines.append(explanation.sections[1].lines[-1])
+        lines.append(explanation.sections[1].lines[-1])
     return [*lines, *_checked(group)]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from normscope.frameworks.arrays import to_numpy
+from normscope.frameworks.function.captured import captured_by
 from normscope.frameworks.function.state import FunctionState
 from normscope.frameworks.inputs import Inputs
 from normscope.frameworks.live import FirstCall, Live
@@ -99,13 +100,29 @@ class FunctionLive(Live):
             yield
 
     def trace(self, given: Inputs, training: bool) -> Graph:
-        """The operator graph of one call, where the function is one of JAX.
+        """The operator graph of one call, where the function computes in PyTorch or JAX.
 
         Raises:
-            CannotTraceError: it is not, or cannot be followed.
+            CannotTraceError: it does not, or cannot be followed.
         """
-        if "jax" not in sys.modules or self._modules:
-            return super().trace(given, training)
-        from normscope.frameworks.jax.functions import traced_function
+        captured = captured_by(self.function).values  # as it is now
+        if self._modules or self._is_given("torch", given):
+            from normscope.frameworks.torch import functions as torch_functions
 
-        return traced_function(self, given, training, self._state.captured)
+            return torch_functions.traced_function(self, given, training, captured, self._modules)
+        if "jax" in sys.modules:
+            from normscope.frameworks.jax import functions as jax_functions
+
+            return jax_functions.traced_function(self, given, training, captured)
+        return super().trace(given, training)
+
+    def _is_given(self, package: str, given: Inputs) -> bool:
+        """Whether an input is an array of a package."""
+        found: list[bool] = []
+
+        def note(original: Any, value: Array) -> Any:
+            found.append(type(original).__module__.partition(".")[0] == package)
+            return original
+
+        given.arguments(note)
+        return any(found)

@@ -70,11 +70,16 @@ def _check_takes_jax(live: Live, given: Inputs, training: bool) -> None:
         raise CannotTraceError(_NO_JAX) from error
     finally:
         live.put_back()
-    if not first or not all(isinstance(array, jax.Array) for array in first):
+    if not any(isinstance(array, jax.Array) for array in first) or any(map(_is_numpy, first)):
         raise CannotTraceError(_NO_JAX)
     pairs = zip(first, second, strict=True)
     if not all(np.allclose(a, b, 1e-2, 1e-3, equal_nan=True) for a, b in pairs):
         raise CannotTraceError("it gives something else for arrays of JAX than for those of NumPy")
+
+
+def _is_numpy(array: Any) -> bool:
+    """Whether an array is one of NumPy, or a number of its kind."""
+    return isinstance(array, np.ndarray | np.generic)
 
 
 _NO_JAX = (

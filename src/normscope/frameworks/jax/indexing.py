@@ -155,6 +155,7 @@ def scattering_labels(how: Indexing, columns: Sequence[int | None]) -> Labels:
             2: tuple(label if label in kept else None for label in small),
         },
         (own,),
+        chooses=frozenset({1}),
     )
 
 

@@ -141,8 +141,9 @@ def _dynamic_update_slice(equation: Any) -> Move:
         return [result]
 
     all_dims = labels.labels(len(shape))
-    operands = {0: all_dims, 1: dims, **dict.fromkeys(range(2, len(equation.invars)), ())}
-    return Move((0, 1), replay, Labels(operands, (all_dims,)))
+    starts = range(2, len(equation.invars))
+    operands = {0: all_dims, 1: dims, **dict.fromkeys(starts, ())}
+    return Move((0, 1), replay, Labels(operands, (all_dims,), chooses=frozenset(starts)))
 
 
 def _where_full(shape: Sequence[int], sizes: Sequence[int]) -> tuple[str | None, ...]:

@@ -54,14 +54,14 @@ def meaning(equation: Any, operands: Sequence[Value], known: Known) -> Meaning:
     name = equation.primitive.name
     if not operands or (name in DRAWS and not any(value.live for value in operands)):
         return Meaning(Role.OTHER, Fixed(drawn=name in DRAWS))
-    if name in _ELEMENTWISE:
+    if name in ELEMENTWISE:
         return Meaning(_role(name, equation, operands, known), _elementwise(equation))
     if name in moves.SAME:
         return Meaning(Role.COPY if len(operands) == 1 else Role.MOVE, moves.same(len(operands)))
     if name in moves.MOVES:
         return Meaning(Role.MOVE, moves.MOVES[name](equation))
-    if name in _OTHERS:
-        found = _OTHERS[name](equation, operands, known)
+    if name in _RULES:
+        found = _RULES[name](equation, operands, known)
         return found if isinstance(found, Meaning) else Meaning(Role.OTHER, found)
     return Meaning(Role.OTHER, Opaque())
 
@@ -88,7 +88,7 @@ _ROLES: Mapping[Role, str] = {
     "real imag conj complex threefry2x32 random_seed random_fold_in random_clone",
 }
 
-_ELEMENTWISE = {name: role for role, names in _ROLES.items() for name in names.split()}
+ELEMENTWISE = {name: role for role, names in _ROLES.items() for name in names.split()}
 
 
 def _elementwise(equation: Any) -> Labels:
@@ -112,7 +112,7 @@ def _role(name: str, equation: Any, operands: Sequence[Value], known: Known) -> 
         return Role.POINTWISE
     if name == "select_n" and len(operands) != 3:
         return Role.POINTWISE
-    return _ELEMENTWISE[name]
+    return ELEMENTWISE[name]
 
 
 def _clamp(equation: Any, operands: Sequence[Value], known: Known) -> Meaning:
@@ -364,7 +364,7 @@ def _batched(equation: Any, batch: int) -> Rule:
     )
 
 
-_OTHERS: Mapping[str, Callable[[Any, Sequence[Value], Known], Meaning | Rule]] = {
+_RULES: Mapping[str, Callable[[Any, Sequence[Value], Known], Meaning | Rule]] = {
     **dict.fromkeys(("psum", "psum_invariant"), _collective(Role.STATISTIC)),
     **dict.fromkeys(("pmax", "pmin"), _collective(Role.EXTREME)),
     "bitcast_convert_type": _bits,
@@ -416,3 +416,6 @@ _OTHERS: Mapping[str, Callable[[Any, Sequence[Value], Known], Meaning | Rule]] =
     **dict.fromkeys(("random_bits", "random_split", "random_unwrap"), _leading(0)),
     "fft": _fft,
 }
+
+RULES = frozenset((*ELEMENTWISE, *_RULES))
+"""The primitives that are known here; those that only move elements are in `moves`."""

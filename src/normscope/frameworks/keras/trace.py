@@ -11,12 +11,15 @@ from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
 
 from normscope.frameworks.inputs import Inputs
 from normscope.frameworks.keras.calls import LayerCalls, Original, Paths, noted, replaced_calls
+from normscope.frameworks.keras.saved.unknown import UnknownLayer, unknown_outputs
 from normscope.frameworks.live import Live
 from normscope.frameworks.trees import Array, arrays_by_name
 from normscope.graph.operators import Call, CannotTraceError, Graph
+from normscope.graph.rules import Opaque
 
 if TYPE_CHECKING:
     from normscope.frameworks.keras.live import KerasLive
+    from normscope.frameworks.tensorflow.builder import Session
 
 
 def trace(live: KerasLive, given: Inputs, training: bool) -> Graph:
@@ -27,7 +30,14 @@ def trace(live: KerasLive, given: Inputs, training: bool) -> Graph:
     """
     if live.problem is not None:
         raise CannotTraceError(f"it could not be called: {live.problem}") from live.problem
-    return _BACKENDS[keras.backend.backend()](live, given, training)
+    graph = _BACKENDS[keras.backend.backend()](live, given, training)
+    for one in (graph, *graph.bodies()):
+        for node in one.nodes:
+            if isinstance(node.call.layer, UnknownLayer) and isinstance(node.rule, Opaque):
+                node.operator, node.run = node.call.layer.kind, None
+                node.call.type = node.call.layer.kind
+                node.rule = Opaque("it is none of Keras's own layers, and its code is not there")
+    return graph
 
 
 def _by_tensorflow(live: KerasLive, given: Inputs, training: bool) -> Graph:
@@ -36,10 +46,10 @@ def _by_tensorflow(live: KerasLive, given: Inputs, training: bool) -> Graph:
     calls = LayerCalls(live.layer, current_graph)
     dtypes = _dtypes(live, given)
 
-    def call(tensors: Sequence[Any]) -> Any:
+    def call(tensors: Sequence[Any], session: Session) -> Any:
         numbers = iter(tensors)
         arguments, named = given.arguments(lambda leaf, array: next(numbers))
-        with noted(calls):
+        with noted(calls), unknown_outputs(session.unknown):
             return live.call(arguments, named, training)
 
     graph, output, session = trace_tensorflow(
@@ -81,6 +91,7 @@ def _by_torch(live: KerasLive, given: Inputs, training: bool) -> Graph:
 
     from normscope.frameworks.torch.module_calls import ModuleCalls
     from normscope.frameworks.torch.trace import trace as trace_torch
+    from normscope.frameworks.torch.unknown_operator import unknown
 
     paths = Paths(live.layer)
 
@@ -108,7 +119,7 @@ def _by_torch(live: KerasLive, given: Inputs, training: bool) -> Graph:
                 calls.leave(one, output)
             return output
 
-        with replaced_calls(call):
+        with replaced_calls(call), unknown_outputs(unknown):
             yield
 
     held = {name: getattr(one, "value", one) for name, one in live.held().items()}
@@ -138,6 +149,7 @@ class _Tensors(Live):
 def _by_jax(live: KerasLive, given: Inputs, training: bool) -> Graph:
     from normscope.frameworks.jax.marks import innermost, marked
     from normscope.frameworks.jax.trace import passed, prototypes, traced
+    from normscope.frameworks.jax.unknown import unknown
 
     paths = Paths(live.layer)
     held = {name: getattr(one, "value", one) for name, one in live.held().items()}
@@ -167,7 +179,7 @@ def _by_jax(live: KerasLive, given: Inputs, training: bool) -> Graph:
             if isinstance(variable, keras.Variable)
         ]
         arguments, named = passed(given, arrays)
-        with keras.StatelessScope(mapping), replaced_calls(call):
+        with keras.StatelessScope(mapping), replaced_calls(call), unknown_outputs(unknown):
             return live.call(arguments, named, training)
 
     model = Call("", type(live.layer).__name__, layer=live.layer)

@@ -125,14 +125,17 @@ class Evaluation:
         model = self._model(arrays)
         foreign = self._node.domain not in ("", "ai.onnx", "ai.onnx.ml")
         plain = all(np.asarray(array).dtype.kind in "fiub" for array in arrays)
-        if foreign or (self._node.op_type in _BY_RUNTIME and plain):
+        first = foreign or (self._node.op_type in _BY_RUNTIME and plain)
+        failed: Exception | None = None
+        made = 0
+        for make in [_runtime_session] * first + [ReferenceEvaluator] * (not foreign):
             try:
-                yield _runtime_session(model)
-            except Exception:
-                if foreign:
-                    raise
-        if not foreign:
-            yield ReferenceEvaluator(model)
+                yield make(model)
+                made += 1
+            except Exception as error:  # the other one may do it
+                failed = error
+        if not made and failed is not None:
+            raise failed
 
     def _model(self, arrays: Sequence[NDArray[Any]]) -> Any:
         """A model of this node; operands by number, so that the same may come twice."""

@@ -14,7 +14,7 @@ from normscope.frameworks.live import FirstCall, Live
 from normscope.frameworks.onnx.file import OnnxFile, not_installed
 from normscope.frameworks.recorder import Recorder
 from normscope.frameworks.trees import Array
-from normscope.graph.operators import Graph
+from normscope.graph.operators import CannotTraceError, Graph
 from normscope.wording import counted, listed
 
 try:
@@ -24,7 +24,7 @@ try:
 except ImportError as missing:
     raise not_installed("an ONNX model is run by onnxruntime", missing) from missing
 
-from normscope.frameworks.onnx import graphs
+from normscope.frameworks.onnx import example, graphs
 from normscope.frameworks.onnx.tensors import Tensors
 
 _FOLDER = "session.model_external_initializers_file_folder_path"
@@ -43,6 +43,7 @@ class OnnxLive(Live):
     def __init__(self, model: Any, first: FirstCall) -> None:
         self._path = model.path if isinstance(model, OnnxFile) else None
         model = model.model if isinstance(model, OnnxFile) else model
+        self._tensors = Tensors(self._path)
         if isinstance(model, onnx.NodeProto):
             super().__init__(f"ONNX {model.op_type}", "ONNX model")
             self._dtypes = {model.input[0]: np.dtype(np.float32)}
@@ -68,16 +69,15 @@ class OnnxLive(Live):
         self._values: dict[str, Array] | None = None  # of the initializers, once they are inputs
         self._session: Any = None
         self._recorder: Recorder | None = None
-        self._tensors = Tensors(self._path)
         self.remember()
 
-    def unfit(self) -> str:
+    def misfit(self, given: Inputs) -> str:
         """What onnxruntime says of a model that it does not run."""
         try:
             self._made_session()
         except Exception as error:  # onnxruntime has many, and the model is anybody's
             return f"onnxruntime cannot run this model: {' '.join(str(error).split())[:300]}"
-        return ""
+        return super().misfit(given)
 
     def _made_session(self) -> Any:
         if self._session is None:
@@ -173,6 +173,26 @@ class OnnxLive(Live):
 
     # --- what happens inside --------------------------------------------------------------------
 
+    def example(self) -> dict[str, Array] | None:
+        """Inputs of the shapes that the model states; what is open there is chosen, and told."""
+        graph = self._model.graph
+        opens = example.is_open(graph, self._dtypes)
+        for positions in example.POSITIONS:
+            found = example.example(graph, self._dtypes, positions)
+            if found is None or not opens or self._fits(found):
+                break
+        if found is not None:
+            shapes = listed([f"{name} {array.shape}" for name, array in found.items()])
+            self.notes.append(f"the inputs are made up, in shapes that the file allows: {shapes}")
+        return found
+
+    def _fits(self, given: dict[str, Array]) -> bool:
+        try:
+            self.trace(self.inputs(given), self.modes[0])
+        except CannotTraceError:
+            return False
+        return True
+
     def trace(self, given: Inputs, training: bool) -> Graph:
         """The graph of the file, with functions written out; it holds one mode alone."""
         from normscope.frameworks.onnx.trace import trace
@@ -217,10 +237,13 @@ def _of(values: Mapping[str, Any], names: Any) -> dict[str, Any]:
 def _free_inputs(graph: Any) -> dict[str, np.dtype[Any]]:
     """The inputs that are no initializers, with their dtypes."""
     constant = {value.name for value in graph.initializer}
+    free = [value for value in graph.input if value.name not in constant]
+    for value in free:
+        if not value.type.tensor_type.elem_type:
+            raise SpecError(f"the input {value.name!r} of the ONNX model is no array")
     return {
-        i.name: helper.tensor_dtype_to_np_dtype(i.type.tensor_type.elem_type)
-        for i in graph.input
-        if i.name not in constant
+        value.name: helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+        for value in free
     }
 
 

@@ -101,6 +101,32 @@ def function_of(node: Any, schema: Any, version: int, places: Sequence[Value | N
     return found
 
 
+def declared(graph: Any, given: Mapping[str, tuple[int, ...]]) -> dict[str, Made]:
+    """What a file states of its values, where it is known in numbers.
+
+    Args:
+        graph: of the file.
+        given: the shapes of the inputs, from which the symbols are known.
+    """
+    symbols: dict[str, int] = {}
+    for value in graph.input:
+        dims = value.type.tensor_type.shape.dim
+        for dim, size in zip(dims, given.get(value.name, ()), strict=False):
+            if dim.dim_param:
+                symbols[dim.dim_param] = size
+    found: dict[str, Made] = {}
+    for value in (*graph.value_info, *graph.output):
+        tensor = value.type.tensor_type
+        sizes = [
+            dim.dim_value if dim.HasField("dim_value") else symbols.get(dim.dim_param, -1)
+            for dim in tensor.shape.dim
+        ]
+        if tensor.HasField("shape") and tensor.elem_type and min(sizes, default=0) >= 0:
+            name = helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+            found[value.name] = (tuple(map(int, sizes)), name)
+    return found
+
+
 def bytes_of(made: Made) -> int:
     """What a result takes in memory."""
     shape, dtype = made

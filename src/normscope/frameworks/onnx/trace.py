@@ -20,11 +20,13 @@ from normscope.frameworks.onnx.evaluation import (
 )
 from normscope.frameworks.onnx.functions import Bindings, bindings, bound, without_missing
 from normscope.frameworks.onnx.names import Calls, source_of
+from normscope.frameworks.onnx.operators import fused
 from normscope.frameworks.onnx.operators.applied import Applied, Made, Meaning
 from normscope.frameworks.onnx.operators.table import OPERATORS
 from normscope.frameworks.onnx.shapes import (
     MisfitError,
     bytes_of,
+    declared,
     function_of,
     inferred,
     largest,
@@ -80,6 +82,7 @@ def trace(model: Any, arrays: Mapping[str, NDArray[Any]], tensors: Tensors) -> G
         value = graph.input(array.shape, array.dtype.name, name)
         walk.names[name] = value
         walk.measured[value] = array
+    walk.declared = declared(model.graph, {name: a.shape for name, a in arrays.items()})
     try:
         walk.hold(model.graph)
         walk.follow(model.graph.node)
@@ -105,6 +108,7 @@ class Walk:
         bindings: the attributes of the function around; None outside of functions.
         around: the call of the function around.
         measured: the arrays of inputs, and of what was run to see its shape.
+        declared: the shapes and dtypes that the file states of values, by name.
     """
 
     def __init__(self, graph: Graph, calls: Calls, model: Any, tensors: Tensors) -> None:
@@ -117,6 +121,7 @@ class Walk:
         self.bindings: Bindings | None = None
         self.around: Call = graph.calls[0]
         self.measured: dict[Value, Any] = {}
+        self.declared: Mapping[str, Made] = {}
         self._functions = {(f.domain, f.name, f.overload): f for f in model.functions}
         self._measure: Callable[[], Mapping[Value, Any]] = dict
 
@@ -245,7 +250,7 @@ class Walk:
         before = len(self.graph.nodes)
         try:
             self._write_out(body, node, self.calls.of(node, self.around))
-        except CannotTraceError:
+        except CannotTraceError:  # as for a kind that it does not fit
             for added in self.graph.nodes[before:]:
                 for value in dict.fromkeys(added.operands):
                     value.users.remove(added)
@@ -263,10 +268,12 @@ class Walk:
         version = self.versions.get(node.domain, self.versions.get(domain, 1))
         schema = schema_of(node, version)
         says = OPERATORS.get(domain, {}).get(node.op_type)
-        if says is None:
-            body = function_of(node, schema, version, places)
-            if body is not None and self._defined_by(body, node):
-                return
+        if schema is None and domain in ("", fused.DOMAIN):
+            body = fused.body_of(node, _attributes(node), places)
+        else:
+            body = None if says else function_of(node, schema, version, places)
+        if body is not None and self._defined_by(body, node):
+            return
         operands = [value for value in places if value is not None]
         run = Evaluation(node, self.versions)
         results = self._results(node, schema, places, run)
@@ -281,7 +288,9 @@ class Walk:
             run,
         )
         meaning = Meaning(Role.OTHER, Opaque()) if says is None else _meaning(says, applied)
-        added = self.add(node, meaning.role, meaning.rule, operands, results, run)
+        added = self.add(
+            node, meaning.role, meaning.rule, operands, results, run if self._runs(node) else None
+        )
         added.channel_axis, added.adds_bias = meaning.channel_axis, meaning.adds_bias
         self.names.update(zip(filter(None, node.output), added.results, strict=True))
         if node.op_type in ("Shape", "Size") and not domain:
@@ -294,7 +303,7 @@ class Walk:
         rule: Rule,
         operands: Sequence[Value],
         results: Sequence[Made],
-        run: Callable[[Sequence[Any]], Sequence[Any]],
+        run: Callable[[Sequence[Any]], Sequence[Any]] | None,
     ) -> Node:
         """A node of the file in the graph."""
         if largest(results) > MANY_ELEMENTS:
@@ -325,7 +334,35 @@ class Walk:
             whole = [made for made in found if made is not None]
             if len(whole) == len(found):
                 return whole
-        return self.seen(node, [value for value in places if value is not None], run)
+        elif not self._runs(node) or fused.is_told(node):
+            return self._told(node, places)
+        try:
+            return self.seen(node, [value for value in places if value is not None], run)
+        except CannotTraceError:
+            if schema is not None:
+                raise
+            return self._told(node, places)
+
+    def _runs(self, node: Any) -> bool:
+        """Whether it is an operator of ONNX or of ONNX Runtime; no others are run."""
+        return node.domain in ("", "ai.onnx", "ai.onnx.ml", fused.DOMAIN)
+
+    def _told(self, node: Any, places: Sequence[Value | None]) -> list[Made]:
+        """Of an operator that is not run: as is known of it, as the file says, or as operand 0."""
+        count = sum(map(bool, node.output))
+        found = fused.made_by(node.op_type, _attributes(node), places, count)
+        if node.domain == fused.DOMAIN and found is not None:
+            return found
+        declared = [self.declared.get(name) for name in node.output if name]
+        first = next((value for value in places if value is not None), None)
+        if first is None and None in declared:
+            raise CannotTraceError(f"the shapes that {said(node)} gives are not known")
+        if None in declared:
+            self.graph.notes.append(
+                f"the shape that {said(node)} gives is not known: that of its operand is assumed"
+            )
+        assumed = ((), "") if first is None else (first.shape, first.dtype)
+        return [made or assumed for made in declared]
 
     def _telling(self, places: Sequence[Value | None]) -> Iterable[tuple[int, NDArray[Any]]]:
         """The numbers that shapes may depend on, by place."""

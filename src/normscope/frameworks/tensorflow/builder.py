@@ -25,7 +25,7 @@ from normscope.frameworks.tensorflow.items import (
     constant,
     zeros,
 )
-from normscope.frameworks.tensorflow.operators import Meaning, is_random, meaning
+from normscope.frameworks.tensorflow.operators import meaning
 from normscope.graph.operators import Call, CannotTraceError, Graph, Node, Role, Value
 from normscope.graph.replay import CannotReplayError, known_numbers, replay
 from normscope.graph.rules import Opaque
@@ -55,6 +55,25 @@ class Session:
         self.made = made
         self.values: dict[tuple[str, str], Item] = {}
         self.graphs: dict[str, Graph] = {}
+        self._unknown: dict[tuple[str, str], list[Any]] = {}
+
+    def unknown(
+        self, tensors: Sequence[Any], specs: Sequence[tuple[tuple[int, ...], str]]
+    ) -> list[Any]:
+        """Tensors of these shapes and dtypes that may depend on others in any way.
+
+        Args:
+            tensors: what they may depend on.
+            specs: their shapes and dtypes.
+        """
+        made = [tf.compat.v1.placeholder(dtype, shape, "unknown") for shape, dtype in specs]
+        for tensor in made:
+            self._unknown[tensor.graph.name, tensor.op.name] = list(tensors)
+        return made
+
+    def origins(self, operation: Any) -> list[Any] | None:
+        """On what a placeholder of `unknown` may depend; None for another operation."""
+        return self._unknown.get((operation.graph.name, operation.name))
 
     def value(self, tensor: Any) -> Value:
         """The value of a tensor of one of the graphs.
@@ -121,8 +140,12 @@ class Builder:
             self.session.values[traced.name, name] = item
 
     def _add(self, operation: Any, env: dict[str, Item]) -> None:
-        name = operation.type
-        if name in _NOTHING:
+        origins = self.session.origins(operation)
+        if origins is not None:
+            seen = [self.session.value(t) if t.name not in env else env[t.name] for t in origins]
+            (env[operation.outputs[0].name],) = self.opaque(operation, seen, operation.outputs)
+            return
+        if operation.type in _NOTHING:
             return
         items = [env[tensor.name] for tensor in operation.inputs]
         results = self._special(operation, items)
@@ -319,7 +342,7 @@ class Builder:
             lambda number: known_numbers(self.graph, operands[number]),
             tuple(types[n] for n in kept) if types else ("",) * len(operands),
         )
-        meant = meaning(applied) if any(applied.live) or is_random(name) else _DEAD
+        meant = meaning(applied)
         call, source = self.place(operation)
         return self.graph.add(
             name,
@@ -366,8 +389,6 @@ class Builder:
             self.graph.notes.append(note)
         return [tuple(tensor.shape) for tensor in again(arrays)]
 
-
-_DEAD = Meaning(Role.OTHER, Opaque("it depends on no input"))
 
 _LISTS: dict[str, Callable[..., Any]] = {
     "TensorListGetItem": lambda full, index: tf.gather(full, index),

@@ -45,7 +45,7 @@ class TensorFlowArrays:
 
 
 def trace(
-    call: Callable[[Sequence[Any]], Any],
+    call: Callable[[Sequence[Any], Session], Any],
     arrays: Sequence[NDArray[Any]],
     names: Sequence[str],
     *,
@@ -56,7 +56,8 @@ def trace(
     """The operator graph of a function.
 
     Args:
-        call: is given one tensor for each array; gives nested tensors.
+        call: is given one tensor for each array, and what makes tensors of which nothing is known;
+            gives nested tensors.
         arrays: numbers for which it is traced; where a shape depends on numbers, on these.
         names: of the arrays.
         dtypes: of the tensors.
@@ -71,18 +72,20 @@ def trace(
     """
     traced = FuncGraph("traced")
     made: dict[tuple[str, str], Place] = {}
+    session = Session(made)
     with _noting(made, current), traced.as_default():
         inputs = [
             tf.compat.v1.placeholder(dtype, array.shape, f"input_{number}")
             for number, (array, dtype) in enumerate(zip(arrays, dtypes, strict=True))
         ]
         try:
-            output = call(inputs)
+            output = call(inputs, session)
+        except CannotTraceError:
+            raise
         except Exception as error:  # whatever the function raises on tensors without numbers
             raise CannotTraceError(_reason(error)) from error
     model = current()
     graph = Graph(TensorFlowArrays(), calls=[model])
-    session = Session(made)
     builder = Builder(session, graph, model)
     env: dict[str, Any] = {}
     for tensor, array, name, dtype in zip(inputs, arrays, names, dtypes, strict=True):

@@ -45,6 +45,25 @@ class Geometry:
         """The elements in a memory of rank 1."""
         return memory.as_strided(self.shape, self.stride, self.offset)
 
+    def write(self, memory: torch.Tensor, tensor: torch.Tensor) -> None:
+        """Put elements into a memory; some may stand at the same place."""
+        if self._overlaps:
+            places = self.view(torch.arange(memory.numel(), device=memory.device))
+            memory[places.reshape(-1)] = tensor.reshape(-1)
+        else:
+            self.view(memory).copy_(tensor)
+
+    @property
+    def _overlaps(self) -> bool:
+        """Whether several elements may stand at one place."""
+        reach = 0
+        for stride, size in sorted(zip(self.stride, self.shape, strict=True)):
+            if size > 1:
+                if stride <= reach:
+                    return True
+                reach += (size - 1) * stride
+        return False
+
 
 class KnownTensors:
     """The value of each tensor that a program has shown so far.
@@ -211,7 +230,7 @@ def reading(
     def read(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
         memory = torch.zeros(size, dtype=tensors[0].dtype, device=tensors[0].device)
         for place, tensor in zip(places, tensors, strict=True):
-            place.view(memory).copy_(tensor)
+            place.write(memory, tensor)
         return target.view(memory).clone()
 
     return read
@@ -226,10 +245,11 @@ def named(read: Callable[[Sequence[torch.Tensor]], torch.Tensor], names: Any) ->
 def snapshot(tensor: torch.Tensor) -> Callable[[], torch.Tensor]:
     """Gives a tensor as it is now; it is copied only once it is written to."""
     with torch.no_grad(), torch._C._DisableTorchDispatch():  # it is not the program that copies
+        copy = tensor.detach()
         try:
-            copy = torch._lazy_clone(tensor.detach())
+            copy = torch._lazy_clone(copy) if copy.numel() else copy.clone()
         except RuntimeError:  # its memory is not PyTorch's own, or it has no strides
-            copy = tensor.detach().clone()
+            copy = copy.clone()
     return lambda: copy
 
 

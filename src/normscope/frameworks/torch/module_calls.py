@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -36,6 +36,14 @@ class ModuleCalls:
         call.outputs = self._values(outputs)
         if call.parent is not None:
             self._recorder.call = call.parent
+
+    def at(self, line: str) -> None:
+        """This line of the model runs now, which its frames do not tell."""
+        self._recorder.line = line
+
+    def whole(self, function: Any, arguments: Sequence[Any], named: dict[str, Any]) -> Any:
+        """Call an operator, and record it as one, whatever it is made of."""
+        return self._recorder.record(function, arguments, named)
 
     def _values(self, tree: Any) -> tuple[Value, ...]:
         tensors = [t for _, t in arrays_by_name(tree, "") if isinstance(t, torch.Tensor)]

@@ -35,6 +35,11 @@ from normscope.graph.operators import Call, CannotTraceError, Graph, Role, Value
 from normscope.graph.rules import Opaque
 
 _TORCH = str(Path(torch.__file__).parent)
+_UNFILLED = (
+    torch.ops.aten.empty.memory_format,
+    torch.ops.aten.empty_strided.default,
+    torch.ops.aten.empty_permuted.default,
+)
 _LARGEST, _LARGEST_DRAWN = 2**24, 2**16
 """Elements. What hangs on a shape alone is computed while tracing, unless it is larger."""
 
@@ -50,14 +55,17 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         graph: gets the nodes.
         known: the value of each tensor.
         call: of the innermost layer.
+        line: of the model that runs just now, where the model tells it and its frames do not.
         reads: why the program may do something else with other inputs; "" if it may not.
     """
 
     def __init__(self, graph: Graph, fake: FakeTensorMode | None, outermost: CodeType) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.supports_higher_order_operators = True
         self.graph = graph
         self.known = KnownTensors(graph)
         self.call: Call = graph.calls[0]
+        self.line = ""
         self.reads = ""
         self._fake = fake
         self._outermost = outermost
@@ -69,18 +77,25 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         """Every operator comes by here."""
         kwargs = kwargs or {}
-        if self._paused or func.namespace == "prim":
+        if self._paused or getattr(func, "namespace", "") == "prim":
             return func(*args, **kwargs)
-        lowered = LOWERED.get(func)
-        if lowered is not None:
+        if not isinstance(func, torch._ops.OpOverload):
+            output = func(*args, **kwargs)
+            self.unforeseen(str(func), [*args, *kwargs.values()], output)
+            return output
+        # within inference_mode, and inside of what is done here, operators come not taken apart
+        simpler = LOWERED.get(func) or (func.decompose if func._can_decompose() else None)
+        if simpler is not None:
             with self:
-                output = lowered(*args, **kwargs)
+                output = simpler(*args, **kwargs)
             if output is not NotImplemented:
                 return output
         if func is torch.ops.aten.set_.source_Tensor:
             output = func(*args, **kwargs)
             self.replaced(args[0], args[1])
             return output
+        if func in _UNFILLED:  # it may be filled without an operator before it is used
+            return func(*args, **kwargs)
         if func is torch.ops.aten.as_strided.default:
             return self._restrided(args, kwargs)
         return self.record(func, args, kwargs)
@@ -155,7 +170,7 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return args, kwargs
         if op.name in LIKE and not op.written:
             size = prod(op.get("size") or op.operands[0].shape)
-            small = size <= (_LARGEST_DRAWN if op.name in DRAWN else _LARGEST)
+            small = 0 < size <= (_LARGEST_DRAWN if op.name in DRAWN else _LARGEST)
             return _with(op, args, kwargs, _blank) if small else (args, kwargs)
         if any(
             live and not isinstance(t, FakeTensor)
@@ -172,6 +187,8 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def source(self) -> str:
         """The line of the model that runs just now."""
+        if self.line:
+            return self.line
         keras = getattr(sys.modules.get("keras"), "__file__", None)
         libraries = (_TORCH, str(Path(keras).parent)) if keras else (_TORCH,)
         return source_line(libraries, self._outermost)
@@ -216,7 +233,13 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def whole(self, function: Any) -> Callable[..., Any]:
         """Records a function that is made of many operators as one."""
-        return lambda called, args, kwargs: self.record(function, args, kwargs)
+
+        def recorded(called: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+            if isinstance(args[1], torch.Tensor) and isinstance(args[2], list | tuple):
+                return called(*args, **kwargs)  # of packed sequences
+            return self.record(function, args, kwargs)
+
+        return recorded
 
     def unforeseen(self, operator: str, operands: Sequence[Any], results: Any) -> None:
         """A node for what has no schema: each result may depend on everything."""

@@ -25,6 +25,9 @@ def operators_in_sight() -> Iterator[None]:
         settings.callback(torch.backends.mha.set_fastpath_enabled, fused)
         math = torch.nn.attention.SDPBackend.MATH
         settings.enter_context(torch.nn.attention.sdpa_kernel(math))
+        checks = torch.distributions.Distribution._validate_args  # they read numbers to refuse them
+        torch.distributions.Distribution.set_default_validate_args(False)
+        settings.callback(torch.distributions.Distribution.set_default_validate_args, checks)
         if "torch._dynamo" in sys.modules:  # else nothing is compiled, and loading it takes long
             settings.enter_context(torch.compiler.set_stance("force_eager"))
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ def moved(
 def reshaped(node: Applied) -> Meaning:
     """Reshape, Flatten, Squeeze, Unsqueeze: the order of the elements stays."""
     shape = node.results[0][0]
+    if prod(shape) != prod(node.shape()):
+        raise ValueError(f"{prod(node.shape())} elements do not make {shape}")
     return moved([0], lambda arrays: [arrays[0].reshape(shape)])
 
 

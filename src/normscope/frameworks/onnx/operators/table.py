@@ -7,6 +7,7 @@ from functools import partial
 
 from normscope.frameworks.onnx.operators import (
     elementwise,
+    fused,
     moves,
     normalizations,
     products,
@@ -140,5 +141,6 @@ OPERATORS: dict[str, dict[str, Says]] = {
     "": _STANDARD,
     "ai.onnx": _STANDARD,
     "ai.onnx.ml": _MACHINE_LEARNING,
+    fused.DOMAIN: fused.MEANINGS,
 }
 """By domain, then by name."""

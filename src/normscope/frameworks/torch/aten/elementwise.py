@@ -9,7 +9,7 @@ import torch
 from normscope.frameworks.torch.aten.application import Application, Meaning
 from normscope.graph.labels import elementwise, labels
 from normscope.graph.operators import Role
-from normscope.graph.rules import Labels
+from normscope.graph.rules import Labels, Opaque
 
 ROLES = {
     Role.SHIFT: "add sub rsub",
@@ -20,8 +20,8 @@ ROLES = {
     Role.EXPONENTIAL: "exp exp2 expm1 cosh sinh",
     Role.SQUASH: "sigmoid tanh hardsigmoid erf atan arctan special_expit",
     Role.ACTIVATION: "relu relu6 gelu silu elu selu celu leaky_relu softplus hardswish mish "
-    "threshold prelu _prelu_kernel rrelu rrelu_with_noise log_sigmoid_forward log_sigmoid "
-    "hardshrink softshrink hardtanh glu_jvp rrelu_with_noise_functional",
+    "threshold prelu _prelu_kernel log_sigmoid_forward log_sigmoid "
+    "hardshrink softshrink hardtanh glu_jvp ",
     Role.COMPARE: "eq ne lt le gt ge isnan isinf isfinite isposinf isneginf signbit logical_and "
     "logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor bitwise_not "
     "__and__ __or__ __xor__ __iand__ __ior__ __ixor__ isclose",
@@ -29,7 +29,8 @@ ROLES = {
     "alias_copy _pin_memory contiguous to positive real resolve_conj resolve_neg",
     Role.POINTWISE: "_conj conj conj_physical _neg_view _conj_physical imag nan_to_num lerp "
     "polar complex fake_quantize_per_tensor_affine_cachemask bernoulli heaviside "
-    "float_power logit erfinv copysign nextafter _fake_quantize_learnable_per_tensor_affine "
+    "floor_divide float_power logit erfinv copysign nextafter "
+    "_fake_quantize_learnable_per_tensor_affine "
     "xlogy special_xlog1py special_xlogy quantize_per_tensor dequantize q_scale frexp gcd lcm "
     "ldexp bitwise_left_shift bitwise_right_shift __lshift__ __rshift__ normal",
 }
@@ -122,6 +123,13 @@ def as_real(op: Application) -> Meaning:
     return Meaning(Role.OTHER, Labels({0: first}, (last,)))
 
 
+def drawn_by_numbers(op: Application) -> Meaning:
+    """How many random numbers are drawn depends on the operands, and so does what others get."""
+    if op.get("training", True):
+        return Meaning(Role.ACTIVATION, Opaque("how much is drawn depends on its operands"))
+    return Meaning(Role.ACTIVATION, spread_labels(op))
+
+
 RULES: dict[str, Callable[[Application], Meaning]] = {
     **{name: _plain(role) for role, names in ROLES.items() for name in names.split()},
     "div": division,
@@ -131,6 +139,7 @@ RULES: dict[str, Callable[[Application], Meaning]] = {
     **dict.fromkeys(("maximum", "minimum", "fmax", "fmin"), limit),
     "where": selection,
     "masked_fill": masked_fill,
+    **dict.fromkeys(("rrelu_with_noise", "poisson", "binomial"), drawn_by_numbers),
     "copy": copied,
     "view_as_real": as_real,
     "view_as_complex": as_real,

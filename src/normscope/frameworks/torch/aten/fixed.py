@@ -10,7 +10,7 @@ from normscope.frameworks.torch.aten.application import Application, Meaning
 from normscope.frameworks.torch.aten.elementwise import spread_labels
 from normscope.graph.labels import elementwise
 from normscope.graph.operators import Role
-from normscope.graph.rules import Fixed, Host
+from normscope.graph.rules import Fixed, Host, Opaque
 
 _LIKE = """zeros_like ones_like full_like empty_like rand_like randn_like randint_like new_zeros
 new_ones new_full new_empty new_empty_strided"""
@@ -60,6 +60,12 @@ def drawn(op: Application) -> Meaning:
     return Meaning(Role.POINTWISE, spread_labels(op))
 
 
+def resized(op: Application) -> Meaning:
+    """Another shape for the same memory; of what was empty, nothing remains."""
+    empty = not op.operands[0].numel() or not op.result.numel()
+    return Meaning(Role.OTHER, Fixed() if empty else Opaque("memory gets another shape"))
+
+
 def read(op: Application) -> Meaning:
     """The program gets numbers."""
     return Meaning(Role.OTHER, Host())
@@ -69,8 +75,18 @@ RULES: dict[str, Callable[[Application], Meaning]] = {
     **dict.fromkeys((*LIKE, *_MADE.split()), fixed),
     **dict.fromkeys(_FILLED.split(), filled),
     "bernoulli": drawn,
+    **dict.fromkeys(("resize", "resize_as"), resized),
     **dict.fromkeys(
-        ("_local_scalar_dense", "item", "is_nonzero", "equal", "_assert_async", "_assert_scalar"),
+        (
+            "_local_scalar_dense",
+            "item",
+            "is_nonzero",
+            "equal",
+            "_assert_async",
+            "_assert_scalar",
+            "_is_all_true",
+            "_is_any_true",
+        ),
         read,
     ),
 }

@@ -66,17 +66,81 @@ def index_put(self: Any, indices: Sequence[Any], values: Any, accumulate: bool =
         mask = masks[0].bool()
         mask = mask.reshape(*mask.shape, *[1] * (self.dim() - mask.dim()))
         return torch.where(mask, values.to(self.dtype).reshape(()), self)
-    if any(isinstance(m, torch._subclasses.FakeTensor) for m in masks):
+    if not all(_is_known_mask(mask) for mask in masks):
         return NotImplemented
     places: list[Any] = []
-    for index in indices:
-        is_mask = index is not None and index.dtype in (torch.bool, torch.uint8)
-        places += index.nonzero().unbind(1) if is_mask else [index]
+    for t in indices:
+        places += t.nonzero().unbind(1) if _is_known_mask(t) else [t]
     shape = _indexed_shape(tuple(self.shape), places)
     if not masks and tuple(values.shape) == shape:
         return NotImplemented
     values = values.to(self.dtype).expand(shape)
     return aten.index_put(self, places, values, accumulate)
+
+
+def index(self: Any, indices: Sequence[Any]) -> Any:
+    """Truth values that are known become places."""
+    if not any(_is_known_mask(t) for t in indices):
+        return NotImplemented
+    places: list[Any] = []
+    for t in indices:
+        places += t.nonzero().unbind(1) if _is_known_mask(t) else [t]
+    return aten.index.Tensor(self, places)
+
+
+def masked_select(self: Any, mask: Any) -> Any:
+    """What stands where a known mask is true."""
+    if not _is_known_mask(mask):
+        return NotImplemented
+    self, mask = torch.broadcast_tensors(self, mask)  # type: ignore[no-untyped-call]
+    return aten.index.Tensor(self, list(mask.nonzero().unbind(1)))
+
+
+def masked_scatter(self: Any, mask: Any, source: Any) -> Any:
+    """The first elements of the source, put where a known mask is true."""
+    if not _is_known_mask(mask):
+        return NotImplemented
+    places = list(mask.expand(self.shape).nonzero().unbind(1))
+    return aten.index_put(self, places, source.reshape(-1)[: places[0].shape[0]])
+
+
+def _is_known_mask(t: Any) -> bool:
+    fake = isinstance(t, torch._subclasses.FakeTensor)
+    return t is not None and not fake and t.dtype in (torch.bool, torch.uint8)
+
+
+def pack_padded_sequence(x: Any, lengths: Any, batch_first: bool) -> Any:
+    """The steps of all sequences, one step after the other; they are sorted by length."""
+    if isinstance(lengths, torch._subclasses.FakeTensor):
+        return NotImplemented
+    steps = x.transpose(0, 1) if batch_first else x
+    sizes = (lengths[None] > torch.arange(int(lengths[0]))[:, None]).sum(1)
+    rows = [steps[time, :size] for time, size in enumerate(sizes.tolist())]
+    return torch.cat(rows), sizes.cpu()
+
+
+def resize_as(self: Any, template: Any, *, memory_format: Any = None) -> Any:
+    """The shape of another tensor, of which nothing else counts."""
+    return self.resize_(template.shape)
+
+
+def trilinear(
+    i1: Any,
+    i2: Any,
+    i3: Any,
+    expand1: Sequence[int],
+    expand2: Sequence[int],
+    expand3: Sequence[int],
+    sumdim: Sequence[int],
+    unroll_dim: int = 1,
+) -> Any:
+    """A product of three, with new axes, summed along some."""
+    factors = []
+    for tensor, axes in ((i1, expand1), (i2, expand2), (i3, expand3)):
+        for axis in axes:
+            tensor = tensor.unsqueeze(axis)
+        factors.append(tensor)
+    return (factors[0] * factors[1] * factors[2]).sum(list(sumdim))
 
 
 def embedding_bag(
@@ -91,7 +155,7 @@ def embedding_bag(
     padding_idx: int = -1,
 ) -> Any:
     """Lookups, and sums or means or maxima of bags of them."""
-    if isinstance(offsets, torch._subclasses.FakeTensor) or padding_idx >= 0 or mode > 1:
+    if isinstance(offsets, torch._subclasses.FakeTensor) or padding_idx >= 0:
         return NotImplemented
     count = offsets.shape[0] - bool(include_last_offset)
     numbers = torch.arange(indices.shape[0], device=indices.device)
@@ -99,11 +163,19 @@ def embedding_bag(
     rows = torch.embedding(weight, indices)
     if per_sample_weights is not None:
         rows = rows * per_sample_weights[:, None]
-    sums = rows.new_zeros((count, weight.shape[1])).index_add(0, bags, rows)
+    zeros = torch.zeros((count, weight.shape[1]), dtype=weight.dtype, device=weight.device)
     sizes = torch.bincount(bags, minlength=count)
-    if mode == 1:
-        sums = sums / sizes.clamp(min=1)[:, None]
-    return sums, bags, sizes, torch.zeros_like(offsets)
+    if mode == _MAXIMUM:
+        found = zeros.index_reduce(0, bags, rows, "amax", include_self=False)
+    else:
+        found = zeros.index_add(0, bags, rows)
+    if mode == _MEAN:
+        found = found / sizes.clamp(min=1)[:, None]
+    return found, bags, sizes, torch.zeros_like(offsets)
+
+
+_MEAN, _MAXIMUM = 1, 2
+"""The modes of bags of embeddings; the other one is the sum."""
 
 
 def _indexed_shape(shape: tuple[int, ...], places: Sequence[Any]) -> tuple[int, ...]:
@@ -133,6 +205,13 @@ LOWERED: dict[Any, Lowered] = {
     aten.index_fill_.int_Tensor: _in_place(index_fill),
     aten.index_put.default: index_put,
     aten.index_put_.default: _in_place(index_put),
+    aten.index.Tensor: index,
+    aten.masked_select.default: masked_select,
+    aten.masked_scatter.default: masked_scatter,
+    aten.masked_scatter_.default: _in_place(masked_scatter),
+    aten._pack_padded_sequence.default: pack_padded_sequence,
+    aten._trilinear.default: trilinear,
+    aten.resize_as_.default: resize_as,
     aten._embedding_bag.default: embedding_bag,
     aten._embedding_bag_forward_only.default: embedding_bag,
 }

@@ -31,12 +31,12 @@ def replayed(run: Run, data: Sequence[int], dtype: torch.dtype = torch.int64) ->
 
     def replay(arrays: Sequence[NDArray[Any]]) -> Sequence[Names]:
         operands = [
-            torch.from_numpy(array - NOTHING).to(dtype)
+            torch.from_numpy(np.array(array - NOTHING)).to(dtype)
             if number in data
             else torch.from_numpy(np.array(array))
             for number, array in enumerate(arrays)
         ]
-        return [result.to(torch.int64).numpy() + NOTHING for result in run(operands)]
+        return [np.asarray(result.to(torch.int64).numpy() + NOTHING) for result in run(operands)]
 
     return replay
 

@@ -85,6 +85,36 @@ def buckets(op: Application) -> Meaning:
     return Meaning(Role.POINTWISE, Labels(found, (every,)))
 
 
+def drawn_from(op: Application) -> Meaning:
+    """Classes drawn by weights along the last axis."""
+    return Meaning(Role.OTHER, along(op.ranks[0], {-1}))
+
+
+def crossed(op: Application) -> Meaning:
+    """A product of vectors of three along an axis."""
+    rank = op.result.dim()
+    return Meaning(Role.PRODUCT, along(rank, {op["dim"]}, operands=2))
+
+
+def segmented(op: Application) -> Meaning:
+    """Parts along an axis, whose lengths other operands say."""
+    axes = {op["axis"] % op.ranks[0]} | set(range(op["axis"] % op.ranks[0]))
+    own = labels(op.ranks[0], axes)
+    rest: dict[int, tuple[str | None, ...]] = {n: (None,) * rank for n, rank in enumerate(op.ranks)}
+    return Meaning(Role.OTHER, Labels({**rest, 0: own}, (own,)))
+
+
+def renormed(op: Application) -> Meaning:
+    """Rows that are looked up are made shorter; which ones, the indices choose."""
+    operands: dict[int, tuple[str | None, ...]] = {0: ("a", None), 1: (None,) * op.ranks[1]}
+    return Meaning(Role.OTHER, Labels(operands, (("a", None),), chooses=frozenset({1})))
+
+
+def pairs(op: Application) -> Meaning:
+    """Something of all pairs of rows."""
+    return Meaning(Role.OTHER, Labels({0: (None, None)}, ((None,),)))
+
+
 RULES: dict[str, Callable[[Application], Meaning]] = {
     **{name: _reduced(role) for role, names in ROLES.items() for name in names.split()},
     "cumsum": _scanned(Role.RUNNING),
@@ -95,5 +125,10 @@ RULES: dict[str, Callable[[Application], Meaning]] = {
     **{n: _along(Role.OTHER) for n in ("sort", "topk", "argsort", "glu")},
     **dict.fromkeys(("_fft_r2c", "_fft_c2c", "_fft_c2r"), transformed),
     "searchsorted": histogram,
+    "multinomial": drawn_from,
+    "linalg_cross": crossed,
+    "segment_reduce": segmented,
+    "embedding_renorm": renormed,
+    "_pdist_forward": pairs,
     "bucketize": buckets,
 }

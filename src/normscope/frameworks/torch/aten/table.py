@@ -11,6 +11,7 @@ import torch
 from normscope.frameworks.torch.aten import (
     elementwise,
     fixed,
+    losses,
     moves,
     normalizations,
     products,
@@ -27,6 +28,7 @@ Rule = Callable[[Application], Meaning]
 
 RULES: dict[str, Rule] = {
     **windows.RULES,
+    **losses.RULES,
     **scatters.RULES,
     **recurrent.RULES,
     **products.RULES,

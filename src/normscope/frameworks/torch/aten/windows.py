@@ -59,9 +59,12 @@ def _adapted(role: Role) -> Callable[[Application], Meaning]:
 
 
 def positions(op: Application) -> Meaning:
-    """Along the axes of positions all may be seen."""
+    """Along the axes of positions all may be seen; other operands have the same leading axes."""
     count, rank = _count(op), op.ranks[0]
-    return Meaning(Role.OTHER, along(rank, range(rank - count, rank), len(op.results)))
+    lead = labels(rank)[: rank - count]
+    operands = {n: (*lead, *[None] * (own - len(lead))) for n, own in enumerate(op.ranks)}
+    result = labels(rank, range(rank - count, rank))
+    return Meaning(Role.OTHER, Labels(operands, (result,) * len(op.results)))
 
 
 def sampled(op: Application) -> Meaning:
@@ -86,6 +89,18 @@ def folded(op: Application) -> Meaning:
     )
 
 
+def gridded(op: Application) -> Meaning:
+    """A grid from a matrix, for each sample."""
+    return Meaning(Role.OTHER, Labels({0: ("n", None, None)}, (("n", *[None] * 3),)))
+
+
+def unfolded_back(op: Application) -> Meaning:
+    """Windows along an axis are added where they overlap."""
+    rank = op.result.dim()
+    own = labels(rank, {op["dim"]})
+    return Meaning(Role.OTHER, Labels({0: (*own, None)}, (own,)))
+
+
 _UPSAMPLED = "linear1d bilinear2d trilinear3d bicubic2d"
 RULES: dict[str, Callable[[Application], Meaning]] = {
     **{f"avg_pool{n}d": _pooled(Role.RUNNING) for n in (1, 2, 3)},
@@ -103,4 +118,6 @@ RULES: dict[str, Callable[[Application], Meaning]] = {
     **dict.fromkeys(("grid_sampler_2d", "grid_sampler_3d", "grid_sampler"), sampled),
     "_grid_sampler_2d_cpu_fallback": sampled,
     "col2im": folded,
+    "affine_grid_generator": gridded,
+    "unfold_backward": unfolded_back,
 }

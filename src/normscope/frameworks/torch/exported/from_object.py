@@ -71,6 +71,7 @@ def program_of(exported: ExportedProgram) -> Program:
         outputs=outputs,
         signature=_signature(in_spec, entry.forward_arg_names or [], taken),
         flattened=flattened,
+        unflattened=lambda leaves: _pytree.tree_unflatten(leaves, in_spec),
         built=lambda leaves: _pytree.tree_unflatten(leaves, out_spec),
     )
 
@@ -113,19 +114,24 @@ def _outputs(specs: Iterable[Any]) -> tuple[dict[str, int], tuple[int, ...]]:
 
 
 def _signature(spec: Any, order: Sequence[str], taken: Sequence[Taken]) -> inspect.Signature:
-    positional, by_name = spec.children_specs
+    positional, by_name = _children(spec)
     count = positional.num_children
     named = list(by_name.context)
     by_position = list(order)[:count] if len(order) >= count else [f"x{n}" for n in range(count)]
     leaves = iter(taken)
     defaults = {}
     for name, part in zip(
-        [*by_position, *named], [*positional.children_specs, *by_name.children_specs], strict=True
+        [*by_position, *named], [*_children(positional), *_children(by_name)], strict=True
     ):
         own = [next(leaves) for _ in range(part.num_leaves)]
         if part.is_leaf() and own[0].shape is None:
             defaults[name] = own[0].value
     return call_signature(by_position, named, defaults)
+
+
+def _children(spec: Any) -> list[Any]:
+    """Those of a tree; before torch 2.10 they were an attribute."""
+    return list(spec.children() if hasattr(spec, "children") else spec.children_specs)
 
 
 def _body(module: GraphModule, taken: Sequence[str] | None = None) -> Body:

@@ -40,7 +40,7 @@ def stays(body: Body) -> list[Stay]:
     found = []
     for start, stop, layer in _spans(body.steps):
         inside = range(start, stop)
-        inputs = [n for number in inside for n in used[number] if made.get(n, -1) < start]
+        inputs = [n for number in inside for n in used[number] if made.get(n, start) < start]
         outputs = [
             name
             for number in inside

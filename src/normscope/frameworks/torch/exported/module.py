@@ -44,12 +44,16 @@ class ProgramModule(torch.nn.Module):
         finally:
             self.listener = before
 
+    def leaves(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> list[Any]:
+        """What the program takes, of the arguments of a call."""
+        bound = self.program.signature.bind(*arguments, **named)
+        bound.apply_defaults()
+        return self.program.flattened(bound.args, bound.kwargs)
+
     def run(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """One call."""
         program = self.program
-        bound = program.signature.bind(*arguments, **named)
-        bound.apply_defaults()
-        leaves = program.flattened(bound.args, bound.kwargs)
+        leaves = self.leaves(arguments, named)
         for taken, leaf in zip(program.taken, leaves, strict=True):
             if isinstance(leaf, torch.Tensor) and taken.misfit(leaf.shape):
                 raise ValueError(f"it was exported for {taken}, and {tuple(leaf.shape)} came")

@@ -143,6 +143,7 @@ class Program:
         outputs: the numbers of those outputs of the body that the caller gets.
         signature: of a call.
         flattened: takes positional and named arguments apart into what is taken.
+        unflattened: puts them together again.
         built: the outputs in the form in which the caller gets them.
         untrusted: it came as a file from anybody.
         source: the file; "" if it came as an object.
@@ -156,6 +157,7 @@ class Program:
     outputs: tuple[int, ...]
     signature: inspect.Signature
     flattened: Callable[[Sequence[Any], Mapping[str, Any]], list[Any]]
+    unflattened: Callable[[list[Any]], tuple[tuple[Any, ...], dict[str, Any]]]
     built: Callable[[list[Any]], Any]
     untrusted: bool = False
 
@@ -209,13 +211,14 @@ def layer_of(key: str, path: str, kind: str) -> Layer | None:
     return Layer(key, path, kind.rpartition(".")[2])
 
 
-_NOT_THE_USERS = ("/torch/", "\\torch\\", "<eval_with_key>")
+_NOT_THE_USERS = ("-packages/torch/", "-packages\\torch\\", "<eval_with_key>")
+"""Folders of torch, on whatever machine the program was exported, and code that it made."""
 
 
 def source_of(stack_trace: str) -> str:
     r"""The innermost line of a program in a stack trace, "file.py:12"; "" if there is none.
 
-    >>> source_of('File "/a/net.py", line 7, in forward\n  File "/a/torch/nn/x.py", line 1, in f')
+    >>> source_of('File "/a/net.py", line 7, in f\n  File "/site-packages/torch/x.py", line 1')
     'net.py:7'
     """
     for line in reversed(stack_trace.splitlines()):

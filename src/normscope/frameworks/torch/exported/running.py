@@ -32,6 +32,14 @@ class Listener:
     def step(self, step: Step) -> None:
         """A step is about to run."""
 
+    def call(self, function: Any, arguments: Sequence[Any], named: dict[str, Any]) -> Any:
+        """Call the operator of the step, or the function of integers."""
+        return _INSTEAD.get(function, function)(*arguments, **named)
+
+
+_INSTEAD = {torch.ops.aten.detach_.default: torch.ops.aten.detach.default}
+"""Gradients are not asked for, and some views refuse to be detached in place."""
+
 
 class CannotFollowError(Exception):
     """A program does what is not followed; the text says what."""
@@ -78,8 +86,8 @@ class Run:
 
     def _called(self, step: Step, arguments: Sequence[Any], named: dict[str, Any]) -> Any:
         if not isinstance(step.function, Control):
-            return step.function(*arguments, **named)
-        control = _CONTROLS.get(step.function.name)
+            return self.listener.call(step.function, arguments, named)
+        control = CONTROLS.get(step.function.name)
         if control is None:
             raise CannotFollowError(f"it runs {step.function.name}, which is not followed")
 
@@ -245,7 +253,7 @@ def _map(
     return tuple(torch.stack(parts) for parts in zip(*made, strict=True))
 
 
-_CONTROLS: dict[str, Callable[..., Any]] = {
+CONTROLS: dict[str, Callable[..., Any]] = {
     "wrap_with_set_grad_enabled": _set_grad,
     "wrap_with_autocast": _autocast,
     "wrap": _plain,
@@ -259,11 +267,30 @@ _CONTROLS: dict[str, Callable[..., Any]] = {
 }
 """What runs bodies, by its name in `torch.ops.higher_order`."""
 
+MAX_INTEGER = 2**63
+
+
+def _of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, of small numbers only: large ones and lists could grow without end."""
+
+    def called(*arguments: Any) -> Any:
+        result = function(*arguments)
+        for value in (*arguments, result):
+            if isinstance(value, tuple | list | str) or (
+                isinstance(value, int) and abs(value) > MAX_INTEGER
+            ):
+                raise CannotFollowError(f"it computes with {type(value).__name__}s that grow")
+        return result
+
+    return called
+
+
 INTEGERS: dict[str, Callable[..., Any]] = {
+    "_operator.getitem": operator.getitem,
     **{
-        f"_operator.{name}": getattr(operator, name)
+        f"_operator.{name}": _of_numbers(getattr(operator, name))
         for name in (
-            *("add", "sub", "mul", "floordiv", "mod", "neg", "truediv", "pos", "getitem"),
+            *("add", "sub", "mul", "floordiv", "mod", "neg", "truediv", "pos"),
             *("eq", "ne", "lt", "le", "gt", "ge", "and_", "or_", "not_"),
         )
     },

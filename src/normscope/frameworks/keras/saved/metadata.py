@@ -1,0 +1,102 @@
+"""The settings of a model of Keras 2 in a SavedModel: `keras_metadata.pb`, a protobuf message.
+
+It is a list of objects; the first is the model, and its metadata are a JSON text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from normscope.errors import ModelFileError
+from normscope.files.json import MAX_BYTES, decode_json
+
+NAME = "keras_metadata.pb"
+MOST_BYTES = 2**26
+MOST_OBJECTS = 100_000
+
+_NODES, _PATH, _IDENTIFIER, _METADATA = 1, 3, 4, 5
+
+
+def root_model(folder: Path) -> tuple[Mapping[str, Any], str]:
+    """The settings of the model in a SavedModel folder, and the version of the Keras that wrote it.
+
+    Raises:
+        ModelFileError: it holds none, or is damaged.
+    """
+    path = folder / NAME
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MOST_BYTES + 1)
+    except FileNotFoundError as error:
+        raise ModelFileError(
+            str(folder),
+            f"a SavedModel without {NAME}, which holds the settings of a model of Keras 2. What to "
+            "do: load it in TensorFlow and ask what it computes: ns.scope(function, inputs)",
+        ) from error
+    except OSError as error:
+        raise ModelFileError(str(path), f"cannot be opened: {error.strerror}") from error
+    if len(data) > MOST_BYTES:
+        raise ModelFileError(str(path), f"more than {MOST_BYTES} bytes")
+    try:
+        for number, node in _fields(data):
+            if number != _NODES or not isinstance(node, bytes):
+                continue
+            found = dict(_fields(node))
+            if found.get(_PATH) == b"root" or found.get(_IDENTIFIER, b"").startswith(b"_tf_keras_"):
+                return _model(str(path), found.get(_METADATA, b""))
+    except (IndexError, ValueError, AttributeError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        raise ModelFileError(str(path), "a damaged protobuf message") from error
+    raise ModelFileError(str(path), "it holds no model of Keras")
+
+
+def _model(path: str, metadata: object) -> tuple[Mapping[str, Any], str]:
+    if not isinstance(metadata, bytes) or len(metadata) > MAX_BYTES:
+        raise ModelFileError(path, "the settings of its model are too large")
+    settings = decode_json(path, metadata, "the metadata of the model")
+    if not isinstance(settings, dict):
+        raise ModelFileError(path, "the metadata of the model are no JSON object")
+    model = settings.get("model_config", settings)
+    version = settings.get("keras_version", "")
+    if not isinstance(model, dict) or "class_name" not in model:
+        raise ModelFileError(path, "it holds a model, but not the settings of one that Keras knows")
+    return model, version if isinstance(version, str) else ""
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
+    """Number and content of each field of a message: numbers as int, all else as bytes."""
+    place, count = 0, 0
+    while place < len(data):
+        count += 1
+        if count > MOST_OBJECTS:
+            raise ValueError("too many fields")
+        tag, place = _varint(data, place)
+        number, kind = tag >> 3, tag & 7
+        if kind == 0:
+            value, place = _varint(data, place)
+            yield number, value
+            continue
+        if kind == 2:
+            size, place = _varint(data, place)
+        elif kind in (1, 5):
+            size = 8 if kind == 1 else 4
+        else:
+            raise ValueError("a field of a kind not known")
+        if place + size > len(data):
+            raise ValueError("a field that is longer than the message")
+        yield number, data[place : place + size]
+        place += size
+
+
+def _varint(data: bytes, place: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = data[place]
+        place += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, place
+    raise ValueError("a number without end")

@@ -1,0 +1,37 @@
+"""Audits of Keras 3 models: the founding error in its modern form."""
+
+from __future__ import annotations
+
+import keras
+import pytest
+from keras import layers
+
+import normscope as ns
+
+
+def net(data_format: str, axis: int) -> keras.Model:
+    shape = (3, 8, 5) if data_format == "channels_first" else (8, 5, 3)
+    inputs = keras.Input(shape)
+    y = layers.Conv2D(6, 3, padding="same", data_format=data_format, name="conv")(inputs)
+    y = layers.BatchNormalization(axis=axis, name="norm")(y)
+    return keras.Model(inputs, layers.ReLU()(y))
+
+
+@pytest.mark.parametrize(
+    ("data_format", "axis", "fires"),
+    [("channels_first", -1, True), ("channels_first", 1, False), ("channels_last", -1, False)],
+)
+def test_channels_first_and_the_default_axis(data_format: str, axis: int, fires: bool) -> None:
+    audit = ns.audit(net(data_format, axis), select=["NS102"])  # it tells its shapes itself
+    (site,) = audit.layers
+    assert site.path == "norm"
+    assert bool(audit.findings) is fires
+    if fires:
+        (finding,) = audit.findings
+        assert "conv puts the channels on axis 1" in finding.message
+        assert finding.fix.startswith("set axis=1")
+
+
+def test_a_redundant_bias_is_told_in_the_words_of_keras() -> None:
+    (finding,) = ns.audit(net("channels_last", -1), select=["NS401"]).findings
+    assert finding.fix == "give conv use_bias=False"

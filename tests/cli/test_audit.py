@@ -1,0 +1,76 @@
+"""`normscope audit` of a live model: the notation of models and inputs, and the exit status."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from normscope import cli
+
+Run = Callable[..., tuple[int, str, str]]
+
+MODEL = """
+import torch
+from torch import nn
+
+def net(bias):
+    return nn.Sequential(nn.Conv2d(3, 6, 3, bias=bias), nn.BatchNorm2d(6), nn.ReLU())
+
+class Gate(nn.Module):
+    def forward(self, x):
+        return x * torch.sigmoid(x.mean((2, 3), keepdim=True))
+"""
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    (tmp_path / "audited.py").write_text(MODEL)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["normscope", "audit", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+@pytest.mark.framework
+def test_a_live_model(run: Run) -> None:
+    status, out, err = run("audited.py:net(False)", "--shape", "4,3,8,8", "--axes", "b c h w")
+    assert (status, err) == (0, "")
+    assert "1 normalizes one channel over the whole batch" in out.splitlines()[0]
+    status, out, _ = run("audited.py:net(True)", "--input", "4,3,8,8", "--format", "json")
+    assert status == 1
+    assert [finding["code"] for finding in json.loads(out)["findings"]] == ["NS401"]
+
+
+@pytest.mark.framework
+def test_what_was_dismissed_is_listed_with_verbose(run: Run) -> None:
+    plain = run("audited.py:Gate()", "--shape", "4,3,8,8")
+    verbose = run("audited.py:Gate()", "--shape", "4,3,8,8", "--verbose")
+    assert plain[0] == verbose[0] == 0
+    assert "a gate" not in plain[1]
+    assert "a gate" in verbose[1]
+
+
+@pytest.mark.framework
+def test_shapes_that_are_missing_or_do_not_fit(run: Run) -> None:
+    status, out, err = run("audited.py:net(True)")
+    assert (status, out) == (2, "")
+    assert "--shape 4,3,224,224" in err
+    status, _, err = run("audited.py:net(True)", "--shape", "4,5,8,8")
+    assert status == 2
+    assert "cannot be audited with these inputs" in err
+
+
+def test_a_file_of_code_asks_what_in_it_is_meant(run: Run) -> None:
+    status, _, err = run("audited.py", "--shape", "4,3,8,8")
+    assert status == 2
+    assert 'as in "audited.py:net"' in err

@@ -1,0 +1,105 @@
+"""If, Loop and Scan: followed, and run the same as by onnxruntime."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from frameworks.onnx.programs import X, by_runtime, coupled, model_of, outputs
+from normscope.frameworks.onnx.tensors import Tensors
+from normscope.frameworks.onnx.trace import trace
+from normscope.graph.operators import Graph
+from normscope.graph.proof import Verdict, samples_apart
+from normscope.graph.rules import Branch, Opaque, Repeat
+
+IF = """m = ReduceMax <keepdims = 0> ({of}) z = Constant <value_float = 0.0> ()
+c = Greater (m, z)
+y = If (c) <then_branch = t () => (float[4,6] a) {{ a = Mul (x, x) }},
+  else_branch = e () => (float[4,6] b) {{ b = Neg (x) }}>"""
+
+CUMULATIVE = """n = Constant <value_int = 6> () t = Constant <value: tensor = bool {1}> ()
+h = Constant <value: tensor = float[4] {0.0, 0.0, 0.0, 0.0}> ()
+last, st = Loop (n, t, h) <body = b (int64 i, bool ci, float[4] h0) => (bool co, float[4] hn,
+  float[4] s) { co = Identity (ci) xi = Gather <axis = 1> (x, i) hn = Add (h0, xi)
+  s = Identity (hn) }>
+y = Transpose (st)"""
+
+OVER_SAMPLES = CUMULATIVE.replace("axis = 1", "axis = 0").replace("value_int = 6", "value_int = 4")
+OVER_SAMPLES = OVER_SAMPLES.replace("float[4]", "float[6]").replace(
+    "{0.0, 0.0, 0.0, 0.0}", "{0.0, 0.0, 0.0, 0.0, 0.0, 0.0}"
+)
+OVER_SAMPLES = OVER_SAMPLES.replace("y = Transpose (st)", "y = Identity (st)")
+
+UNTIL = """t = Constant <value: tensor = bool {1}> ()
+y = Loop (, t, x) <body = b (int64 i, bool ci, float[4,6] h) => (bool co, float[4,6] hn) {
+  two = Constant <value_float = 2.0> () hn = Div (h, two) m = ReduceMax <keepdims = 0> (hn)
+  e = Constant <value_float = 0.1> () co = Greater (m, e) }>"""
+
+GROWING = """n = Constant <value_int = 2> () t = Constant <value: tensor = bool {1}> ()
+y = Loop (n, t, x) <body = b (int64 i, bool ci, float[k,6] h) => (bool co, float[k2,6] hn) {
+  co = Identity (ci) hn = Concat <axis = 0> (h, h) }>"""
+
+SCAN = """h = Constant <value: tensor = float[4] {{0.0, 0.0, 0.0, 0.0}}> ()
+last, y = Scan <num_scan_inputs = 1, scan_input_axes = [1], scan_output_axes = [1],
+  scan_input_directions = [{way}], scan_output_directions = [{way}],
+  body = b (float[4] h0, float[4] v) => (float[4] hn, float[4] o) {{
+    hn = Add (h0, v) o = Identity (hn) }}> (h, x)"""
+
+
+def followed(body: str) -> Graph:
+    """The graph, which computes what onnxruntime does."""
+    model = model_of(body)
+    graph = trace(model, {"x": X}, Tensors())
+    (wanted,) = by_runtime(model, {"x": X})
+    assert graph.outputs[0].shape == wanted.shape
+    np.testing.assert_allclose(outputs(graph, X)[0], wanted, rtol=1e-5, atol=1e-6)
+    return graph
+
+
+def test_a_branch_that_depends_on_an_input() -> None:
+    graph = followed(IF.format(of="x"))
+    (node,) = [node for node in graph.nodes if isinstance(node.rule, Branch)]
+    negative, square = node.rule.bodies
+    assert [n.operator for n in (*negative.nodes, *square.nodes)] == ["Neg", "Mul"]
+    assert samples_apart(graph, [0]).verdict is not Verdict.APART
+
+
+def test_a_branch_that_does_not_is_the_one_that_is_taken() -> None:
+    graph = followed(
+        IF.format(of="k").replace("m =", "k = Constant <value_floats = [1.0]> () m =", 1)
+    )
+    assert [node.operator for node in graph.nodes if node.live] == ["Mul"]
+    assert samples_apart(graph, [0]).verdict is Verdict.APART
+
+
+@pytest.mark.parametrize(
+    ("body", "apart"), [(CUMULATIVE, True), (OVER_SAMPLES, False)], ids=["time", "samples"]
+)
+def test_a_loop_is_a_repetition(body: str, apart: bool) -> None:
+    graph = followed(body)
+    (node,) = [node for node in graph.nodes if isinstance(node.rule, Repeat)]
+    assert node.rule.condition is None
+    assert coupled(graph, X) is not apart
+    assert (samples_apart(graph, [0]).verdict is Verdict.APART) is apart
+
+
+def test_a_loop_until_something_is_reached_has_a_condition() -> None:
+    graph = followed(UNTIL)
+    (node,) = [node for node in graph.nodes if isinstance(node.rule, Repeat)]
+    assert node.rule.condition is not None
+    assert samples_apart(graph, [0]).verdict is not Verdict.APART  # all stop at once
+
+
+def test_what_grows_in_a_loop_is_opaque() -> None:
+    graph = followed(GROWING)
+    (node,) = graph.nodes
+    assert isinstance(node.rule, Opaque)
+    assert "changes its shape" in node.rule.why
+
+
+@pytest.mark.parametrize("way", [0, 1])
+def test_a_scan_is_a_repetition(way: int) -> None:
+    graph = followed(SCAN.format(way=way))
+    (node,) = [node for node in graph.nodes if isinstance(node.rule, Repeat)]
+    assert node.rule.reverse is bool(way)
+    assert samples_apart(graph, [0]).verdict is Verdict.APART
