@@ -79,7 +79,7 @@ def test_a_loop_is_a_repetition(body: str, apart: bool) -> None:
     graph = followed(body)
     (node,) = [node for node in graph.nodes if isinstance(node.rule, Repeat)]
     assert node.rule.condition is None
-    assert coupled(graph, X) is not apart
+    assert coupled(model_of(body), X) is not apart
     assert (samples_apart(graph, [0]).verdict is Verdict.APART) is apart
 
 

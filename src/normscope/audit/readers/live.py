@@ -18,13 +18,7 @@ from normscope.audit.readers.verdicts import MODES, samples_of
 from normscope.errors import SpecError, printable
 from normscope.files.keras_release import keras_release
 from normscope.files.readable import Readable
-<<<<<<< HEAD
-from normscope.files.recognition import KERAS_ARCHIVE, ONNX, SAVED_MODEL, recognise
-||||||| c2dbdd8
-from normscope.files.recognition import ONNX, recognise
-=======
-from normscope.files.recognition import ONNX, TORCH_EXPORT, recognise
->>>>>>> graph
+from normscope.files.recognition import KERAS_ARCHIVE, ONNX, SAVED_MODEL, TORCH_EXPORT, recognise
 from normscope.frameworks.inputs import Inputs
 from normscope.frameworks.live import Arguments, Live
 from normscope.frameworks.opened import opened
@@ -43,13 +37,7 @@ _REFUSAL = (
     "audit calls a model, and this {kind} cannot be called; give a function that runs it, such as "
     "lambda x: transformed.apply(parameters, None, x)"
 )
-<<<<<<< HEAD
-_OPENED = {ONNX: ".onnx", KERAS_ARCHIVE: ".keras"}
-||||||| c2dbdd8
-_OPENED = {ONNX: ".onnx"}
-=======
-_OPENED = {ONNX: ".onnx", TORCH_EXPORT: ".pt2"}
->>>>>>> graph
+_OPENED = {ONNX: ".onnx", KERAS_ARCHIVE: ".keras", TORCH_EXPORT: ".pt2"}
 """The files that open as data and run as a model, and the ending by which they are opened."""
 
 

@@ -80,7 +80,7 @@ class _Around:
         """A graph inside, whose first inputs are the live values from around."""
         graph = Graph(self.walk.graph.arrays, calls=[self.walk.calls.of(node, self.walk.around)])
         inner = self.walk.inside(graph)
-        inputs = {value: graph.input(value.shape, value.dtype, value.name) for value in self.live}
+        inputs = {value: self.walk.input_like(graph, value) for value in self.live}
         for name, value in self.all.items():
             inner.names[name] = inputs[value] if value.live else self._held(value)
         return inner
@@ -130,12 +130,12 @@ def _loop(walk: Walk, node: Any, attributes: Any) -> None:
     around = _Around(walk, node)
     inner = around.body(node)
     limit = [count] if count is not None and count.live else []
-    inside_limit = [inner.graph.input(v.shape, v.dtype, v.name) for v in limit]
+    inside_limit = [walk.input_like(inner.graph, value) for value in limit]
     round_name, again_name, *names = (value.name for value in graph.input)
     number = inner.graph.input((), "int64", round_name)
     inner.names[round_name] = number
     inner.names[again_name] = _constant(np.asarray(True))  # else there is no such round
-    state = [inner.graph.input(v.shape, v.dtype, v.name) for v in carried]
+    state = [walk.input_like(inner.graph, value) for value in carried]
     inner.names.update(zip(names, state, strict=True))
     zero = _constant(np.asarray(0, np.int64))
     inner.inputs_are((*around.live, *limit, zero, *carried), walk)
@@ -248,8 +248,8 @@ def _scan(walk: Walk, node: Any, attributes: Any) -> None:
     carried = values[:states]
     around = _Around(walk, node)
     inner = around.body(node)
-    inside = [inner.graph.input(v.shape, v.dtype, v.name) for v in carried]
-    inside += [inner.graph.input(v.shape[1:], v.dtype, v.name) for v in taken]
+    inside = [walk.input_like(inner.graph, value) for value in carried]
+    inside += [walk.input_like(inner.graph, value, value.shape[1:]) for value in taken]
     inner.names.update(zip((value.name for value in graph.input), inside, strict=True))
     length = taken[0].shape[0]
     inner.inputs_are((*around.live, *carried, *taken), walk, slices=len(taken))
@@ -286,6 +286,8 @@ def _moved_axis(walk: Walk, value: Value, source: int, target: int) -> Value:
     node = walk.graph.add(
         "Transpose", Role.MOVE, Move((0,), move), [value], [(shape, value.dtype)], move
     )
+    if value in walk.loose:
+        walk.loose.add(node.results[0])
     return node.results[0]
 
 
@@ -342,6 +344,12 @@ def _add(
 ) -> Node:
     """The node in the graph; its first results are `hidden`, as the file has no names for them."""
     added = walk.add(node, Role.OTHER, rule, operands, results, run)
+    bodies = [*rule.bodies] if isinstance(rule, Branch) else []
+    bodies += [rule.body] if isinstance(rule, Repeat) else []
+    shaping = [*operands, *(value for body in bodies for value in body.outputs)]
+    stops = isinstance(rule, Repeat) and rule.condition is not None
+    if isinstance(rule, Opaque) or stops or not walk.loose.isdisjoint(shaping):
+        walk.loose.update(added.results)
     walk.names.update(zip(node.output, added.results[hidden:], strict=True))
     return added
 

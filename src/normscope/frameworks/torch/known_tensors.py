@@ -76,7 +76,9 @@ class KnownTensors:
         self.graph = graph
         self._values: Any = WeakTensorKeyDictionary()  # tensor -> value, key of its memory
         self._in_memory: dict[int, list[Any]] = {}
-        self._written: dict[int, Any] = {}  # memories that hold what depends on an input
+        # memories are kept, so that no other one gets the same key
+        self._written: dict[int, Any] = {}  # those that hold what depends on an input
+        self._exposed: dict[int, Any] = {}
 
     def hold(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """The tensors that the model holds, by their paths."""
@@ -96,7 +98,20 @@ class KnownTensors:
         if value is None:
             value = self._unseen(tensor, call)
             self.bind(tensor, value)
+        elif not value.live and self._exposed and self.is_exposed(tensor):
+            value = self._constant(tensor, value.name)  # it may have been written to since
+            self.bind(tensor, value)
         return value
+
+    def expose(self, tensor: torch.Tensor) -> None:
+        """From now on the program may read and write the memory of a tensor without an operator."""
+        memory = memory_of(tensor)
+        if memory is not None:
+            self._exposed[memory] = storage_of(tensor)
+
+    def is_exposed(self, tensor: torch.Tensor) -> bool:
+        """Whether the memory of a tensor is shared with more than tensors, as with NumPy."""
+        return memory_of(tensor) in self._exposed
 
     def bind(self, tensor: torch.Tensor, value: Value) -> None:
         """From now on, the tensor holds this value."""
@@ -119,6 +134,8 @@ class KnownTensors:
                     f"operators of its own; give it plain tensors"
                 )
         if not sources:
+            if memory_of(tensor) is not None and not storage_of(tensor).resizable():
+                self.expose(tensor)  # it is NumPy's
             return self._constant(tensor, "")
         rule = Opaque("it is not known how this tensor was made")
         result = (tuple(tensor.shape), dtype_name(tensor))

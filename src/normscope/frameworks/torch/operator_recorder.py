@@ -24,13 +24,7 @@ from normscope.frameworks.torch.aten.application import (
 from normscope.frameworks.torch.aten.fixed import DRAWN, LIKE
 from normscope.frameworks.torch.aten.lowered import LOWERED
 from normscope.frameworks.torch.aten.table import meaning_of
-from normscope.frameworks.torch.known_tensors import (
-    KnownTensors,
-    dtype_name,
-    memory_of,
-    storage_of,
-    unwrapped,
-)
+from normscope.frameworks.torch.known_tensors import KnownTensors, dtype_name, unwrapped
 from normscope.graph.operators import Call, CannotTraceError, Graph, Role, Value
 from normscope.graph.rules import Opaque
 
@@ -69,7 +63,6 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.reads = ""
         self._fake = fake
         self._outermost = outermost
-        self._in_sight: set[int | None] = set()  # memories that are read past all operators
         self._paused = False
 
     def __torch_dispatch__(
@@ -210,7 +203,7 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         tensor = unwrapped(tensor)
         value = self.known.get(tensor)
         if not isinstance(tensor, FakeTensor) and (value is None or not value.live):
-            self._in_sight.add(memory_of(tensor))
+            self.known.expose(tensor)
             return
         self.note(how)
         if self._fake is not None and not isinstance(tensor, FakeTensor):
@@ -226,17 +219,16 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         value = self.known.get(tensor)
         if value is None or not value.live or isinstance(tensor, FakeTensor):
             return
-        memory = memory_of(tensor)
-        foreign = memory is not None and not storage_of(tensor).resizable()
-        if memory in self._in_sight or foreign:
+        if self.known.is_exposed(tensor):
             self.note("of memory that it shares with a tensor")
 
     def whole(self, function: Any) -> Callable[..., Any]:
         """Records a function that is made of many operators as one."""
 
         def recorded(called: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-            if isinstance(args[1], torch.Tensor) and isinstance(args[2], list | tuple):
-                return called(*args, **kwargs)  # of packed sequences
+            packed = isinstance(args[2], torch.Tensor) or isinstance(args[3], list | tuple)
+            if packed:
+                return called(*args, **kwargs)
             return self.record(function, args, kwargs)
 
         return recorded

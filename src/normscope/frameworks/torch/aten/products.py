@@ -138,7 +138,9 @@ def attended(op: Application) -> Meaning:
 
 RULES: dict[str, Callable[[Application], Meaning]] = {
     **dict.fromkeys(("mm", "bmm", "mv", "matmul", "_int_mm", "_sparse_mm"), multiplied),
-    **dict.fromkeys(("addmm", "baddbmm", "addmv", "_addmm_activation"), multiplied_and_added),
+    **dict.fromkeys(
+        ("addmm", "baddbmm", "addmv", "_addmm_activation", "_sparse_addmm"), multiplied_and_added
+    ),
     **dict.fromkeys(("dot", "vdot"), vectors),
     **dict.fromkeys(("linear", "mkldnn_linear"), linear),
     **dict.fromkeys(("convolution", "_convolution", "convolution_overrideable"), convolved),
