@@ -62,7 +62,8 @@ IMPORTS = {
     # the verbs
     "explain.*": "notation.* frameworks.* engine.* explain.*",
     "identify.*": "notation.* frameworks.* sight.* reference explain.* identify.*",
-    "scope.*": "notation.* graph.* frameworks.* sight.* scope.*",
+    "scope.*": "progress notation.* graph.* frameworks.* sight.* scope.*",
+    "testing": "notation.* identify.* scope.*",
     "audit.*": "version progress notation.* graph.* frameworks.* explain.* scope.* audit.*",
     # what is normalized at a site is asked as of any layer
     "audit.found.*": "notation.* graph.* frameworks.* sight.* reference explain.* identify.* "
