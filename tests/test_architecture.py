@@ -43,6 +43,7 @@ IMPORTS = {
     "frameworks.*": "notation.* sight.* graph.* frameworks.*",
     # what reads bytes from strangers is in `files`; it knows no framework
     "frameworks.torch.exported.from_file": "files.* frameworks.*",
+    "frameworks.keras.saved.*": "files.* graph.* frameworks.*",
     # it knows nothing of the fast way, so that it can disagree with it
     "reference": "notation.* frameworks.statement",
     "engine.*": "progress notation.* kernels.* frameworks.* engine.*",

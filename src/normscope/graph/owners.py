@@ -393,9 +393,8 @@ class Owners:
         rank = len(result.shape)
         target = nobody(rank) if rule.target is None else operands[rule.target].owners
         facts = generic([operands[n] for n in data], rank)
-        if source.size == 1 and target.size == 1:
-            both = np.array([source.item(), target.item()])
-            return [Known(constant(rank, self.lattice.joined(both)), facts)]
+        if source.size == 1 and target.size == 1 and source.item() in (NOBODY, target.item()):
+            return [Known(constant(rank, target.item()), facts)]
         places = np.asarray(rule.places(numbers), np.int64).reshape(-1)
         sources = np.broadcast_to(source, node.operands[rule.source].shape).reshape(-1)
         kept = places >= 0
