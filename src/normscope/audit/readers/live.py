@@ -123,6 +123,14 @@ def _model(source: Any) -> Any:
     return opened(source, "audit")
 
 
+def _opened(source: Any) -> Any:
+    """The model; of the path of a file, whatever it is called, what opens files of its kind."""
+    opens = None
+    if isinstance(source, str | os.PathLike):
+        opens = opener_of(_OPENED[recognise(os.fspath(source))])
+    return opened(source, "audit") if opens is None else opens(Path(os.fsdecode(source)))
+
+
 def _given(live: Live, asked: Asked) -> Any:
     """The inputs, or those that the model tells of.
 
