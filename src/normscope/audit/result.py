@@ -53,7 +53,8 @@ class Audit:
     @property
     def samples(self) -> dict[str, Samples]:
         """For each mode, "training" and "inference", whether samples see each other."""
-        return dict(self.graph.samples)
+        not_run = Samples("unknown", None, "it was read, and not run")
+        return {mode: self.graph.samples.get(mode, not_run) for mode in ("training", "inference")}
 
     def findings_at(self, path: str) -> tuple[Finding, ...]:
         """The findings in one layer."""
@@ -79,7 +80,7 @@ class Audit:
                     **graph.details,
                     "assumed": list(graph.assumed),
                 },
-                "samples": {mode: samples.to_dict() for mode, samples in graph.samples.items()},
+                "samples": {mode: samples.to_dict() for mode, samples in self.samples.items()},
             },
             "layers": [_layer_dict(site) for site in self.layers],
             "findings": [finding.to_dict() for finding in self.findings],

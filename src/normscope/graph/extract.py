@@ -182,8 +182,23 @@ def _plan(site: Site) -> tuple[_Open, list[Node]]:
             needed.update(node.operands)
             moving.append(node)
     moving.reverse()
-    opened = _Open(value for node in moving for value in node.operands if value not in reached)
+    opened = _Open(
+        value
+        for node in moving
+        for value in node.operands
+        if value not in reached and _may_be_learned(value, node, site.y)
+    )
     return opened, moving
+
+
+def _may_be_learned(value: Value, node: Node, y: Value) -> bool:
+    """Whether it is no single number that belongs to the formula, as an epsilon or an exponent."""
+    scales = node.role in (Role.MULTIPLY, Role.DIVIDE, Role.SHIFT)
+    return (
+        value.size > 1
+        or node.role is Role.NORMALIZATION
+        or (scales and node.results[0].size == y.size)
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -776,6 +776,20 @@ def convolution_over_features(m, x):
     return F.conv1d(x[:, None], m.weight[:1, None, :3], padding=1)[:, 0]
 
 
+@apart
+def kernels_of_each_sample(m, x):
+    kernels = m.weight[None, :4, :6].reshape(1, 4, 2, 3) * x.mean(1)[:, None, None, None]
+    given = torch.stack([x, x * 2], 1).reshape(1, 8, 6)
+    return F.conv1d(given, kernels.reshape(16, 2, 3), groups=4).reshape(4, -1)
+
+
+@apart
+def depthwise_kernels_of_each_sample(m, x):
+    kernels = x[:, None, :3] * torch.ones(1, 2, 1)
+    given = torch.stack([x, x * 2], 1).reshape(1, 8, 6)
+    return F.conv1d(given, kernels.reshape(8, 1, 3), groups=8).reshape(4, -1)
+
+
 @meet
 def window_over_samples(m, x):
     return F.avg_pool1d(x.t()[None], 3, 1, 1)[0].t()

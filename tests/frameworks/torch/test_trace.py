@@ -295,6 +295,25 @@ def test_large_models_are_traced_without_their_activations() -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024
 
 
+def test_inputs_that_a_model_tells() -> None:
+    class Tells(Net):
+        pretrained_cfg: Any = None
+        example_input_array: Any = None
+
+    model = Tells()
+
+    def told() -> Any:
+        return live_of(model, lambda live: ((), {}), "").example()
+
+    assert told() is None
+    model.pretrained_cfg = {"input_size": (3, 8, 8)}
+    assert tuple(told().shape) == (4, 3, 8, 8)
+    model.pretrained_cfg = {"input_size": (3, 10**9, 8)}
+    assert told() is None
+    model.example_input_array = torch.zeros(2, 6)
+    assert told() is model.example_input_array
+
+
 # --- the model stays as it was --------------------------------------------------------------------
 
 

@@ -90,7 +90,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         found = found_sites(traced.graphs)
     asked.progress("looking who sees whom", 3, 4)
     sample_axes = [sample_axis(own) if own else None for own in names]
-    samples = samples_of(model, given.tree, asked.axes, traced.graphs, sample_axes)
+    samples = samples_of(model, given.tree, asked.axes, traced.graphs, sample_axes, live.modes)
     places = places_of(traced.graphs, _said_names(given, names, asked), sample_axes)
 
     def site(one: FoundSite) -> Site:
@@ -121,6 +121,14 @@ def _model(source: Any) -> Any:
         if opens is not None:
             return opens(Path(os.fsdecode(path)))
     return opened(source, "audit")
+
+
+def _opened(source: Any) -> Any:
+    """The model; of the path of a file, whatever it is called, what opens files of its kind."""
+    opens = None
+    if isinstance(source, str | os.PathLike):
+        opens = opener_of(_OPENED[recognise(os.fspath(source))])
+    return opened(source, "audit") if opens is None else opens(Path(os.fsdecode(source)))
 
 
 def _given(live: Live, asked: Asked) -> Any:

@@ -75,7 +75,12 @@ def convolved(op: Application) -> Meaning:
     place = (0, 1, positions)
     bias = op.number("bias") is not None
     rule = convolution(place, (1, 0, positions) if transposed else place, place, windows, bias)
-    if transposed and op.get("groups", 1) > 1:  # its axis of channels is shorter than the result's
+    groups = op.get("groups", 1)
+    if groups == op.operands[0].shape[1] == op.result.shape[1]:  # each channel sees itself alone
+        every = rule.results[0]
+        kernel = (every[1], *[None] * (rank - 1))
+        rule = Labels({**rule.operands, 0: every, 1: kernel}, rule.results, rule.relations)
+    elif transposed and groups > 1:  # its axis of channels is shorter than the result's
         rule = Labels({**rule.operands, 1: (None,) * rank}, rule.results, rule.relations)
     return Meaning(
         Role.PRODUCT,
