@@ -90,7 +90,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         found = found_sites(traced.graphs, given.arrays)
     asked.progress("looking who sees whom", 3, 4)
     sample_axes = [sample_axis(own) if own else None for own in names]
-    samples = samples_of(model, given.tree, asked.axes, traced.graphs, sample_axes)
+    samples = samples_of(model, given.tree, asked.axes, traced.graphs, sample_axes, live.modes)
     places = places_of(traced.graphs, _said_names(given, names, asked), sample_axes)
 
     def site(one: FoundSite) -> Site:
