@@ -88,9 +88,9 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         traced = _traced(live, given)
         asked.progress("asking what it normalizes", 2, 4)
         found = found_sites(traced.graphs)
-    asked.progress("looking who sees whom", 3, 4)
+        asked.progress("looking who sees whom", 3, 4)
+        samples = samples_of(live, given, names, traced.graphs)
     sample_axes = [sample_axis(own) if own else None for own in names]
-    samples = samples_of(model, given.tree, asked.axes, traced.graphs, sample_axes)
     places = places_of(traced.graphs, _said_names(given, names, asked), sample_axes)
 
     def site(one: FoundSite) -> Site:
