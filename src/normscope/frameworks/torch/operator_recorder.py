@@ -24,7 +24,7 @@ from normscope.frameworks.torch.aten.application import (
 from normscope.frameworks.torch.aten.fixed import DRAWN, LIKE
 from normscope.frameworks.torch.aten.lowered import LOWERED
 from normscope.frameworks.torch.aten.table import meaning_of
-from normscope.frameworks.torch.known_tensors import KnownTensors, dtype_name, unwrapped
+from normscope.frameworks.torch.known_tensors import KnownTensors, form_of, unwrapped
 from normscope.graph.operators import Call, CannotTraceError, Graph, Role, Value
 from normscope.graph.rules import Opaque
 
@@ -117,7 +117,7 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             meaning.role,
             meaning.rule,
             self._operands(meaning, values),
-            [(tuple(tensor.shape), dtype_name(tensor)) for tensor in op.results],
+            [form_of(tensor) for tensor in op.results],
             meaning.run or _taking(meaning, op.run_again()),
             self.call,
             source=self.source(),
@@ -237,9 +237,15 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """A node for what has no schema: each result may depend on everything."""
         values = [self.known.value(t, self.call) for t in tensors_in(operands)]
         outputs = list(tensors_in(results))
-        shapes = [(tuple(t.shape), dtype_name(t)) for t in outputs]
         node = self.graph.add(
-            operator, Role.OTHER, Opaque(), values, shapes, None, self.call, source=self.source()
+            operator,
+            Role.OTHER,
+            Opaque(),
+            values,
+            [form_of(t) for t in outputs],
+            None,
+            self.call,
+            source=self.source(),
         )
         for tensor, value in zip(outputs, node.results, strict=True):
             self.known.bind(tensor, value)
