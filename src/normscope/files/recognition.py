@@ -76,7 +76,8 @@ TORCH_CHECKPOINT = FileKind("a PyTorch checkpoint, as torch.save() writes it", _
 TORCH_LEGACY = FileKind("a PyTorch checkpoint, as torch.save() wrote it before 1.6", _TORCH)
 TORCHSCRIPT = FileKind(
     "a TorchScript model, as torch.jit.save() writes it",
-    "load it with torch.jit.load and ask the live model: ns.scope(model, inputs)",
+    "its code is not run here: give the Python module from which it was made, or ask who sees "
+    "whom in what torch.jit.load makes of it: ns.scope(model, inputs)",
 )
 TORCH_EXPORT = FileKind(
     "an exported PyTorch program (.pt2), as torch.export.save() writes it",

@@ -1047,3 +1047,16 @@ def output_in_an_object(m, x):
 @unknown
 def no_output(m, x):
     x.sum(0)
+
+
+@apart
+def pooled_channels_last(m, x):
+    image = x.reshape(4, 2, 3, 1).expand(4, 2, 3, 2).contiguous(memory_format=torch.channels_last)
+    return F.adaptive_avg_pool2d(image, 1)[..., 0]
+
+
+@meet
+def strided_in_place(m, x):
+    y = x.clone()
+    y.as_strided_((4, 6), (1, 4))
+    return y

@@ -87,10 +87,10 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         asked.progress("following its operators", 1, 4)
         traced = _traced(live, given)
         asked.progress("asking what it normalizes", 2, 4)
-        found = found_sites(traced.graphs)
+        found = found_sites(traced.graphs, given.arrays)
     asked.progress("looking who sees whom", 3, 4)
     sample_axes = [sample_axis(own) if own else None for own in names]
-    samples = samples_of(model, given.tree, asked.axes, traced.graphs, sample_axes)
+    samples = samples_of(model, given.tree, asked.axes, traced.graphs, sample_axes, live.modes)
     places = places_of(traced.graphs, _said_names(given, names, asked), sample_axes)
 
     def site(one: FoundSite) -> Site:

@@ -20,8 +20,9 @@ def samples_of(
     axes: str | Mapping[str, str] | None,
     graphs: Mapping[bool, Graph],
     sample_axes: Sequence[int | None],
+    modes: Sequence[bool],
 ) -> dict[str, Samples]:
-    """The verdict of each mode; of a model with one mode, both say the same.
+    """The verdict of each mode; a mode that the model does not have is like the one that it has.
 
     Args:
         model: is called where the graphs leave it open.
@@ -29,16 +30,16 @@ def samples_of(
         axes: the names of their axes.
         graphs: of the modes, True is training.
         sample_axes: of each input, the axis of the samples.
+        modes: that the model has; a file may hold that of training alone.
     """
     proofs = {training: _proof(graph, sample_axes) for training, graph in graphs.items()}
     settled = all(proof.verdict is Verdict.APART for proof in proofs.values())
     seen: Scope | str = "" if settled else _seen(model, inputs, axes)
     found = {training: _samples(proof, training, seen) for training, proof in proofs.items()}
     either = next(iter(found.values()))
-    one_mode = len(found) == 1
     missing = Samples("unknown", None, "the model could not be followed in this mode")
     return {
-        name: found.get(training, either if one_mode and training else missing)
+        name: found.get(training, missing if training in modes else either)
         for training, name in MODES.items()
     }
 

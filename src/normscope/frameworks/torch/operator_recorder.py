@@ -91,6 +91,13 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return func(*args, **kwargs)
         if func is torch.ops.aten.as_strided.default:
             return self._restrided(args, kwargs)
+        if (
+            func is torch.ops.aten.as_strided_.default
+        ):  # of the tensor itself, as in adaptive pooling
+            value = self.known.value(self._restrided(args, kwargs), self.call)
+            output = func(*args, **kwargs)
+            self.known.bind(args[0], value)
+            return output
         return self.record(func, args, kwargs)
 
     def _restrided(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
