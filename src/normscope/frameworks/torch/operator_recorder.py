@@ -10,7 +10,12 @@ from types import CodeType
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+    FakeTensorMode,
+)
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from normscope.frameworks.source_lines import source_line
@@ -152,7 +157,7 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return op.function(*args, **kwargs)
         except Exception as error:
             if any(op.live) and not isinstance(error, CannotTraceError):
-                self.note(f"{op.title}, {type(error).__name__}")
+                self.note(_said(op, error))
             raise
         finally:
             self._paused = before
@@ -256,6 +261,15 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         )
         for tensor, value in zip(outputs, node.results, strict=True):
             self.known.bind(tensor, value)
+
+
+def _said(op: Application, error: Exception) -> str:
+    match error:
+        case DynamicOutputShapeException():
+            return f"how many there are in the result of {op.title}"
+        case DataDependentOutputException():
+            return op.title
+    return f"{op.title}, {type(error).__name__}"
 
 
 def _taking(meaning: Meaning, run: Run) -> Run:
