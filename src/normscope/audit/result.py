@@ -9,8 +9,8 @@ from typing import Any
 
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
-from normscope.audit.samples import Samples
 from normscope.errors import printable
+from normscope.scope.proved import Samples
 from normscope.version import __version__
 
 
@@ -53,7 +53,7 @@ class Audit:
     @property
     def samples(self) -> dict[str, Samples]:
         """For each mode, "training" and "inference", whether samples see each other."""
-        not_run = Samples("unknown", None, "it was read, and not run")
+        not_run = Samples(why="it was read, and not run")
         return {mode: self.graph.samples.get(mode, not_run) for mode in ("training", "inference")}
 
     def findings_at(self, path: str) -> tuple[Finding, ...]:

@@ -11,22 +11,17 @@ import pytest
 from normscope.audit.audit import judged
 from normscope.audit.model_graph import Kind, Maker, ModelGraph, Site
 from normscope.audit.result import Audit
-from normscope.audit.samples import Samples
 from normscope.frameworks.declaration import Declaration
 from normscope.frameworks.registry import advice_of
 from normscope.notation.spec import NormSpec, Running
+from normscope.scope.proved import Samples, Through, Word
 
 TRAINED = Samples(
-    "mixed",
-    {
-        "path": "layer1.0.bn1",
-        "type": "BatchNorm2d",
-        "operator": "aten.native_batch_norm",
-        "source": "resnet.py:12",
-    },
+    Word.MIXED,
+    Through("layer1.0.bn1", "BatchNorm2d", "aten.native_batch_norm", "resnet.py:12"),
     "its statistics are those of the batch",
 )
-APART = Samples("proved apart")
+APART = Samples(Word.PROVED)
 
 
 def batch_norm(path: str, channels: int, size: int) -> Site:
@@ -164,13 +159,13 @@ def test_unknown_operators_are_named() -> None:
 @pytest.mark.parametrize(
     ("samples", "said"),
     [
-        (Samples("apart, by probing", None, ""), "no sample was seen to see another, by probing."),
+        (Samples(Word.PROBED), "no sample was seen to see another, by probing."),
         (
-            Samples("unknown", {"path": "gate", "operator": "aten.topk"}, "an order decides"),
+            Samples(Word.UNKNOWN, Through("gate", "", "aten.topk"), "an order decides"),
             "it is not known whether samples see each other, because of gate (aten.topk): "
             "an order decides.",
         ),
-        (Samples("mixed"), "samples see each other."),
+        (Samples(Word.MIXED), "samples see each other."),
     ],
 )
 def test_verdicts_on_samples(samples: Samples, said: str) -> None:

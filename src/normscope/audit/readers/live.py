@@ -88,9 +88,9 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         traced = _traced(live, given)
         asked.progress("asking what it normalizes", 2, 4)
         found = found_sites(traced.graphs, given.arrays)
-    asked.progress("looking who sees whom", 3, 4)
+        asked.progress("looking who sees whom", 3, 4)
+        samples = samples_of(live, given, names, traced.graphs)
     sample_axes = [sample_axis(own) if own else None for own in names]
-    samples = samples_of(model, given.tree, asked.axes, traced.graphs, sample_axes, live.modes)
     places = places_of(traced.graphs, _said_names(given, names, asked), sample_axes)
 
     def site(one: FoundSite) -> Site:
@@ -121,14 +121,6 @@ def _model(source: Any) -> Any:
         if opens is not None:
             return opens(Path(os.fsdecode(path)))
     return opened(source, "audit")
-
-
-def _opened(source: Any) -> Any:
-    """The model; of the path of a file, whatever it is called, what opens files of its kind."""
-    opens = None
-    if isinstance(source, str | os.PathLike):
-        opens = opener_of(_OPENED[recognise(os.fspath(source))])
-    return opened(source, "audit") if opens is None else opens(Path(os.fsdecode(source)))
 
 
 def _given(live: Live, asked: Asked) -> Any:
