@@ -84,6 +84,7 @@ TORCH_EXPORT = FileKind(
     "load it with torch.export.load and ask its module(): ns.scope(module, inputs)",
 )
 SAFETENSORS = FileKind("a safetensors file of weights", _WEIGHTS)
+HUGGING_FACE = FileKind("a model folder of Hugging Face", _TORCH)
 SAVED_MODEL = FileKind("a SavedModel folder of TensorFlow", _TENSORFLOW)
 NOTHING = FileKind("an empty file", "the download or the copy was cut off: get it anew")
 FOLDER = FileKind("a folder")
@@ -264,7 +265,7 @@ def _kind_of_folder(path: str) -> FileKind:
     if "config.json" in names and any(
         name.endswith((".safetensors", ".bin", ".msgpack")) for name in names
     ):
-        return FileKind("a model folder of Hugging Face", _TORCH)
+        return HUGGING_FACE
     if names & {"_METADATA", "_CHECKPOINT_METADATA", "manifest.ocdbt"}:
         return FileKind("a checkpoint folder of Orbax", _WEIGHTS)
     if "checkpoint" in names and any(name.endswith(".index") for name in names):

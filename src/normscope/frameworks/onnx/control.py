@@ -152,6 +152,11 @@ def _loop(walk: Walk, node: Any, attributes: Any) -> None:
         lambda arrays: [arrays[0] + arrays[1]],
     ).results[0]
     depends = continues.live or bool(limit) or (again is not None and again.live)
+    if count is None and not depends:
+        raise CannotTraceError("it never ends, or where it ends is not followed")
+    for flag, own in ((again, walk), (continues, inner)):
+        if flag is not None and not flag.live and not _is_true(own, flag):
+            raise CannotTraceError("it has one round at most")
     start = [zero]
     result = [following]
     if depends:
@@ -173,12 +178,12 @@ def _loop(walk: Walk, node: Any, attributes: Any) -> None:
     run = _run(walk, node, around, explicit, operands)
     ends = [_made(value) for value in out]
     rounds = None if depends or count is None else walk.numbers(count)
-    if rounds is None:
-        seen = walk.seen(node, operands, run)[len(out) :]
-        slices = seen
-    else:
+    slices: list[Made] = []
+    if rounds is not None:
         length = max(int(rounds.ravel()[0]), 0)
         slices = [((length, *value.shape), value.dtype) for value in stacked]
+    elif stacked:
+        slices = walk.seen(node, operands, run)[len(out) :]
     hidden: list[Made] = [_made(value) for value in result]
     empty = [np.zeros((), made[1]) for made in hidden]  # nobody takes them
 
@@ -186,6 +191,11 @@ def _loop(walk: Walk, node: Any, attributes: Any) -> None:
         return [*empty, *run(arrays)]
 
     _add(walk, node, rule, operands, [*hidden, *ends, *slices], run_all, len(hidden))
+
+
+def _is_true(walk: Walk, flag: Value) -> bool:
+    numbers = walk.numbers(flag)
+    return numbers is not None and bool(numbers.all())
 
 
 def _condition(

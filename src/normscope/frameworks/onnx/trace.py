@@ -32,7 +32,7 @@ from normscope.frameworks.onnx.shapes import (
     largest,
     schema_of,
 )
-from normscope.frameworks.onnx.structure import StructureError, ordered
+from normscope.frameworks.onnx.structure import StructureError, check, ordered
 from normscope.frameworks.onnx.tensors import Tensors
 from normscope.graph.operators import Call, CannotTraceError, Graph, Node, Role, Value
 from normscope.graph.replay import CannotReplayError, replay
@@ -82,12 +82,15 @@ def trace(model: Any, arrays: Mapping[str, NDArray[Any]], tensors: Tensors) -> G
         value = graph.input(array.shape, array.dtype.name, name)
         walk.names[name] = value
         walk.measured[value] = array
-    walk.declared = declared(model.graph, {name: a.shape for name, a in arrays.items()})
     try:
+        check(model)
+        walk.declared = declared(model.graph, {name: a.shape for name, a in arrays.items()})
         walk.hold(model.graph)
         walk.follow(model.graph.node)
     except StructureError as error:
         raise CannotTraceError(f"the model is damaged: {error}") from error
+    except _ODD as error:
+        raise CannotTraceError(f"the model is not as ONNX defines it: {error}") from error
     for output in model.graph.output:
         graph.outputs.append(walk.value(output.name, "an output of the model"))
         graph.output_names.append(output.name)
