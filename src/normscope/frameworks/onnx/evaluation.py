@@ -31,6 +31,7 @@ _BY_RUNTIME = frozenset(
         "GRU",
         "RNN",
         "MatMulInteger",
+        "LRN",
         "Loop",
         "Scan",
     )
