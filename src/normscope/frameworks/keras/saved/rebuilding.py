@@ -84,12 +84,14 @@ class Rebuilt:
         config = serialized.get("config")
         if name == "Sequential":
             entries = config if isinstance(config, list) else _mapping(config).get("layers")
+            if not entries:
+                raise self.error("its model has no layers")
             title = None if isinstance(config, list) else _mapping(config).get("name")
             return self._sequential(_entries(entries), title, prefix)
         if name in ("Functional", "Model"):
             found = _mapping(config)
-            if "layers" not in found or "output_layers" not in found:
-                raise UnknownClassError(name)
+            if not found.get("layers") or "output_layers" not in found:
+                raise self.error("its model has no layers")
             return self._functional(found, prefix)
         raise UnknownClassError(name)
 
