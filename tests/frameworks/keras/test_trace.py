@@ -123,7 +123,9 @@ MODELS: dict[str, tuple[Callable[[], Any], Any]] = {
         floats(4, 5, 3),
     ),
     "cell": (
-        lambda: sequential((5, 3), layers.RNN(Cell(4), return_sequences=True, name="rnn")),
+        lambda: sequential(
+            (5, 3), layers.RNN(Cell(4, name="cell"), return_sequences=True, name="rnn")
+        ),
         floats(4, 5, 3),
     ),
     "both directions": (

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from normscope.frameworks.inputs import Inputs, Passing
 from normscope.frameworks.keras.live import KerasLive
+from normscope.frameworks.trees import arrays_by_name
 from normscope.graph.operators import Graph
 from normscope.graph.proof import Proof, samples_apart
 from normscope.graph.replay import replay
@@ -52,7 +53,7 @@ def called(model: Any, inputs: Any, training: bool) -> list[NDArray[Any]]:
         live.put_back()
         with live.without_gradients():
             outputs = live.call(*live.inputs(inputs).arguments(live.leaf), training)
-        flat = keras.tree.flatten(outputs)
+        flat = [one for _, one in arrays_by_name(outputs, "")]
         return [np.array(keras.ops.convert_to_numpy(one), "float64") for one in flat]
 
 
