@@ -595,6 +595,17 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], Any]] = {
         ),
         normal(3, 2, 4, 6),
     ),
+    "rare": (
+        lambda x: (
+            torch.addbmm(torch.zeros(2, 2), x.reshape(3, 2, 2), x.reshape(3, 2, 2)),
+            torch.isin(x.round(), torch.tensor([0.0, 1.0])),
+            x.renorm(2, 0, 1.0),
+            x.histc(4),
+            torch.sparse.mm(torch.eye(3).to_sparse(), x),
+            x.renorm(1, 1, 0.5),
+        ),
+        normal(3, 4),
+    ),
     "least squares": (lambda x: torch.linalg.lstsq(x, x).solution, normal(2, 3, 3)),
     "segments": (
         lambda x: torch.segment_reduce(x, "mean", lengths=torch.tensor([1, 2]), axis=0),

@@ -939,6 +939,22 @@ def inference_mode_of_the_batch(m, x):
         return F.batch_norm(x, None, None, training=True)
 
 
+@meet
+def masked_tensors(m, x):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they are in a prototype stage
+        return torch.masked.masked_tensor(x, x > 0).mean(0).to_tensor(0.0) + x
+
+
+class Loud(torch.Tensor):
+    pass
+
+
+@unknown
+def own_class_of_tensors(m, x):
+    return m.linear(x.as_subclass(Loud)).as_subclass(torch.Tensor)
+
+
 @apart
 def checkpointed(m, x):
     return checkpoint(m.linear, x, use_reentrant=False)
