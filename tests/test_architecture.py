@@ -43,6 +43,7 @@ IMPORTS = {
     "frameworks.*": "notation.* sight.* graph.* frameworks.*",
     # what reads bytes from strangers is in `files`; it knows no framework
     "frameworks.torch.exported.from_file": "files.* frameworks.*",
+    "frameworks.keras.saved.*": "files.* graph.* frameworks.*",
     # it knows nothing of the fast way, so that it can disagree with it
     "reference": "notation.* frameworks.statement",
     "engine.*": "progress notation.* kernels.* frameworks.* engine.*",
@@ -62,7 +63,8 @@ IMPORTS = {
     # the verbs
     "explain.*": "notation.* frameworks.* engine.* explain.*",
     "identify.*": "notation.* frameworks.* sight.* reference explain.* identify.*",
-    "scope.*": "notation.* graph.* frameworks.* sight.* scope.*",
+    "scope.*": "progress notation.* graph.* frameworks.* sight.* scope.*",
+    "testing": "notation.* identify.* scope.*",
     "audit.*": "version progress notation.* graph.* frameworks.* explain.* scope.* audit.*",
     # what is normalized at a site is asked as of any layer
     "audit.found.*": "notation.* graph.* frameworks.* sight.* reference explain.* identify.* "
@@ -72,7 +74,7 @@ IMPORTS = {
     "audit.rules.*": "notation.* explain.* audit.site_explanation audit.finding audit.model_graph "
     "audit.rule",
     "audit.readers.*": "progress files.* notation.* frameworks.* keras1.files.* keras1.network.* "
-    "audit.model_graph audit.samples audit.readers.*",
+    "scope.proved audit.model_graph audit.readers.*",
     # a live model is followed operator by operator, and its places are asked
     **dict.fromkeys(
         ("audit.readers.live", "audit.readers.found_sites", "audit.readers.verdicts"),

@@ -94,7 +94,7 @@ def main() -> None:
         model = make()
         held = MODELS.pop() if MODELS else model
         before = snapshot(held)
-        result = scope(model, inputs)
+        result = scope(model, inputs, all_axes=True)
         found[name] = {
             "independent": result.samples_independent,
             "first": {mode: str(first) for mode, first in result.first.items()},

@@ -67,14 +67,16 @@ WORDS: dict[str, tuple[Function, str, str]] = {
 
 
 def test_a_feature_that_nothing_changes_belongs_to_its_set() -> None:
-    found = scope(lambda x: (x - mean(x, 1)) * (np.arange(5) != 1), X[:, :5], axes="b c")
+    found = scope(
+        lambda x: (x - mean(x, 1)) * (np.arange(5) != 1), X[:, :5], axes="b c", all_axes=True
+    )
     assert found.axes["inference"]["input"]["output"] == {"b": "independent", "c": "shared"}
 
 
 @pytest.mark.parametrize("name", WORDS)
 def test_words(name: str) -> None:
     function, first, second = WORDS[name]
-    found = scope(function, X, axes="b c")
+    found = scope(function, X, axes="b c", all_axes=True)
     assert found.axes["inference"]["input"]["output"] == {"b": first, "c": second}, found
     assert found.axes["training"] == found.axes["inference"]
     if name == "transposed":  # the output has its samples where the input has none
@@ -84,26 +86,31 @@ def test_words(name: str) -> None:
 
 
 def test_what_changes_nothing_is_said() -> None:
-    found = scope(lambda x: x * KEEP, X, axes="b c")
+    found = scope(lambda x: x * KEEP, X, axes="b c", all_axes=True)
     assert "output does not change with indices 2, 4 of b in input" in str(found)
     padding = np.random.default_rng(0).normal(size=(5, 3)) * (np.arange(5) != 0)[:, None]
     ids = np.array([[1, 2, 0], [0, 3, 4], [2, 2, 1]])
-    unused = scope(lambda ids: padding[ids] * (np.arange(3) != 1)[:, None, None], ids, axes="b t")
+    unused = scope(
+        lambda ids: padding[ids] * (np.arange(3) != 1)[:, None, None],
+        ids,
+        axes="b t",
+        all_axes=True,
+    )
     assert unused.axes["inference"]["input"]["output"] == {"b": "independent", "t": "independent"}
     assert unused.samples_independent["inference"] is True
 
 
 def test_a_single_index_shows_nothing() -> None:
-    found = scope(np.tanh, X[:1], axes="b c")
+    found = scope(np.tanh, X[:1], axes="b c", all_axes=True)
     assert found.axes["inference"]["input"]["output"] == {"b": "not known", "c": "independent"}
     assert found.samples_independent["inference"] is None
     assert "input holds one sample only" in str(found)
-    one = scope(np.tanh, X[:, :1], axes="b c")
+    one = scope(np.tanh, X[:, :1], axes="b c", all_axes=True)
     assert one.axes["inference"]["input"]["output"] == {"b": "independent", "c": "not known"}
 
 
 def test_the_axis_of_an_output_is_found() -> None:
-    found = scope(lambda x: x.transpose(1, 2, 0).cumsum(0), np.random.rand(3, 4, 5))
+    found = scope(lambda x: x.transpose(1, 2, 0).cumsum(0), np.random.rand(3, 4, 5), all_axes=True)
     axes = found.inference.dependences[0].axes
     assert [(axis.output_axis, axis.word) for axis in axes] == [
         (2, "independent"),
@@ -141,7 +148,7 @@ def test_integers_take_values_that_are_present() -> None:
         return table[ids] - table[ids].mean(1, keepdims=True)
 
     ids = np.array([[3, 5, 6], [5, 5, 3]])
-    found = scope(embed, ids, axes="b t")
+    found = scope(embed, ids, axes="b t", all_axes=True)
     assert found.axes["inference"]["input"]["output"] == {"b": "independent", "t": "shared"}
 
 
@@ -239,7 +246,7 @@ def test_a_function_cannot_be_looked_into() -> None:
 
 
 def test_to_dict_is_json() -> None:
-    found = scope(lambda x: {"y": x - mean(x, 0)}, X, axes="n c").to_dict()
+    found = scope(lambda x: {"y": x - mean(x, 0)}, X, axes="n c", all_axes=True).to_dict()
     assert json.loads(json.dumps(found)) == found
     assert found["sample_independent"] == {"train": False, "infer": False}
     assert found["pair"]["infer"] == [0, 1]

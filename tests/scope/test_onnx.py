@@ -44,7 +44,7 @@ def test_a_model_that_mixes_samples() -> None:
     made = model(axis=0)
     before = made.SerializeToString()
     for inputs in ((IDS, X), {"ids": IDS, "x": X}):
-        found = scope(made, inputs)
+        found = scope(made, inputs, all_axes=True)
         assert found.samples_independent["inference"] is False
         assert str(found.first["inference"]) == "mean (ReduceMean)"
         assert found.axes["inference"]["ids"]["output.y"] == {"b": "shared", "d1": "independent"}
@@ -52,7 +52,7 @@ def test_a_model_that_mixes_samples() -> None:
 
 
 def test_one_that_does_not() -> None:
-    found = scope(model(axis=1), (IDS, X))
+    found = scope(model(axis=1), (IDS, X), all_axes=True)
     assert found.samples_independent["inference"] is True
     assert found.axes["inference"]["x"]["output.y"] == {"b": "independent", "d1": "shared"}
 

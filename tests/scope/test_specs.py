@@ -20,7 +20,7 @@ def test_words_are_those_of_the_pattern(case: Case) -> None:
     assume(math.prod(layout.known_sizes[i] for i in layout.shared) > 2)
     assume(str(case.spec.measure) != "max")
     x = np.random.default_rng(0).normal(size=case.shape)
-    found = scope(numpy_layer(case, np.float64), x, axes=case.axes)
+    found = scope(numpy_layer(case, np.float64), x, axes=case.axes, all_axes=True)
     words = [axis_word(layout, dim) for dim in range(len(case.shape))]
     assert list(found.axes["inference"]["input"]["output"].values()) == words, found
     assert found.samples_independent["inference"] is (words[0] == "independent")

@@ -43,19 +43,26 @@ def scope(
         typer.Option(help='Names for the axes: "b c h w"; with several inputs "ids=b t".'),
     ] = None,
     show: ShowOption = None,
+    all_axes: Annotated[
+        bool, typer.Option("--all-axes", help="Say of every axis how the outputs depend on it.")
+    ] = False,
     output_format: Annotated[TextOrJson, typer.Option("--format")] = TextOrJson.TEXT,
     output: Output = None,
 ) -> None:
-    """Find out whether samples see each other in a model, and what its outputs depend on."""
+    """Find out whether samples see each other in a model: proved on its operators, or by calls."""
     from normscope.frameworks.layer_expression import layer_from_expression
+    from normscope.progress import progress_bar
     from normscope.scope import scope as scope_model
 
     given = inputs_from_text([*(shape or []), *(inputs or [])])
-    found = scope_model(
-        layer_from_expression(model),
-        given,
-        axes=axes_from_text(axes or []),
-        show=show and show.value,
-    )
+    with progress_bar(after=2) as progress:
+        found = scope_model(
+            layer_from_expression(model),
+            given,
+            axes=axes_from_text(axes or []),
+            show=show and show.value,
+            all_axes=all_axes,
+            progress=progress,
+        )
     write(as_json(found.to_dict()) if output_format is TextOrJson.JSON else str(found), output)
     raise typer.Exit(CLEAN if found.samples_independent["inference"] else FINDINGS)

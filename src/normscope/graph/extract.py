@@ -20,8 +20,9 @@ from normscope.graph.statistics_flow import before_moves, source_of
 class Extracted:
     """A site as a function from x to y.
 
-    Live values that do not come from x stand still: they are computed from what is given, else made
-    up. The arrays of the model that the site uses can be read and written; the model keeps its own.
+    Live values that do not come from x stand still: integers are computed from what is given where
+    that is enough, all else is made up: neutral factors and summands, random numbers elsewhere. The
+    arrays of the model that the site uses can be read and written; the model keeps its own.
     A sum that is divided by the number of its elements stays a mean when x has another shape.
 
     Attributes:
@@ -114,7 +115,17 @@ class Extracted:
             except CannotReplayError:
                 pass
         self.made_up.append(value)
-        return self._graph.arrays.from_numpy(_made_up(value, len(self.made_up)), value.dtype)
+        return self._graph.arrays.from_numpy(self._made_up(value), value.dtype)
+
+    def _made_up(self, value: Value) -> NDArray[Any]:
+        """Numbers for a live value that stands still: neutral ones, where there are such."""
+        taken = next((node for node in self._moving if value in node.operands), None)
+        if taken is not None and taken.role is Role.SHIFT:
+            return np.zeros(value.shape)
+        scales = taken is not None and taken.role in (Role.MULTIPLY, Role.DIVIDE)
+        if scales or not value.is_float:
+            return np.ones(value.shape)
+        return np.random.default_rng(len(self.made_up)).standard_normal(value.shape)
 
 
 def parameter_paths(site: Site) -> tuple[str, ...]:
@@ -182,8 +193,23 @@ def _plan(site: Site) -> tuple[_Open, list[Node]]:
             needed.update(node.operands)
             moving.append(node)
     moving.reverse()
-    opened = _Open(value for node in moving for value in node.operands if value not in reached)
+    opened = _Open(
+        value
+        for node in moving
+        for value in node.operands
+        if value not in reached and _may_be_learned(value, node, site.y)
+    )
     return opened, moving
+
+
+def _may_be_learned(value: Value, node: Node, y: Value) -> bool:
+    """Whether it is no single number that belongs to the formula, as an epsilon or an exponent."""
+    scales = node.role in (Role.MULTIPLY, Role.DIVIDE, Role.SHIFT)
+    return (
+        value.size > 1
+        or node.role is Role.NORMALIZATION
+        or (scales and node.results[0].size == y.size)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,10 +252,3 @@ def _counts(graph: Graph, nodes: Sequence[Node]) -> dict[Node, _Count]:
                 ):
                     found[node] = _Count(place, constant, source, total, less, inverse)
     return found
-
-
-def _made_up(value: Value, seed: int) -> NDArray[Any]:
-    """Numbers for a live value that stands still: floats of any size, else ones."""
-    if value.is_float:
-        return np.random.default_rng(seed).standard_normal(value.shape)
-    return np.ones(value.shape)

@@ -146,10 +146,10 @@ def _of_statistics_alone(graph: Graph) -> dict[Value, int]:
         if not node.live:
             continue
         flows = node.role.elementwise or is_shape(node)
-        operands = node.live_operands
+        operands = [operand for operand in node.live_operands if operand.is_float]
         if source_of(node) is not None:
             found.update(dict.fromkeys(node.results, node.number))
-        elif flows and found.keys() >= set(operands):
+        elif flows and operands and found.keys() >= set(operands):
             first = min(found[operand] for operand in operands)
             found.update(dict.fromkeys(node.results, first))
     return found
@@ -189,7 +189,12 @@ def _steps_of(statistic: Node, source: Value, bare: dict[Value, int]) -> Iterato
         ask(value)
     while todo:
         _, node = heappop(todo)
-        others = [v for v in node.live_operands if v not in reach and bare.get(v, -1) <= begin]
+        # integers and truth values only choose, such as the places of rows
+        others = [
+            v
+            for v in node.live_operands
+            if v.is_float and v not in reach and bare.get(v, -1) <= begin
+        ]
         # what is still small is a factor in the making, whatever else went into it
         small = statistic.role is not Role.RUNNING and node.results[0].size < source.size
         if not others or (small and node.role.elementwise):

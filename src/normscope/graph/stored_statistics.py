@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -39,6 +39,12 @@ def stored_steps(graph: Graph, taken: set[Node]) -> Iterator[tuple[Value, Value,
             nodes = (node,) if centred is None else (centred, node)
             start = x if centred is None else centred.live_operands[0]
             yield start, node.results[0], nodes
+
+
+def takes_a_root(nodes: Sequence[Node]) -> bool:
+    """Whether what operators take from the model has gone through a root or a negative power."""
+    held = [operand for node in nodes for operand in node.operands if not operand.live]
+    return any(_holds(operand, (Role.ROOT, Role.INVERSE, Role.POWER)) for operand in held)
 
 
 def _centred(x: Value) -> Node | None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from normscope.frameworks.mode_telling import advice_on
+from normscope.graph.proof import Verdict as Proved
 from normscope.notation.axis_roles import sample_axis
 from normscope.scope.calls import Calls, Outputs
-from normscope.scope.first import First, Samples, first_place
-from normscope.scope.probe import TRIALS, Probe, Probed
+from normscope.scope.first import First, SamplePair, first_place
+from normscope.scope.probe import ALL_UP_TO, TRIALS, Probe, Probed
+from normscope.scope.proved import Samples, Through, Traced, Word, judged, traced
 from normscope.scope.replacement import Replacement
 from normscope.scope.result import ModeScope
 from normscope.scope.samples import Coupling, Verdict, one_sample
@@ -25,11 +28,22 @@ class Examination:
         calls: of the model.
         names: of the axes of each input.
         show: "indices", if all indices of short axes are asked for.
+        all_axes: all axes are probed, also where the samples are proved to be apart.
+        names_first: the submodule is looked for through which samples see each other first.
         sample_axes: the axis of the samples in each input that has axes, by name.
     """
 
-    def __init__(self, calls: Calls, names: list[tuple[str, ...]], show: str | None = None) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        names: list[tuple[str, ...]],
+        show: str | None = None,
+        all_axes: bool = False,
+        names_first: bool = True,
+    ) -> None:
+        self.names_first = names_first
         self.show = show
+        self.all_axes = all_axes or show is not None
         self.calls = calls
         self.names = names
         self.sample_axes = {
@@ -38,15 +52,48 @@ class Examination:
             if axes
         }
 
-    def mode(self, training: bool) -> ModeScope:
-        """Examine one mode; whatever the model raises is evidence."""
-        try:
-            return self._mode(training)
-        except Exception as error:
-            return ModeScope(notes=(_raised("the model raised", error), *self._single_samples()))
+    def mode(self, training: bool, found: Traced | None = None) -> ModeScope:
+        """Examine one mode: by its operators, then what they leave open by calls.
 
-    def _mode(self, training: bool) -> ModeScope:
-        probe = Probe(self.calls, training, *([MOST] if self.show else []))
+        Whatever the model raises is evidence.
+
+        Args:
+            training: the mode.
+            found: what its operators say, where they were followed before.
+        """
+        inputs = self.calls.inputs
+        axes = [self.sample_axes.get(name) for name in inputs.names]
+        found = found or traced(self.calls.model, inputs, training, axes)
+        if found.proof.verdict is Proved.APART and not self.all_axes:
+            samples = Samples(Word.PROVED, None, found.proof.why)
+            notes: tuple[str, ...] = (f"proved {samples.why}",)
+            return ModeScope((), True, None, None, found.draws, notes, samples)
+        try:
+            mode = self._mode(training, found.proof.verdict is Proved.MEET)
+        except Exception as error:
+            notes = _raised("the model raised", error), *self._single_samples()
+            mode = ModeScope(notes=notes)
+        return self._judged(mode, found)
+
+    def _judged(self, mode: ModeScope, found: Traced) -> ModeScope:
+        """Together with what the operators say."""
+        first = None if mode.first is None else Through(mode.first.path, mode.first.type)
+        independent = mode.samples_independent
+        if found.proof.verdict is Proved.APART and independent is None and mode.dependences:
+            independent = True  # proved, also where no probe tells
+        samples = judged(found.proof, independent, first)
+        notes = mode.notes
+        if samples.verdict is Word.UNKNOWN and found.proof.verdict is Proved.MEET:
+            independent, notes = None, (samples.why, *notes)
+        elif samples.verdict is Word.PROBED:
+            notes = (f"not proved: {samples.why}", *notes)
+        elif samples.verdict is Word.PROVED:
+            notes = (f"proved {samples.why}", *notes)
+        return replace(mode, samples_independent=independent, samples=samples, notes=notes)
+
+    def _mode(self, training: bool, hasty: bool) -> ModeScope:
+        most = MOST if self.show else ALL_UP_TO
+        probe = Probe(self.calls, training, self.all_axes, most, hasty)
         if not any(np.isfinite(values.array).any() for values in probe.base.values()):
             return ModeScope(notes=("the output holds no finite number",))
         probe.stochastic = _differs(probe.base, self.calls.outputs(training, stream=None))
@@ -55,7 +102,7 @@ class Examination:
         dependences = tuple(self._dependences(probe))
         verdict = Verdict.of(dependences, self.sample_axes)
         coupling, first, notes = verdict.coupling, None, verdict.notes
-        if coupling is not None:
+        if coupling is not None and self.names_first:
             first, notes = self._first(training, coupling)
         return ModeScope(
             dependences,
@@ -81,7 +128,7 @@ class Examination:
         number = self.calls.inputs.names.index(coupling.input)
         array, axis = self.calls.inputs.arrays[number], self.sample_axes[coupling.input]
         asked = Probed(number, array, axis, Replacement(array))
-        samples = Samples(array.shape[axis], axis, coupling.seeing)
+        samples = SamplePair(array.shape[axis], axis, coupling.seeing)
         try:
             for trial in TRIALS:  # of which one has shown that the samples see each other
                 base, seen, seeing = (

@@ -40,7 +40,7 @@ class First:
 
 
 @dataclass(frozen=True)
-class Samples:
+class SamplePair:
     """How many samples there are, and which two are asked about."""
 
     count: int
@@ -49,7 +49,7 @@ class Samples:
 
 
 def first_place(
-    base: list[Step], other_seen: list[Step], other_seeing: list[Step], samples: Samples
+    base: list[Step], other_seen: list[Step], other_seeing: list[Step], samples: SamplePair
 ) -> First | None:
     """The first place in the run where the two samples meet; None if there is none.
 
@@ -87,7 +87,7 @@ def _both(step: Step, seen: Step, seeing: Step, count: int) -> Iterator[Bools]:
             yield value.changed(one) & value.changed(other)
 
 
-def _moved(base: list[Step], other_seen: list[Step], samples: Samples) -> First | None:
+def _moved(base: list[Step], other_seen: list[Step], samples: SamplePair) -> First | None:
     """Where the one sample comes to the place of the other, as when samples are exchanged."""
     for step, seen in zip(base, other_seen, strict=False):
         if any(map(_arrives, step.values, seen.values, [samples] * len(step.values))):
@@ -95,7 +95,7 @@ def _moved(base: list[Step], other_seen: list[Step], samples: Samples) -> First 
     return None
 
 
-def _arrives(value: Values, other: Values, samples: Samples) -> bool:
+def _arrives(value: Values, other: Values, samples: SamplePair) -> bool:
     axis = samples.axis
     if len(value.shape) <= axis or value.shape[axis] != samples.count:
         return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from normscope.sight.dependence import AxisDependence, axis_dependences
 Masks = dict[int, dict[str, Bools]]
 """For each probed index along an axis: which elements of each output changed."""
 
-_ALL_UP_TO = 4  # so many indices of an axis are probed one by one; of more, some
+ALL_UP_TO = 4  # so many indices of an axis are probed one by one; of more, some
 _MORE_UP_TO = 64  # so many, where none of those changes the output but another axis does
 
 
@@ -71,15 +71,26 @@ class Probe:
 
     Attributes:
         all_up_to: of a longer axis only some indices are given other values.
+        all_axes: all axes are probed, else those of the samples only.
+        hasty: one trial that shows that samples meet is enough.
         base: the outputs for the inputs as given.
         stochastic: the model draws random numbers.
         changing_shape: the outputs whose shape depends on the values.
         refused: for some inputs, what the model raised on other values of them.
     """
 
-    def __init__(self, calls: Calls, training: bool, all_up_to: int = _ALL_UP_TO) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        training: bool,
+        all_axes: bool = True,
+        all_up_to: int = ALL_UP_TO,
+        hasty: bool = False,
+    ) -> None:
         self.calls = calls
+        self.all_axes = all_axes
         self.all_up_to = all_up_to
+        self.hasty = hasty and not all_axes
         self.training = training
         self.stochastic = False
         self.changing_shape: set[str] = set()
@@ -93,23 +104,30 @@ class Probe:
         """How each output depends on one input; nothing if the model refuses all other values."""
         array = self.calls.inputs.arrays[number]
         asked = Probed(number, array, sample_axis, Replacement(array))
+        probed = range(array.ndim) if self.all_axes else [sample_axis]
         seen: list[Masks] = [{} for _ in array.shape]
         left = {}  # for each axis, the trials that are left for what is still unclear
-        for axis, masks in enumerate(seen):
+        for axis in probed:
+            masks = seen[axis]
             count = _FOR_SAMPLES if axis == sample_axis else 1
             count = max(count, _STOCHASTIC if self.stochastic else 1)
             for trial in TRIALS[:count]:
                 self._try(asked, axis, trial, masks)
+                if self.hasty and masks:
+                    found = dict(self._words(names, array.shape, seen))
+                    if _meet(found, sample_axis):
+                        return found
             if not masks:
                 return {}
             left[axis] = list(TRIALS[count:])
-        for axis in self._silent(seen):
+        for axis in self._silent(seen, probed):
             others = [i for i in range(min(array.shape[axis], _MORE_UP_TO)) if i not in seen[axis]]
             for trial in TRIALS[:2]:
                 self._try(asked, axis, trial, seen[axis], others)
         while True:
             found = dict(self._words(names, array.shape, seen))
-            mixed = {n for axes in found.values() for n in left if axes[n].word == "mixed"}
+            words = {(axis.axis, axis.word) for axes in found.values() for axis in axes}
+            mixed = {n for n in left if (n, "mixed") in words}
             # what shows nothing new is as it is
             grew = {n for n in mixed if left[n] and self._try(asked, n, left[n].pop(0), seen[n])}
             if not grew:
@@ -124,13 +142,14 @@ class Probe:
             yield output, axis_dependences(names, shape, changed)
 
     @staticmethod
-    def _silent(seen: list[Masks]) -> list[int]:
-        """The axes of which no probed index changes an output that another axis changes."""
-        changing = [
-            {name for masks in along.values() for name, mask in masks.items() if mask.any()}
-            for along in seen
-        ]
-        return [axis for axis, names in enumerate(changing) if names != set().union(*changing)]
+    def _silent(seen: list[Masks], probed: Sequence[int]) -> list[int]:
+        """The axes of which no probed index changes anything, or what another axis changes."""
+        changing = {
+            axis: {n for masks in seen[axis].values() for n, mask in masks.items() if mask.any()}
+            for axis in probed
+        }
+        every = set().union(*changing.values())
+        return [axis for axis, names in changing.items() if names != every or not names]
 
     def _try(
         self,
@@ -184,3 +203,17 @@ class Probe:
         if key not in self._bases:
             self._bases[key] = self.calls.outputs(self.training, {number: turned}, way[1])
         return self._bases[key]
+
+
+def _meet(found: dict[str, tuple[AxisDependence, ...]], sample_axis: int) -> bool:
+    """Whether a sample was seen to depend on another."""
+    return any(
+        seeing != seen
+        for axes in found.values()
+        for axis in axes
+        if axis.axis == sample_axis
+        and axis.output_axis in (0, sample_axis)
+        and axis.size == axis.output_size
+        for seen, indices in axis.seen
+        for seeing in indices
+    )

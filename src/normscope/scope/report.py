@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from normscope.notation.axis_words import axis_sentence
+from normscope.scope.proved import Word
 from normscope.sight.dependence import AxisDependence, Dependence
 from normscope.wording import counted
 
@@ -60,14 +61,20 @@ def sentence(mode: ModeScope) -> str:
     'sample 0 sees sample 1, first through bn1 (BatchNorm2d).'
     """
     if mode.samples_independent:
-        return "no sample sees another."
-    if mode.pair is None:
+        proved = mode.samples.verdict is Word.PROVED
+        return f"no sample sees another: {'proved' if proved else 'by probing'}."
+    if mode.samples_independent is None or mode.pair is None:
         return f"whether samples see each other is not known: {'; '.join(mode.notes).rstrip('.')}."
     seeing, seen = mode.pair
     said = f"sample {seeing} sees sample {seen}"
+    through = mode.samples.through
     if mode.first is None:
-        return f"{said}."
-    return f"{said}, first {'in' if mode.first.where else 'through'} {mode.first}."
+        where = f", first in {through}" if through is not None and through.operator else ""
+        return f"{said}{where}."
+    named = [through.operator, through.source] if through is not None else []
+    operator = ", ".join(filter(None, named))
+    first = f"{said}, first {'in' if mode.first.where else 'through'} {mode.first}"
+    return f"{first}: {operator}." if operator else f"{first}."
 
 
 def _capitalized(text: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from normscope.notebook import Report
 from normscope.scope.first import First
+from normscope.scope.proved import Samples as Samples
 from normscope.sight.dependence import Dependence as Dependence
 
 MODES = ("training", "inference")
@@ -18,12 +19,14 @@ class ModeScope:
     """The findings in one mode.
 
     Attributes:
-        dependences: one for each pair of an input and an output.
+        dependences: one for each pair of an input and an output, along the axes that were probed;
+            none where a proof made probing needless.
         samples_independent: whether no sample's output depends on another sample; None if unknown.
         pair: two samples, of which the first sees the second; None if none does.
         first: the submodule through which it sees it first; None if none does or none was found.
         stochastic: random numbers are drawn. Each call was given the same ones.
         notes: the evidence.
+        samples: whether samples see each other, whether that is proved, and through what.
     """
 
     dependences: tuple[Dependence, ...] = ()
@@ -32,11 +35,12 @@ class ModeScope:
     first: First | None = None
     stochastic: bool = False
     notes: tuple[str, ...] = ()
+    samples: Samples = field(default_factory=Samples)
 
 
 @dataclass(frozen=True, repr=False)
 class Scope(Report):
-    """The dependence of a model's outputs on its inputs, found by calling it.
+    """The dependence of a model's outputs on its inputs, proved on its operators or seen in calls.
 
     Where a model has one mode only, both modes say the same.
 
@@ -68,6 +72,11 @@ class Scope(Report):
         return {mode: self._of(mode).samples_independent for mode in MODES}
 
     @property
+    def samples(self) -> dict[str, Samples]:
+        """For each mode, whether samples see each other, how that is known, and through what."""
+        return {mode: self._of(mode).samples for mode in MODES}
+
+    @property
     def first(self) -> dict[str, First | None]:
         """For each mode, the submodule through which a sample sees another first."""
         return {mode: self._of(mode).first for mode in MODES}
@@ -79,7 +88,7 @@ class Scope(Report):
 
     @property
     def axes(self) -> dict[str, dict[str, dict[str, dict[str, str]]]]:
-        """One word for each mode, input, output and axis of the input."""
+        """One word for each mode, input, output and axis of the input that was probed."""
         return {
             mode: {
                 name: {
@@ -102,6 +111,7 @@ class Scope(Report):
             "model": self.title,
             "inputs": {name: list(shape) for name, shape in self.inputs.items()},
             "sample_independent": {m: mode.samples_independent for m, mode in modes.items()},
+            "samples": {m: mode.samples.to_dict() for m, mode in modes.items()},
             "first": {m: _first_dict(mode.first) for m, mode in modes.items()},
             "pair": {m: mode.pair and list(mode.pair) for m, mode in modes.items()},
             "stochastic": {m: mode.stochastic for m, mode in modes.items()},

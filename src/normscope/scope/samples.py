@@ -39,7 +39,7 @@ class Verdict:
         known = False
         for pair in dependences:
             number = sample_axes[pair.input]
-            axis = pair.axes[number]
+            axis = pair.along(number)
             if _is_ambiguous(pair, axis, number):
                 ambiguous[
                     f"the {counted(axis.size, 'sample')} of {pair.input} run along axis "

@@ -11,6 +11,7 @@ from normscope.frameworks.live import Arguments, Live
 from normscope.frameworks.opened import opened
 from normscope.frameworks.registry import live_of
 from normscope.notation.axis_roles import axis_names
+from normscope.progress import Progress, tell_nobody
 from normscope.scope.calls import Calls
 from normscope.scope.examine import Examination
 from normscope.scope.result import ModeScope, Scope
@@ -29,13 +30,17 @@ def scope(
     *,
     axes: str | Mapping[str, str] | None = None,
     show: str | None = None,
+    all_axes: bool = False,
+    progress: Progress = tell_nobody,
 ) -> Scope:
-    """Find out which positions of its inputs a model's outputs depend on, by calling it.
+    """Find out whether samples see each other in a model, and what its outputs depend on.
 
-    One index along one axis of one input is given other values, out of those present in that
-    input; what changes in the outputs depends on it. Where samples see each other, the model is run
-    three times more while its submodules are watched, to say which of them lets them first. The
-    model is afterwards as it was, bit for bit.
+    Its operators are followed in each mode: where they prove that samples stay apart, it is called
+    no more. What they leave open, and that samples meet, is tried: one index along the axis of the
+    samples is given other values, out of those present in that input, and what changes in the
+    outputs depends on it. Where samples see each other, the model is run three times more while its
+    submodules are watched, to say which of them lets them first. The model is afterwards as it was,
+    bit for bit.
 
     Args:
         model: a module of torch, a model or layer of Keras, a module of Flax, Haiku (with its
@@ -46,8 +51,10 @@ def scope(
             array is passed on as it is. Give different values, and at least two samples.
         axes: names of the axes, such as `"b t c"`, in which b or n are the samples; for several
             inputs a dict by input name. Else they are called b, d1, d2, ...
+        all_axes: say of every axis, by calls, how the outputs depend on it.
         show: `"indices"` adds a table for each axis that an output has too: index by index, who
-            sees whom. It needs more calls, and axes of at most 16 indices.
+            sees whom. It needs more calls, and axes of at most 16 indices; all axes are asked.
+        progress: is told of (what is being done, steps done, steps in all).
 
     Returns:
         The `Scope`. That the model raises in a mode is a result too, not an error.
@@ -67,25 +74,23 @@ def scope(
         >>> found.samples_independent["inference"]
         False
         >>> found.axes["inference"]["input"]["output"]
+        {'b': 'shared'}
+        >>> found = scope(centred, np.eye(4), axes="b c", all_axes=True)
+        >>> found.axes["inference"]["input"]["output"]
         {'b': 'shared', 'c': 'shared'}
     """
     checked_show(show)
-    model = opened(model, "scope")
-
-    def first(live: Live) -> Arguments:
-        return live.inputs(inputs).arguments(live.leaf)
-
-    asked = live_of(model, first, _REFUSAL)
-    unfit = asked.unfit()
-    if unfit:
-        raise SpecError(unfit)
-    given = asked.inputs(inputs)
-    names = input_axes(given, axes)
+    asked, given, names = asked_model(model, inputs, axes)
     with asked.kept():
-        examination = Examination(Calls(asked, given), names, show)
-        found = {training: examination.mode(training) for training in asked.modes}
-    training, inference = found[asked.modes[0]], found[asked.modes[-1]]
-    if not inference.dependences and not training.dependences:
+        examination = Examination(Calls(asked, given), names, show, all_axes)
+        modes: dict[bool, ModeScope] = {}
+        for mode in asked.modes:
+            what = "in training" if mode else "in inference"
+            progress(f"whether samples see each other {what}", len(modes), len(asked.modes))
+            modes[mode] = examination.mode(mode)
+    training, inference = modes[asked.modes[0]], modes[asked.modes[-1]]
+    silent = not inference.dependences and not training.dependences
+    if silent and not (inference.samples_independent or training.samples_independent):
         unfit = asked.misfit(given)
         if unfit:
             raise SpecError(f"{asked.model_title} cannot be called: {unfit} ({inference.notes[0]})")
@@ -101,6 +106,27 @@ def scope(
         calls=examination.calls.count,
         indices=show is not None,
     )
+
+
+def asked_model(
+    model: Any, inputs: Any, axes: str | Mapping[str, str] | None
+) -> tuple[Live, Inputs, list[tuple[str, ...]]]:
+    """The model as it is called, its inputs, and the names of their axes.
+
+    Raises:
+        ModelFileError, SpecError, ShapeError: as `scope` says.
+    """
+    model = opened(model, "scope")
+
+    def first(live: Live) -> Arguments:
+        return live.inputs(inputs).arguments(live.leaf)
+
+    asked = live_of(model, first, _REFUSAL)
+    unfit = asked.unfit()
+    if unfit:
+        raise SpecError(unfit)
+    given = asked.inputs(inputs)
+    return asked, given, input_axes(given, axes)
 
 
 def input_axes(given: Inputs, axes: str | Mapping[str, str] | None) -> list[tuple[str, ...]]:
@@ -136,6 +162,8 @@ def _evidence(
         if title == "training" or not same:
             prefix = "" if same else f"{title}: "
             yield from (f"{prefix}{note}" for note in mode.notes)
-    yield from examination.notes()
+    if examination.calls.count:
+        yield from examination.notes()
     yield from model.notes
-    yield counted(examination.calls.count, "call of the model")
+    if examination.calls.count:
+        yield counted(examination.calls.count, "call of the model")

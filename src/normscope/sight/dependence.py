@@ -17,6 +17,7 @@ class AxisDependence:
     """How an output depends on the positions along one axis of an input.
 
     Attributes:
+        axis: its number.
         name: of the axis.
         size: of the axis.
         output_axis: the axis of the output that runs along with it, or None.
@@ -27,6 +28,7 @@ class AxisDependence:
         seen: for each probed index of the input, the indices along the output's axis that changed.
     """
 
+    axis: int
     name: str
     size: int
     output_axis: int | None
@@ -50,13 +52,17 @@ class Dependence:
         input: its name.
         output: its name.
         output_shape: of the output.
-        axes: one entry per axis of the input.
+        axes: one entry per axis of the input that was probed.
     """
 
     input: str
     output: str
     output_shape: tuple[int, ...]
     axes: tuple[AxisDependence, ...]
+
+    def along(self, axis: int) -> AxisDependence:
+        """The entry of an axis of the input that was probed."""
+        return next(entry for entry in self.axes if entry.axis == axis)
 
     @property
     def none(self) -> bool:
@@ -71,12 +77,12 @@ Changed = Mapping[int, Bools]
 def axis_dependences(
     names: tuple[str, ...], shape: tuple[int, ...], changed: tuple[Changed, ...]
 ) -> tuple[AxisDependence, ...]:
-    """One word per axis of an input.
+    """One word per axis of an input that was probed.
 
     Args:
         names: of the axes of the input.
         shape: of the input.
-        changed: for each axis, what changed in the output.
+        changed: for each axis, what changed in the output; empty for one that was not probed.
 
     Example:
         >>> rows = {0: np.array([[True, False]] * 3), 1: np.array([[False, True]] * 3)}
@@ -85,8 +91,9 @@ def axis_dependences(
     """
     partners = _partners(shape, changed)
     return tuple(
-        _described(names[axis], shape[axis], partners.get(axis), changed[axis])
+        _described(axis, names[axis], shape[axis], partners.get(axis), changed[axis])
         for axis in range(len(shape))
+        if changed[axis]
     )
 
 
@@ -100,6 +107,7 @@ def _partners(shape: tuple[int, ...], changed: tuple[Changed, ...]) -> dict[int,
     choices = sorted(
         (_share(changed[axis], partner), abs(axis - partner), axis, partner)
         for axis, size in enumerate(shape)
+        if changed[axis]
         for partner, length in enumerate(out)
         if size == length
     )
@@ -109,7 +117,7 @@ def _partners(shape: tuple[int, ...], changed: tuple[Changed, ...]) -> dict[int,
             found[axis] = partner
     if len(out) == len(shape):
         for axis in range(len(shape)):
-            if axis not in found and axis not in found.values():
+            if changed[axis] and axis not in found and axis not in found.values():
                 found[axis] = axis  # another length at the same place, as after pooling
     return found
 
@@ -120,18 +128,20 @@ def _share(changed: Changed, partner: int) -> float:
     return float(np.mean(shares)) if shares else 1.0
 
 
-def _described(name: str, size: int, partner: int | None, changed: Changed) -> AxisDependence:
+def _described(
+    axis: int, name: str, size: int, partner: int | None, changed: Changed
+) -> AxisDependence:
     if partner is None:
         matters = [mask.any() for mask in changed.values()]
         word = "shared" if all(matters) else "mixed" if any(matters) else "none"
-        return AxisDependence(name, size, None, None, word, ())
+        return AxisDependence(axis, name, size, None, None, word, ())
     seen = {
         index: frozenset(np.flatnonzero(projected(mask, partner)).tolist())
         for index, mask in changed.items()
     }
     length = next(mask.shape[partner] for mask in changed.values())
     word = _word(size, length, seen)
-    return AxisDependence(name, size, partner, length, word, tuple(seen.items()))
+    return AxisDependence(axis, name, size, partner, length, word, tuple(seen.items()))
 
 
 def _word(size: int, length: int, seen: Mapping[int, frozenset[int]]) -> str:

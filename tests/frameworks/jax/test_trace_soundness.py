@@ -275,6 +275,22 @@ def looped(x: Any) -> Any:
     return lax.fori_loop(0, 3, lambda i, y: jnp.tanh(y) + i, x)
 
 
+@program(APART)
+def written_row_by_row(x: Any) -> Any:
+    """Each round writes at its own place, and what is gathered comes in slices."""
+
+    def body(carry: Any, column: Any) -> Any:
+        number, made = carry
+        return (number + 1, made.at[number].set(2 * x[number])), column
+
+    return lax.scan(body, (0, jnp.zeros((4, 6))), x, reverse=True)[0][1]
+
+
+@program(MEET)
+def written_into_the_row_before(x: Any) -> Any:
+    return lax.fori_loop(0, 4, lambda i, made: made.at[3 - i].set(2 * x[i]), jnp.zeros((4, 6)))
+
+
 @program(UNKNOWN)
 def looped_as_long_as_data_says(x: Any) -> Any:
     return lax.while_loop(lambda y: jnp.abs(y).max() > 0.5, lambda y: y / 2, x)

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from frameworks.onnx.programs import X, by_runtime, coupled, model_of, outputs
+from normscope.frameworks.onnx import evaluation
 from normscope.frameworks.onnx.tensors import Tensors
 from normscope.frameworks.onnx.trace import trace
-from normscope.graph.operators import Graph
+from normscope.graph.operators import CannotTraceError, Graph
 from normscope.graph.proof import Verdict, samples_apart
+from normscope.graph.replay import CannotReplayError
 from normscope.graph.rules import Branch, Opaque, Repeat
 
 IF = """m = ReduceMax <keepdims = 0> ({of}) z = Constant <value_float = 0.0> ()
@@ -79,7 +81,7 @@ def test_a_loop_is_a_repetition(body: str, apart: bool) -> None:
     graph = followed(body)
     (node,) = [node for node in graph.nodes if isinstance(node.rule, Repeat)]
     assert node.rule.condition is None
-    assert coupled(graph, X) is not apart
+    assert coupled(model_of(body), X) is not apart
     assert (samples_apart(graph, [0]).verdict is Verdict.APART) is apart
 
 
@@ -88,6 +90,17 @@ def test_a_loop_until_something_is_reached_has_a_condition() -> None:
     (node,) = [node for node in graph.nodes if isinstance(node.rule, Repeat)]
     assert node.rule.condition is not None
     assert samples_apart(graph, [0]).verdict is not Verdict.APART  # all stop at once
+
+
+@pytest.mark.parametrize("where", ["first", "later"])
+def test_a_loop_of_one_round_at_most_is_opaque(where: str) -> None:
+    body = GROWING.replace("hn = Concat <axis = 0> (h, h)", "hn = Neg (h)")
+    if where == "first":
+        body = body.replace("bool {1}", "bool {0}")
+    else:
+        body = body.replace("co = Identity (ci)", "co = Not (ci)")
+    (node,) = followed(body).nodes
+    assert isinstance(node.rule, Opaque)
 
 
 def test_what_grows_in_a_loop_is_opaque() -> None:
@@ -103,3 +116,19 @@ def test_a_scan_is_a_repetition(way: int) -> None:
     (node,) = [node for node in graph.nodes if isinstance(node.rule, Repeat)]
     assert node.rule.reverse is bool(way)
     assert samples_apart(graph, [0]).verdict is Verdict.APART
+
+
+ENDLESS = """t = Constant <value: tensor = bool {1}> ()
+y = Loop (, t, x) <body = b (int64 i, bool ci, float[4,6] h) => (bool co, float[4,6] hn) {
+  hn = Abs (h) m = ReduceMax <keepdims = 0> (hn) e = Constant <value_float = -1.0> ()
+  co = Greater (m, e) }>"""
+
+
+def test_a_loop_that_does_not_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "SECONDS", 0.5)
+    graph = trace(model_of(ENDLESS), {"x": X}, Tensors())
+    with pytest.raises(CannotReplayError, match=r"Loop cannot be run: .*terminate"):
+        outputs(graph, X)
+    plain = ENDLESS.replace("co = Greater (m, e)", "co = Identity (ci)")
+    with pytest.raises(CannotTraceError, match="the shapes that Loop gives are not known"):
+        trace(model_of(plain), {"x": X}, Tensors())

@@ -44,6 +44,9 @@ def _convolutions() -> dict[str, Made]:
             f"Conv{rank}d": (convolution(4, 6, 3, padding=1), x),
             f"Conv{rank}d strided": (convolution(4, 6, 3, stride=2, dilation=2, padding=2), x),
             f"Conv{rank}d groups": (convolution(4, 8, 2, groups=2, bias=False), x),
+            f"Conv{rank}d depthwise": (convolution(4, 4, 3, groups=4), x),
+            f"ConvTranspose{rank}d depthwise": (transposed(4, 4, 3, 2, groups=4), x),
+            f"Conv{rank}d depthwise, more": (convolution(4, 8, 3, groups=4), x),
             f"Conv{rank}d reflect": (convolution(4, 4, 3, padding=1, padding_mode="reflect"), x),
             f"Conv{rank}d same": (convolution(4, 4, 2, padding="same"), x),
             f"ConvTranspose{rank}d": (transposed(4, 6, 3, stride=2, padding=1), x),
@@ -591,6 +594,17 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], Any]] = {
             F.scaled_dot_product_attention(x, x, x, attn_mask=torch.ones(4, 4), dropout_p=0.0),
         ),
         normal(3, 2, 4, 6),
+    ),
+    "rare": (
+        lambda x: (
+            torch.addbmm(torch.zeros(2, 2), x.reshape(3, 2, 2), x.reshape(3, 2, 2)),
+            torch.isin(x.round(), torch.tensor([0.0, 1.0])),
+            x.renorm(2, 0, 1.0),
+            x.histc(4),
+            torch.sparse.mm(torch.eye(3).to_sparse(), x),
+            x.renorm(1, 1, 0.5),
+        ),
+        normal(3, 4),
     ),
     "least squares": (lambda x: torch.linalg.lstsq(x, x).solution, normal(2, 3, 3)),
     "segments": (

@@ -9,7 +9,10 @@ from __future__ import annotations
 import copy
 import functools
 import operator
+import pickle
+import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +53,13 @@ def _says(word: str) -> Callable[[Program], Program]:
         return program
 
     return registered
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it is deprecated, and used
+    _scripted = torch.jit.trace(
+        lambda z: (z * 2 - z.mean(1, keepdim=True)).relu(), torch.ones(4, 6)
+    )
 
 
 apart, meet, unknown = _says("apart"), _says("meet"), _says("unknown")
@@ -402,6 +412,114 @@ def write_into_numpy(m, x):
     return x + torch.from_numpy(memory.copy())
 
 
+@meet
+def numpy_writes_into_a_constant(m, x):
+    mix = torch.eye(4)
+    y = mix @ x
+    mix.numpy()[0, 1] = 1
+    return mix @ y
+
+
+@meet
+def numpy_writes_into_its_own(m, x):
+    memory = np.eye(4, dtype=np.float32)
+    mix = torch.from_numpy(memory)
+    y = mix @ x
+    memory[0, 1] = 1
+    return mix @ y
+
+
+@apart
+def numpy_constant(m, x):
+    return torch.from_numpy(np.eye(4, dtype=np.float32)) @ x
+
+
+@unknown
+def printed(m, x):
+    return x * len(str(x * 1000))
+
+
+@unknown
+def compared_as_a_whole(m, x):
+    return x if torch.equal(x[0], x[1].clamp(-9, 9)) else -x
+
+
+@unknown
+def nearly_equal(m, x):
+    return x if torch.allclose(x, x.clamp(-1.5, 9)) else -x
+
+
+@unknown
+def contained(m, x):
+    return x if 0.5 in x.round() else x * 2
+
+
+@unknown
+def saved_and_loaded(m, x):
+    m.buf.copy_(x.flip(0))
+    return pickle.loads(pickle.dumps(m.buf))
+
+
+@unknown
+def copied_by_python(m, x):
+    return copy.deepcopy(x.flip(0))
+
+
+@meet
+def gradient_as_a_place(m, x):
+    y = torch.zeros(4, 6) * x
+    y.grad = x.flip(0)
+    return y.grad
+
+
+@unknown
+def in_another_thread(m, x):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: x.flip(0) * 2).result()
+
+
+@meet
+def generated(m, x):
+    return torch.stack(tuple(row + x[0] for row in x))
+
+
+@meet
+def named_tuple(m, x):
+    return torch.max(x, 0).values + x
+
+
+@apart
+def out_of_a_scripted_function(m, x):
+    return _scripted(x)
+
+
+@meet
+def split_and_written(m, x):
+    y = x.clone()
+    a, b = y.split(2)
+    a.copy_(b)
+    return y
+
+
+@apart
+def split_features_written(m, x):
+    y = x.clone()
+    a, b = y.split(3, 1)
+    a.add_(b)
+    return y
+
+
+@unknown
+def foreach(m, x):
+    y = torch._foreach_add([x, x], 1)
+    return y[0] + y[1].flip(0)
+
+
+@meet
+def sparse_product(m, x):
+    return torch.sparse.mm(torch.ones(4, 4).tril().to_sparse(), x)
+
+
 @unknown
 def array_protocol(m, x):
     m.buf.copy_(x.flip(0))
@@ -658,6 +776,20 @@ def convolution_over_features(m, x):
     return F.conv1d(x[:, None], m.weight[:1, None, :3], padding=1)[:, 0]
 
 
+@apart
+def kernels_of_each_sample(m, x):
+    kernels = m.weight[None, :4, :6].reshape(1, 4, 2, 3) * x.mean(1)[:, None, None, None]
+    given = torch.stack([x, x * 2], 1).reshape(1, 8, 6)
+    return F.conv1d(given, kernels.reshape(16, 2, 3), groups=4).reshape(4, -1)
+
+
+@apart
+def depthwise_kernels_of_each_sample(m, x):
+    kernels = x[:, None, :3] * torch.ones(1, 2, 1)
+    given = torch.stack([x, x * 2], 1).reshape(1, 8, 6)
+    return F.conv1d(given, kernels.reshape(8, 1, 3), groups=8).reshape(4, -1)
+
+
 @meet
 def window_over_samples(m, x):
     return F.avg_pool1d(x.t()[None], 3, 1, 1)[0].t()
@@ -807,6 +939,22 @@ def inference_mode_of_the_batch(m, x):
         return F.batch_norm(x, None, None, training=True)
 
 
+@meet
+def masked_tensors(m, x):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they are in a prototype stage
+        return torch.masked.masked_tensor(x, x > 0).mean(0).to_tensor(0.0) + x
+
+
+class Loud(torch.Tensor):
+    pass
+
+
+@unknown
+def own_class_of_tensors(m, x):
+    return m.linear(x.as_subclass(Loud)).as_subclass(torch.Tensor)
+
+
 @apart
 def checkpointed(m, x):
     return checkpoint(m.linear, x, use_reentrant=False)
@@ -833,11 +981,6 @@ def hook_before(m, x):
         return m.linear(x)
     finally:
         handle.remove()
-
-
-@apart
-def scripted(m, x):
-    return torch.jit.trace(lambda z: z * 2 + 1, torch.zeros(4, 6))(x) if False else x * 2 + 1
 
 
 @apart
@@ -904,3 +1047,16 @@ def output_in_an_object(m, x):
 @unknown
 def no_output(m, x):
     x.sum(0)
+
+
+@apart
+def pooled_channels_last(m, x):
+    image = x.reshape(4, 2, 3, 1).expand(4, 2, 3, 2).contiguous(memory_format=torch.channels_last)
+    return F.adaptive_avg_pool2d(image, 1)[..., 0]
+
+
+@meet
+def strided_in_place(m, x):
+    y = x.clone()
+    y.as_strided_((4, 6), (1, 4))
+    return y

@@ -272,6 +272,23 @@ def test_a_model_that_cannot_be_called_says_why() -> None:
         graph_of(nn.Linear(5, 5), torch.randn(4, 6))
 
 
+def test_nested_tensors_are_refused_with_what_to_do_instead() -> None:
+    class Nests(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.nested.nested_tensor([x[:1], x[1:]]) * 2
+
+    with pytest.raises(CannotTraceError, match="give it padded tensors and a mask"):
+        graph_of(Nests(), torch.randn(4, 6))
+
+
+def test_what_a_script_does_is_seen() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is deprecated, and used
+        model = nn.Sequential(torch.jit.script(nn.LayerNorm(6)), nn.Linear(6, 6))
+    graph = graph_of(model, torch.randn(4, 6))
+    assert [n.operands[1].name for n in nodes(graph, "native_layer_norm")] == ["0.weight"]
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_dtypes(dtype: torch.dtype) -> None:
     graph = graph_of(Net().to(dtype), torch.randn(4, 6).to(dtype))
@@ -293,6 +310,25 @@ def test_large_models_are_traced_without_their_activations() -> None:
     graph = graph_of(model, x)
     assert not graph.blind
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024
+
+
+def test_inputs_that_a_model_tells() -> None:
+    class Tells(Net):
+        pretrained_cfg: Any = None
+        example_input_array: Any = None
+
+    model = Tells()
+
+    def told() -> Any:
+        return live_of(model, lambda live: ((), {}), "").example()
+
+    assert told() is None
+    model.pretrained_cfg = {"input_size": (3, 8, 8)}
+    assert tuple(told().shape) == (4, 3, 8, 8)
+    model.pretrained_cfg = {"input_size": (3, 10**9, 8)}
+    assert told() is None
+    model.example_input_array = torch.zeros(2, 6)
+    assert told() is model.example_input_array
 
 
 # --- the model stays as it was --------------------------------------------------------------------

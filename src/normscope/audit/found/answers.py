@@ -17,6 +17,7 @@ from normscope.audit.found.site import Kind
 from normscope.audit.found.words import sums_to_one, words_of
 from normscope.frameworks.declaration import Declaration
 from normscope.graph.sites import Form
+from normscope.graph.stored_statistics import takes_a_root
 from normscope.identify.identify import identify
 from normscope.identify.result import Identification, Kind as Identified
 from normscope.identify.subject.subject import Subject
@@ -223,7 +224,7 @@ def _without_spec(pair: Matched, one: Asked, shape: Shape, found: Identification
         return Answer(
             Kind.MIXING, dismissed="a mean is added or subtracted, and nothing normalized"
         )
-    if site.form is Form.STORED:
+    if site.form is Form.STORED and not takes_a_root(site.nodes):
         return Answer(Kind.UNKNOWN, dismissed="a factor made of what the model holds, and no more")
     if sums_to_one(one, shape):
         return Answer(Kind.MIXING, dismissed="weights that sum to one")

@@ -107,7 +107,8 @@ def operators_of(pair: Matched) -> Asked:
     """The operators of a site, as something that can be called."""
     first = pair.first
     functions = {
-        mode: Extracted(placed.graph, placed.site) for mode, placed in pair.by_mode.items()
+        mode: Extracted(placed.graph, placed.site, placed.given)
+        for mode, placed in pair.by_mode.items()
     }
     state = _stored_names(pair, functions)
     title = f"{first.site.operator} in {first.site.path or 'the model'}"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
 
 from normscope.audit.found.answers import Answer, answers
 from normscope.audit.found.matching import Matched, Placed, matched
@@ -16,23 +19,32 @@ from normscope.graph.sites import find_sites
 _WORDS = re.compile(r"\w+")
 
 
-def found_sites(graphs: Mapping[bool, Graph]) -> tuple[FoundSite, ...]:
+def found_sites(
+    graphs: Mapping[bool, Graph], arrays: Sequence[NDArray[Any]] = ()
+) -> tuple[FoundSite, ...]:
     """What is normalized at every site of a model, in order; dismissed sites are among them.
 
     Args:
         graphs: by mode, True is training; of one mode or of both. The layers of their calls are
             asked, so the caller keeps the model as it was (`Live.kept`).
+        arrays: those of the inputs, in their order; indices among them are needed where rows are
+            chosen by them.
     """
-    placed = {mode: _placed(graph) for mode, graph in graphs.items()}
+    placed = {mode: _placed(graph, arrays) for mode, graph in graphs.items()}
     pairs = matched(placed)
     told = answers([pair for pair in pairs if not pair.first.site.dismissed])
     return tuple(_found(pair, told.get(pair)) for pair in pairs)
 
 
-def _placed(graph: Graph) -> list[Placed]:
+def _placed(graph: Graph, arrays: Sequence[NDArray[Any]]) -> list[Placed]:
+    given = {
+        value: graph.arrays.from_numpy(array, value.dtype)
+        for value, array in zip(graph.inputs, arrays, strict=False)
+        if not value.is_float
+    }
     sites = find_sites(graph)
     around = neighbours(graph, sites)
-    return [Placed(site, graph, one) for site, one in zip(sites, around, strict=True)]
+    return [Placed(site, graph, one, given) for site, one in zip(sites, around, strict=True)]
 
 
 def _found(pair: Matched, answer: Answer | None) -> FoundSite:

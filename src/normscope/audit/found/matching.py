@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from normscope.graph.neighbours import Neighbours
-from normscope.graph.operators import Graph
+from normscope.graph.operators import Graph, Value
 from normscope.graph.sites import Site
 
 
@@ -18,11 +19,13 @@ class Placed:
         site: the site.
         graph: of the mode.
         neighbours: what stands around it.
+        given: the native arrays of inputs of the model that hold no real numbers, such as indices.
     """
 
     site: Site
     graph: Graph
     neighbours: Neighbours
+    given: Mapping[Value, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

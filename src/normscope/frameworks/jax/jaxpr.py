@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from normscope.frameworks.jax.arrays import JaxArrays
 from normscope.frameworks.jax.calls import Calls
 from normscope.frameworks.jax.marks import MARK
-from normscope.frameworks.jax.operators import DRAWS, meaning
+from normscope.frameworks.jax.operators import meaning
+from normscope.frameworks.jax.running import running
 from normscope.frameworks.jax.sources import source_of
 from normscope.graph.operators import Call, Graph, Role, Value
 from normscope.graph.replay import CannotReplayError, known_numbers, replay
-from normscope.graph.rules import Branch, Fixed, Host, Repeat
+from normscope.graph.rules import Branch, Host, Move, Repeat, Scatter
 
 _INLINED = {
     "call": "call_jaxpr",
@@ -37,6 +38,10 @@ _INLINED = {
 
 _WITHOUT_EFFECT = ("debug_print", "inspect_sharding")
 """They show numbers to people, and have no result."""
+
+
+_UNROLLED = 5_000
+"""So many operators are written out for a loop whose rounds have places of their own."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +156,13 @@ class _Walk:
             if hasattr(body, "consts"):
                 return self.closed(body, operands, source)
             return self.open(body, (), operands, source)
+        if name == "custom_linear_solve":
+            solve = equation.params["jaxprs"].solve
+            lengths = equation.params["const_lengths"]
+            skipped = lengths.matvec + lengths.vecmat
+            given = operands[skipped : skipped + lengths.solve]
+            rest = operands[skipped + lengths.solve + lengths.transpose_solve :]
+            return self.closed(solve, [*given, *rest], source)
         if name in _CONTROL:
             return _CONTROL[name](self, equation, operands, source)
         self._notice_effects(equation, operands)
@@ -185,15 +197,13 @@ class _Walk:
         order: Sequence[int] = (),
         channel_axis: int | None = None,
     ) -> tuple[Value, ...]:
-        name = equation.primitive.name
-        drawn = name in DRAWS and isinstance(rule, Fixed)
         node = self.graph.add(
-            name,
+            equation.primitive.name,
             role,
             rule,
             [operands[number] for number in order] if order else operands,
             [_type(variable) for variable in equation.outvars],
-            None if drawn else _running(equation, order),
+            running(equation, rule, order),
             self.calls.innermost,
             source=source,
             channel_axis=channel_axis,
@@ -207,8 +217,59 @@ class _Walk:
         params = equation.params
         constants, carried = params["num_consts"], params["num_carry"]
         body = self._body(params["jaxpr"], operands, constants, carried)
+        if _needs_its_round(body) and params["length"] * len(body.nodes) <= _UNROLLED:
+            return self._unrolled(equation, operands, source)
         rule = Repeat(body, constants, carried, bool(params["reverse"]))
         return self._add(equation, operands, source, Role.OTHER, rule)
+
+    def _unrolled(self, equation: Any, operands: Sequence[Value], source: str) -> Sequence[Value]:
+        """A loop as its rounds, one after the other."""
+        params = equation.params
+        first, length = params["num_consts"], params["length"]
+        kept = first + params["num_carry"]
+        constants, carried, sliced = operands[:first], operands[first:kept], operands[kept:]
+        stacked: list[Sequence[Value]] = []
+        for number in reversed(range(length)) if params["reverse"] else range(length):
+            slices = [self._slice(value, number, source) for value in sliced]
+            made = self.closed(params["jaxpr"], [*constants, *carried, *slices], source)
+            carried, rest = made[: kept - first], made[kept - first :]
+            stacked.append(rest)
+        rows = zip(*(stacked[::-1] if params["reverse"] else stacked), strict=True)
+        return [*carried, *(self._stack(row, source) for row in rows)]
+
+    def _slice(self, value: Value, number: int, source: str) -> Value:
+        shape, dtype = value.shape[1:], value.dtype
+        rule = Move((0,), lambda arrays: [arrays[0][number]])
+        return self._moved("slice", rule, [value], shape, dtype, source)
+
+    def _stack(self, values: Sequence[Value], source: str) -> Value:
+        shape, dtype = (len(values), *values[0].shape), values[0].dtype
+        rule = Move(tuple(range(len(values))), lambda arrays: [np.stack(arrays)])
+        return self._moved("stack", rule, values, shape, dtype, source)
+
+    def _moved(
+        self,
+        name: str,
+        rule: Move,
+        operands: Sequence[Value],
+        shape: Sequence[int],
+        dtype: str,
+        source: str,
+    ) -> Value:
+        def run(given: Sequence[Any]) -> Sequence[Any]:
+            return [jnp.stack(given)] if name == "stack" else rule.replay(given)
+
+        node = self.graph.add(
+            name,
+            Role.MOVE,
+            rule,
+            operands,
+            [(shape, dtype)],
+            run,
+            self.calls.innermost,
+            source=source,
+        )
+        return node.results[0]
 
     def loop(self, equation: Any, operands: Sequence[Value], source: str) -> Sequence[Value]:
         """A loop that goes on as long as a condition holds."""
@@ -282,21 +343,24 @@ class _Walk:
 _CONTROL = {"scan": _Walk.scan, "while": _Walk.loop, "cond": _Walk.branch}
 
 
+def _needs_its_round(body: Graph) -> bool:
+    """Whether elements are moved to places that follow from the number of the round."""
+    for node in body.nodes:
+        if not isinstance(node.rule, Move | Scatter):
+            continue
+        data = node.rule.data if isinstance(node.rule, Move) else (0, node.rule.source)
+        for number, value in enumerate(node.operands):
+            if number not in data and not value.live:
+                try:
+                    known_numbers(body, value)
+                except CannotReplayError:
+                    return True
+    return False
+
+
 def _type(atom: Any) -> tuple[tuple[int, ...], str]:
     return tuple(atom.aval.shape), str(atom.aval.dtype)
 
 
 def _giving(array: Any) -> Callable[[], Any]:
     return lambda: array
-
-
-def _running(equation: Any, order: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    primitive = equation.primitive
-    places = [order.index(number) for number in range(len(order))] if order else None
-
-    def run(operands: Sequence[Any]) -> Sequence[Any]:
-        given = operands if places is None else [operands[place] for place in places]
-        results = primitive.bind(*given, **primitive.get_bind_params(equation.params))
-        return list(results) if primitive.multiple_results else [results]
-
-    return run

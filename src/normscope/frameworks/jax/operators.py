@@ -28,8 +28,8 @@ Known = Callable[[Value], NDArray[Any] | None]
 """The numbers of a value; None where they depend on an input, or are not known yet."""
 
 
-DRAWS = frozenset(("random_bits", "random_gamma", "rng_bit_generator", "rng_uniform"))
-"""Primitives that draw random numbers. No analysis asks which, and they take long to compile."""
+_DRAWS = ("random_bits", "random_gamma", "rng_bit_generator", "rng_uniform")
+"""Primitives that draw random numbers, for which each call may be given another key."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Meaning:
 def meaning(equation: Any, operands: Sequence[Value], known: Known) -> Meaning:
     """What an equation means, whose operands are these."""
     name = equation.primitive.name
-    if not operands or (name in DRAWS and not any(value.live for value in operands)):
-        return Meaning(Role.OTHER, Fixed(drawn=name in DRAWS))
+    if not operands or (name in _DRAWS and not any(value.live for value in operands)):
+        return Meaning(Role.OTHER, Fixed(drawn=name in _DRAWS))
     if name in ELEMENTWISE:
         return Meaning(_role(name, equation, operands, known), _elementwise(equation))
     if name in moves.SAME:

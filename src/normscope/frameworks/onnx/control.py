@@ -80,7 +80,7 @@ class _Around:
         """A graph inside, whose first inputs are the live values from around."""
         graph = Graph(self.walk.graph.arrays, calls=[self.walk.calls.of(node, self.walk.around)])
         inner = self.walk.inside(graph)
-        inputs = {value: graph.input(value.shape, value.dtype, value.name) for value in self.live}
+        inputs = {value: self.walk.input_like(graph, value) for value in self.live}
         for name, value in self.all.items():
             inner.names[name] = inputs[value] if value.live else self._held(value)
         return inner
@@ -130,12 +130,12 @@ def _loop(walk: Walk, node: Any, attributes: Any) -> None:
     around = _Around(walk, node)
     inner = around.body(node)
     limit = [count] if count is not None and count.live else []
-    inside_limit = [inner.graph.input(v.shape, v.dtype, v.name) for v in limit]
+    inside_limit = [walk.input_like(inner.graph, value) for value in limit]
     round_name, again_name, *names = (value.name for value in graph.input)
     number = inner.graph.input((), "int64", round_name)
     inner.names[round_name] = number
     inner.names[again_name] = _constant(np.asarray(True))  # else there is no such round
-    state = [inner.graph.input(v.shape, v.dtype, v.name) for v in carried]
+    state = [walk.input_like(inner.graph, value) for value in carried]
     inner.names.update(zip(names, state, strict=True))
     zero = _constant(np.asarray(0, np.int64))
     inner.inputs_are((*around.live, *limit, zero, *carried), walk)
@@ -152,6 +152,11 @@ def _loop(walk: Walk, node: Any, attributes: Any) -> None:
         lambda arrays: [arrays[0] + arrays[1]],
     ).results[0]
     depends = continues.live or bool(limit) or (again is not None and again.live)
+    if count is None and not depends:
+        raise CannotTraceError("it never ends, or where it ends is not followed")
+    for flag, own in ((again, walk), (continues, inner)):
+        if flag is not None and not flag.live and not _is_true(own, flag):
+            raise CannotTraceError("it has one round at most")
     start = [zero]
     result = [following]
     if depends:
@@ -173,12 +178,12 @@ def _loop(walk: Walk, node: Any, attributes: Any) -> None:
     run = _run(walk, node, around, explicit, operands)
     ends = [_made(value) for value in out]
     rounds = None if depends or count is None else walk.numbers(count)
-    if rounds is None:
-        seen = walk.seen(node, operands, run)[len(out) :]
-        slices = seen
-    else:
+    slices: list[Made] = []
+    if rounds is not None:
         length = max(int(rounds.ravel()[0]), 0)
         slices = [((length, *value.shape), value.dtype) for value in stacked]
+    elif stacked:
+        slices = walk.seen(node, operands, run)[len(out) :]
     hidden: list[Made] = [_made(value) for value in result]
     empty = [np.zeros((), made[1]) for made in hidden]  # nobody takes them
 
@@ -186,6 +191,11 @@ def _loop(walk: Walk, node: Any, attributes: Any) -> None:
         return [*empty, *run(arrays)]
 
     _add(walk, node, rule, operands, [*hidden, *ends, *slices], run_all, len(hidden))
+
+
+def _is_true(walk: Walk, flag: Value) -> bool:
+    numbers = walk.numbers(flag)
+    return numbers is not None and bool(numbers.all())
 
 
 def _condition(
@@ -248,8 +258,8 @@ def _scan(walk: Walk, node: Any, attributes: Any) -> None:
     carried = values[:states]
     around = _Around(walk, node)
     inner = around.body(node)
-    inside = [inner.graph.input(v.shape, v.dtype, v.name) for v in carried]
-    inside += [inner.graph.input(v.shape[1:], v.dtype, v.name) for v in taken]
+    inside = [walk.input_like(inner.graph, value) for value in carried]
+    inside += [walk.input_like(inner.graph, value, value.shape[1:]) for value in taken]
     inner.names.update(zip((value.name for value in graph.input), inside, strict=True))
     length = taken[0].shape[0]
     inner.inputs_are((*around.live, *carried, *taken), walk, slices=len(taken))
@@ -286,6 +296,8 @@ def _moved_axis(walk: Walk, value: Value, source: int, target: int) -> Value:
     node = walk.graph.add(
         "Transpose", Role.MOVE, Move((0,), move), [value], [(shape, value.dtype)], move
     )
+    if value in walk.loose:
+        walk.loose.add(node.results[0])
     return node.results[0]
 
 
@@ -342,6 +354,12 @@ def _add(
 ) -> Node:
     """The node in the graph; its first results are `hidden`, as the file has no names for them."""
     added = walk.add(node, Role.OTHER, rule, operands, results, run)
+    bodies = [*rule.bodies] if isinstance(rule, Branch) else []
+    bodies += [rule.body] if isinstance(rule, Repeat) else []
+    shaping = [*operands, *(value for body in bodies for value in body.outputs)]
+    stops = isinstance(rule, Repeat) and rule.condition is not None
+    if isinstance(rule, Opaque) or stops or not walk.loose.isdisjoint(shaping):
+        walk.loose.update(added.results)
     walk.names.update(zip(node.output, added.results[hidden:], strict=True))
     return added
 

@@ -6,7 +6,8 @@ these two, by their names.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
+from normscope.frameworks.onnx.structure import graphs_of
 from normscope.graph.operators import Value
 from normscope.graph.replay import CannotReplayError
 
@@ -29,6 +31,7 @@ _BY_RUNTIME = frozenset(
         "GRU",
         "RNN",
         "MatMulInteger",
+        "LRN",
         "Loop",
         "Scan",
     )
@@ -38,7 +41,11 @@ _BY_RUNTIME = frozenset(
 _REFUSED = frozenset({"ImageDecoder", "RegexFullMatch"})
 """What decodes, or matches patterns of the file."""
 
-MANY_BYTES = 2**32
+MANY_BYTES = 2**30
+"""What makes more is not run."""
+
+SECONDS = 20.0
+"""A loop that does not end is stopped after so long."""
 
 
 def type_of(value: Value) -> Any:
@@ -91,7 +98,9 @@ class Evaluation:
         self._versions = dict(versions)
         self._captured = tuple(captured)
         self._functions = functions
-        self._evaluators: list[Any] = []
+        self._model: Any = None
+        self._ways: list[Callable[[Any], Any]] = []
+        self._evaluator: Any = None
         self._names: list[str] = []
 
     def __call__(self, arrays: Sequence[NDArray[Any]]) -> list[Any]:
@@ -103,42 +112,43 @@ class Evaluation:
         if self._node.op_type in _REFUSED:
             raise CannotReplayError(f"{self._node.op_type} is not run")
         try:
-            if not self._evaluators:
-                self._evaluators = list(self._made(arrays))
+            if not self._ways:
+                self._model, self._names = self._made(arrays)
+                self._ways = self._possible(arrays)
+            if not self._ways:
+                raise CannotReplayError("no implementation is known for these dtypes")
             feeds = dict(zip(self._names, map(np.asarray, arrays), strict=True))
         except Exception as error:  # of a node that anybody wrote
             raise self._error(error) from error
         while True:
             try:
-                return list(self._evaluators[0].run(None, feeds))
-            except Exception as error:
-                if len(self._evaluators) < 2:
+                if self._evaluator is None:
+                    self._evaluator = self._ways[0](self._model)
+                return list(self._evaluator.run(None, feeds))
+            except Exception as error:  # the other way may do it
+                if len(self._ways) < 2:
                     raise self._error(error) from error
-                self._evaluators.pop(0)
+                self._evaluator = None
+                self._ways.pop(0)
 
     def _error(self, error: Exception) -> CannotReplayError:
         text = " ".join(str(error).split())[:200]
         return CannotReplayError(f"{self._node.op_type} cannot be run: {text}")
 
-    def _made(self, arrays: Sequence[NDArray[Any]]) -> Iterator[Any]:
+    def _possible(self, arrays: Sequence[NDArray[Any]]) -> list[Callable[[Any], Any]]:
         """What may run it, the first choice first."""
-        model = self._model(arrays)
-        foreign = self._node.domain not in ("", "ai.onnx", "ai.onnx.ml")
-        plain = all(np.asarray(array).dtype.kind in "fiub" for array in arrays)
-        first = foreign or (self._node.op_type in _BY_RUNTIME and plain)
-        failed: Exception | None = None
-        made = 0
-        for make in [_runtime_session] * first + [ReferenceEvaluator] * (not foreign):
-            try:
-                yield make(model)
-                made += 1
-            except Exception as error:  # the other one may do it
-                failed = error
-        if not made and failed is not None:
-            raise failed
+        if self._node.domain not in ("", "ai.onnx", "ai.onnx.ml"):
+            return [_runtime_session]
+        if not all(np.asarray(array).dtype.kind in "fiub" for array in arrays):
+            return [] if _loops(self._node) else [ReferenceEvaluator]
+        if _loops(self._node):  # which only onnxruntime can be told to leave
+            return [_runtime_session]
+        if self._node.op_type in _BY_RUNTIME:
+            return [_runtime_session, ReferenceEvaluator]
+        return [ReferenceEvaluator, _runtime_session]
 
-    def _model(self, arrays: Sequence[NDArray[Any]]) -> Any:
-        """A model of this node; operands by number, so that the same may come twice."""
+    def _made(self, arrays: Sequence[NDArray[Any]]) -> tuple[Any, list[str]]:
+        """A model of this node and its inputs; by number, so that the same may come twice."""
         node = onnx.NodeProto()
         node.CopyFrom(self._node)
         versions = self._versions
@@ -146,7 +156,7 @@ class Evaluation:
             node.op_type, versions = "ScatterElements", {"": 11}
         del node.input[:]
         node.input.extend(f"operand {n}" if name else "" for n, name in enumerate(self._node.input))
-        self._names = [name for name in node.input if name] + list(self._captured)
+        given = [name for name in node.input if name] + list(self._captured)
         del node.output[:]
         node.output.extend(
             f"result {n}" if name else "" for n, name in enumerate(self._node.output)
@@ -155,7 +165,7 @@ class Evaluation:
             helper.make_tensor_value_info(
                 name, element_type(dtype_of(array)), [None] * np.ndim(array)
             )
-            for name, array in zip(self._names, arrays, strict=True)
+            for name, array in zip(given, arrays, strict=True)
         ]
         outputs = [onnx.ValueInfoProto(name=name) for name in node.output if name]
         graph = helper.make_graph([node], "one", inputs, outputs)
@@ -165,7 +175,31 @@ class Evaluation:
             functions=self._functions,
         )
         model.ir_version = 10
-        return model
+        return model, given
+
+
+def _loops(node: Any) -> bool:
+    """Whether it runs graphs, in which a loop may stand."""
+    return next(graphs_of(node), None) is not None
+
+
+class _Stopped:
+    """A session of onnxruntime that is left when it takes too long."""
+
+    def __init__(self, session: Any, options: Callable[[], Any]) -> None:
+        self._session = session
+        self._options = options
+
+    def run(self, names: None, feeds: Mapping[str, Any]) -> list[Any]:
+        """The results."""
+        options = self._options()
+        timer = Timer(SECONDS, setattr, (options, "terminate", True))
+        timer.daemon = True
+        timer.start()
+        try:
+            return list(self._session.run(names, feeds, options))
+        finally:
+            timer.cancel()
 
 
 def _runtime_session(model: Any) -> Any:
@@ -174,6 +208,7 @@ def _runtime_session(model: Any) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(
+    session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
+    return _Stopped(session, onnxruntime.RunOptions) if _loops(model.graph.node[0]) else session

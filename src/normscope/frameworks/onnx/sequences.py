@@ -70,6 +70,8 @@ def _split(walk: Walk, node: Any) -> None:
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     axis = attributes.get("axis", 0) % max(len(value.shape), 1)
     length = value.shape[axis]
+    if value in walk.loose:
+        raise CannotTraceError("how long a sequence is depends on numbers")
     squeezes = False
     if len(node.input) < 2 or not node.input[1]:
         lengths = [1] * length

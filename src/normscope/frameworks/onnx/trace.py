@@ -32,11 +32,11 @@ from normscope.frameworks.onnx.shapes import (
     largest,
     schema_of,
 )
-from normscope.frameworks.onnx.structure import StructureError, ordered
+from normscope.frameworks.onnx.structure import StructureError, check, ordered
 from normscope.frameworks.onnx.tensors import Tensors
 from normscope.graph.operators import Call, CannotTraceError, Graph, Node, Role, Value
 from normscope.graph.replay import CannotReplayError, replay
-from normscope.graph.rules import Labels, Opaque, Rule
+from normscope.graph.rules import Fixed, Labels, Opaque, Rule
 
 _SMALL = 65536
 """Numbers up to so many elements are kept once they were computed."""
@@ -82,12 +82,15 @@ def trace(model: Any, arrays: Mapping[str, NDArray[Any]], tensors: Tensors) -> G
         value = graph.input(array.shape, array.dtype.name, name)
         walk.names[name] = value
         walk.measured[value] = array
-    walk.declared = declared(model.graph, {name: a.shape for name, a in arrays.items()})
     try:
+        check(model)
+        walk.declared = declared(model.graph, {name: a.shape for name, a in arrays.items()})
         walk.hold(model.graph)
         walk.follow(model.graph.node)
     except StructureError as error:
         raise CannotTraceError(f"the model is damaged: {error}") from error
+    except _ODD as error:
+        raise CannotTraceError(f"the model is not as ONNX defines it: {error}") from error
     for output in model.graph.output:
         graph.outputs.append(walk.value(output.name, "an output of the model"))
         graph.output_names.append(output.name)
@@ -109,6 +112,7 @@ class Walk:
         around: the call of the function around.
         measured: the arrays of inputs, and of what was run to see its shape.
         declared: the shapes and dtypes that the file states of values, by name.
+        loose: the values whose shape depends on the numbers of an input, or may.
     """
 
     def __init__(self, graph: Graph, calls: Calls, model: Any, tensors: Tensors) -> None:
@@ -122,6 +126,7 @@ class Walk:
         self.around: Call = graph.calls[0]
         self.measured: dict[Value, Any] = {}
         self.declared: Mapping[str, Made] = {}
+        self.loose: set[Value] = set()
         self._functions = {(f.domain, f.name, f.overload): f for f in model.functions}
         self._measure: Callable[[], Mapping[Value, Any]] = dict
 
@@ -129,6 +134,7 @@ class Walk:
         """Another walk, without names, for what stands inside of a node."""
         inner = Walk(graph, self.calls, self.model, self.tensors)
         inner.versions, inner.bindings, inner.around = self.versions, self.bindings, self.around
+        inner.loose = self.loose
         if graph is self.graph:
             inner.measured, inner._measure = self.measured, self._measure
         return inner
@@ -145,6 +151,13 @@ class Walk:
             )
 
         self._measure = measure
+
+    def input_like(self, graph: Graph, value: Value, shape: Sequence[int] | None = None) -> Value:
+        """An input of a graph inside for a value from around, or for a slice of it."""
+        found = graph.input(value.shape if shape is None else shape, value.dtype, value.name)
+        if value in self.loose:
+            self.loose.add(found)
+        return found
 
     def value(self, name: str, whose: str) -> Value:
         """The array that a name stands for."""
@@ -276,7 +289,7 @@ class Walk:
             return
         operands = [value for value in places if value is not None]
         run = Evaluation(node, self.versions)
-        results = self._results(node, schema, places, run)
+        results, told = self._results(node, schema, places, run)
         made = iter(results)
         applied = Applied(
             node.op_type,
@@ -288,12 +301,19 @@ class Walk:
             run,
         )
         meaning = Meaning(Role.OTHER, Opaque()) if says is None else _meaning(says, applied)
+        of_shape = node.op_type in ("Shape", "Size") and not domain
+        if isinstance(meaning.rule, Fixed) and (
+            not self.loose.isdisjoint(operands) or (not of_shape and _asks_numbers(node, operands))
+        ):
+            meaning = Meaning(Role.OTHER, Opaque("the shape that it takes depends on numbers"))
         added = self.add(
             node, meaning.role, meaning.rule, operands, results, run if self._runs(node) else None
         )
         added.channel_axis, added.adds_bias = meaning.channel_axis, meaning.adds_bias
         self.names.update(zip(filter(None, node.output), added.results, strict=True))
-        if node.op_type in ("Shape", "Size") and not domain:
+        if not told or not self.loose.isdisjoint(_shaping(added)):
+            self.loose.update(added.results)
+        if of_shape and not added.live:
             _tell_shape(node, operands[0], added.results[0])
 
     def add(
@@ -323,8 +343,11 @@ class Walk:
 
     def _results(
         self, node: Any, schema: Any, places: Sequence[Value | None], run: Evaluation
-    ) -> list[Made]:
-        """Shapes and dtypes: inferred, or seen in a run where they depend on the numbers."""
+    ) -> tuple[list[Made], bool]:
+        """Shapes and dtypes, and whether they are the same whatever the numbers of the inputs.
+
+        They are inferred, or else seen in a run.
+        """
         if schema is not None:
             known = dict(self._telling(places))
             try:
@@ -333,15 +356,16 @@ class Walk:
                 raise CannotTraceError(f"{said(node)} does not fit: {error}") from error
             whole = [made for made in found if made is not None]
             if len(whole) == len(found):
-                return whole
+                return whole, True
         elif not self._runs(node) or fused.is_told(node):
-            return self._told(node, places)
+            return self._told(node, places), fused.is_told(node)
+        operands = [value for value in places if value is not None]
         try:
-            return self.seen(node, [value for value in places if value is not None], run)
+            return self.seen(node, operands, run), not any(value.live for value in operands)
         except CannotTraceError:
             if schema is not None:
                 raise
-            return self._told(node, places)
+            return self._told(node, places), False
 
     def _runs(self, node: Any) -> bool:
         """Whether it is an operator of ONNX or of ONNX Runtime; no others are run."""
@@ -427,6 +451,24 @@ def _meaning(says: Callable[[Applied], Meaning], applied: Applied) -> Meaning:
     ):
         return Meaning(meaning.role, Opaque("what it sees depends on what was computed"))
     return meaning
+
+
+def _asks_numbers(node: Any, operands: Sequence[Value]) -> bool:
+    """Whether the numbers of an operand say what shape there is to be."""
+    return node.op_type == "ConstantOfShape" and any(value.live for value in operands)
+
+
+def _shaping(node: Node) -> Iterable[Value]:
+    """The operands on whose shape that of the results may depend."""
+    if not isinstance(node.rule, Labels):
+        return node.operands
+    made = {label for dims in node.rule.results for label in dims if label}
+    without = [v for n, v in enumerate(node.operands) if n not in node.rule.operands]
+    return without + [
+        node.operands[number]
+        for number, dims in node.rule.operands.items()
+        if not made.isdisjoint(dims)
+    ]
 
 
 def _tell_shape(node: Any, operand: Value, result: Value) -> None:

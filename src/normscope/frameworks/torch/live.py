@@ -18,6 +18,7 @@ from normscope.frameworks.live import FirstCall, Live
 from normscope.frameworks.randomness import Randomness
 from normscope.frameworks.recorder import Recorder
 from normscope.frameworks.torch.arrays import as_tensor, to_numpy
+from normscope.frameworks.torch.example import example
 from normscope.frameworks.torch.hooks import hooked
 from normscope.frameworks.torch.state import TorchState
 from normscope.frameworks.torch.tensor_copies import modules_in
@@ -186,6 +187,10 @@ class TorchLive(Live):
         with hooked(dict(self.module.named_modules()), recorder):
             yield
 
+    def example(self) -> Any:
+        """Inputs of the shapes that the module tells, as those of some libraries do."""
+        return example(self.module, self.torch_dtype, self.device)
+
     def trace(self, given: Inputs, training: bool) -> Graph:
         """The operators of one call in a mode."""
         from normscope.frameworks.torch.module_calls import watched
@@ -194,6 +199,10 @@ class TorchLive(Live):
         if self.problem is not None:
             raise CannotTraceError(f"{self.title} cannot be called: {self.problem}")
         modules = dict(self.module.named_modules())
+        if isinstance(self.module, torch.jit.ScriptModule):
+            raise CannotTraceError(
+                "TorchScript runs out of sight of Python; give the module from which it was made"
+            )
         graph = trace(
             self,
             given,

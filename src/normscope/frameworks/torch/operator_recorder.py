@@ -10,7 +10,12 @@ from types import CodeType
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+    FakeTensorMode,
+)
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from normscope.frameworks.source_lines import source_line
@@ -24,13 +29,7 @@ from normscope.frameworks.torch.aten.application import (
 from normscope.frameworks.torch.aten.fixed import DRAWN, LIKE
 from normscope.frameworks.torch.aten.lowered import LOWERED
 from normscope.frameworks.torch.aten.table import meaning_of
-from normscope.frameworks.torch.known_tensors import (
-    KnownTensors,
-    dtype_name,
-    memory_of,
-    storage_of,
-    unwrapped,
-)
+from normscope.frameworks.torch.known_tensors import KnownTensors, form_of, unwrapped
 from normscope.graph.operators import Call, CannotTraceError, Graph, Role, Value
 from normscope.graph.rules import Opaque
 
@@ -69,7 +68,6 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.reads = ""
         self._fake = fake
         self._outermost = outermost
-        self._in_sight: set[int | None] = set()  # memories that are read past all operators
         self._paused = False
 
     def __torch_dispatch__(
@@ -98,6 +96,13 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return func(*args, **kwargs)
         if func is torch.ops.aten.as_strided.default:
             return self._restrided(args, kwargs)
+        if (
+            func is torch.ops.aten.as_strided_.default
+        ):  # of the tensor itself, as in adaptive pooling
+            value = self.known.value(self._restrided(args, kwargs), self.call)
+            output = func(*args, **kwargs)
+            self.known.bind(args[0], value)
+            return output
         return self.record(func, args, kwargs)
 
     def _restrided(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -124,7 +129,7 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             meaning.role,
             meaning.rule,
             self._operands(meaning, values),
-            [(tuple(tensor.shape), dtype_name(tensor)) for tensor in op.results],
+            [form_of(tensor) for tensor in op.results],
             meaning.run or _taking(meaning, op.run_again()),
             self.call,
             source=self.source(),
@@ -152,7 +157,7 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return op.function(*args, **kwargs)
         except Exception as error:
             if any(op.live) and not isinstance(error, CannotTraceError):
-                self.note(f"{op.title}, {type(error).__name__}")
+                self.note(_said(op, error))
             raise
         finally:
             self._paused = before
@@ -210,7 +215,7 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         tensor = unwrapped(tensor)
         value = self.known.get(tensor)
         if not isinstance(tensor, FakeTensor) and (value is None or not value.live):
-            self._in_sight.add(memory_of(tensor))
+            self.known.expose(tensor)
             return
         self.note(how)
         if self._fake is not None and not isinstance(tensor, FakeTensor):
@@ -226,17 +231,16 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         value = self.known.get(tensor)
         if value is None or not value.live or isinstance(tensor, FakeTensor):
             return
-        memory = memory_of(tensor)
-        foreign = memory is not None and not storage_of(tensor).resizable()
-        if memory in self._in_sight or foreign:
+        if self.known.is_exposed(tensor):
             self.note("of memory that it shares with a tensor")
 
     def whole(self, function: Any) -> Callable[..., Any]:
         """Records a function that is made of many operators as one."""
 
         def recorded(called: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-            if isinstance(args[1], torch.Tensor) and isinstance(args[2], list | tuple):
-                return called(*args, **kwargs)  # of packed sequences
+            packed = isinstance(args[2], torch.Tensor) or isinstance(args[3], list | tuple)
+            if packed:
+                return called(*args, **kwargs)
             return self.record(function, args, kwargs)
 
         return recorded
@@ -245,12 +249,27 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """A node for what has no schema: each result may depend on everything."""
         values = [self.known.value(t, self.call) for t in tensors_in(operands)]
         outputs = list(tensors_in(results))
-        shapes = [(tuple(t.shape), dtype_name(t)) for t in outputs]
         node = self.graph.add(
-            operator, Role.OTHER, Opaque(), values, shapes, None, self.call, source=self.source()
+            operator,
+            Role.OTHER,
+            Opaque(),
+            values,
+            [form_of(t) for t in outputs],
+            None,
+            self.call,
+            source=self.source(),
         )
         for tensor, value in zip(outputs, node.results, strict=True):
             self.known.bind(tensor, value)
+
+
+def _said(op: Application, error: Exception) -> str:
+    match error:
+        case DynamicOutputShapeException():
+            return f"how many there are in the result of {op.title}"
+        case DataDependentOutputException():
+            return op.title
+    return f"{op.title}, {type(error).__name__}"
 
 
 def _taking(meaning: Meaning, run: Run) -> Run:

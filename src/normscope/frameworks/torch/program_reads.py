@@ -26,6 +26,7 @@ _READS = (
     "__complex__",
     "__contains__",
     "__format__",
+    "__repr__",
     "apply_",
     "map_",
 )

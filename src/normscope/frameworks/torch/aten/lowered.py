@@ -124,6 +124,34 @@ def resize_as(self: Any, template: Any, *, memory_format: Any = None) -> Any:
     return self.resize_(template.shape)
 
 
+def convolution(
+    x: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    transposed: bool,
+    output_padding: Any,
+    groups: int,
+) -> Any:
+    """Groups whose kernels depend on an input, as one for each sample: one group at a time."""
+    alone = weight.shape[1] == 1 and (weight.shape[0] == groups or transposed)
+    if not isinstance(weight, torch._subclasses.FakeTensor) or not 1 < groups <= _GROUPS or alone:
+        return NotImplemented
+    settings = (stride, padding, dilation, transposed, output_padding, 1)
+    parts = zip(
+        x.chunk(groups, 1),
+        weight.chunk(groups),
+        [None] * groups if bias is None else bias.chunk(groups),
+        strict=True,
+    )
+    return torch.cat([aten.convolution(*part, *settings) for part in parts], 1)
+
+
+_GROUPS = 64
+
+
 def trilinear(
     i1: Any,
     i2: Any,
@@ -211,6 +239,7 @@ LOWERED: dict[Any, Lowered] = {
     aten.masked_scatter_.default: _in_place(masked_scatter),
     aten._pack_padded_sequence.default: pack_padded_sequence,
     aten._trilinear.default: trilinear,
+    aten.convolution.default: convolution,
     aten.resize_as_.default: resize_as,
     aten._embedding_bag.default: embedding_bag,
     aten._embedding_bag_forward_only.default: embedding_bag,

@@ -75,7 +75,12 @@ def convolved(op: Application) -> Meaning:
     place = (0, 1, positions)
     bias = op.number("bias") is not None
     rule = convolution(place, (1, 0, positions) if transposed else place, place, windows, bias)
-    if transposed and op.get("groups", 1) > 1:  # its axis of channels is shorter than the result's
+    groups = op.get("groups", 1)
+    if groups == op.operands[0].shape[1] == op.result.shape[1]:  # each channel sees itself alone
+        every = rule.results[0]
+        kernel = (every[1], *[None] * (rank - 1))
+        rule = Labels({**rule.operands, 0: every, 1: kernel}, rule.results, rule.relations)
+    elif transposed and groups > 1:  # its axis of channels is shorter than the result's
         rule = Labels({**rule.operands, 1: (None,) * rank}, rule.results, rule.relations)
     return Meaning(
         Role.PRODUCT,
@@ -117,6 +122,13 @@ def outer(op: Application) -> Meaning:
     return Meaning(Role.PRODUCT, rule)
 
 
+def summed_products(op: Application) -> Meaning:
+    """The sum of a stack of matrix products, added to a matrix."""
+    first: Dims = ("a", "b")[2 - op.ranks[0] :]
+    rule = Labels({0: first, 1: (None, "a", None), 2: (None, None, "b")}, (("a", "b"),))
+    return Meaning(Role.PRODUCT, rule)
+
+
 def attended(op: Application) -> Meaning:
     """Attention in one operator: queries see all keys and values of their own batch and head."""
     rank = op.result.dim()
@@ -138,12 +150,15 @@ def attended(op: Application) -> Meaning:
 
 RULES: dict[str, Callable[[Application], Meaning]] = {
     **dict.fromkeys(("mm", "bmm", "mv", "matmul", "_int_mm", "_sparse_mm"), multiplied),
-    **dict.fromkeys(("addmm", "baddbmm", "addmv", "_addmm_activation"), multiplied_and_added),
+    **dict.fromkeys(
+        ("addmm", "baddbmm", "addmv", "_addmm_activation", "_sparse_addmm"), multiplied_and_added
+    ),
     **dict.fromkeys(("dot", "vdot"), vectors),
     **dict.fromkeys(("linear", "mkldnn_linear"), linear),
     **dict.fromkeys(("convolution", "_convolution", "convolution_overrideable"), convolved),
     "_cdist_forward": distances,
     "addr": outer,
+    "addbmm": summed_products,
     "_scaled_dot_product_flash_attention_for_cpu": attended,
     "_scaled_dot_product_flash_attention": attended,
     "_scaled_dot_product_efficient_attention": attended,

@@ -38,13 +38,18 @@ def program_of(exported: ExportedProgram) -> Program:
     held: dict[str, torch.Tensor] = {}
     names: dict[str, str] = {}
     taken: list[Taken] = []
-    placeholders = {node.name: node for node in exported.graph.nodes if node.op == "placeholder"}
+    placeholders = {
+        name: node  # torch.fx renames some, such as "input", and the signature does not
+        for node in exported.graph.nodes
+        if node.op == "placeholder"
+        for name in (node.target, node.name)
+    }
     for one in exported.graph_signature.input_specs:
         if one.kind is InputKind.USER_INPUT:
             taken.append(_taken(placeholders[one.arg.name], one, exported.range_constraints))
         elif one.kind in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
             path = str(one.target)
-            held[path], names[one.arg.name] = _held(exported, path), path
+            held[path], names[placeholders[one.arg.name].name] = _held(exported, path), path
         else:
             raise SpecError(
                 f"the exported program holds {one.target}, which is no tensor; give the module "
@@ -84,7 +89,8 @@ def _held(exported: ExportedProgram, path: str) -> torch.Tensor:
     found = exported.state_dict.get(path, exported.constants.get(path))
     if not isinstance(found, torch.Tensor):
         raise SpecError(f"the exported program has no tensor {path}")
-    return found
+    tensor: torch.Tensor = _plain(found)
+    return tensor
 
 
 def _taken(node: Node, one: Any, ranges: Mapping[Any, Any]) -> Taken:
@@ -149,7 +155,7 @@ def _body(module: GraphModule, taken: Sequence[str] | None = None) -> Body:
             inputs.append(node.name)
         elif node.op == "get_attr":
             held = attrgetter(str(node.target))(module)
-            attributes[node.name] = _body(held) if isinstance(held, GraphModule) else held
+            attributes[node.name] = _body(held) if isinstance(held, GraphModule) else _plain(held)
         elif node.op == "output":
             given = node.args[0]
         else:
@@ -157,6 +163,17 @@ def _body(module: GraphModule, taken: Sequence[str] | None = None) -> Body:
     single = isinstance(given, Node)
     outputs = [told(value) for value in ([given] if single else given)]
     return Body(tuple(inputs if taken is None else taken), tuple(steps), tuple(outputs), single)
+
+
+def _plain(held: Any) -> Any:
+    """What a program holds besides graphs."""
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+    if isinstance(held, torch.Tensor) and wrapped(held):
+        raise SpecError(
+            "the exported program holds a tensor inside of a transformation of torch.func, which "
+            "cannot be followed; give the module that was exported"
+        )
+    return held
 
 
 def _step(node: Node, told: Any) -> Step:

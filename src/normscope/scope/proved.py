@@ -1,0 +1,158 @@
+"""What the operators of a model prove of its samples, and what that says beside a probing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from normscope.frameworks.inputs import Inputs
+from normscope.frameworks.live import Live
+from normscope.graph.operators import CannotTraceError, Graph, Node
+from normscope.graph.proof import Proof, Verdict, samples_apart
+from normscope.graph.rules import Fixed
+
+
+class Word(StrEnum):
+    """Whether samples see each other, in a word."""
+
+    PROVED = "proved apart"
+    MIXED = "mixed"
+    PROBED = "apart, by probing"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Through:
+    """The operator in which samples meet first, or that leaves it open.
+
+    Attributes:
+        path: of the layer whose operator it is; "" is the model itself.
+        type: the class of that layer.
+        operator: its native name; "" if it is not known.
+        source: the line of the program, "file.py:12"; "" if it is not known.
+    """
+
+    path: str
+    type: str
+    operator: str = ""
+    source: str = ""
+
+    @staticmethod
+    def of(node: Node | None) -> Through | None:
+        """The place of an operator of a graph."""
+        if node is None:
+            return None
+        return Through(node.path, node.call.type, node.operator, node.source)
+
+    def __str__(self) -> str:
+        layer = f"{self.path} ({self.type})" if self.path else self.type or "the model itself"
+        return ", ".join(filter(None, (f"{self.operator} in {layer}", self.source)))
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Whether samples see each other in one mode.
+
+    Attributes:
+        verdict: one of "proved apart", "mixed", "apart, by probing" and "unknown".
+        through: where they meet first, or what leaves it open; None if there is no such place.
+        why: the reason, in words.
+    """
+
+    verdict: Word = Word.UNKNOWN
+    through: Through | None = None
+    why: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON types."""
+        through = self.through
+        return {
+            "verdict": str(self.verdict),
+            "through": None
+            if through is None
+            else {
+                "path": through.path,
+                "type": through.type,
+                "operator": through.operator,
+                "source": through.source,
+            },
+            "why": self.why,
+        }
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What a graph says of one mode.
+
+    Attributes:
+        proof: of its samples.
+        draws: random numbers are drawn.
+    """
+
+    proof: Proof
+    draws: bool = False
+
+
+def traced(live: Live, given: Inputs, training: bool, axes: Sequence[int | None]) -> Traced:
+    """What the operators of one call prove; nothing, if they cannot be seen.
+
+    Args:
+        live: the model; its state may change.
+        given: its inputs.
+        training: the mode.
+        axes: of each input, the axis of the samples; None for one without samples.
+    """
+    draws = False
+
+    def asked(graph: Graph) -> Proof:
+        nonlocal draws
+        draws = _draws(graph)
+        return samples_apart(graph, axes)
+
+    return Traced(proof_of(live, given, training, asked), draws)
+
+
+def proof_of(live: Live, given: Inputs, training: bool, ask: Callable[[Graph], Proof]) -> Proof:
+    """What a question of the graph of one call answers; unknown, if there is no graph."""
+    try:
+        live.put_back()
+        return ask(live.trace(given, training))
+    except CannotTraceError as error:
+        return Proof(Verdict.UNKNOWN, None, str(error))
+    except Exception as error:  # a model may answer by any exception; calling it will tell
+        why = f"its operators cannot be followed: {type(error).__name__}: {error}"
+        return Proof(Verdict.UNKNOWN, None, why)
+
+
+def judged(proof: Proof, independent: bool | None, seen_through: Through | None) -> Samples:
+    """The verdict of a proof and a probing.
+
+    Args:
+        proof: of the graph.
+        independent: what probing shows; None if it shows nothing.
+        seen_through: the layer in which samples were seen to meet, where that is known.
+    """
+    through = Through.of(proof.node)
+    if independent is False:
+        if proof.verdict is not Verdict.MEET:
+            # what leaves the proof open may be another place than where they meet
+            through = seen_through if seen_through is not None else through
+        return Samples(Word.MIXED, through, f"{proof.why or 'samples meet'}; a probe shows it")
+    if independent is None:
+        return Samples(Word.UNKNOWN, through, proof.why)
+    if proof.verdict is Verdict.APART:
+        return Samples(Word.PROVED, None, proof.why)
+    if proof.verdict is Verdict.MEET:
+        return Samples(Word.UNKNOWN, through, f"{proof.why}, but no probe shows it")
+    return Samples(Word.PROBED, through, proof.why)
+
+
+def _draws(graph: Graph) -> bool:
+    graphs = (graph, *graph.bodies())
+    return any(
+        isinstance(node.rule, Fixed) and node.rule.drawn and "empty" not in node.operator
+        for each in graphs
+        for node in each.nodes
+    )
