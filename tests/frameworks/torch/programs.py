@@ -521,6 +521,47 @@ def sparse_product(m, x):
 
 
 @unknown
+def made_of_numbers_in_a_list(m, x):
+    m.buf.copy_(x.flip(0))
+    return x + torch.tensor([[m.buf[0, 0]] * 6, [m.buf[1, 1]] * 6]).repeat(2, 1)
+
+
+@unknown
+def made_of_numbers_in_vain(m, x):
+    try:
+        return x + torch.tensor([x[0, 0]])
+    except RuntimeError:
+        return x
+
+
+@unknown
+def made_by_an_old_constructor(m, x):
+    m.buf.copy_(x.flip(0))
+    return x + torch.FloatTensor([m.buf[0, 0]])
+
+
+@unknown
+def made_by_numpy_of_a_list(m, x):
+    m.buf.copy_(x.flip(0))
+    return x + torch.from_numpy(np.array([m.buf[0, 0], m.buf[1, 0]])).sum()
+
+
+@apart
+def made_of_constants(m, x):
+    return x * torch.tensor([m.weight[0, 0].detach(), 2.0]).sum()
+
+
+@meet
+def filled_by_a_tensor(m, x):
+    return x + torch.zeros(6).fill_(x[0, 0])
+
+
+@unknown
+def full_of_a_tensor(m, x):
+    return x + torch.full((6,), x[0, 0])
+
+
+@unknown
 def array_protocol(m, x):
     m.buf.copy_(x.flip(0))
     return x + torch.from_numpy(np.array(m.buf))
