@@ -615,6 +615,105 @@ def mask_read_on_the_host(m, x):
     return x * mask.tolist()[2]
 
 
+# --- numbers that Python takes from a buffer -------------------------------------------------------
+
+
+@unknown
+def index_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x + x[m.count]
+
+
+@unknown
+def slice_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x + x[m.count :].sum()
+
+
+@unknown
+def range_of_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x + sum(range(m.count))
+
+
+@unknown
+def arange_of_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x + torch.arange(m.count).sum()
+
+
+@unknown
+def narrow_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x + x.narrow(0, m.count, 1)
+
+
+@unknown
+def repeat_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x.repeat(m.count, 1)
+
+
+@unknown
+def split_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x + x.split(m.count)[0].sum()
+
+
+@unknown
+def roll_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x.roll(m.count, 1)
+
+
+@unknown
+def view_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x + x.new_zeros(m.count).numel()
+
+
+@unknown
+def factorial_of_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x * 2 ** m.count.numpy()
+
+
+@unknown
+def select_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x + x.select(0, m.count)
+
+
+@meet
+def multiplied_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x * m.count
+
+
+@unknown
+def list_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x + [1.0, 2.0, 3.0, 4.0][m.count]
+
+
+@meet
+def power_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x.pow(m.count)
+
+
+@unknown
+def topk_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x + x.topk(m.count, 1).values.sum(1, keepdim=True)
+
+
+@meet
+def clamped_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x.clamp(max=m.count)
+
+
 # --- chosen by data -------------------------------------------------------------------------------
 
 
@@ -682,8 +781,8 @@ def where(m, x):
 @unknown
 def masked_in_part(m, x):
     y = x.clone()
-    y[x.sum(1) > 0] *= -1.0 if False else 1.0
-    return y if False else torch.where(x.sum(1, keepdim=True) > 0, x, -x)
+    y[x.sum(1) > 0] *= -1.0
+    return y
 
 
 # --- scattered and gathered -----------------------------------------------------------------------
@@ -1046,7 +1145,7 @@ def drawn_by_numbers(m, x):
 
 @meet
 def random_order(m, x):
-    return x[torch.randperm(4)] if m.weight.sum() < 1e9 else x
+    return x[torch.randperm(4)]
 
 
 @apart
