@@ -24,11 +24,13 @@ class Audit:
         graph: the model.
         findings: sorted by place in the model, then by code.
         verbose: the report lists, too, what looked like a normalization and is none.
+        by_site: the findings at each of the layers.
     """
 
     graph: ModelGraph
     findings: tuple[Finding, ...]
     verbose: bool = False
+    by_site: tuple[tuple[Finding, ...], ...] = ()
 
     @property
     def layers(self) -> tuple[Site, ...]:
@@ -59,6 +61,12 @@ class Audit:
     def findings_at(self, path: str) -> tuple[Finding, ...]:
         """The findings in one layer."""
         return tuple(self._by_path.get(path, ()))
+
+    def findings_of(self, number: int) -> tuple[Finding, ...]:
+        """The findings at one of the layers; of a layer that was read, all those at its path."""
+        site = self.layers[number]
+        followed = site.operator and len(self.by_site) == len(self.layers)
+        return self.by_site[number] if followed else self.findings_at(site.path)
 
     @cached_property
     def _by_path(self) -> dict[str, list[Finding]]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from normscope.graph.lattice import Ints, aligned, compact, constant
 from normscope.graph.operators import Arrays, Node, Role, Value
-from normscope.graph.rules import Labels
+from normscope.graph.rules import Labels, Move
 
 Bools = NDArray[np.bool_]
 Numbers = NDArray[Any]
@@ -179,9 +179,9 @@ class _Trial:
                 both = self.node.role is Role.SHIFT and len(facts) > 1
                 found = np.where(zero.all(0) & both, Fact.ZERO, made)
             case Role.MULTIPLY:
-                ones = [np.ones(f.shape) for f in facts]
-                made = self._run(ones) if len(facts) == 1 else ones[0]  # by a hidden number
-                found = np.where(zero.any(0) | (made == 0), Fact.ZERO, self._of_numbers(made))
+                # a hidden number may be zero, but as well drawn, as in a dropout
+                made = self._run([np.ones(f.shape) for f in facts]) if len(facts) == 1 else zero[0]
+                found = np.where(zero.any(0), Fact.ZERO, self._of_numbers(made))
                 wild = spoiled.any(0)
             case Role.DIVIDE if len(facts) == 2:
                 found = np.where(zero[0], Fact.ZERO, Fact.ORDINARY)
@@ -208,8 +208,10 @@ class _Trial:
         low = facts == Fact.LOW
         wild = (facts == Fact.WILD).any(axes, keepdims=True)
         some = (facts <= Fact.ZERO).any(axes, keepdims=True)
-        (found,) = [self._run(self._patterns([facts]))]
+        found = self._run(self._patterns([facts]))
         ranks = [len(value.shape) for value in self.node.results]
+        if sum(value.is_float for value in self.node.results) > 1:
+            raise ValueError("which of several results is asked for is not known")
         if self.node.role is Role.SOFTMAX:
             right = np.where(low, found == 0, found >= 0).all(axes, keepdims=True)
             unseen = low & some & right
@@ -297,4 +299,5 @@ def has_hidden_number(node: Node) -> bool:
 def asks_numbers(node: Node, value: Value) -> bool:
     """Whether the numbers of a constant matter for what is known of the result."""
     roles = (Role.SHIFT, Role.MULTIPLY, Role.LIMIT, Role.SELECT)
-    return node.role in roles or (value.is_float and node.role in (Role.MOVE, Role.DIVIDE))
+    moved = isinstance(node.rule, Move) or node.role is Role.DIVIDE
+    return node.role in roles or (value.is_float and moved)

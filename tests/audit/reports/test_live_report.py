@@ -151,8 +151,8 @@ def test_what_was_dismissed_is_listed_when_asked() -> None:
 def test_unknown_operators_are_named() -> None:
     graph = model([layer_norm("norm")], unknown_operators={"torchvision::nms": 1, "my::op": 3})
     assert (
-        "2 operators that nobody knows, torchvision::nms (1) and my::op (3): each of them may mix "
-        "all that it takes, so what is said here is weaker."
+        "2 operators that nobody knows, torchvision::nms (1) and my::op (3): each may mix all it "
+        "takes, so what is said here is weaker."
     ) in str(judged(graph)).splitlines()
 
 
@@ -215,3 +215,15 @@ def test_a_bias_before_a_norm_is_told_in_the_words_of_torch() -> None:
     )
     (finding,) = judged(model([site]), select=["NS401"]).findings
     assert (finding.path, finding.fix) == ("bn", "give conv bias=False")
+
+
+def test_two_places_in_one_layer_have_findings_of_their_own() -> None:
+    eps = NormSpec("b s [c]", eps=0.0)
+    sites = [layer_norm(""), layer_norm("", train=eps, infer=eps, source="net.py:9")]
+    audit = judged(model(sites), select=["NS201"])
+    assert str(audit).count("NS201") == 1
+    (result,) = audit.to_sarif()["runs"][0]["results"]
+    assert result["locations"][0]["physicalLocation"] == {
+        "artifactLocation": {"uri": "net.py"},
+        "region": {"startLine": 9},
+    }

@@ -91,7 +91,9 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         asked.progress("looking who sees whom", 3, 4)
         samples = samples_of(live, given, names, traced.graphs)
     sample_axes = [sample_axis(own) if own else None for own in names]
-    places = places_of(traced.graphs, _said_names(given, names, asked), sample_axes)
+    used = {one.modes[0] for one in found}
+    graphs = {mode: graph for mode, graph in traced.graphs.items() if mode in used}
+    places = places_of(graphs, _said_names(given, names, asked), sample_axes)
 
     def site(one: FoundSite) -> Site:
         return site_of(one, places[one.modes[0]].of(one.site.x))

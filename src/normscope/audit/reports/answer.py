@@ -134,5 +134,6 @@ def what_nobody_knows(operators: Mapping[str, int]) -> str:
     more = len(named) - _MOST_OPERATORS
     if more > 0:
         named = [*named[:_MOST_OPERATORS], f"{more} more"]
-    weaker = "each of them may mix all that it takes, so what is said here is weaker"
-    return f"{counted(len(operators), 'operator')} that nobody knows, {listed(named)}: {weaker}."
+    each = "it may mix all that it takes" if len(operators) == 1 else "each may mix all it takes"
+    unknown = f"{counted(len(operators), 'operator')} that nobody knows, {listed(named)}"
+    return f"{unknown}: {each}, so what is said here is weaker."

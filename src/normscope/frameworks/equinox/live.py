@@ -112,7 +112,7 @@ class EquinoxLive(TreeLive):
     @property
     def model(self) -> Any:
         """The module, as it was given."""
-        return self.tree["params"]
+        return self._found["params"]
 
     def array_name(self, path: tuple[Any, ...]) -> str:
         """The path from the module: "layers[0].weight"; of its `State`, by number."""
