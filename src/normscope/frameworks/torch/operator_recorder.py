@@ -206,7 +206,7 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         at = f" at {source}" if source else ""
         self.reads = self.reads or f"the program reads numbers that depend on its input ({how}{at})"
 
-    def read(self, tensor: torch.Tensor, how: str) -> None:
+    def read(self, tensor: torch.Tensor, how: str, shares: bool) -> None:
         """The program reads a tensor without an operator.
 
         Raises:
@@ -215,7 +215,8 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         tensor = unwrapped(tensor)
         value = self.known.get(tensor)
         if not isinstance(tensor, FakeTensor) and (value is None or not value.live):
-            self.known.expose(tensor)
+            if shares:
+                self.known.expose(tensor)
             return
         self.note(how)
         if self._fake is not None and not isinstance(tensor, FakeTensor):

@@ -164,7 +164,8 @@ class Tracing:
             self._take_outputs(output)
 
     def _take_outputs(self, output: Any) -> None:
-        for name, leaf in [*arrays_by_name(output, "output"), *_in_objects(output, "output")]:
+        leaves = list(arrays_by_name(output, "output")) or list(_in_objects(output, "output"))
+        for name, leaf in leaves:
             self.graph.outputs.append(self._value(leaf))
             self.graph.output_names.append(name)
         self.graph.calls[0].outputs = tuple(self.graph.outputs)
