@@ -1,10 +1,13 @@
-"""Nodes of a file: what they are called, and their attributes."""
+"""What is in a file, for a graph: nodes as they are called, their attributes, constants."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from numpy.typing import NDArray
 from onnx import helper
+
+from normscope.graph.operators import Graph, Value
 
 
 def said(node: Any) -> str:
@@ -13,7 +16,7 @@ def said(node: Any) -> str:
 
 
 def attributes_of(node: Any) -> dict[str, Any]:
-    """By name; texts as texts, graphs left out."""
+    """The attributes by name; texts as texts, graphs left out."""
     found = {}
     for attribute in node.attribute:
         if attribute.HasField("g") or attribute.graphs:
@@ -22,3 +25,8 @@ def attributes_of(node: Any) -> dict[str, Any]:
         text = isinstance(value, bytes)
         found[attribute.name] = value.decode(errors="replace") if text else value
     return found
+
+
+def constant(array: NDArray[Any]) -> Value:
+    """A value that no input changes."""
+    return Graph.constant(array.shape, array.dtype.name, lambda: array)

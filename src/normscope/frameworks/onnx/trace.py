@@ -20,7 +20,7 @@ from normscope.frameworks.onnx.evaluation import (
 )
 from normscope.frameworks.onnx.functions import Bindings, bindings, bound, without_missing
 from normscope.frameworks.onnx.names import Calls, source_of
-from normscope.frameworks.onnx.nodes import said
+from normscope.frameworks.onnx.nodes import constant, said
 from normscope.frameworks.onnx.operators.applied import Made
 from normscope.frameworks.onnx.shapes import bytes_of, declared, largest
 from normscope.frameworks.onnx.structure import StructureError, check, ordered
@@ -321,8 +321,3 @@ class Walk:
         if value.node is not None:
             value.data = lambda: array
         return self.graph.arrays.to_numpy(array)
-
-
-def constant(array: NDArray[Any]) -> Value:
-    """A value that no input changes."""
-    return Graph.constant(array.shape, array.dtype.name, lambda: array)
