@@ -81,12 +81,13 @@ class Session:
         Raises:
             CannotTraceError: there is none.
         """
-        found = self.values.get((tensor.graph.name, tensor.name)) if is_symbolic(tensor) else None
+        if not is_symbolic(tensor):
+            known = tf.convert_to_tensor(tensor)
+            return constant(known.shape, known.dtype.name, known)
+        found = self.values.get((tensor.graph.name, tensor.name))
         if isinstance(found, Value):
             return found
-        if is_symbolic(tensor):
-            raise CannotTraceError(f"the tensor {tensor.name} is none of those seen")
-        return constant(tensor.shape, tensor.dtype.name, tensor)
+        raise CannotTraceError(f"the tensor {tensor.name} is none of those seen")
 
     def values_of(self, tree: Any) -> tuple[Value, ...]:
         """The values of all tensors in a nested structure that are known."""

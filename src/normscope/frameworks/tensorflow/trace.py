@@ -21,6 +21,7 @@ from tensorflow.python.framework.func_graph import FuncGraph
 from normscope.frameworks.source_lines import source_line
 from normscope.frameworks.tensorflow.builder import Builder, Place, Session
 from normscope.frameworks.tensorflow.items import Handle, constant
+from normscope.frameworks.trees import arrays_by_name
 from normscope.graph.operators import Call, CannotTraceError, Graph
 
 _LIBRARIES = tuple(str(Path(str(module.__file__)).parent) for module in (tf, keras))
@@ -52,7 +53,7 @@ def trace(
     dtypes: Sequence[str],
     named: Mapping[str, Any],
     current: Callable[[], Call],
-) -> tuple[Graph, Any, Session]:
+) -> tuple[Graph, Session]:
     """The operator graph of a function.
 
     Args:
@@ -65,7 +66,7 @@ def trace(
         current: the call of a layer that is running; at first that of the model.
 
     Returns:
-        The graph, what the function gave, and what tells the value of each tensor.
+        The graph, and what tells the value of each tensor.
 
     Raises:
         CannotTraceError: the function cannot be run on tensors without numbers.
@@ -96,10 +97,10 @@ def trace(
     for outside, inside in traced.captures:
         env[inside.name] = _captured(outside, known, builder)
     builder.add_all(traced, env)
-    flat = [tensor for tensor in tf.nest.flatten(output) if tf.is_tensor(tensor)]
-    with traced.as_default():
-        graph.outputs = [session.value(tensor) for tensor in flat]
-    return graph, output, session
+    for name, tensor in arrays_by_name(output, "output"):
+        graph.outputs.append(session.value(tensor))
+        graph.output_names.append(name)
+    return graph, session
 
 
 def current_graph() -> str:
