@@ -58,7 +58,7 @@ class Asked:
     def fixed(self) -> frozenset[int]:
         """The axes whose lengths its arrays, or what it declares, fix."""
         told = _fixed(self.adapter, self.full)
-        if self.declared is None:
+        if self.declared is None or self.declared.train.pattern is None:
             return told
         layout = self.declared.train.layout([None] * len(self.full))
         known = (all(p.size is not None for p in layout.parts(n)) for n in range(len(self.full)))
