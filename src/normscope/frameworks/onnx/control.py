@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from normscope.frameworks.onnx.evaluation import Evaluation
+from normscope.frameworks.onnx.nodes import constant
 from normscope.frameworks.onnx.operators.applied import Made
 from normscope.frameworks.onnx.structure import captured, graphs_of
 from normscope.graph.labels import elementwise
@@ -134,10 +135,10 @@ def _loop(walk: Walk, node: Any, attributes: Any) -> None:
     round_name, again_name, *names = (value.name for value in graph.input)
     number = inner.graph.input((), "int64", round_name)
     inner.names[round_name] = number
-    inner.names[again_name] = _constant(np.asarray(True))  # else there is no such round
+    inner.names[again_name] = constant(np.asarray(True))  # else there is no such round
     state = [walk.input_like(inner.graph, value) for value in carried]
     inner.names.update(zip(names, state, strict=True))
-    zero = _constant(np.asarray(0, np.int64))
+    zero = constant(np.asarray(0, np.int64))
     inner.inputs_are((*around.live, *limit, zero, *carried), walk)
     continues, *made = _finished(inner, graph)
     out, stacked = made[: len(state)], made[len(state) :]
@@ -147,7 +148,7 @@ def _loop(walk: Walk, node: Any, attributes: Any) -> None:
         "Add",
         Role.SHIFT,
         elementwise([0, 0], 0),
-        [number, _constant(np.asarray(1, np.int64))],
+        [number, constant(np.asarray(1, np.int64))],
         [((), "int64")],
         lambda arrays: [arrays[0] + arrays[1]],
     ).results[0]
@@ -160,7 +161,7 @@ def _loop(walk: Walk, node: Any, attributes: Any) -> None:
     start = [zero]
     result = [following]
     if depends:
-        start.append(again if again is not None else _constant(np.asarray(True)))
+        start.append(again if again is not None else constant(np.asarray(True)))
         result.append(continues)
         # the flag is carried, though each round finds it true
         flag = inner.graph.input((), "bool", again_name)
@@ -362,10 +363,6 @@ def _add(
         walk.loose.update(added.results)
     walk.names.update(zip(node.output, added.results[hidden:], strict=True))
     return added
-
-
-def _constant(array: Any) -> Value:
-    return Graph.constant(array.shape, array.dtype.name, lambda: array)
 
 
 def _without(node: Any, names: Sequence[str]) -> Any:
