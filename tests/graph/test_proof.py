@@ -107,6 +107,7 @@ def test_samples_that_meet(build: Build, operator: str) -> None:
         lambda p, x: p.flip(p.cumsum(p.flip(x, 1), 1, reverse=True), 1),
         lambda p, x: attention(p, x, lambda p, s: p.add(s, MINUS_INFINITY)),
         lambda p, x: attention(p, x, lambda p, s: p.add(s, np.where(LATER, -1e30, 0.0))),
+        lambda p, x: attention(p, x, lambda p, s: p.add(s, np.where(LATER, -1e9, 0.0))),
         lambda p, x: attention(p, x, lambda p, s: p.where(LATER, -np.inf, s)),
         lambda p, x: attention(p, x, lambda p, s: p.where(~LATER, s, -1e38)),
         lambda p, x: p.matmul(

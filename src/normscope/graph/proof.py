@@ -190,7 +190,7 @@ class _Question:
     def _apart(self) -> Proof:
         why = "for all numbers in inputs of these shapes, with these constants and on this path"
         if self.owners.masked:
-            why += "; numbers are finite, and below 1e30 before a mask"
+            why += "; numbers are finite, and before a mask below 1e8"
         if self.left_out:
             why += f"; left out: {', '.join(self.left_out)}, without an axis of {self.what}s"
         return Proof(Verdict.APART, None, why)
