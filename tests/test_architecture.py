@@ -74,7 +74,7 @@ IMPORTS = {
     "audit.rules.*": "notation.* explain.* audit.site_explanation audit.finding audit.model_graph "
     "audit.rule",
     "audit.readers.*": "progress files.* notation.* frameworks.* keras1.files.* keras1.network.* "
-    "audit.model_graph audit.samples audit.readers.*",
+    "scope.proved audit.model_graph audit.readers.*",
     # a live model is followed operator by operator, and its places are asked
     **dict.fromkeys(
         ("audit.readers.live", "audit.readers.found_sites", "audit.readers.verdicts"),

@@ -208,9 +208,10 @@ def _modes(mode: str | None) -> tuple[str, ...]:
 
 
 def _said(verdict: Causality) -> str:
-    where = f"{verdict.through}: " if verdict.through is not None else ""
-    known = "" if verdict.causal is False else "it is not known whether a step sees a later one: "
-    return f"{known}{where}{verdict.why}"
+    if verdict.causal is False:
+        return verdict.why
+    where = f" ({verdict.through})" if verdict.through is not None else ""
+    return f"it is not known whether a step sees a later one: {verdict.why}{where}"
 
 
 def _fail(wrong: Mapping[str, str]) -> None:

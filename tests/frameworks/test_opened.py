@@ -66,7 +66,6 @@ def test_a_missing_file_is_named_once(tmp_path: Path) -> None:
     [
         ("torch.nn.LayerNorm(8)", "without quotes"),
         ("b [c]", "without quotes"),
-        ("model.keras", "keras.models.load_model('model.keras')"),
         ("model.h5", "load_model('model.h5')"),
         ("weights.pt", "torch.load('weights.pt')"),
     ],

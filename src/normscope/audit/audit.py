@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from normscope.audit.catalogue import selected_rules
@@ -77,7 +78,8 @@ def judged(
 ) -> Audit:
     """What the rules say of a model; the arguments are those of `audit`."""
     rules = selected_rules(select, ignore)
-    findings = [
-        finding for site in graph.sites for rule in rules for finding in rule.check(site, graph)
-    ]
-    return Audit(graph, tuple(findings), verbose)
+    by_site = tuple(
+        tuple(finding for rule in rules for finding in rule.check(site, graph))
+        for site in graph.sites
+    )
+    return Audit(graph, tuple(chain.from_iterable(by_site)), verbose, by_site)

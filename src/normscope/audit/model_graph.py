@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normscope.audit.found.site import Kind as Kind
-from normscope.audit.samples import Samples
 from normscope.frameworks.advice import Advice
 from normscope.frameworks.declaration import Declaration
 from normscope.notation.axis_words import axis_word
 from normscope.notation.layout import Layout
 from normscope.notation.shape import Size
 from normscope.notation.spec import NormSpec, Running
+from normscope.scope.proved import Samples
 
 Shape = tuple[Size, ...]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
-from normscope.audit.samples import Samples
 from normscope.errors import printable
+from normscope.scope.proved import Samples
 from normscope.version import __version__
 
 
@@ -24,11 +24,13 @@ class Audit:
         graph: the model.
         findings: sorted by place in the model, then by code.
         verbose: the report lists, too, what looked like a normalization and is none.
+        by_site: the findings at each of the layers.
     """
 
     graph: ModelGraph
     findings: tuple[Finding, ...]
     verbose: bool = False
+    by_site: tuple[tuple[Finding, ...], ...] = ()
 
     @property
     def layers(self) -> tuple[Site, ...]:
@@ -53,12 +55,18 @@ class Audit:
     @property
     def samples(self) -> dict[str, Samples]:
         """For each mode, "training" and "inference", whether samples see each other."""
-        not_run = Samples("unknown", None, "it was read, and not run")
+        not_run = Samples(why="it was read, and not run")
         return {mode: self.graph.samples.get(mode, not_run) for mode in ("training", "inference")}
 
     def findings_at(self, path: str) -> tuple[Finding, ...]:
         """The findings in one layer."""
         return tuple(self._by_path.get(path, ()))
+
+    def findings_of(self, number: int) -> tuple[Finding, ...]:
+        """The findings at one of the layers; of a layer that was read, all those at its path."""
+        site = self.layers[number]
+        followed = site.operator and len(self.by_site) == len(self.layers)
+        return self.by_site[number] if followed else self.findings_at(site.path)
 
     @cached_property
     def _by_path(self) -> dict[str, list[Finding]]:
@@ -70,6 +78,7 @@ class Audit:
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON types."""
         graph = self.graph
+        unknown = dict(graph.unknown_operators)
         return {
             "model": {
                 "name": graph.name,
@@ -79,6 +88,8 @@ class Audit:
                     "file": printable(graph.file),
                     **graph.details,
                     "assumed": list(graph.assumed),
+                    **({"notes": list(graph.notes)} if graph.notes else {}),
+                    **({"unknown_operators": unknown} if unknown else {}),
                 },
                 "samples": {mode: samples.to_dict() for mode, samples in self.samples.items()},
             },

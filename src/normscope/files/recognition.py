@@ -76,13 +76,15 @@ TORCH_CHECKPOINT = FileKind("a PyTorch checkpoint, as torch.save() writes it", _
 TORCH_LEGACY = FileKind("a PyTorch checkpoint, as torch.save() wrote it before 1.6", _TORCH)
 TORCHSCRIPT = FileKind(
     "a TorchScript model, as torch.jit.save() writes it",
-    "load it with torch.jit.load and ask the live model: ns.scope(model, inputs)",
+    "its code is not run here: give the Python module from which it was made, or ask who sees "
+    "whom in what torch.jit.load makes of it: ns.scope(model, inputs)",
 )
 TORCH_EXPORT = FileKind(
     "an exported PyTorch program (.pt2), as torch.export.save() writes it",
     "load it with torch.export.load and ask its module(): ns.scope(module, inputs)",
 )
 SAFETENSORS = FileKind("a safetensors file of weights", _WEIGHTS)
+HUGGING_FACE = FileKind("a model folder of Hugging Face", _TORCH)
 SAVED_MODEL = FileKind("a SavedModel folder of TensorFlow", _TENSORFLOW)
 NOTHING = FileKind("an empty file", "the download or the copy was cut off: get it anew")
 FOLDER = FileKind("a folder")
@@ -263,7 +265,7 @@ def _kind_of_folder(path: str) -> FileKind:
     if "config.json" in names and any(
         name.endswith((".safetensors", ".bin", ".msgpack")) for name in names
     ):
-        return FileKind("a model folder of Hugging Face", _TORCH)
+        return HUGGING_FACE
     if names & {"_METADATA", "_CHECKPOINT_METADATA", "manifest.ocdbt"}:
         return FileKind("a checkpoint folder of Orbax", _WEIGHTS)
     if "checkpoint" in names and any(name.endswith(".index") for name in names):

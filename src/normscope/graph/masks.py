@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from normscope.graph.lattice import Ints, aligned, compact, constant
 from normscope.graph.operators import Arrays, Node, Role, Value
-from normscope.graph.rules import Labels
+from normscope.graph.rules import Labels, Move
 
 Bools = NDArray[np.bool_]
 Numbers = NDArray[Any]
 
-LARGE = 1e30
-"""Ordinary numbers are smaller."""
+LARGE = 1e8
+"""Ordinary numbers are smaller; what a mask makes low is not: finite masks are -1e9 or lower."""
 
-_ALMOST = LARGE * 0.99  # of a rounded one
+_LARGE_HALF = 2e4  # in float16, whose masks are -3e4 or lower
 
 _CODE = 77.0
 """And the numbers after it stand for operands in a choice."""
@@ -34,7 +34,7 @@ _CODE = 77.0
 class Fact(IntEnum):
     """What is known of a number."""
 
-    ORDINARY = 0  # finite, and smaller than `LARGE`
+    ORDINARY = 0  # finite, and far smaller than `LARGE`
     ZERO = 1
     LOW = 2  # -LARGE or less: what a finite or infinite mask makes of a score
     WILD = 3  # it may be large, of either sign, or no number
@@ -73,10 +73,10 @@ def facts_of(numbers: Numbers, dtype: str, *, learned: bool) -> Ints:
     if learned and not numbers.any():
         found[...] = Fact.ORDINARY
     with np.errstate(invalid="ignore"):
-        low = -65504 if dtype == "float16" else -_ALMOST
-        found[~(abs(numbers) < -low)] = Fact.WILD
+        large = _large(dtype)
+        found[~(abs(numbers) < large)] = Fact.WILD
         if numbers.dtype.kind == "f":
-            found[numbers <= low] = Fact.LOW
+            found[numbers <= -large] = Fact.LOW
     return compact(found)
 
 
@@ -179,9 +179,9 @@ class _Trial:
                 both = self.node.role is Role.SHIFT and len(facts) > 1
                 found = np.where(zero.all(0) & both, Fact.ZERO, made)
             case Role.MULTIPLY:
-                ones = [np.ones(f.shape) for f in facts]
-                made = self._run(ones) if len(facts) == 1 else ones[0]  # by a hidden number
-                found = np.where(zero.any(0) | (made == 0), Fact.ZERO, self._of_numbers(made))
+                # a hidden number may be zero, but as well drawn, as in a dropout
+                made = self._run([np.ones(f.shape) for f in facts]) if len(facts) == 1 else zero[0]
+                found = np.where(zero.any(0), Fact.ZERO, self._of_numbers(made))
                 wild = spoiled.any(0)
             case Role.DIVIDE if len(facts) == 2:
                 found = np.where(zero[0], Fact.ZERO, Fact.ORDINARY)
@@ -208,8 +208,10 @@ class _Trial:
         low = facts == Fact.LOW
         wild = (facts == Fact.WILD).any(axes, keepdims=True)
         some = (facts <= Fact.ZERO).any(axes, keepdims=True)
-        (found,) = [self._run(self._patterns([facts]))]
+        found = self._run(self._patterns([facts]))
         ranks = [len(value.shape) for value in self.node.results]
+        if sum(value.is_float for value in self.node.results) > 1:
+            raise ValueError("which of several results is asked for is not known")
         if self.node.role is Role.SOFTMAX:
             right = np.where(low, found == 0, found >= 0).all(axes, keepdims=True)
             unseen = low & some & right
@@ -280,12 +282,12 @@ class _Trial:
 
     def _of_numbers(self, numbers: Numbers) -> Ints:
         """Facts of the numbers that an operator made of a pattern."""
-        wild = ~(abs(numbers) < self._large)
+        wild = ~(abs(numbers) < _large(self.node.results[0].dtype))
         return np.where(wild, np.where(numbers < 0, Fact.LOW, Fact.WILD), Fact.ORDINARY)
 
-    @property
-    def _large(self) -> float:
-        return 65504 if self.node.results[0].dtype == "float16" else _ALMOST
+
+def _large(dtype: str) -> float:
+    return _LARGE_HALF if dtype == "float16" else LARGE
 
 
 def has_hidden_number(node: Node) -> bool:
@@ -297,4 +299,5 @@ def has_hidden_number(node: Node) -> bool:
 def asks_numbers(node: Node, value: Value) -> bool:
     """Whether the numbers of a constant matter for what is known of the result."""
     roles = (Role.SHIFT, Role.MULTIPLY, Role.LIMIT, Role.SELECT)
-    return node.role in roles or (value.is_float and node.role in (Role.MOVE, Role.DIVIDE))
+    moved = isinstance(node.rule, Move) or node.role is Role.DIVIDE
+    return node.role in roles or (value.is_float and moved)

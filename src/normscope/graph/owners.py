@@ -11,33 +11,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from normscope.graph.lattice import (
-    NOBODY,
-    Ints,
-    Lattice,
-    aligned,
-    compact,
-    constant,
-    nobody,
-)
+from normscope.graph.constants import Constants
+from normscope.graph.inner_graphs import branch, repeat
+from normscope.graph.label_owners import joined, picked, product, summed
+from normscope.graph.lattice import NOBODY, Ints, Lattice, compact, constant, nobody
 from normscope.graph.masks import (
     Effect,
     Fact,
     Known,
     asks_numbers,
     effect,
-    either,
-    either_along,
     facts_of,
     generic,
     has_hidden_number,
 )
 from normscope.graph.operators import Graph, Node, Role, Value
-from normscope.graph.replay import CannotReplayError, known_numbers
+from normscope.graph.replay import known_numbers
 from normscope.graph.rules import (
     Branch,
     Dims,
-    Fixed,
     Host,
     Labels,
     Move,
@@ -46,12 +38,6 @@ from normscope.graph.rules import (
     Repeat,
     Scatter,
 )
-
-_ROUNDS = 100_000
-"""So many operators are followed, round by round, where the rounds of a loop differ."""
-
-_PAIRS = 50_000_000
-"""So many pairs of factors are looked at in one product."""
 
 
 class Owners:
@@ -75,8 +61,7 @@ class Owners:
         self.inner: dict[Node, Node] = {}
         self.masked = False
         self._known: dict[Value, Known] = {}
-        self._constants: dict[Value, Known] = {}
-        self._drawn: dict[Node, bool] = {}
+        self._constants = Constants(graph)
         self._meeting: list[Node] | None = None  # inside a body: where owners met
         for value, owners in inputs.items():
             self._known[value] = Known(owners, generic((), owners.ndim))
@@ -116,6 +101,7 @@ class Owners:
         for value, known in zip(node.results, found, strict=True):
             zero = known.facts == Fact.ZERO
             if zero.any():
+                self.masked |= bool((zero & (known.owners != NOBODY)).any())
                 known = Known(np.where(zero, NOBODY, known.owners), known.facts)
             self._known[value] = known
         if self._meeting is not None and self._meets(node.results) and not self._meets(operands):
@@ -152,8 +138,6 @@ class Owners:
             for value in node.results
         ]
 
-    # --- constants --------------------------------------------------------------------------------
-
     def _operands(self, node: Node) -> list[Known]:
         """What is known of them; of constants, where it matters, their numbers too."""
         return [
@@ -164,38 +148,7 @@ class Owners:
         ]
 
     def _constant(self, value: Value) -> Known:
-        if value not in self._constants:
-            known = self._of(value)
-            try:
-                if self._is_fixed(value):
-                    numbers = known_numbers(self.graph, value)
-                    facts = facts_of(numbers, value.dtype, learned=_is_learned(value))
-                    known = self._constants[value] = Known(known.owners, facts)
-            except CannotReplayError:
-                pass
-            if value not in self._constants:
-                self._constants[value] = Known(
-                    known.owners, constant(len(value.shape), Fact.ORDINARY)
-                )
-        return self._constants[value]
-
-    def _is_fixed(self, value: Value) -> bool:
-        return not value.live and (value.node is None or not self._is_drawn(value.node))
-
-    def _is_drawn(self, node: Node) -> bool:
-        """Whether its numbers may be others in another call."""
-        stack = [node]
-        while stack:
-            top = stack[-1]
-            makers = [v.node for v in top.operands if v.node is not None and not v.live]
-            missing = [maker for maker in makers if maker not in self._drawn]
-            if isinstance(top.rule, Fixed):
-                self._drawn[stack.pop()] = top.rule.drawn
-            elif missing:
-                stack += missing
-            else:
-                self._drawn[stack.pop()] = any(self._drawn[maker] for maker in makers)
-        return self._drawn[node]
+        return Known(self.of(value), self._constants.facts(value))
 
     # --- labels -----------------------------------------------------------------------------------
 
@@ -205,7 +158,7 @@ class Owners:
         results = [value.shape for value in node.results]
         told = Effect(tuple(constant(len(shape), Fact.ORDINARY) for shape in results), {})
         if has_hidden_number(node) or not all(known.plain for known in operands):
-            fixed = [self._is_fixed(value) for value in node.operands]
+            fixed = [self._constants.are_same(value) for value in node.operands]
             told = effect(self.graph.arrays, node, rule, operands, fixed)
         owners = [known.owners for known in operands]
         for number, unseen in told.unseen.items():
@@ -213,95 +166,49 @@ class Owners:
                 self.masked = True
                 owners[number] = np.where(unseen, NOBODY, owners[number])
         if told.picks is not None:
-            return [Known(self._picked(rule, owners, told.picks), told.facts[0])]
+            return [Known(picked(rule, owners, told.picks), told.facts[0])]
         found = []
         for dims, shape, facts in zip(rule.results, results, told.facts, strict=True):
             product = self._product(node, rule, dims, operands)
-            made = self._joined(rule, owners, shapes, dims, shape) if product is None else product
+            made = (
+                joined(self.lattice, rule, owners, shapes, dims, shape)
+                if product is None
+                else product
+            )
             found.append(Known(made, facts))
         if rule.chooses and any((known.owners == self.lattice.count).any() for known in found):
             kept = [nobody(o.ndim) if n in rule.chooses else o for n, o in enumerate(owners)]
             data = [
-                self._joined(rule, kept, shapes, dims, shape)
+                joined(self.lattice, rule, kept, shapes, dims, shape)
                 for dims, shape in zip(rule.results, results, strict=True)
             ]
             if not any((o == self.lattice.count).any() for o in data):
                 self.reasons[node] = _CHOICE
         return found
 
-    def _joined(
-        self,
-        rule: Labels,
-        owners: Sequence[Ints],
-        shapes: Sequence[tuple[int, ...]],
-        dims: Dims,
-        shape: tuple[int, ...],
-    ) -> Ints:
-        """The owners of a result whose dimensions have these labels."""
-        joined = nobody(len(shape))
-        for number, labels in rule.operands.items():
-            own = owners[number]
-            if own.size == 1 and own.item() == NOBODY:
-                continue
-            if len(labels) != own.ndim or len(dims) != len(shape):
-                raise ValueError("its labels are not as many as its dimensions")
-            gone = [axis for axis, label in enumerate(labels) if label is None or label not in dims]
-            own = self.lattice.join_along(own, gone)
-            for axis, label in enumerate(labels):
-                if axis in gone or own.shape[axis] == 1 or label is None:
-                    continue
-                made, size = shape[dims.index(label)], shapes[number][axis]
-                if label in rule.relations:
-                    own = self.lattice.seen(own, axis, rule.relations[label], size, made)
-                elif made > size:
-                    raise ValueError(f"along {label}, {size} indices become {made}")
-                else:
-                    own = own.take(np.arange(made), axis)
-            joined = self.lattice.join(joined, aligned(own, labels, dims))
-        return joined
-
-    def _picked(self, rule: Labels, owners: Sequence[Ints], picks: Ints) -> Ints:
-        (dims,) = set(rule.results)
-        joined: Ints = np.full(picks.shape, NOBODY)
-        for number, labels in rule.operands.items():
-            joined = np.where(picks == number, aligned(owners[number], labels, dims), joined)
-        return compact(joined)
-
     def _product(
         self, node: Node, rule: Labels, dims: Dims, operands: Sequence[Known]
     ) -> Ints | None:
         """The owners of a sum of products in which some factors are zero; None if none matter."""
-        if node.role is not Role.PRODUCT or rule.relations or len(rule.operands) != 2:
+        places, along = summed(rule, dims) if node.role is Role.PRODUCT else ([], [])
+        if not places:
             return None
-        numbers = list(rule.operands)
-        sides = [rule.operands[number] for number in numbers]
-        summed = [a for a in dict.fromkeys(sides[0]) if a and a in sides[1] and a not in dims]
-        values = [node.operands[number] for number in numbers]
-        knowns = [operands[number] for number in numbers]
+        pair = [operands[number] for number in places]
         for this, other in ((0, 1), (1, 0)):
-            along = [sides[other].index(label) for label in summed]
-            varies = any(knowns[other].owners.shape[axis] > 1 for axis in along)
-            if varies and self._is_fixed(values[this]):
-                knowns[this] = self._constant(values[this])
-        if not summed or any(known.spoiled for known in knowns):
-            return None
-        if not any((known.facts == Fact.ZERO).any() for known in knowns):
-            return None
-        joint = (*dims, *summed)
-        zeros, owners = [], []
-        for labels, known in zip(sides, knowns, strict=True):
-            gone = [axis for axis, label in enumerate(labels) if label not in joint or not label]
-            zero = (known.facts == Fact.ZERO).astype(np.int64)
-            zeros.append(aligned(zero.min(tuple(gone), keepdims=True), labels, joint) == 1)
-            owners.append(aligned(self.lattice.join_along(known.owners, gone), labels, joint))
-        zero = zeros[0] | zeros[1]
-        shape = np.broadcast_shapes(zero.shape, *(own.shape for own in owners))
-        if np.prod(shape, dtype=float) > _PAIRS:
+            labels = rule.operands[places[other]]
+            varies = any(pair[other].owners.shape[labels.index(label)] > 1 for label in along)
+            value = node.operands[places[this]]
+            if varies and self._constants.are_same(value):
+                pair[this] = self._constant(value)
+        found = product(self.lattice, rule, dims, pair, places, along)
+        if found is None:
             return None
         self.masked = True
-        seen = np.where(zero, NOBODY, self.lattice.join(*owners))
-        last = tuple(range(len(dims), len(joint)))
-        return self.lattice.join_along(seen, last).reshape(seen.shape[: len(dims)])
+        rest = {n: labels for n, labels in rule.operands.items() if n not in places}
+        owners, shapes = [k.owners for k in operands], [v.shape for v in node.operands]
+        shape = node.results[rule.results.index(dims)].shape
+        others = joined(self.lattice, Labels(rest, rule.results), owners, shapes, dims, shape)
+        return self.lattice.join(found, others)
 
     # --- moves ------------------------------------------------------------------------------------
 
@@ -328,21 +235,14 @@ class Owners:
             return self._otherwise(node, rule.otherwise)
         operands = self._operands(node)
         data = [operands[number] for number in rule.data]
-        grows = sum(node.operands[number].size for number in rule.data) < node.results[0].size
-        alike = len({k.owners.flat[0] for k in data if k.owners.size}) == 1
-        if (
-            all(k.owners.size == 1 and k.facts.size == 1 for k in data)
-            and alike
-            and (not grows or (self._padding(node, rule) < Fact.LOW).all())
-        ):
-            owner = self.lattice.joined(np.array([k.owners.item() for k in data]))
-            facts = np.array([k.facts.item() for k in data])
-            fact = either_along(facts, 0).item()
-            return [
-                Known(constant(len(v.shape), owner), constant(len(v.shape), fact))
-                for v in node.results
-            ]
         plain = all(known.plain for known in data)
+        owners = {known.owners.item() for known in data if known.owners.size == 1}
+        if plain and len(owners) == 1 and all(known.owners.size == 1 for known in data):
+            grows = sum(node.operands[number].size for number in rule.data) < node.results[0].size
+            if not grows or (self._padding(node, rule) < Fact.LOW).all():
+                (owner,) = owners
+                ranks = [len(value.shape) for value in node.results]
+                return [Known(constant(r, owner), constant(r, Fact.ORDINARY)) for r in ranks]
         given: list[NDArray[Any]] = []
         for number, array in enumerate(numbers):
             if array is not None:
@@ -413,96 +313,30 @@ class Owners:
         self._follow(body)
         return [self._of(value) for value in body.outputs]
 
-    def _either(self, one: Known, other: Known) -> Known:
-        owners = compact(self.lattice.join(one.owners, other.owners))
-        return Known(owners, compact(either(one.facts, other.facts)))
-
-    def _also(self, known: Known, owner: int) -> Known:
-        """What depends on a choice too."""
-        rank = known.owners.ndim
-        return Known(self.lattice.join(known.owners, constant(rank, owner)), known.facts)
-
     def _branch(self, node: Node, rule: Branch) -> list[Known]:
-        chooser, *inputs = (self._of(value) for value in node.operands)
         with _Inside(self, node):
-            found = [self._body(body, inputs) for body in rule.bodies]
-        joined = found[0]
-        for other in found[1:]:
-            joined = [self._either(a, b) for a, b in zip(joined, other, strict=True)]
-        return self._chosen(node, joined, self.lattice.joined(chooser.owners))
+            found, owner = branch(self.lattice, self._body, rule, self._given(node))
+        return self._chosen(node, found, owner)
+
+    def _repeat(self, node: Node, rule: Repeat) -> list[Known]:
+        with _Inside(self, node):
+            found, owner = repeat(self.lattice, self._body, node, rule, self._given(node))
+        return found if owner is None else self._chosen(node, found, owner)
+
+    def _given(self, node: Node) -> list[Known]:
+        return [self._of(v) if v.live else self._constant(v) for v in node.operands]
 
     def _chosen(self, node: Node, found: list[Known], owner: int) -> list[Known]:
+        """What depends on a choice too."""
         if owner == NOBODY:
             return found
-        chosen = [self._also(known, owner) for known in found]
         top = self.lattice.count
         if not any((known.owners == top).any() for known in found):
             self.reasons[node] = _CHOICE
-        return chosen
-
-    def _repeat(self, node: Node, rule: Repeat) -> list[Known]:
-        operands = [self._of(value) for value in node.operands]
-        kept = rule.constants + rule.carried
-        constants, slices = operands[: rule.constants], operands[kept:]
-        carried = operands[rule.constants : kept]
-        varies = any(k.owners.shape[0] > 1 or k.facts.shape[0] > 1 for k in slices)
-        lengths = [value.shape[0] for value in node.operands[kept:]]
-        with _Inside(self, node):
-            if varies and rule.condition is None:
-                rounds = lengths[0]
-                if rounds * len(rule.body.nodes) <= _ROUNDS:
-                    return self._round_by_round(rule, constants, carried, slices, rounds)
-            return self._to_a_fixed_point(node, rule, constants, carried, slices)
-
-    def _round_by_round(
-        self,
-        rule: Repeat,
-        constants: list[Known],
-        carried: list[Known],
-        slices: list[Known],
-        rounds: int,
-    ) -> list[Known]:
-        stacked: list[list[Known]] = []
-        for number in range(rounds):
-            at = rounds - 1 - number if rule.reverse else number
-            found = self._body(rule.body, [*constants, *carried, *(_slice(k, at) for k in slices)])
-            carried = found[: rule.carried]
-            stacked.append(found[rule.carried :])
-        ordered = stacked[::-1] if rule.reverse else stacked
-        return [*carried, *(_stack(row) for row in zip(*ordered, strict=True))]
-
-    def _to_a_fixed_point(
-        self,
-        node: Node,
-        rule: Repeat,
-        constants: list[Known],
-        carried: list[Known],
-        slices: list[Known],
-    ) -> list[Known]:
-        every = [self._any_slice(known) for known in slices]
-        top = self.lattice.count
-        most = 2 * top + 8  # rounds in which an owner that each round raises by one is at the end
-        for number in range(most + 1):
-            found = self._body(rule.body, [*constants, *carried, *every])
-            now = [self._either(a, b) for a, b in zip(carried, found, strict=False)]
-            if all(_same(a, b) for a, b in zip(carried, now, strict=True)):
-                break
-            carried = now
-            if number == most:
-                carried = [
-                    Known(constant(k.owners.ndim, top), constant(k.facts.ndim, Fact.WILD))
-                    for k in carried
-                ]
-                found = self._body(rule.body, [*constants, *carried, *every])
-        results = [*carried, *(_stack([known]) for known in found[rule.carried :])]
-        if rule.condition is None:
-            return results
-        (again,) = self._body(rule.condition, [*constants, *carried])
-        return self._chosen(node, results, self.lattice.joined(again.owners))
-
-    def _any_slice(self, known: Known) -> Known:
-        owners = self.lattice.join_along(known.owners, [0])
-        return Known(owners[0], either_along(known.facts, 0)[0])
+        return [
+            Known(self.lattice.join(k.owners, constant(k.owners.ndim, owner)), k.facts)
+            for k in found
+        ]
 
 
 _CHOICE = "what meets here only chooses, or counts"
@@ -527,13 +361,6 @@ class _Inside:
             self.owners.inner.setdefault(self.node, first)
 
 
-def _is_learned(value: Value) -> bool:
-    """Whether it is a parameter, or a part of one."""
-    while value.node is not None and value.node.moves and not value.node.live:
-        value = value.node.operands[0]
-    return value.is_parameter
-
-
 def _check(node: Node, found: Sequence[Known]) -> None:
     for value, known in zip(node.results, found, strict=True):
         for array in (known.owners, known.facts):
@@ -542,20 +369,3 @@ def _check(node: Node, found: Sequence[Known]) -> None:
                 own not in (1, size) for own, size in zip(shape, value.shape, strict=True)
             ):
                 raise ValueError(f"its rule gives {shape} for a result of shape {value.shape}")
-
-
-def _slice(known: Known, at: int) -> Known:
-    return Known(*(a[at if a.shape[0] > 1 else 0] for a in (known.owners, known.facts)))
-
-
-def _stack(row: Sequence[Known]) -> Known:
-    owners, facts = (
-        compact(np.stack(np.broadcast_arrays(*arrays)))
-        for arrays in ([k.owners for k in row], [k.facts for k in row])
-    )
-    return Known(owners, facts)
-
-
-def _same(one: Known, other: Known) -> bool:
-    pairs = ((one.owners, other.owners), (one.facts, other.facts))
-    return all(bool(np.all(a == b)) for a, b in pairs)

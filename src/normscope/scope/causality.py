@@ -91,9 +91,10 @@ def _mode(calls: Calls, training: bool, axes: list[int | None]) -> Causality:
         why = f"{proof.why}; the model raised {type(error).__name__}: {error}"
         return Causality(None, False, through, why)
     if seen:
-        met = proof.verdict is Verdict.MEET
+        if proof.verdict is not Verdict.MEET:
+            return Causality(False, False, None, seen)
         return Causality(
-            False, met, through if met else None, f"{proof.why}; {seen}" if met else seen
+            False, True, through, f"a step sees a later one, first in {through}; {seen}"
         )
     if proof.verdict is Verdict.MEET or not asked:
         return Causality(None, False, through, f"{proof.why}, but no probe shows it")

@@ -29,6 +29,7 @@ class Examination:
         names: of the axes of each input.
         show: "indices", if all indices of short axes are asked for.
         all_axes: all axes are probed, also where the samples are proved to be apart.
+        names_first: the submodule is looked for through which samples see each other first.
         sample_axes: the axis of the samples in each input that has axes, by name.
     """
 
@@ -38,7 +39,9 @@ class Examination:
         names: list[tuple[str, ...]],
         show: str | None = None,
         all_axes: bool = False,
+        names_first: bool = True,
     ) -> None:
+        self.names_first = names_first
         self.show = show
         self.all_axes = all_axes or show is not None
         self.calls = calls
@@ -49,14 +52,18 @@ class Examination:
             if axes
         }
 
-    def mode(self, training: bool) -> ModeScope:
+    def mode(self, training: bool, found: Traced | None = None) -> ModeScope:
         """Examine one mode: by its operators, then what they leave open by calls.
 
         Whatever the model raises is evidence.
+
+        Args:
+            training: the mode.
+            found: what its operators say, where they were followed before.
         """
         inputs = self.calls.inputs
         axes = [self.sample_axes.get(name) for name in inputs.names]
-        found = traced(self.calls.model, inputs, training, axes)
+        found = found or traced(self.calls.model, inputs, training, axes)
         if found.proof.verdict is Proved.APART and not self.all_axes:
             samples = Samples(Word.PROVED, None, found.proof.why)
             notes: tuple[str, ...] = (f"proved {samples.why}",)
@@ -95,7 +102,7 @@ class Examination:
         dependences = tuple(self._dependences(probe))
         verdict = Verdict.of(dependences, self.sample_axes)
         coupling, first, notes = verdict.coupling, None, verdict.notes
-        if coupling is not None:
+        if coupling is not None and self.names_first:
             first, notes = self._first(training, coupling)
         return ModeScope(
             dependences,

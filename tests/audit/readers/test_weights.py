@@ -132,3 +132,26 @@ def test_an_array_that_claims_to_be_large_costs_nothing(tmp_path: Path) -> None:
     found = ns.audit(checkpoint(tmp_path / "m.pt", {"a.weight": expanded, "a.bias": expanded}))
     assert paths(found) == ["a"]
     assert "as they are many: 1 layer" in " ".join(found.graph.notes)
+
+
+def test_a_folder_of_hugging_face_is_read_as_a_whole(tmp_path: Path) -> None:
+    ones = np.ones(4)
+    (tmp_path / "config.json").write_text(json.dumps({"rms_norm_eps": 1e-6, "vocab": 3}))
+    safetensors(tmp_path / "model-00001-of-00002.safetensors", {"layers.0.norm.weight": ones})
+    safetensors(tmp_path / "model-00002-of-00002.safetensors", {"layers.1.norm.weight": ones})
+    checkpoint(tmp_path / "pytorch_model.bin", {"other.weight": torch.ones(4)})
+    found = ns.audit(tmp_path)
+    assert paths(found) == ["layers.0.norm", "layers.1.norm"]
+    assert "config.json says rms_norm_eps=1e-06" in str(found)
+    assert found.graph.name == tmp_path.name
+
+
+def test_a_folder_of_the_files_of_pytorch(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    checkpoint(tmp_path / "pytorch_model.bin", net().state_dict())
+    checkpoint(tmp_path / "training_args.bin", {"lr": 0.1})
+    assert paths(ns.audit(tmp_path)) == ["1", "2", "3", "4"]
+    (tmp_path / "pytorch_model.bin").unlink()
+    (tmp_path / "training_args.bin").write_bytes(b"nothing")
+    with pytest.raises(ModelFileError, match="no weights"):
+        ns.audit(tmp_path)

@@ -11,22 +11,17 @@ import pytest
 from normscope.audit.audit import judged
 from normscope.audit.model_graph import Kind, Maker, ModelGraph, Site
 from normscope.audit.result import Audit
-from normscope.audit.samples import Samples
 from normscope.frameworks.declaration import Declaration
 from normscope.frameworks.registry import advice_of
 from normscope.notation.spec import NormSpec, Running
+from normscope.scope.proved import Samples, Through, Word
 
 TRAINED = Samples(
-    "mixed",
-    {
-        "path": "layer1.0.bn1",
-        "type": "BatchNorm2d",
-        "operator": "aten.native_batch_norm",
-        "source": "resnet.py:12",
-    },
+    Word.MIXED,
+    Through("layer1.0.bn1", "BatchNorm2d", "aten.native_batch_norm", "resnet.py:12"),
     "its statistics are those of the batch",
 )
-APART = Samples("proved apart")
+APART = Samples(Word.PROVED)
 
 
 def batch_norm(path: str, channels: int, size: int) -> Site:
@@ -156,21 +151,21 @@ def test_what_was_dismissed_is_listed_when_asked() -> None:
 def test_unknown_operators_are_named() -> None:
     graph = model([layer_norm("norm")], unknown_operators={"torchvision::nms": 1, "my::op": 3})
     assert (
-        "2 operators that nobody knows, torchvision::nms (1) and my::op (3): each of them may mix "
-        "all that it takes, so what is said here is weaker."
+        "2 operators that nobody knows, torchvision::nms (1) and my::op (3): each may mix all it "
+        "takes, so what is said here is weaker."
     ) in str(judged(graph)).splitlines()
 
 
 @pytest.mark.parametrize(
     ("samples", "said"),
     [
-        (Samples("apart, by probing", None, ""), "no sample was seen to see another, by probing."),
+        (Samples(Word.PROBED), "no sample was seen to see another, by probing."),
         (
-            Samples("unknown", {"path": "gate", "operator": "aten.topk"}, "an order decides"),
+            Samples(Word.UNKNOWN, Through("gate", "", "aten.topk"), "an order decides"),
             "it is not known whether samples see each other, because of gate (aten.topk): "
             "an order decides.",
         ),
-        (Samples("mixed"), "samples see each other."),
+        (Samples(Word.MIXED), "samples see each other."),
     ],
 )
 def test_verdicts_on_samples(samples: Samples, said: str) -> None:
@@ -220,3 +215,15 @@ def test_a_bias_before_a_norm_is_told_in_the_words_of_torch() -> None:
     )
     (finding,) = judged(model([site]), select=["NS401"]).findings
     assert (finding.path, finding.fix) == ("bn", "give conv bias=False")
+
+
+def test_two_places_in_one_layer_have_findings_of_their_own() -> None:
+    eps = NormSpec("b s [c]", eps=0.0)
+    sites = [layer_norm(""), layer_norm("", train=eps, infer=eps, source="net.py:9")]
+    audit = judged(model(sites), select=["NS201"])
+    assert str(audit).count("NS201") == 1
+    (result,) = audit.to_sarif()["runs"][0]["results"]
+    assert result["locations"][0]["physicalLocation"] == {
+        "artifactLocation": {"uri": "net.py"},
+        "region": {"startLine": 9},
+    }

@@ -59,7 +59,8 @@ def batched(model: Any, x: Any, training: bool = False) -> Graph:
 
 @pytest.mark.parametrize("training", [True, False])
 def test_a_model(training: bool) -> None:
-    graph = batched(Model(), BATCH, training)
+    model = Model()
+    graph = batched(model, BATCH, training)
     assert samples_apart(graph, [0]).verdict is Verdict.APART
     assert layers(graph) == {
         "mlp": "MLP",
@@ -73,6 +74,8 @@ def test_a_model(training: bool) -> None:
         "stacked": "Linear",
     }
     assert sites(graph) == {"blocks[0].norm": "COMPOSED", "blocks[1].norm": "COMPOSED"}
+    (layer,) = (call.layer for call in graph.calls if call.path == "mlp.layers[0]")
+    assert layer.weight.sum() == model.mlp.layers[0].weight.sum()  # numbers, and no tracers
     assert {"mlp.layers[0].weight", "blocks[1].norm.bias"} <= parameters(graph)
 
 

@@ -63,6 +63,8 @@ def test_convolutions_in_both_modes() -> None:
         "Dense_0": "Dense",
     }
     assert {"params/depthwise/kernel", "batch_stats/BatchNorm_0/mean"} <= parameters(graph)
+    (norm,) = (call.layer for call in graph.calls if call.path == "BatchNorm_0")
+    assert norm.use_running_average is None  # so it can be asked in both modes
     first = next(node for node in graph.nodes if node.path == "Conv_0")
     assert (first.operator, first.channel_axis) == ("conv_general_dilated", 3)
 

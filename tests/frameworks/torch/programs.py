@@ -521,6 +521,47 @@ def sparse_product(m, x):
 
 
 @unknown
+def made_of_numbers_in_a_list(m, x):
+    m.buf.copy_(x.flip(0))
+    return x + torch.tensor([[m.buf[0, 0]] * 6, [m.buf[1, 1]] * 6]).repeat(2, 1)
+
+
+@unknown
+def made_of_numbers_in_vain(m, x):
+    try:
+        return x + torch.tensor([x[0, 0]])
+    except RuntimeError:
+        return x
+
+
+@unknown
+def made_by_an_old_constructor(m, x):
+    m.buf.copy_(x.flip(0))
+    return x + torch.FloatTensor([m.buf[0, 0]])
+
+
+@unknown
+def made_by_numpy_of_a_list(m, x):
+    m.buf.copy_(x.flip(0))
+    return x + torch.from_numpy(np.array([m.buf[0, 0], m.buf[1, 0]])).sum()
+
+
+@apart
+def made_of_constants(m, x):
+    return x * torch.tensor([m.weight[0, 0].detach(), 2.0]).sum()
+
+
+@meet
+def filled_by_a_tensor(m, x):
+    return x + torch.zeros(6).fill_(x[0, 0])
+
+
+@unknown
+def full_of_a_tensor(m, x):
+    return x + torch.full((6,), x[0, 0])
+
+
+@unknown
 def array_protocol(m, x):
     m.buf.copy_(x.flip(0))
     return x + torch.from_numpy(np.array(m.buf))
@@ -572,6 +613,105 @@ def asked_for_the_shape(m, x):
 def mask_read_on_the_host(m, x):
     mask = torch.ones_like(x[:, 0]).cumsum(0)
     return x * mask.tolist()[2]
+
+
+# --- numbers that Python takes from a buffer -------------------------------------------------------
+
+
+@unknown
+def index_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x + x[m.count]
+
+
+@unknown
+def slice_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x + x[m.count :].sum()
+
+
+@unknown
+def range_of_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x + sum(range(m.count))
+
+
+@unknown
+def arange_of_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x + torch.arange(m.count).sum()
+
+
+@unknown
+def narrow_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x + x.narrow(0, m.count, 1)
+
+
+@unknown
+def repeat_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x.repeat(m.count, 1)
+
+
+@unknown
+def split_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x + x.split(m.count)[0].sum()
+
+
+@unknown
+def roll_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x.roll(m.count, 1)
+
+
+@unknown
+def view_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x + x.new_zeros(m.count).numel()
+
+
+@unknown
+def factorial_of_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x * 2 ** m.count.numpy()
+
+
+@unknown
+def select_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x + x.select(0, m.count)
+
+
+@meet
+def multiplied_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x * m.count
+
+
+@unknown
+def list_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x + [1.0, 2.0, 3.0, 4.0][m.count]
+
+
+@meet
+def power_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x.pow(m.count)
+
+
+@unknown
+def topk_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x + x.topk(m.count, 1).values.sum(1, keepdim=True)
+
+
+@meet
+def clamped_by_a_count(m, x):
+    m.count += 1 + (x.flatten().sum() > 0).long()
+    return x.clamp(max=m.count)
 
 
 # --- chosen by data -------------------------------------------------------------------------------
@@ -641,8 +781,8 @@ def where(m, x):
 @unknown
 def masked_in_part(m, x):
     y = x.clone()
-    y[x.sum(1) > 0] *= -1.0 if False else 1.0
-    return y if False else torch.where(x.sum(1, keepdim=True) > 0, x, -x)
+    y[x.sum(1) > 0] *= -1.0
+    return y
 
 
 # --- scattered and gathered -----------------------------------------------------------------------
@@ -939,6 +1079,22 @@ def inference_mode_of_the_batch(m, x):
         return F.batch_norm(x, None, None, training=True)
 
 
+@meet
+def masked_tensors(m, x):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they are in a prototype stage
+        return torch.masked.masked_tensor(x, x > 0).mean(0).to_tensor(0.0) + x
+
+
+class Loud(torch.Tensor):
+    pass
+
+
+@unknown
+def own_class_of_tensors(m, x):
+    return m.linear(x.as_subclass(Loud)).as_subclass(torch.Tensor)
+
+
 @apart
 def checkpointed(m, x):
     return checkpoint(m.linear, x, use_reentrant=False)
@@ -989,7 +1145,7 @@ def drawn_by_numbers(m, x):
 
 @meet
 def random_order(m, x):
-    return x[torch.randperm(4)] if m.weight.sum() < 1e9 else x
+    return x[torch.randperm(4)]
 
 
 @apart
@@ -1031,3 +1187,16 @@ def output_in_an_object(m, x):
 @unknown
 def no_output(m, x):
     x.sum(0)
+
+
+@apart
+def pooled_channels_last(m, x):
+    image = x.reshape(4, 2, 3, 1).expand(4, 2, 3, 2).contiguous(memory_format=torch.channels_last)
+    return F.adaptive_avg_pool2d(image, 1)[..., 0]
+
+
+@meet
+def strided_in_place(m, x):
+    y = x.clone()
+    y.as_strided_((4, 6), (1, 4))
+    return y

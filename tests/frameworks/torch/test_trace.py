@@ -272,6 +272,23 @@ def test_a_model_that_cannot_be_called_says_why() -> None:
         graph_of(nn.Linear(5, 5), torch.randn(4, 6))
 
 
+def test_nested_tensors_are_refused_with_what_to_do_instead() -> None:
+    class Nests(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.nested.nested_tensor([x[:1], x[1:]]) * 2
+
+    with pytest.raises(CannotTraceError, match="give it padded tensors and a mask"):
+        graph_of(Nests(), torch.randn(4, 6))
+
+
+def test_what_a_script_does_is_seen() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is deprecated, and used
+        model = nn.Sequential(torch.jit.script(nn.LayerNorm(6)), nn.Linear(6, 6))
+    graph = graph_of(model, torch.randn(4, 6))
+    assert [n.operands[1].name for n in nodes(graph, "native_layer_norm")] == ["0.weight"]
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_dtypes(dtype: torch.dtype) -> None:
     graph = graph_of(Net().to(dtype), torch.randn(4, 6).to(dtype))

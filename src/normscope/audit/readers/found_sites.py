@@ -20,7 +20,8 @@ from normscope.graph.sites import Form
 from normscope.notation.spec import NormSpec
 
 _POSITIONS = {1: ("s",), 2: ("h", "w"), 3: ("d", "h", "w")}
-"""Names for axes of positions, where the others are samples and channels."""
+"""Names for axes of positions, where the others are samples and channels; of several, only behind
+convolutions: those of attention may be heads."""
 
 
 def site_of(found: FoundSite, axes: Axes) -> Site:
@@ -174,7 +175,8 @@ def axis_names(found: FoundSite, axes: Axes, makers: Sequence[Maker]) -> tuple[s
     if channels is not None and names[channels] is None and "c" not in names:
         names[channels] = "c"
     left = [axis for axis, name in enumerate(names) if name is None]
-    if "b" in names and "c" in names and len(left) in _POSITIONS:
+    convolved = len(left) == 1 or any(maker.convolves for maker in makers)
+    if "b" in names and "c" in names and convolved and len(left) in _POSITIONS:
         for axis, name in zip(left, _POSITIONS[len(left)], strict=True):
             if name not in names:
                 names[axis] = name
@@ -182,24 +184,40 @@ def axis_names(found: FoundSite, axes: Axes, makers: Sequence[Maker]) -> tuple[s
 
 
 def _channel_axis(found: FoundSite, axes: Axes, makers: Sequence[Maker]) -> int | None:
-    """The axis of the channels: where they are made, or along which the scale runs.
+    """The axis of the channels.
 
-    Of two axes, that which is not the samples.
+    A convolution tells it; then, of a normalization within a sample, the one axis along which its
+    scale runs; then another product; of two axes it is that which is not the samples.
     """
-    along = {maker.channel_axis for maker in makers}
-    if len(along) == 1 and None not in along:
-        return along.pop()
-    if along - {None}:
-        return None
-    rank = len(found.input_shape)
-    if rank == 2 and axes.samples is not None and len(axes.samples) == 1:
-        return 1 - min(axes.samples)
+    along = {maker.channel_axis for maker in makers if maker.channel_axis is not None}
+    made = next(iter(along)) if len(along) == 1 else None
+    if made is not None and all(maker.convolves for maker in makers):
+        return made
+    scaled = _scaled_axis(found)
+    if scaled is not None and (made is None or _within_samples(found, axes)):
+        return scaled
+    if made is None and not along and len(found.input_shape) == 2 and axes.samples:
+        return 1 - min(axes.samples) if len(axes.samples) == 1 else None
+    return made
+
+
+def _scaled_axis(found: FoundSite) -> int | None:
+    """The one axis along which the scale runs; None if there is none, or several."""
     spec = next((s for s in (found.train, found.infer) if s is not None and s.pattern), None)
     if spec is None or spec.scale is None:
         return None
     layout = spec.layout(found.input_shape)
     dims = {layout.axes[number].dim for number in layout.named(spec.scale)}
     return dims.pop() if len(dims) == 1 else None
+
+
+def _within_samples(found: FoundSite, axes: Axes) -> bool:
+    """Whether its statistics are of one sample each."""
+    spec = next((s for s in (found.train, found.infer) if s is not None and s.pattern), None)
+    if spec is None or axes.samples is None:
+        return False
+    shared = {axis.dim for axis in spec.layout(found.input_shape).axes if axis.shared}
+    return not shared & axes.samples
 
 
 def _renamed(spec: NormSpec | None, names: Sequence[str]) -> NormSpec | None:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from normscope.audit.model_graph import ModelGraph, Site
 from normscope.audit.readers.asked import Asked
 from normscope.audit.readers.keras1_makers import Makers
-from normscope.audit.samples import Samples
 from normscope.errors import ModelFileError, SpecError
 from normscope.files.keras_release import keras_release
 from normscope.files.readable import Readable
@@ -33,6 +32,7 @@ from normscope.keras1.files import (
 )
 from normscope.keras1.network import Call, build_network
 from normscope.keras1.network.releases import StoredNorm, assumptions, release_by_configs
+from normscope.scope.proved import Samples
 
 _ROLES = ("scale", "bias", "running_mean", "running_var")
 """The weights of a BatchNormalization in their order in the file; the last is called running_std
@@ -110,7 +110,7 @@ def read(source: str | os.PathLike[str], asked: Asked) -> ModelGraph:
 
 
 _NOT_FOLLOWED = Samples(
-    "unknown", None, "the layers of a Keras 1 file are read, and its operators are not followed"
+    why="the layers of a Keras 1 file are read, and its operators are not followed"
 )
 
 

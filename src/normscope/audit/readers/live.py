@@ -88,10 +88,12 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         traced = _traced(live, given)
         asked.progress("asking what it normalizes", 2, 4)
         found = found_sites(traced.graphs, given.arrays)
-    asked.progress("looking who sees whom", 3, 4)
+        asked.progress("looking who sees whom", 3, 4)
+        samples = samples_of(live, given, names, traced.graphs)
     sample_axes = [sample_axis(own) if own else None for own in names]
-    samples = samples_of(model, given.tree, asked.axes, traced.graphs, sample_axes, live.modes)
-    places = places_of(traced.graphs, _said_names(given, names, asked), sample_axes)
+    used = {one.modes[0] for one in found}
+    graphs = {mode: graph for mode, graph in traced.graphs.items() if mode in used}
+    places = places_of(graphs, _said_names(given, names, asked), sample_axes)
 
     def site(one: FoundSite) -> Site:
         return site_of(one, places[one.modes[0]].of(one.site.x))
@@ -121,14 +123,6 @@ def _model(source: Any) -> Any:
         if opens is not None:
             return opens(Path(os.fsdecode(path)))
     return opened(source, "audit")
-
-
-def _opened(source: Any) -> Any:
-    """The model; of the path of a file, whatever it is called, what opens files of its kind."""
-    opens = None
-    if isinstance(source, str | os.PathLike):
-        opens = opener_of(_OPENED[recognise(os.fspath(source))])
-    return opened(source, "audit") if opens is None else opens(Path(os.fsdecode(source)))
 
 
 def _given(live: Live, asked: Asked) -> Any:
@@ -184,6 +178,11 @@ def _traced(live: Live, given: Inputs) -> _Traced:
     live.put_back()
     if not traced.graphs:
         why = next(iter(traced.problems.values()))
+        if "cannot be seen" in why:
+            raise SpecError(
+                f"{live.model_title} cannot be audited: {why}; scope(model, inputs) finds out by "
+                "calls whether samples see each other, identify(layer, shape) what a layer computes"
+            )
         misfit = live.misfit(given)
         said = f"{misfit} ({why})" if misfit else why
         raise SpecError(f"{live.model_title} cannot be audited with these inputs: {said}")

@@ -17,19 +17,26 @@ from numpy.typing import NDArray
 from normscope.audit.model_graph import Kind, ModelGraph, Site
 from normscope.audit.readers.asked import Asked
 from normscope.errors import ModelFileError
+from normscope.files.json import read_json
 from normscope.files.readable import Readable
-from normscope.files.recognition import SAFETENSORS, TORCH_CHECKPOINT, TORCH_LEGACY, recognise
+from normscope.files.recognition import (
+    HUGGING_FACE,
+    SAFETENSORS,
+    TORCH_CHECKPOINT,
+    TORCH_LEGACY,
+    recognise,
+)
 from normscope.files.safetensors import read_safetensors
 from normscope.files.stored_array import StoredArray
 from normscope.files.torch_checkpoint import read_checkpoint
 from normscope.frameworks.registry import advice_of
 from normscope.wording import counted, listed
 
-TAKES = "the path of a file of weights (.safetensors, .pt, .pth)"
+TAKES = "the path of a file or folder of weights (.safetensors, .pt, .pth)"
 READS: tuple[Readable, ...] = (
     Readable("weights of safetensors and of torch.save()", (".safetensors", ".pt and .pth"), {}),
 )
-_KINDS = (SAFETENSORS, TORCH_CHECKPOINT, TORCH_LEGACY)
+_KINDS = (SAFETENSORS, TORCH_CHECKPOINT, TORCH_LEGACY, HUGGING_FACE)
 
 MAX_NUMBERS = 2**24
 """Of all arrays that are looked at: a thousand layers of 4096 channels."""
@@ -73,14 +80,21 @@ def read(source: str | os.PathLike[str], asked: Asked) -> ModelGraph:
         ModelFileError: the file cannot be read, or holds no arrays.
     """
     path = os.fspath(source)
+    kind = recognise(path)
     notes = [_NOT_IN_IT]
-    safe = recognise(path) is SAFETENSORS
-    arrays = read_safetensors(path) if safe else _of_checkpoint(path, notes)
-    form = "safetensors" if safe else "a checkpoint of PyTorch"
+    files = _files_of(path) if kind is HUGGING_FACE else [path]
+    arrays: dict[str, StoredArray] = {}
+    for file in files:
+        arrays |= _arrays(file, notes)
+    if kind is HUGGING_FACE:
+        notes += _said_by_config(path)
     looks = _looks(arrays)
+    safe = recognise(files[0]) is SAFETENSORS
+    form = "safetensors" if safe else "a checkpoint of PyTorch"
+    name = os.path.basename(os.path.normpath(path))
     return ModelGraph(
-        file=os.path.basename(path),
-        name=os.path.splitext(os.path.basename(path))[0],
+        file=name,
+        name=name if kind is HUGGING_FACE else os.path.splitext(name)[0],
         format="safetensors" if safe else "torch",
         framework="torch",
         provenance=f"{counted(len(arrays), 'array')} of weights, {form}",
@@ -89,6 +103,49 @@ def read(source: str | os.PathLike[str], asked: Asked) -> ModelGraph:
         notes=tuple(notes),
         followed=False,
     )
+
+
+MAX_FILES = 2000
+"""Of one folder."""
+
+_EPS = (
+    *("layer_norm_eps", "layer_norm_epsilon", "layernorm_epsilon", "rms_norm_eps"),
+    *("norm_eps", "norm_epsilon", "batch_norm_eps"),
+)
+"""How `config.json` of Hugging Face calls the eps of normalizations."""
+
+
+def _files_of(folder: str) -> list[str]:
+    """The files of weights in a folder: those of safetensors, or else those of PyTorch.
+
+    Raises:
+        ModelFileError: there are none.
+    """
+    names = sorted(os.listdir(folder))[:MAX_FILES]
+    for ending, kinds in ((".safetensors", _KINDS[:1]), (".bin", _KINDS[1:3])):
+        own = [name for name in names if name.endswith(ending)]
+        # beside the model may lie the state of an optimizer, and the arguments of a training
+        own = [name for name in own if "model" in name] or own
+        paths = [os.path.join(folder, name) for name in own]
+        files = [path for path in paths if recognise(path) in kinds]
+        if files:
+            return files
+    raise ModelFileError(folder, "has no weights of safetensors or of PyTorch in it")
+
+
+def _said_by_config(folder: str) -> Iterator[str]:
+    """The eps that `config.json` tells; which layers use it, it does not."""
+    config = read_json(os.path.join(folder, "config.json"))
+    if isinstance(config, dict):
+        for name in _EPS:
+            if isinstance(config.get(name), float):
+                yield f"config.json says {name}={config[name]:g}"
+
+
+def _arrays(path: str, notes: list[str]) -> dict[str, StoredArray]:
+    if recognise(path) is SAFETENSORS:
+        return read_safetensors(path)
+    return _of_checkpoint(path, notes)
 
 
 def _of_checkpoint(path: str, notes: list[str]) -> dict[str, StoredArray]:

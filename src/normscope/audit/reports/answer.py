@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from normscope.audit.model_graph import Kind, ModelGraph, Site
 from normscope.audit.reports.grouping import MOST_GROUPS, SiteGroup
-from normscope.audit.samples import Samples
 from normscope.explain.reports.sentence import what_is_normalized
+from normscope.scope.proved import Samples, Through, Word
 from normscope.wording import counted, listed
 
 MOST_SENTENCES = 4
@@ -43,7 +43,7 @@ def _sentence(way: str, sites: list[Site], total: int) -> str:
     return f"{len(sites)} of the {total} layers ({first}, ...) each {_PLURAL[verb]} {rest}."
 
 
-_PLURAL = {"normalizes": "normalize", "mixes": "mix", "may": "may"}
+_PLURAL = {"normalizes": "normalize", "mixes": "mix", "may": "may", "is": "are"}
 
 
 def _way(group: SiteGroup) -> str:
@@ -51,6 +51,8 @@ def _way(group: SiteGroup) -> str:
     explanation = group.explanation
     if site.kind is Kind.MIXING:
         return f"mixes values as no pattern says it: {_short(site.words)}"
+    if site.spec is None and not group.followed:
+        return f"is known by its arrays alone: {_short(site.words)}"
     if site.spec is None:
         words = _short(site.words) or "no spec reproduces it"
         return f"may normalize, and it is not known how: {words}"
@@ -100,13 +102,13 @@ def who_sees_whom(graph: ModelGraph) -> Iterator[str]:
 def _verdict(samples: Samples) -> str:
     why = samples.why.rstrip(".")
     match samples.verdict:
-        case "proved apart":
+        case Word.PROVED:
             return "no sample sees another: proved on the operators"
-        case "apart, by probing":
+        case Word.PROBED:
             open_at = _place(samples.through)
             where = f" (the operators leave it open at {open_at})" if open_at else ""
             return f"no sample was seen to see another, by probing{where}"
-        case "mixed":
+        case Word.MIXED:
             through = _place(samples.through)
             return "samples see each other" + (f", first through {through}" if through else "")
     at = _place(samples.through)
@@ -117,12 +119,12 @@ def _verdict(samples: Samples) -> str:
     )
 
 
-def _place(through: Mapping[str, str] | None) -> str:
+def _place(through: Through | None) -> str:
     """A place in a model: "bn1 (BatchNorm2d, aten.native_batch_norm, net.py:12)"."""
-    if not through:
+    if through is None:
         return ""
-    path = through.get("path") or "the model itself"
-    told = [through[key] for key in ("type", "operator", "source") if through.get(key)]
+    path = through.path or "the model itself"
+    told = [word for word in (through.type, through.operator, through.source) if word]
     return f"{path} ({', '.join(told)})" if told else path
 
 
@@ -134,5 +136,6 @@ def what_nobody_knows(operators: Mapping[str, int]) -> str:
     more = len(named) - _MOST_OPERATORS
     if more > 0:
         named = [*named[:_MOST_OPERATORS], f"{more} more"]
-    weaker = "each of them may mix all that it takes, so what is said here is weaker"
-    return f"{counted(len(operators), 'operator')} that nobody knows, {listed(named)}: {weaker}."
+    each = "it may mix all that it takes" if len(operators) == 1 else "each may mix all it takes"
+    unknown = f"{counted(len(operators), 'operator')} that nobody knows, {listed(named)}"
+    return f"{unknown}: {each}, so what is said here is weaker."

@@ -82,11 +82,12 @@ class SiteGroup:
 
 def grouped(audit: Audit) -> tuple[SiteGroup, ...]:
     """The sites of a model, alike ones together, those with the worst findings first."""
-    together: dict[object, list[Site]] = {}
-    for site in audit.layers:
-        together.setdefault(_likeness(site, audit.findings_at(site.path)), []).append(site)
+    together: dict[object, list[int]] = {}
+    for number, site in enumerate(audit.layers):
+        together.setdefault(_likeness(site, audit.findings_of(number)), []).append(number)
     groups = [
-        SiteGroup(tuple(sites), audit.findings_at(sites[0].path)) for sites in together.values()
+        SiteGroup(tuple(audit.layers[n] for n in numbers), audit.findings_of(numbers[0]))
+        for numbers in together.values()
     ]
     return tuple(sorted(groups, key=_worst))
 

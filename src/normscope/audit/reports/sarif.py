@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from normscope.audit.catalogue import all_rules
-from normscope.audit.finding import Severity
+from normscope.audit.finding import Finding, Severity
 from normscope.audit.reports.answer import differences, what_nobody_knows
 from normscope.audit.reports.grouping import grouped
 
@@ -20,7 +20,6 @@ _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: 
 
 def as_sarif(audit: Audit, version: str) -> dict[str, Any]:
     """The findings of an audit; the place of one is the file and the layer in it."""
-    uri = quote(os.fsencode(audit.graph.file or audit.graph.name))
     return {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -53,24 +52,35 @@ def as_sarif(audit: Audit, version: str) -> dict[str, Any]:
                     }
                 ],
                 "results": [
-                    {
-                        "ruleId": finding.code,
-                        "level": _LEVELS[finding.severity],
-                        "message": {"text": f"{finding.message}\n{finding.fix}"},
-                        "locations": [
-                            {
-                                "physicalLocation": {"artifactLocation": {"uri": uri}},
-                                "logicalLocations": [
-                                    {"fullyQualifiedName": finding.path, "kind": "member"}
-                                ],
-                            }
-                        ],
-                        "properties": dict(finding.evidence),
-                    }
-                    for finding in audit.findings
+                    _result(audit, number, finding)
+                    for number, findings in enumerate(audit.by_site)
+                    for finding in findings
                 ],
             }
         ],
+    }
+
+
+def _result(audit: Audit, number: int, finding: Finding) -> dict[str, Any]:
+    """A finding; its place is the line of the program, or else the file and the layer in it."""
+    site = audit.layers[number]
+    file, _, line = site.source.rpartition(":")
+    place: dict[str, Any] = {
+        "artifactLocation": {"uri": quote(os.fsencode(audit.graph.file or audit.graph.name))}
+    }
+    if file and line.isdigit():
+        place = {"artifactLocation": {"uri": quote(file)}, "region": {"startLine": int(line)}}
+    return {
+        "ruleId": finding.code,
+        "level": _LEVELS[finding.severity],
+        "message": {"text": f"{finding.message}\n{finding.fix}"},
+        "locations": [
+            {
+                "physicalLocation": place,
+                "logicalLocations": [{"fullyQualifiedName": finding.path, "kind": "member"}],
+            }
+        ],
+        "properties": dict(finding.evidence),
     }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import AbstractContextManager
 from typing import Any
 
 from flax import linen
 
 from normscope.frameworks.jax.marks import innermost, marked
+from normscope.frameworks.mode_telling import mode_keyword
 
 
 def marking() -> AbstractContextManager[None]:
@@ -27,5 +29,12 @@ def _marked(method: Any, arguments: Any, named: Any, context: Any) -> Any:
         named,
         path=path,
         type=type(context.module).__name__,
-        layer=context.module.clone(parent=None),
+        layer=_alone(context.module),
     )
+
+
+def _alone(module: Any) -> Any:
+    """A module outside of its model, which can be told its mode again if it can be told by call."""
+    name = mode_keyword(type(module).__call__)
+    default = next((f.default for f in dataclasses.fields(module) if f.name == name), True)
+    return module.clone(parent=None, **({name: None} if name and default is None else {}))

@@ -16,6 +16,7 @@ from normscope.frameworks.jax.arrays import JaxArrays
 from normscope.frameworks.jax.calls import Calls
 from normscope.frameworks.jax.marks import MARK
 from normscope.frameworks.jax.operators import meaning
+from normscope.frameworks.jax.running import running
 from normscope.frameworks.jax.sources import source_of
 from normscope.graph.operators import Call, Graph, Role, Value
 from normscope.graph.replay import CannotReplayError, known_numbers, replay
@@ -202,7 +203,7 @@ class _Walk:
             rule,
             [operands[number] for number in order] if order else operands,
             [_type(variable) for variable in equation.outvars],
-            _running(equation, order),
+            running(equation, rule, order),
             self.calls.innermost,
             source=source,
             channel_axis=channel_axis,
@@ -363,15 +364,3 @@ def _type(atom: Any) -> tuple[tuple[int, ...], str]:
 
 def _giving(array: Any) -> Callable[[], Any]:
     return lambda: array
-
-
-def _running(equation: Any, order: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    primitive = equation.primitive
-    places = [order.index(number) for number in range(len(order))] if order else None
-
-    def run(operands: Sequence[Any]) -> Sequence[Any]:
-        given = operands if places is None else [operands[place] for place in places]
-        results = primitive.bind(*given, **primitive.get_bind_params(equation.params))
-        return list(results) if primitive.multiple_results else [results]
-
-    return run

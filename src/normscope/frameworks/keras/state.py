@@ -60,7 +60,7 @@ class KerasState(State):
                 self._copies.give_back()
         with no_gradients():
             for variable, value in self._values:
-                if not np.array_equal(value, value_of(variable), equal_nan=True):
+                if not _holds(variable, value):
                     variable.assign(value)
             for variable, value in self._seeds if stream is not None else []:
                 variable.assign(value + np.asarray(stream, value.dtype))
@@ -82,6 +82,13 @@ def _tensor_copies(layer: Any, layers: list[Any]) -> TensorCopies | None:
     modules = modules_in(layer) if isinstance(layer, torch.nn.Module) else layers
     # random generators may have to go on
     return TensorCopies([*modules, *(v for v in layer.variables if not is_generator(v))])
+
+
+def _holds(variable: Any, value: Array) -> bool:
+    try:
+        return np.array_equal(value, value_of(variable), equal_nan=True)
+    except Exception:  # what JAX left there when it followed a function has no numbers
+        return False
 
 
 def is_generator(variable: Any) -> bool:

@@ -13,7 +13,7 @@ from normscope.frameworks.inputs import Inputs
 from normscope.frameworks.keras.calls import LayerCalls, Original, Paths, noted, replaced_calls
 from normscope.frameworks.keras.saved.unknown import UnknownLayer, unknown_outputs
 from normscope.frameworks.live import Live
-from normscope.frameworks.trees import Array, arrays_by_name
+from normscope.frameworks.trees import Array
 from normscope.graph.operators import Call, CannotTraceError, Graph
 from normscope.graph.rules import Opaque
 
@@ -52,7 +52,7 @@ def _by_tensorflow(live: KerasLive, given: Inputs, training: bool) -> Graph:
         with noted(calls), unknown_outputs(session.unknown):
             return live.call(arguments, named, training)
 
-    graph, output, session = trace_tensorflow(
+    graph, session = trace_tensorflow(
         call,
         given.arrays,
         given.names,
@@ -66,7 +66,6 @@ def _by_tensorflow(live: KerasLive, given: Inputs, training: bool) -> Graph:
     for one, arguments in calls.given.items():
         one.inputs = session.values_of(arguments)
         one.outputs = session.values_of(calls.gave.get(one))
-    graph.output_names = _output_names(output)
     return graph
 
 
@@ -80,10 +79,6 @@ def _dtypes(live: KerasLive, given: Inputs) -> list[str]:
 
     given.arguments(note)
     return found
-
-
-def _output_names(output: Any) -> list[str]:
-    return [name for name, _ in arrays_by_name(output, "output")]
 
 
 def _by_torch(live: KerasLive, given: Inputs, training: bool) -> Graph:

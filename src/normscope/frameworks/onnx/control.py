@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from normscope.frameworks.onnx.evaluation import Evaluation
+from normscope.frameworks.onnx.nodes import constant
 from normscope.frameworks.onnx.operators.applied import Made
 from normscope.frameworks.onnx.structure import captured, graphs_of
 from normscope.graph.labels import elementwise
@@ -134,10 +135,10 @@ def _loop(walk: Walk, node: Any, attributes: Any) -> None:
     round_name, again_name, *names = (value.name for value in graph.input)
     number = inner.graph.input((), "int64", round_name)
     inner.names[round_name] = number
-    inner.names[again_name] = _constant(np.asarray(True))  # else there is no such round
+    inner.names[again_name] = constant(np.asarray(True))  # else there is no such round
     state = [walk.input_like(inner.graph, value) for value in carried]
     inner.names.update(zip(names, state, strict=True))
-    zero = _constant(np.asarray(0, np.int64))
+    zero = constant(np.asarray(0, np.int64))
     inner.inputs_are((*around.live, *limit, zero, *carried), walk)
     continues, *made = _finished(inner, graph)
     out, stacked = made[: len(state)], made[len(state) :]
@@ -147,15 +148,20 @@ def _loop(walk: Walk, node: Any, attributes: Any) -> None:
         "Add",
         Role.SHIFT,
         elementwise([0, 0], 0),
-        [number, _constant(np.asarray(1, np.int64))],
+        [number, constant(np.asarray(1, np.int64))],
         [((), "int64")],
         lambda arrays: [arrays[0] + arrays[1]],
     ).results[0]
     depends = continues.live or bool(limit) or (again is not None and again.live)
+    if count is None and not depends:
+        raise CannotTraceError("it never ends, or where it ends is not followed")
+    for flag, own in ((again, walk), (continues, inner)):
+        if flag is not None and not flag.live and not _is_true(own, flag):
+            raise CannotTraceError("it has one round at most")
     start = [zero]
     result = [following]
     if depends:
-        start.append(again if again is not None else _constant(np.asarray(True)))
+        start.append(again if again is not None else constant(np.asarray(True)))
         result.append(continues)
         # the flag is carried, though each round finds it true
         flag = inner.graph.input((), "bool", again_name)
@@ -173,12 +179,12 @@ def _loop(walk: Walk, node: Any, attributes: Any) -> None:
     run = _run(walk, node, around, explicit, operands)
     ends = [_made(value) for value in out]
     rounds = None if depends or count is None else walk.numbers(count)
-    if rounds is None:
-        seen = walk.seen(node, operands, run)[len(out) :]
-        slices = seen
-    else:
+    slices: list[Made] = []
+    if rounds is not None:
         length = max(int(rounds.ravel()[0]), 0)
         slices = [((length, *value.shape), value.dtype) for value in stacked]
+    elif stacked:
+        slices = walk.seen(node, operands, run)[len(out) :]
     hidden: list[Made] = [_made(value) for value in result]
     empty = [np.zeros((), made[1]) for made in hidden]  # nobody takes them
 
@@ -186,6 +192,11 @@ def _loop(walk: Walk, node: Any, attributes: Any) -> None:
         return [*empty, *run(arrays)]
 
     _add(walk, node, rule, operands, [*hidden, *ends, *slices], run_all, len(hidden))
+
+
+def _is_true(walk: Walk, flag: Value) -> bool:
+    numbers = walk.numbers(flag)
+    return numbers is not None and bool(numbers.all())
 
 
 def _condition(
@@ -352,10 +363,6 @@ def _add(
         walk.loose.update(added.results)
     walk.names.update(zip(node.output, added.results[hidden:], strict=True))
     return added
-
-
-def _constant(array: Any) -> Value:
-    return Graph.constant(array.shape, array.dtype.name, lambda: array)
 
 
 def _without(node: Any, names: Sequence[str]) -> Any:

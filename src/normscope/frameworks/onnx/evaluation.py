@@ -7,6 +7,7 @@ these two, by their names.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
+from normscope.frameworks.onnx.structure import graphs_of
 from normscope.graph.operators import Value
 from normscope.graph.replay import CannotReplayError
 
@@ -29,6 +31,7 @@ _BY_RUNTIME = frozenset(
         "GRU",
         "RNN",
         "MatMulInteger",
+        "LRN",
         "Loop",
         "Scan",
     )
@@ -38,7 +41,11 @@ _BY_RUNTIME = frozenset(
 _REFUSED = frozenset({"ImageDecoder", "RegexFullMatch"})
 """What decodes, or matches patterns of the file."""
 
-MANY_BYTES = 2**32
+MANY_BYTES = 2**30
+"""What makes more is not run."""
+
+SECONDS = 20.0
+"""A loop that does not end is stopped after so long."""
 
 
 def type_of(value: Value) -> Any:
@@ -108,6 +115,8 @@ class Evaluation:
             if not self._ways:
                 self._model, self._names = self._made(arrays)
                 self._ways = self._possible(arrays)
+            if not self._ways:
+                raise CannotReplayError("no implementation is known for these dtypes")
             feeds = dict(zip(self._names, map(np.asarray, arrays), strict=True))
         except Exception as error:  # of a node that anybody wrote
             raise self._error(error) from error
@@ -131,7 +140,9 @@ class Evaluation:
         if self._node.domain not in ("", "ai.onnx", "ai.onnx.ml"):
             return [_runtime_session]
         if not all(np.asarray(array).dtype.kind in "fiub" for array in arrays):
-            return [ReferenceEvaluator]
+            return [] if _loops(self._node) else [ReferenceEvaluator]
+        if _loops(self._node):  # which only onnxruntime can be told to leave
+            return [_runtime_session]
         if self._node.op_type in _BY_RUNTIME:
             return [_runtime_session, ReferenceEvaluator]
         return [ReferenceEvaluator, _runtime_session]
@@ -167,12 +178,37 @@ class Evaluation:
         return model, given
 
 
+def _loops(node: Any) -> bool:
+    """Whether it runs graphs, in which a loop may stand."""
+    return next(graphs_of(node), None) is not None
+
+
+class _Stopped:
+    """A session of onnxruntime that is left when it takes too long."""
+
+    def __init__(self, session: Any, options: Callable[[], Any]) -> None:
+        self._session = session
+        self._options = options
+
+    def run(self, names: None, feeds: Mapping[str, Any]) -> list[Any]:
+        """The results."""
+        options = self._options()
+        timer = Timer(SECONDS, setattr, (options, "terminate", True))
+        timer.daemon = True
+        timer.start()
+        try:
+            return list(self._session.run(names, feeds, options))
+        finally:
+            timer.cancel()
+
+
 def _runtime_session(model: Any) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(
+    session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
+    return _Stopped(session, onnxruntime.RunOptions) if _loops(model.graph.node[0]) else session

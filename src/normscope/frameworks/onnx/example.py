@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from normscope.errors import SpecError
+
 SAMPLES = 4
 _STEPS = 8
 POSITIONS = (64, 224, 32)
 """Lengths of images that are tried in turn: networks that halve them often need enough."""
+
+_MANY = 2**27
+"""So many elements may an input have that is made up."""
 
 _PASSING = frozenset({"Cast", "Identity", "Reshape", "Unsqueeze", "Squeeze", "Flatten", "Expand"})
 """Through these an integer comes as it is to a table."""
@@ -28,6 +34,9 @@ def example(
         graph: of the model.
         dtypes: of its inputs, by name.
         positions: the length of images, where it is open.
+
+    Raises:
+        SpecError: an input would be too large.
     """
     random = np.random.default_rng(0)
     sizes: dict[str, int] = {}
@@ -43,6 +52,11 @@ def example(
             _size(dim, axis, sizes, positions if image and axis >= 2 else _STEPS)
             for axis, dim in enumerate(tensor.shape.dim)
         ]
+        if prod(shape) > _MANY:
+            raise SpecError(
+                f"the ONNX model states that {value.name} has the shape {tuple(shape)}, which is "
+                "too large to be made up; give inputs"
+            )
         found[value.name] = _numbers(value.name, tuple(shape), dtype, graph, random)
     return found or None
 

@@ -97,6 +97,6 @@ def running_outputs(graph: Any) -> dict[str, str]:
     """The outputs that hold new running statistics, and the inputs that hold the old ones."""
     found: dict[str, str] = {}
     for node in graph.node:
-        if trains(node) and len(node.output) >= 3:
+        if trains(node) and len(node.output) >= 3 and len(node.input) >= 5:
             found.update(zip(node.output[1:3], node.input[3:5], strict=True))
     return found

@@ -237,14 +237,14 @@ def _of(values: Mapping[str, Any], names: Any) -> dict[str, Any]:
 def _free_inputs(graph: Any) -> dict[str, np.dtype[Any]]:
     """The inputs that are no initializers, with their dtypes."""
     constant = {value.name for value in graph.initializer}
-    free = [value for value in graph.input if value.name not in constant]
-    for value in free:
-        if not value.type.tensor_type.elem_type:
-            raise SpecError(f"the input {value.name!r} of the ONNX model is no array")
-    return {
-        value.name: helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
-        for value in free
-    }
+    found = {}
+    for value in graph.input:
+        if value.name not in constant:
+            kind = value.type.tensor_type.elem_type
+            if not kind or kind not in onnx.TensorProto.DataType.values():
+                raise SpecError(f"the input {value.name!r} of the ONNX model is no array")
+            found[value.name] = helper.tensor_dtype_to_np_dtype(kind)
+    return found
 
 
 def _is_real(initializer: Any) -> bool:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from onnx import helper
 
-from normscope.graph.operators import CannotTraceError, Graph, Value
+from normscope.frameworks.onnx.nodes import attributes_of, constant
+from normscope.graph.operators import CannotTraceError, Value
 
 if TYPE_CHECKING:
     from normscope.frameworks.onnx.trace import Walk
@@ -50,14 +51,14 @@ def follow(walk: Walk, node: Any) -> None:
         case "SequenceAt":
             walk.names[result] = _sequence(walk, names[0])[_place(walk, names[1])]
         case "SequenceLength":
-            walk.names[result] = _constant(np.asarray(len(_sequence(walk, names[0])), np.int64))
+            walk.names[result] = constant(np.asarray(len(_sequence(walk, names[0])), np.int64))
         case "SplitToSequence":
             _split(walk, node)
         case "ConcatFromSequence":
             _join(walk, node)
         case "OptionalHasElement":
             there = bool(names) and names[0] in walk.names
-            walk.names[result] = _constant(np.asarray(there))
+            walk.names[result] = constant(np.asarray(there))
         case _:
             if not names or names[0] not in walk.names:
                 raise CannotTraceError("an optional that is empty is not followed")
@@ -67,7 +68,7 @@ def follow(walk: Walk, node: Any) -> None:
 def _split(walk: Walk, node: Any) -> None:
     """By a Split of as many results, and a Squeeze of each where the axis is not kept."""
     value = _array(walk, node.input[0])
-    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    attributes = attributes_of(node)
     axis = attributes.get("axis", 0) % max(len(value.shape), 1)
     length = value.shape[axis]
     if value in walk.loose:
@@ -87,7 +88,7 @@ def _split(walk: Walk, node: Any) -> None:
         lengths = whole or [int(n) for n in given]
     names = [f"{node.output[0]} {n}" for n in range(len(lengths))]
     lengths_name = f"{node.output[0]} lengths"
-    walk.names[lengths_name] = _constant(np.asarray(lengths, np.int64))
+    walk.names[lengths_name] = constant(np.asarray(lengths, np.int64))
     later = walk.versions.get("", 1) >= 13
     split = helper.make_node("Split", [node.input[0], *[lengths_name] * later], names, axis=axis)
     if not later:
@@ -98,7 +99,7 @@ def _split(walk: Walk, node: Any) -> None:
         if squeezes:
             part = _array(walk, name)
             shape = [n for place, n in enumerate(part.shape) if place != axis]
-            walk.names[f"{name} shape"] = _constant(np.asarray(shape, np.int64))
+            walk.names[f"{name} shape"] = constant(np.asarray(shape, np.int64))
             walk.follow([helper.make_node("Reshape", [name, f"{name} shape"], [f"{name} bare"])])
             name = f"{name} bare"
         items.append(_array(walk, name))
@@ -107,7 +108,7 @@ def _split(walk: Walk, node: Any) -> None:
 
 def _join(walk: Walk, node: Any) -> None:
     """By a Concat, of arrays with a new axis where there is to be one."""
-    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    attributes = attributes_of(node)
     items = _sequence(walk, node.input[0])
     if not items:
         raise CannotTraceError("an empty sequence is joined")
@@ -118,7 +119,7 @@ def _join(walk: Walk, node: Any) -> None:
         if attributes.get("new_axis"):
             shape = list(item.shape)
             shape.insert(axis % (len(shape) + 1), 1)
-            walk.names[f"{name} shape"] = _constant(np.asarray(shape, np.int64))
+            walk.names[f"{name} shape"] = constant(np.asarray(shape, np.int64))
             walk.follow([helper.make_node("Reshape", [name, f"{name} shape"], [f"{name} wide"])])
     given = [f"{name} wide" if attributes.get("new_axis") else name for name in names]
     walk.follow([helper.make_node("Concat", given, list(node.output), axis=axis)])
@@ -140,7 +141,3 @@ def _place(walk: Walk, name: str) -> int:
     if numbers is None:
         raise CannotTraceError("a place in a sequence is computed from an input")
     return int(np.ravel(numbers)[0])
-
-
-def _constant(array: Any) -> Value:
-    return Graph.constant(array.shape, array.dtype.name, lambda: array)

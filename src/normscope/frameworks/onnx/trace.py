@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,39 +10,27 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from normscope.frameworks.onnx import sequences
+from normscope.frameworks.onnx.applying import follow_operator
 from normscope.frameworks.onnx.control import follow_control
 from normscope.frameworks.onnx.evaluation import (
     MANY_BYTES,
-    Evaluation,
     dtype_of,
     element_type,
     np_dtype,
 )
 from normscope.frameworks.onnx.functions import Bindings, bindings, bound, without_missing
 from normscope.frameworks.onnx.names import Calls, source_of
-from normscope.frameworks.onnx.operators import fused
-from normscope.frameworks.onnx.operators.applied import Applied, Made, Meaning
-from normscope.frameworks.onnx.operators.table import OPERATORS
-from normscope.frameworks.onnx.shapes import (
-    MisfitError,
-    bytes_of,
-    declared,
-    function_of,
-    inferred,
-    largest,
-    schema_of,
-)
-from normscope.frameworks.onnx.structure import StructureError, ordered
+from normscope.frameworks.onnx.nodes import constant, said
+from normscope.frameworks.onnx.operators.applied import Made
+from normscope.frameworks.onnx.shapes import bytes_of, declared, largest
+from normscope.frameworks.onnx.structure import StructureError, check, ordered
 from normscope.frameworks.onnx.tensors import Tensors
 from normscope.graph.operators import Call, CannotTraceError, Graph, Node, Role, Value
 from normscope.graph.replay import CannotReplayError, replay
-from normscope.graph.rules import Fixed, Labels, Opaque, Rule
+from normscope.graph.rules import Rule
 
 _SMALL = 65536
 """Numbers up to so many elements are kept once they were computed."""
-
-_TELLING = 1024
-"""Operands of up to so many elements are shown to the inference of shapes."""
 
 _ODD = (LookupError, ValueError, TypeError, ArithmeticError, AttributeError)
 """What a node that is not as ONNX defines it makes Python raise."""
@@ -82,12 +70,15 @@ def trace(model: Any, arrays: Mapping[str, NDArray[Any]], tensors: Tensors) -> G
         value = graph.input(array.shape, array.dtype.name, name)
         walk.names[name] = value
         walk.measured[value] = array
-    walk.declared = declared(model.graph, {name: a.shape for name, a in arrays.items()})
     try:
+        check(model)
+        walk.declared = declared(model.graph, {name: a.shape for name, a in arrays.items()})
         walk.hold(model.graph)
         walk.follow(model.graph.node)
     except StructureError as error:
         raise CannotTraceError(f"the model is damaged: {error}") from error
+    except _ODD as error:
+        raise CannotTraceError(f"the model is not as ONNX defines it: {error}") from error
     for output in model.graph.output:
         graph.outputs.append(walk.value(output.name, "an output of the model"))
         graph.output_names.append(output.name)
@@ -210,9 +201,11 @@ class Walk:
         elif node.op_type == "CastLike" and node.domain == "":
             like = self.value(node.input[1], f"an operand of {said(node)}")
             to = element_type(like.dtype)  # nothing else is seen of it
-            self._operator(helper.make_node("Cast", node.input[:1], node.output, node.name, to=to))
+            follow_operator(
+                self, helper.make_node("Cast", node.input[:1], node.output, node.name, to=to)
+            )
         else:
-            self._operator(node)
+            follow_operator(self, node)
 
     def _literal(self, node: Any) -> Value:
         (attribute,) = node.attribute
@@ -236,7 +229,7 @@ class Walk:
             copied = Graph.constant(value.shape, value.dtype, value.data, name)
             self.names[node.output[0]] = copied
         else:
-            self._operator(node)
+            follow_operator(self, node)
 
     def _write_out(self, function: Any, node: Any, call: Call) -> None:
         """The operators of a function in the place of its call."""
@@ -255,7 +248,7 @@ class Walk:
             if name and result in inner.names:
                 self.names[name] = inner.names[result]
 
-    def _defined_by(self, body: Any, node: Any) -> bool:
+    def is_defined_by(self, body: Any, node: Any) -> bool:
         """Write out the function by which ONNX defines an operator; False if that cannot be."""
         before = len(self.graph.nodes)
         try:
@@ -267,51 +260,6 @@ class Walk:
             del self.graph.nodes[before:]
             return False
         return True
-
-    # --- an operator ----------------------------------------------------------------------------
-
-    def _operator(self, node: Any) -> None:
-        places = [
-            self.value(name, f"an operand of {said(node)}") if name else None for name in node.input
-        ]
-        domain = "" if node.domain == "ai.onnx" else node.domain
-        version = self.versions.get(node.domain, self.versions.get(domain, 1))
-        schema = schema_of(node, version)
-        says = OPERATORS.get(domain, {}).get(node.op_type)
-        if schema is None and domain in ("", fused.DOMAIN):
-            body = fused.body_of(node, _attributes(node), places)
-        else:
-            body = None if says else function_of(node, schema, version, places)
-        if body is not None and self._defined_by(body, node):
-            return
-        operands = [value for value in places if value is not None]
-        run = Evaluation(node, self.versions)
-        results, told = self._results(node, schema, places, run)
-        made = iter(results)
-        applied = Applied(
-            node.op_type,
-            version,
-            _attributes(node),
-            tuple(places),
-            tuple(next(made) if name else None for name in node.output),
-            self.numbers,
-            run,
-        )
-        meaning = Meaning(Role.OTHER, Opaque()) if says is None else _meaning(says, applied)
-        of_shape = node.op_type in ("Shape", "Size") and not domain
-        if isinstance(meaning.rule, Fixed) and (
-            not self.loose.isdisjoint(operands) or (not of_shape and _asks_numbers(node, operands))
-        ):
-            meaning = Meaning(Role.OTHER, Opaque("the shape that it takes depends on numbers"))
-        added = self.add(
-            node, meaning.role, meaning.rule, operands, results, run if self._runs(node) else None
-        )
-        added.channel_axis, added.adds_bias = meaning.channel_axis, meaning.adds_bias
-        self.names.update(zip(filter(None, node.output), added.results, strict=True))
-        if not told or not self.loose.isdisjoint(_shaping(added)):
-            self.loose.update(added.results)
-        if of_shape and not added.live:
-            _tell_shape(node, operands[0], added.results[0])
 
     def add(
         self,
@@ -337,61 +285,6 @@ class Walk:
             self.calls.of(node, self.around),
             source=source_of(node),
         )
-
-    def _results(
-        self, node: Any, schema: Any, places: Sequence[Value | None], run: Evaluation
-    ) -> tuple[list[Made], bool]:
-        """Shapes and dtypes, and whether they are the same whatever the numbers of the inputs.
-
-        They are inferred, or else seen in a run.
-        """
-        if schema is not None:
-            known = dict(self._telling(places))
-            try:
-                found = inferred(node, schema, places, known, self.versions)
-            except MisfitError as error:
-                raise CannotTraceError(f"{said(node)} does not fit: {error}") from error
-            whole = [made for made in found if made is not None]
-            if len(whole) == len(found):
-                return whole, True
-        elif not self._runs(node) or fused.is_told(node):
-            return self._told(node, places), fused.is_told(node)
-        operands = [value for value in places if value is not None]
-        try:
-            return self.seen(node, operands, run), not any(value.live for value in operands)
-        except CannotTraceError:
-            if schema is not None:
-                raise
-            return self._told(node, places), False
-
-    def _runs(self, node: Any) -> bool:
-        """Whether it is an operator of ONNX or of ONNX Runtime; no others are run."""
-        return node.domain in ("", "ai.onnx", "ai.onnx.ml", fused.DOMAIN)
-
-    def _told(self, node: Any, places: Sequence[Value | None]) -> list[Made]:
-        """Of an operator that is not run: as is known of it, as the file says, or as operand 0."""
-        count = sum(map(bool, node.output))
-        found = fused.made_by(node.op_type, _attributes(node), places, count)
-        if node.domain == fused.DOMAIN and found is not None:
-            return found
-        declared = [self.declared.get(name) for name in node.output if name]
-        first = next((value for value in places if value is not None), None)
-        if first is None and None in declared:
-            raise CannotTraceError(f"the shapes that {said(node)} gives are not known")
-        if None in declared:
-            self.graph.notes.append(
-                f"the shape that {said(node)} gives is not known: that of its operand is assumed"
-            )
-        assumed = ((), "") if first is None else (first.shape, first.dtype)
-        return [made or assumed for made in declared]
-
-    def _telling(self, places: Sequence[Value | None]) -> Iterable[tuple[int, NDArray[Any]]]:
-        """The numbers that shapes may depend on, by place."""
-        for place, value in enumerate(places):
-            if value is not None and value.size <= (16 if value.is_float else _TELLING):
-                numbers = self.numbers(value)
-                if numbers is not None and numbers.dtype.kind in "biuf":
-                    yield place, numbers.astype(np_dtype(value.dtype))
 
     # --- numbers --------------------------------------------------------------------------------
 
@@ -428,61 +321,3 @@ class Walk:
         if value.node is not None:
             value.data = lambda: array
         return self.graph.arrays.to_numpy(array)
-
-
-def constant(array: NDArray[Any]) -> Value:
-    """A value that no input changes."""
-    return Graph.constant(array.shape, array.dtype.name, lambda: array)
-
-
-def said(node: Any) -> str:
-    """A node, in an error."""
-    return f"{node.op_type} {node.name!r}" if node.name else str(node.op_type)
-
-
-def _meaning(says: Callable[[Applied], Meaning], applied: Applied) -> Meaning:
-    meaning = says(applied)
-    rule = meaning.rule
-    if isinstance(rule, Labels) and any(
-        value.live and number not in rule.operands for number, value in enumerate(applied.operands)
-    ):
-        return Meaning(meaning.role, Opaque("what it sees depends on what was computed"))
-    return meaning
-
-
-def _asks_numbers(node: Any, operands: Sequence[Value]) -> bool:
-    """Whether the numbers of an operand say what shape there is to be."""
-    return node.op_type == "ConstantOfShape" and any(value.live for value in operands)
-
-
-def _shaping(node: Node) -> Iterable[Value]:
-    """The operands on whose shape that of the results may depend."""
-    if not isinstance(node.rule, Labels):
-        return node.operands
-    made = {label for dims in node.rule.results for label in dims if label}
-    without = [v for n, v in enumerate(node.operands) if n not in node.rule.operands]
-    return without + [
-        node.operands[number]
-        for number, dims in node.rule.operands.items()
-        if not made.isdisjoint(dims)
-    ]
-
-
-def _tell_shape(node: Any, operand: Value, result: Value) -> None:
-    """What Shape and Size give is known before any run."""
-    attributes = _attributes(node)
-    part = operand.shape[attributes.get("start", 0) : attributes.get("end")]
-    array = np.asarray(part if node.op_type == "Shape" else operand.size, np.int64)
-    result.data = lambda: array
-
-
-def _attributes(node: Any) -> dict[str, Any]:
-    """By name; texts as texts, graphs left out."""
-    found = {}
-    for attribute in node.attribute:
-        if attribute.HasField("g") or attribute.graphs:
-            continue
-        value = helper.get_attribute_value(attribute)
-        text = isinstance(value, bytes)
-        found[attribute.name] = value.decode(errors="replace") if text else value
-    return found

@@ -21,7 +21,8 @@ from tensorflow.python.framework.func_graph import FuncGraph
 from normscope.frameworks.source_lines import source_line
 from normscope.frameworks.tensorflow.builder import Builder, Place, Session
 from normscope.frameworks.tensorflow.items import Handle, constant
-from normscope.graph.operators import Call, CannotTraceError, Graph
+from normscope.frameworks.trees import arrays_by_name
+from normscope.graph.operators import Call, CannotTraceError, Graph, Node, Value
 
 _LIBRARIES = tuple(str(Path(str(module.__file__)).parent) for module in (tf, keras))
 
@@ -52,7 +53,7 @@ def trace(
     dtypes: Sequence[str],
     named: Mapping[str, Any],
     current: Callable[[], Call],
-) -> tuple[Graph, Any, Session]:
+) -> tuple[Graph, Session]:
     """The operator graph of a function.
 
     Args:
@@ -65,7 +66,7 @@ def trace(
         current: the call of a layer that is running; at first that of the model.
 
     Returns:
-        The graph, what the function gave, and what tells the value of each tensor.
+        The graph, and what tells the value of each tensor.
 
     Raises:
         CannotTraceError: the function cannot be run on tensors without numbers.
@@ -96,10 +97,32 @@ def trace(
     for outside, inside in traced.captures:
         env[inside.name] = _captured(outside, known, builder)
     builder.add_all(traced, env)
-    flat = [tensor for tensor in tf.nest.flatten(output) if tf.is_tensor(tensor)]
-    with traced.as_default():
-        graph.outputs = [session.value(tensor) for tensor in flat]
-    return graph, output, session
+    for name, tensor in arrays_by_name(output, "output"):
+        graph.outputs.append(session.value(tensor))
+        graph.output_names.append(name)
+    _leave_out_trials(graph, [*graph.outputs, *builder.state.values()])
+    return graph, session
+
+
+def _leave_out_trials(graph: Graph, kept: Sequence[Value]) -> None:
+    """Leave out what a layer computes that is called again, if nothing takes it.
+
+    A recurrent layer calls its cell once to see what shapes it gives, before it calls it in a loop.
+    """
+    needed: set[Node] = set()
+    waiting = list(kept)
+    while waiting:
+        node = waiting.pop().node
+        if node is not None and node not in needed:
+            needed.add(node)
+            waiting += node.operands
+    paths = {node.path for node in needed} | {n.path for b in graph.bodies() for n in b.nodes}
+    dropped = {node for node in graph.nodes if node not in needed and node.path in paths}
+    for value in {value for node in dropped for value in node.operands}:
+        value.users = [user for user in value.users if user not in dropped]
+    graph.nodes = [node for node in graph.nodes if node not in dropped]
+    for number, node in enumerate(graph.nodes):
+        node.number = number
 
 
 def current_graph() -> str:

@@ -16,7 +16,7 @@ def hooked(modules: dict[str, torch.nn.Module], recorder: Recorder) -> Iterator[
     """Within, the recorder hears of each call of the modules, but for the one named ""."""
     with ExitStack() as hooks:
         for path, module in modules.items():
-            if path:
+            if path and not isinstance(module, torch.jit.ScriptModule):  # these refuse hooks
                 for handle in _hooks(path, module, recorder):
                     hooks.callback(handle.remove)
         yield

@@ -121,29 +121,19 @@ class KnownTensors:
         self._values[tensor] = value, memory
 
     def _unseen(self, tensor: torch.Tensor, call: Call) -> Value:
-        """A constant; but what may hold something of an input is made of all that it may hold."""
-        sources = [self._values[t][0] for t in self._sharing(tensor)]
-        sources = [source for source in sources if source.live]
-        if isinstance(tensor, FakeTensor) or memory_of(tensor) in self._written:
-            sources = sources or self.graph.inputs
-        elif torch.utils._python_dispatch.is_traceable_wrapper_subclass(tensor):
-            inner = [getattr(tensor, name) for name in tensor.__tensor_flatten__()[0]]
-            if any(isinstance(t, FakeTensor) for t in inner):
-                raise CannotTraceError(
-                    f"the model makes a {type(tensor).__qualname__}, a kind of tensor with "
-                    f"operators of its own; give it plain tensors"
-                )
-        if not sources:
+        """A constant; what may hold something of an input may depend on all inputs."""
+        sharing = (self._values[t][0] for t in self._sharing(tensor))
+        may_be_live = isinstance(tensor, FakeTensor) or has_own_operators(tensor)
+        if not (may_be_live or memory_of(tensor) in self._written or any(v.live for v in sharing)):
             if memory_of(tensor) is not None and not storage_of(tensor).resizable():
                 self.expose(tensor)  # it is NumPy's
             return self._constant(tensor, "")
         rule = Opaque("it is not known how this tensor was made")
-        result = (tuple(tensor.shape), dtype_name(tensor))
-        return self.graph.add("unseen", Role.OTHER, rule, sources, [result], None, call).results[0]
+        inputs, result = self.graph.inputs, form_of(tensor)
+        return self.graph.add("unseen", Role.OTHER, rule, inputs, [result], None, call).results[0]
 
     def _constant(self, tensor: torch.Tensor, name: str) -> Value:
-        shape, dtype = tuple(tensor.shape), dtype_name(tensor)
-        return self.graph.constant(shape, dtype, snapshot(tensor), name)
+        return self.graph.constant(*form_of(tensor), snapshot(tensor), name)
 
     def restrided(
         self, tensor: torch.Tensor, result: torch.Tensor, call: Call, source: str
@@ -154,7 +144,7 @@ class KnownTensors:
         target = Geometry.of(result)
         places = [Geometry.of(t) for t in tensors]
         read = reading(places, target)
-        shape, dtype = tuple(result.shape), dtype_name(result)
+        form = form_of(result)
         covered = torch.ones(1, dtype=torch.bool).expand
         if result.numel() and not read([covered(place.shape) for place in places]).all():
             why = "memory is read of which it is not known who wrote it"
@@ -164,7 +154,7 @@ class KnownTensors:
                 Role.MOVE,
                 Opaque(why),
                 live,
-                [(shape, dtype)],
+                [form],
                 None,
                 call,
                 source=source,
@@ -175,7 +165,7 @@ class KnownTensors:
                 Role.MOVE,
                 Move(tuple(range(len(values))), lambda n: [named(read, n)]),
                 values,
-                [(shape, dtype)],
+                [form],
                 lambda arrays: [read(arrays)],
                 call,
                 source=source,
@@ -270,9 +260,24 @@ def snapshot(tensor: torch.Tensor) -> Callable[[], torch.Tensor]:
     return lambda: copy
 
 
-def dtype_name(tensor: torch.Tensor) -> str:
-    """The dtype as NumPy or `ml_dtypes` calls it."""
-    return str(tensor.dtype).removeprefix("torch.")
+def form_of(tensor: torch.Tensor) -> tuple[tuple[int, ...], str]:
+    """The shape, and the dtype as NumPy or `ml_dtypes` calls it.
+
+    Raises:
+        CannotTraceError: a nested tensor has no shape.
+    """
+    if tensor.is_nested:
+        raise CannotTraceError(
+            "the model makes nested tensors, whose rows have lengths of their own, and of which "
+            "operators tell no axes; give it padded tensors and a mask"
+        )
+    return tuple(tensor.shape), str(tensor.dtype).removeprefix("torch.")
+
+
+def has_own_operators(tensor: torch.Tensor) -> bool:
+    """Whether this is a kind of tensor that does something else than PyTorch with operators."""
+    usual = (torch._C._disabled_torch_dispatch_impl, FakeTensor.__torch_dispatch__)
+    return type(tensor).__torch_dispatch__ not in usual
 
 
 def memory_of(tensor: torch.Tensor) -> int | None:

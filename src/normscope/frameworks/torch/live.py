@@ -199,6 +199,10 @@ class TorchLive(Live):
         if self.problem is not None:
             raise CannotTraceError(f"{self.title} cannot be called: {self.problem}")
         modules = dict(self.module.named_modules())
+        if isinstance(self.module, torch.jit.ScriptModule):
+            raise CannotTraceError(
+                "TorchScript runs out of sight of Python; give the module from which it was made"
+            )
         graph = trace(
             self,
             given,

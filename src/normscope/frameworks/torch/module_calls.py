@@ -55,7 +55,7 @@ def watched(modules: Mapping[str, torch.nn.Module], calls: ModuleCalls) -> Itera
     """Within, each call of a module is told, but for the one named "", which is the model."""
     with ExitStack() as hooks:
         for path, module in modules.items():
-            if path:
+            if path and not isinstance(module, torch.jit.ScriptModule):  # these refuse hooks
                 for handle in _hooks(path, module, calls):
                     hooks.callback(handle.remove)
         yield

@@ -10,7 +10,12 @@ from types import CodeType
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+    FakeTensorMode,
+)
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from normscope.frameworks.source_lines import source_line
@@ -24,7 +29,7 @@ from normscope.frameworks.torch.aten.application import (
 from normscope.frameworks.torch.aten.fixed import DRAWN, LIKE
 from normscope.frameworks.torch.aten.lowered import LOWERED
 from normscope.frameworks.torch.aten.table import meaning_of
-from normscope.frameworks.torch.known_tensors import KnownTensors, dtype_name, unwrapped
+from normscope.frameworks.torch.known_tensors import KnownTensors, form_of, unwrapped
 from normscope.graph.operators import Call, CannotTraceError, Graph, Role, Value
 from normscope.graph.rules import Opaque
 
@@ -91,6 +96,13 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return func(*args, **kwargs)
         if func is torch.ops.aten.as_strided.default:
             return self._restrided(args, kwargs)
+        if (
+            func is torch.ops.aten.as_strided_.default
+        ):  # of the tensor itself, as in adaptive pooling
+            value = self.known.value(self._restrided(args, kwargs), self.call)
+            output = func(*args, **kwargs)
+            self.known.bind(args[0], value)
+            return output
         return self.record(func, args, kwargs)
 
     def _restrided(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -117,7 +129,7 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             meaning.role,
             meaning.rule,
             self._operands(meaning, values),
-            [(tuple(tensor.shape), dtype_name(tensor)) for tensor in op.results],
+            [form_of(tensor) for tensor in op.results],
             meaning.run or _taking(meaning, op.run_again()),
             self.call,
             source=self.source(),
@@ -145,7 +157,7 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return op.function(*args, **kwargs)
         except Exception as error:
             if any(op.live) and not isinstance(error, CannotTraceError):
-                self.note(f"{op.title}, {type(error).__name__}")
+                self.note(_said(op, error))
             raise
         finally:
             self._paused = before
@@ -194,7 +206,7 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         at = f" at {source}" if source else ""
         self.reads = self.reads or f"the program reads numbers that depend on its input ({how}{at})"
 
-    def read(self, tensor: torch.Tensor, how: str) -> None:
+    def read(self, tensor: torch.Tensor, how: str, shares: bool) -> None:
         """The program reads a tensor without an operator.
 
         Raises:
@@ -203,7 +215,8 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         tensor = unwrapped(tensor)
         value = self.known.get(tensor)
         if not isinstance(tensor, FakeTensor) and (value is None or not value.live):
-            self.known.expose(tensor)
+            if shares:
+                self.known.expose(tensor)
             return
         self.note(how)
         if self._fake is not None and not isinstance(tensor, FakeTensor):
@@ -237,12 +250,27 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """A node for what has no schema: each result may depend on everything."""
         values = [self.known.value(t, self.call) for t in tensors_in(operands)]
         outputs = list(tensors_in(results))
-        shapes = [(tuple(t.shape), dtype_name(t)) for t in outputs]
         node = self.graph.add(
-            operator, Role.OTHER, Opaque(), values, shapes, None, self.call, source=self.source()
+            operator,
+            Role.OTHER,
+            Opaque(),
+            values,
+            [form_of(t) for t in outputs],
+            None,
+            self.call,
+            source=self.source(),
         )
         for tensor, value in zip(outputs, node.results, strict=True):
             self.known.bind(tensor, value)
+
+
+def _said(op: Application, error: Exception) -> str:
+    match error:
+        case DynamicOutputShapeException():
+            return f"how many there are in the result of {op.title}"
+        case DataDependentOutputException():
+            return op.title
+    return f"{op.title}, {type(error).__name__}"
 
 
 def _taking(meaning: Meaning, run: Run) -> Run:

@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from normscope.frameworks.inputs import Inputs
 from normscope.frameworks.live import Live
 from normscope.frameworks.torch.arrays import to_numpy
-from normscope.frameworks.torch.known_tensors import dtype_name
+from normscope.frameworks.torch.known_tensors import form_of
 from normscope.frameworks.torch.module_calls import ModuleCalls
 from normscope.frameworks.torch.operator_recorder import OperatorRecorder
 from normscope.frameworks.torch.program_reads import ProgramReads
@@ -147,7 +147,7 @@ class Tracing:
         def made(leaf: Any, numbers: Any) -> Any:
             real = self._live.leaf(leaf, numbers)
             tensor = real if self._fake is None else self._fake.from_tensor(real)
-            value = graph.input(tuple(real.shape), dtype_name(real), next(names))
+            value = graph.input(*form_of(real), next(names))
             recorder.known.bind(tensor, value)
             return tensor
 
@@ -164,7 +164,8 @@ class Tracing:
             self._take_outputs(output)
 
     def _take_outputs(self, output: Any) -> None:
-        for name, leaf in [*arrays_by_name(output, "output"), *_in_objects(output, "output")]:
+        leaves = list(arrays_by_name(output, "output")) or list(_in_objects(output, "output"))
+        for name, leaf in leaves:
             self.graph.outputs.append(self._value(leaf))
             self.graph.output_names.append(name)
         self.graph.calls[0].outputs = tuple(self.graph.outputs)

@@ -154,6 +154,13 @@ def test_each_call_of_a_layer_is_one_stay() -> None:
     assert len(block.outputs) == 1
 
 
+@FORMS
+def test_an_input_whose_name_torch_changes(tmp_path: Path, form: str) -> None:
+    exported = torch.export.export(torch.nn.LayerNorm(6), (torch.randn(2, 6),))
+    found = ns.audit(given(exported, form, tmp_path))
+    assert [site.spec and site.spec.pattern for site in found.layers] == ["b [c]"]
+
+
 def test_the_line_of_the_user_is_told_from_those_of_torch() -> None:
     own = 'File "/site-packages/torch/norm.py", line 1, in f'
     assert source_of(f'File "/a/net.py", line 7, in forward\n  x\n{own}') == "net.py:7"

@@ -64,6 +64,8 @@ def read(path: Path) -> KerasFile:
 
 def _rebuilt(path: str, serialized: Any, version: str, notes: list[str]) -> KerasFile:
     model = serialized if isinstance(serialized, Mapping) else {}
+    if "class_name" not in model:
+        raise ModelFileError(path, f"{recognise(path).name}, but it holds no settings of a model")
     version = version or _version(model.get("keras_version"))
     made = Rebuilt(path, model)
     return KerasFile(path, made.model, made.unknown, version, (*made.notes, *notes))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import prod
 from typing import Any
 
 import keras
 import numpy as np
-from keras.src.backend.common.variables import initialize_all_variables
+from keras.src.backend.common import global_state
 
 from normscope.errors import ModelFileError
 from normscope.frameworks.keras.saved.allowed import LAYERS, OPERATIONS
@@ -48,7 +49,7 @@ class Rebuilt:
         self.unknown: dict[str, UnknownLayer] = {}
         self.notes: list[str] = []
         self._layers = 0
-        with keras.StatelessScope():  # variables get their numbers once their sizes are known
+        with _without_numbers():  # variables get theirs once their sizes are known
             try:
                 self.model = self._model(serialized, "")
             except (ModelFileError, MemoryError):
@@ -66,7 +67,9 @@ class Rebuilt:
                 f"its layers would hold {numbers} numbers; at most {MOST_NUMBERS} are made. What "
                 "to do: load it yourself, and give the model: ns.audit(model)"
             )
-        initialize_all_variables()
+        for variable in self.model.variables:
+            if variable._value is None:
+                variable._deferred_initialize()
         kinds = {path: layer.kind for path, layer in self.unknown.items()}
         if kinds:
             named = ", ".join(f"{path} ({kind})" for path, kind in list(kinds.items())[:8])
@@ -84,12 +87,14 @@ class Rebuilt:
         config = serialized.get("config")
         if name == "Sequential":
             entries = config if isinstance(config, list) else _mapping(config).get("layers")
+            if not entries:
+                raise self.error("its model has no layers")
             title = None if isinstance(config, list) else _mapping(config).get("name")
             return self._sequential(_entries(entries), title, prefix)
         if name in ("Functional", "Model"):
             found = _mapping(config)
-            if "layers" not in found or "output_layers" not in found:
-                raise UnknownClassError(name)
+            if not found.get("layers") or "output_layers" not in found:
+                raise self.error("its model has no layers")
             return self._functional(found, prefix)
         raise UnknownClassError(name)
 
@@ -235,6 +240,18 @@ def _operation(entry: Mapping[str, Any]) -> Any | None:
 
 _OPERATION_TOO = frozenset(("Add", "Subtract", "Multiply", "Maximum", "Minimum", "Dot", "Average"))
 """Names of both a layer and an operation, which differ in how they are called."""
+
+
+@contextmanager
+def _without_numbers() -> Iterator[None]:
+    """Within, variables are made that have a shape only; nobody else gives them numbers later."""
+    name = "uninitialized_variables"
+    waiting = list(global_state.get_global_attribute(name) or [])
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        global_state.set_global_attribute(name, waiting)
 
 
 class _NotYetError(Exception):

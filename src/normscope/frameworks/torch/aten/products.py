@@ -122,6 +122,13 @@ def outer(op: Application) -> Meaning:
     return Meaning(Role.PRODUCT, rule)
 
 
+def summed_products(op: Application) -> Meaning:
+    """The sum of a stack of matrix products, added to a matrix."""
+    first: Dims = ("a", "b")[2 - op.ranks[0] :]
+    rule = Labels({0: first, 1: (None, "a", None), 2: (None, None, "b")}, (("a", "b"),))
+    return Meaning(Role.PRODUCT, rule)
+
+
 def attended(op: Application) -> Meaning:
     """Attention in one operator: queries see all keys and values of their own batch and head."""
     rank = op.result.dim()
@@ -151,6 +158,7 @@ RULES: dict[str, Callable[[Application], Meaning]] = {
     **dict.fromkeys(("convolution", "_convolution", "convolution_overrideable"), convolved),
     "_cdist_forward": distances,
     "addr": outer,
+    "addbmm": summed_products,
     "_scaled_dot_product_flash_attention_for_cpu": attended,
     "_scaled_dot_product_flash_attention": attended,
     "_scaled_dot_product_efficient_attention": attended,

@@ -110,6 +110,29 @@ def renormed(op: Application) -> Meaning:
     return Meaning(Role.OTHER, Labels(operands, (("a", None),), chooses=frozenset({1})))
 
 
+def among(op: Application) -> Meaning:
+    """Whether each value is one of some others."""
+    found: dict[int, tuple[str | None, ...]] = {}
+    every = labels(op.result.dim())
+    for name, value in op.arguments.items():
+        number = op.number(name)
+        if number is not None:
+            found[number] = every if name.startswith("element") else (None,) * value.dim()
+    return Meaning(Role.COMPARE, Labels(found, (every,)))
+
+
+def shortened(op: Application) -> Meaning:
+    """Slices along an axis are made shorter where they are longer than a limit."""
+    rank = op.ranks[0]
+    return Meaning(Role.OTHER, along(rank, set(range(rank)) - {op["dim"] % rank}))
+
+
+def counted(op: Application) -> Meaning:
+    """How many values of all there are in each of some ranges."""
+    operands: dict[int, tuple[str | None, ...]] = {n: (None,) * r for n, r in enumerate(op.ranks)}
+    return Meaning(Role.OTHER, Labels(operands, tuple((None,) * r.dim() for r in op.results)))
+
+
 def pairs(op: Application) -> Meaning:
     """Something of all pairs of rows."""
     return Meaning(Role.OTHER, Labels({0: (None, None)}, ((None,),)))
@@ -130,5 +153,8 @@ RULES: dict[str, Callable[[Application], Meaning]] = {
     "segment_reduce": segmented,
     "embedding_renorm": renormed,
     "_pdist_forward": pairs,
+    "isin": among,
+    "renorm": shortened,
+    "histc": counted,
     "bucketize": buckets,
 }

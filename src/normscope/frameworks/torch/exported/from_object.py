@@ -38,13 +38,18 @@ def program_of(exported: ExportedProgram) -> Program:
     held: dict[str, torch.Tensor] = {}
     names: dict[str, str] = {}
     taken: list[Taken] = []
-    placeholders = {node.name: node for node in exported.graph.nodes if node.op == "placeholder"}
+    placeholders = {
+        name: node  # torch.fx renames some, such as "input", and the signature does not
+        for node in exported.graph.nodes
+        if node.op == "placeholder"
+        for name in (node.target, node.name)
+    }
     for one in exported.graph_signature.input_specs:
         if one.kind is InputKind.USER_INPUT:
             taken.append(_taken(placeholders[one.arg.name], one, exported.range_constraints))
         elif one.kind in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
             path = str(one.target)
-            held[path], names[one.arg.name] = _held(exported, path), path
+            held[path], names[placeholders[one.arg.name].name] = _held(exported, path), path
         else:
             raise SpecError(
                 f"the exported program holds {one.target}, which is no tensor; give the module "
