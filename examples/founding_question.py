@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,7 @@ def main() -> None:
         what_was_documented(report),
         what_to_write_today(),
         little_example(),
+        in_pytorch_today(),
     ):
         print("\n".join(paragraph))
         print()
@@ -95,7 +98,7 @@ def where_epsilon_enters() -> list[str]:
 
 
 def what_was_documented(report: ns.Audit) -> list[str]:
-    declaration = report.layers[0].declaration
+    declaration = report.layers[0].declared
     return [
         "What was the contract?",
         f'  "{declaration.documented_words}"',
@@ -126,6 +129,26 @@ def little_example() -> list[str]:
         "  >>> y.round(3)",
         *(f"  {line}" for line in repr(y.round(3)).splitlines()),
     ]
+
+
+def in_pytorch_today() -> list[str]:
+    if find_spec("torch") is None:
+        return [
+            "Can it happen today? Install torch and run this again: it audits a live model too."
+        ]
+    import torch
+    from torch_network import Network
+
+    report = ns.audit(Network(), torch.zeros(4, 3, 56, 56), axes="b c h w")
+    lines = ["Can it happen today? A live model of PyTorch, examples/torch_network.py:"]
+    for number, site in enumerate(report.layers):
+        where = f"{site.path} ({site.type})" if site.path else "in forward"
+        lines.append(f'  {where:19}  "{site.train.pattern}"')
+        for finding in report.findings_of(number):
+            said = textwrap.wrap(f"{finding.code} {finding.message}", 84)
+            lines += [f"{'':6}{line}" for line in said]
+    word = report.samples["inference"].verdict
+    return [*lines, f"  At inference its samples are {word}."]
 
 
 if __name__ == "__main__":

@@ -30,6 +30,9 @@ def test_the_founding_question_is_answered() -> None:
         "y = scale * (x - mean) / (sqrt(var) + 1e-06) + bias",
         "y = scale * (x - mean) / (sqrt(var + 0.001) + 0.001) + bias",
         "array([2., 5.])",
+        "A live model of PyTorch",
+        'norm1 (LayerNorm)    "b c h [w]"',
+        "At inference its samples are proved apart.",
     ):
         assert fact in said
     page = Path(said.strip().splitlines()[-1].removeprefix("The same with pictures: "))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,3 +102,22 @@ def test_progress_shows_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
     with progress_bar() as tell:
         tell('float32 "b [c]" normalize, 64 features', 1, 3)
     assert 'float32 "b [c]" normalize' in terminal.getvalue()
+
+
+@pytest.mark.parametrize(("after", "shown"), [(0.05, True), (60.0, False)])
+def test_progress_is_shown_where_the_work_is_long(
+    monkeypatch: pytest.MonkeyPatch, after: float, shown: bool
+) -> None:
+    import rich.console
+
+    from normscope.progress import progress_bar
+
+    terminal = io.StringIO()
+    make = rich.console.Console
+    monkeypatch.setattr(
+        rich.console, "Console", lambda **_: make(file=terminal, force_terminal=True, width=100)
+    )
+    with progress_bar(after=after) as tell:
+        tell("asking what it normalizes", 1, 4)
+        time.sleep(0.5)  # and says nothing for long
+    assert ("asking what it normalizes" in terminal.getvalue()) is shown

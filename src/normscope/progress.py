@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Timer
 from typing import TypeAlias
 
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -33,18 +33,18 @@ def progress_bar(after: float = 0.0) -> Iterator[Progress]:
     console = Console(stderr=True)
     bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
     task = bar.add_task("starting", total=None)
-    begun = time.monotonic()
-    shown = False
+    # the work itself may say nothing for long
+    later = Timer(after, bar.start)
+    later.daemon = True
+    later.start() if after else bar.start()
 
     def tell(what: str, done: int, steps: int) -> None:
-        nonlocal shown
         bar.update(task, description=what, completed=done, total=steps)
-        if not shown and time.monotonic() - begun >= after:
-            bar.start()
-            shown = True
 
     try:
         yield tell
     finally:
-        if shown:
-            bar.stop()
+        later.cancel()
+        if later.is_alive():
+            later.join()
+        bar.stop()

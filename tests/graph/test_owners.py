@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from normscope.graph.lattice import Lattice, Samples, Steps
+from normscope.graph.masks import Fact
 from normscope.graph.operators import Role, Value
 from normscope.graph.owners import Owners
 from normscope.graph.rules import Labels, Move, Scan, Window
@@ -22,6 +25,13 @@ def owners(program: Program, value: Value, lattice: Lattice | None = None) -> li
     found = Owners(graph, lattice or Samples(N), {graph.inputs[0]: np.arange(N).reshape(shape)})
     of = np.broadcast_to(found.of(value), value.shape)
     return of.reshape(value.shape[0], -1)[:, 0].tolist()
+
+
+def facts(program: Program, value: Value) -> list[int]:
+    """Of the elements of a value of rank 1."""
+    graph = program.outputs(value)
+    found = Owners(graph, Samples(N), {graph.inputs[0]: np.arange(N)})
+    return np.broadcast_to(found._of(value).facts, value.shape).tolist()
 
 
 def test_a_join_of_samples() -> None:
@@ -192,3 +202,45 @@ def test_a_mask_that_a_loop_gets_as_a_constant() -> None:
 
     assert looped(np.zeros((N, N))) == [0, 1, 2]
     assert looped(np.full((N, N), -np.inf)) == [2, 2, 2]
+
+
+FINE, ZERO, LOW, WILD = Fact
+MASK = np.array([0.0, -np.inf, -1e30])
+KNOWN: dict[str, tuple[Callable[[Program, Value], Value], list[Fact]]] = {
+    "input": (lambda p, x: x, [FINE, FINE, FINE]),
+    "masked": (lambda p, x: p.add(x, MASK), [FINE, LOW, LOW]),
+    "masked, turned": (lambda p, x: p.flip(p.add(x, MASK), 0), [LOW, LOW, FINE]),
+    "subtracted": (lambda p, x: p.sub(x, MASK), [FINE, WILD, WILD]),
+    "chosen": (lambda p, x: p.where(MASK == 0, x, -np.inf), [FINE, LOW, LOW]),
+    "chosen by an input": (lambda p, x: p.where(p.greater(x, 0.0), x, -np.inf), [WILD, WILD, WILD]),
+    "multiplied": (lambda p, x: p.mul(p.add(x, MASK), 2.0), [FINE, WILD, WILD]),
+    "times zero": (lambda p, x: p.mul(x, np.array([0.0, 1.0, 0.0])), [ZERO, FINE, ZERO]),
+    "times zero, infinite": (lambda p, x: p.mul(p.add(x, MASK), 0.0), [ZERO, WILD, WILD]),
+    "zero by": (lambda p, x: p.div(p.mul(x, [0.0, 1, 1]), x), [ZERO, FINE, FINE]),
+    "by zero": (lambda p, x: p.div(x, p.mul(x, [0.0, 1, 1])), [WILD, FINE, FINE]),
+    "a power of zero": (lambda p, x: p.rsqrt(p.mul(x, [0.0, 1, 1])), [WILD, FINE, FINE]),
+    "exponential": (lambda p, x: p.exp(p.add(x, MASK)), [FINE, ZERO, ZERO]),
+    "sigmoid": (lambda p, x: p.sigmoid(p.add(x, MASK)), [FINE, ZERO, ZERO]),
+    "tanh": (lambda p, x: p.tanh(p.add(x, MASK)), [FINE, FINE, FINE]),
+    "relu": (lambda p, x: p.relu(p.add(x, MASK)), [FINE, ZERO, ZERO]),
+    "limited": (lambda p, x: p.maximum(p.add(x, MASK), -5.0), [FINE, FINE, FINE]),
+    "softmax": (lambda p, x: p.softmax(p.add(x, MASK), 0), [FINE, ZERO, ZERO]),
+    "softmax, all masked": (lambda p, x: p.softmax(p.add(x, -1e30), 0), [FINE, FINE, FINE]),
+    "maximum": (lambda p, x: p.expand(p.max(p.add(x, MASK), [0]), 3), [FINE, FINE, FINE]),
+    "maximum, all masked": (
+        lambda p, x: p.expand(p.max(p.add(x, -1e30), [0]), 3),
+        [WILD, WILD, WILD],
+    ),
+    "mean": (lambda p, x: p.expand(p.mean(p.add(x, MASK), [0]), 3), [WILD, WILD, WILD]),
+    "padded": (lambda p, x: p.pad(p.mean(x, [0]), [(1, 1)], -np.inf), [LOW, FINE, LOW]),
+    "padded by zeros": (lambda p, x: p.slice(p.pad(x, [(1, 0)]), slice(0, 3)), [ZERO, FINE, FINE]),
+    "unknown": (lambda p, x: p.opaque(lambda a: a, p.add(x, MASK)), [WILD, WILD, WILD]),
+    "joined": (lambda p, x: p.concat([p.slice(x, slice(1)), MASK[:2]], 0), [FINE, ZERO, LOW]),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_what_is_known_of_numbers(name: str) -> None:
+    build, expected = KNOWN[name]
+    program = Program()
+    assert facts(program, build(program, program.input(N))) == expected

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import perf_counter
 
 import numpy as np
 import pytest
 
-from normscope.graph.operators import Value
+from normscope.graph.labels import elementwise
+from normscope.graph.operators import Role, Value
 from normscope.graph.proof import Proof, Verdict, causal, samples_apart
 from normscope.graph.rules import Window
 from programs import Program
@@ -105,6 +107,7 @@ def test_samples_that_meet(build: Build, operator: str) -> None:
         lambda p, x: p.flip(p.cumsum(p.flip(x, 1), 1, reverse=True), 1),
         lambda p, x: attention(p, x, lambda p, s: p.add(s, MINUS_INFINITY)),
         lambda p, x: attention(p, x, lambda p, s: p.add(s, np.where(LATER, -1e30, 0.0))),
+        lambda p, x: attention(p, x, lambda p, s: p.add(s, np.where(LATER, -1e9, 0.0))),
         lambda p, x: attention(p, x, lambda p, s: p.where(LATER, -np.inf, s)),
         lambda p, x: attention(p, x, lambda p, s: p.where(~LATER, s, -1e38)),
         lambda p, x: p.matmul(
@@ -142,3 +145,104 @@ def test_programs_that_see_what_comes_later(build: Build, operator: str) -> None
     assert proof.verdict is Verdict.MEET
     assert proof.node is not None
     assert proof.node.operator == operator
+
+
+def test_a_row_that_may_be_masked_wholly_sees_everything() -> None:
+    """An input says what is padding; the first step has only itself, and may be that."""
+
+    def masked(p: Program, scores: Value) -> Value:
+        seen = p.where(p.greater(scores, 0.0), scores, -1e30)
+        return p.where(LATER, -1e30, seen)
+
+    assert time(lambda p, x: attention(p, x, masked)).verdict is not Verdict.APART
+    strictly = np.where(np.tri(T, T, -1) > 0, 0.0, -1e30)  # the first row is masked wholly
+    assert time(lambda p, x: attention(p, x, lambda p, s: p.add(s, strictly))).verdict is not (
+        Verdict.APART
+    )
+
+
+def test_zero_times_what_may_be_infinite() -> None:
+    def build(p: Program, x: Value) -> Value:
+        rows = p.reshape(x, N, T * D)
+        return p.matmul(np.eye(N), p.div(rows, p.mul(rows, 0.0)))
+
+    assert samples(build).verdict is not Verdict.APART
+
+
+def test_what_leaves_it_open() -> None:
+    def routed(p: Program, x: Value) -> Value:
+        order = p.sort(p.slice(x, slice(None), 0, 0), 0)[1]
+        return p.add(x, p.take(x, order, 0))
+
+    found = samples(routed)
+    assert (found.verdict, found.node and found.node.operator) == (Verdict.UNKNOWN, "sort")
+    assert "an order, a count" in found.why
+    found = samples(lambda p, x: p.opaque(lambda a: a * 2, x))
+    assert (found.verdict, found.why) == (Verdict.UNKNOWN, "of mystery, nobody knows it")
+
+
+def test_a_number_that_the_program_reads() -> None:
+    for read, verdict in (("sample", Verdict.UNKNOWN), ("nothing", Verdict.APART)):
+        program = Program()
+        x, scale = program.input(N, D), program.input(name="scale")
+        program.host(program.mean(x, [0, 1]) if read == "sample" else scale)
+        proof = samples_apart(program.outputs(program.mul(x, 2.0)), [0, None])
+        assert proof.verdict is verdict
+
+
+def test_nothing_is_proved_on_a_blind_graph() -> None:
+    program = Program()
+    graph = program.outputs(program.mul(program.input(N, D), 2.0))
+    graph.blind = "it was run with numbers"
+    assert samples_apart(graph, [0]) == Proof(Verdict.UNKNOWN, None, "it was run with numbers")
+
+
+def test_what_inputs_and_outputs_must_be() -> None:
+    def asked(build: Build, *shape: int, axis: int = 0) -> str:
+        program = Program()
+        proof = samples_apart(program.outputs(build(program, program.input(*shape))), [axis])
+        assert proof.verdict is Verdict.UNKNOWN
+        return proof.why
+
+    assert asked(lambda p, x: x, 1, D) == "no input holds two samples"
+    assert "has no axis of the 4 samples" in asked(lambda p, x: p.mean(x, [0, 1], False), N, D)
+    assert "no output depends on them" in asked(lambda p, x: p.mul(x, 0.0), N, D)
+    assert "axis 0 is as long" in asked(lambda p, x: p.transpose(x, 1, 0), N, N)
+    program = Program()
+    x, y = program.input(4, D), program.input(3, D)
+    proof = samples_apart(program.outputs(program.add(x, program.mean(y, [0]))), [0, 0])
+    assert proof.why == "inputs hold 3 samples and 4 samples"
+
+
+def test_an_output_without_samples_is_left_out() -> None:
+    program = Program()
+    x = program.input(N, D)
+    loss = program.mean(x, [0, 1], keeps=False)
+    proof = samples_apart(program.outputs(program.mul(x, 2.0), loss), [0])
+    assert proof.verdict is Verdict.APART
+    assert "left out: output[1]" in proof.why
+
+
+def test_a_meeting_inside_of_a_loop_is_named() -> None:
+    body = Program()
+    state, part = body.input(N, D), body.input(N, D)
+    inner = body.outputs(body.add(state, body.sub(part, body.mean(part, [0]))))
+    program = Program()
+    x = program.input(T, N, D)
+    (end,) = program.repeat(inner, [], [np.zeros((N, D))], [x])
+    proof = samples_apart(program.outputs(end), [1])
+    assert proof.verdict is Verdict.MEET
+    assert proof.node is not None
+    assert proof.node.operator == "mean"
+
+
+def test_ten_thousand_operators_take_seconds() -> None:
+    program = Program()
+    graph, x = program.graph, program.input(4, 64, 56, 56)
+    bias = program.constant(np.zeros((1, 64, 1, 1)))
+    rule = elementwise([4, 4], 4)
+    for _ in range(10_000):
+        x = graph.add("add", Role.SHIFT, rule, [x, bias], [(x.shape, "float64")], None).results[0]
+    begun = perf_counter()
+    assert samples_apart(program.outputs(x), [0]).verdict is Verdict.APART
+    assert perf_counter() - begun < 20  # 1 s on an idle machine

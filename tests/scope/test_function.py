@@ -242,7 +242,7 @@ def test_a_shape_that_depends_on_the_values() -> None:
 def test_a_function_cannot_be_looked_into() -> None:
     found = scope(lambda x: x - mean(x, 0), X)
     assert found.first["inference"] is None
-    assert any("nothing is seen inside a function" in line for line in found.evidence)
+    assert any("nothing is watched inside a function" in line for line in found.evidence)
 
 
 def test_to_dict_is_json() -> None:

@@ -78,6 +78,7 @@ class Audit:
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON types."""
         graph = self.graph
+        unknown = dict(graph.unknown_operators)
         return {
             "model": {
                 "name": graph.name,
@@ -87,6 +88,8 @@ class Audit:
                     "file": printable(graph.file),
                     **graph.details,
                     "assumed": list(graph.assumed),
+                    **({"notes": list(graph.notes)} if graph.notes else {}),
+                    **({"unknown_operators": unknown} if unknown else {}),
                 },
                 "samples": {mode: samples.to_dict() for mode, samples in self.samples.items()},
             },

@@ -22,10 +22,10 @@ from normscope.graph.rules import Labels, Move
 Bools = NDArray[np.bool_]
 Numbers = NDArray[Any]
 
-LARGE = 1e30
-"""Ordinary numbers are smaller."""
+LARGE = 1e8
+"""Ordinary numbers are smaller; what a mask makes low is not: finite masks are -1e9 or lower."""
 
-_ALMOST = LARGE * 0.99  # of a rounded one
+_LARGE_HALF = 2e4  # in float16, whose masks are -3e4 or lower
 
 _CODE = 77.0
 """And the numbers after it stand for operands in a choice."""
@@ -34,7 +34,7 @@ _CODE = 77.0
 class Fact(IntEnum):
     """What is known of a number."""
 
-    ORDINARY = 0  # finite, and smaller than `LARGE`
+    ORDINARY = 0  # finite, and far smaller than `LARGE`
     ZERO = 1
     LOW = 2  # -LARGE or less: what a finite or infinite mask makes of a score
     WILD = 3  # it may be large, of either sign, or no number
@@ -73,10 +73,10 @@ def facts_of(numbers: Numbers, dtype: str, *, learned: bool) -> Ints:
     if learned and not numbers.any():
         found[...] = Fact.ORDINARY
     with np.errstate(invalid="ignore"):
-        low = -65504 if dtype == "float16" else -_ALMOST
-        found[~(abs(numbers) < -low)] = Fact.WILD
+        large = _large(dtype)
+        found[~(abs(numbers) < large)] = Fact.WILD
         if numbers.dtype.kind == "f":
-            found[numbers <= low] = Fact.LOW
+            found[numbers <= -large] = Fact.LOW
     return compact(found)
 
 
@@ -282,12 +282,12 @@ class _Trial:
 
     def _of_numbers(self, numbers: Numbers) -> Ints:
         """Facts of the numbers that an operator made of a pattern."""
-        wild = ~(abs(numbers) < self._large)
+        wild = ~(abs(numbers) < _large(self.node.results[0].dtype))
         return np.where(wild, np.where(numbers < 0, Fact.LOW, Fact.WILD), Fact.ORDINARY)
 
-    @property
-    def _large(self) -> float:
-        return 65504 if self.node.results[0].dtype == "float16" else _ALMOST
+
+def _large(dtype: str) -> float:
+    return _LARGE_HALF if dtype == "float16" else LARGE
 
 
 def has_hidden_number(node: Node) -> bool:

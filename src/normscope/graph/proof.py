@@ -190,7 +190,7 @@ class _Question:
     def _apart(self) -> Proof:
         why = "for all numbers in inputs of these shapes, with these constants and on this path"
         if self.owners.masked:
-            why += "; numbers are finite, and below 1e30 before a mask"
+            why += "; numbers are finite, and before a mask below 1e8"
         if self.left_out:
             why += f"; left out: {', '.join(self.left_out)}, without an axis of {self.what}s"
         return Proof(Verdict.APART, None, why)
@@ -209,32 +209,40 @@ class _Question:
 
     def _blamed(self, bad: Sequence[Value]) -> Proof:
         """The first operator after which something has met that reaches these outputs."""
-        blamed: dict[Node, None] = {}
+        blamed: dict[Node, list[Value]] = {}
         stack, known = [v for v in bad if not self._fine(v)], set(bad)
         while stack:
-            node = stack.pop().node
+            value = stack.pop()
+            node = value.node
             if node is None:
                 continue
             before = [value for value in node.live_operands if not self._fine(value)]
             if not before:
-                blamed[node] = None
+                blamed.setdefault(node, []).append(value)
             stack += [value for value in before if value not in known]
             known.update(before)
         if not blamed:
             return self._exchanged(bad)
         found = [(n, self.owners.inner.get(n, n)) for n in sorted(blamed, key=lambda n: n.number)]
-        reasons = [self._reason(outer, inner) for outer, inner in found]
+        reasons = [self._reason(outer, inner, blamed[outer]) for outer, inner in found]
         for (_, node), reason in zip(found, reasons, strict=True):
             if not reason:
                 return Proof(Verdict.MEET, node, f"{self._met()} in {node.operator}")
         return Proof(Verdict.UNKNOWN, found[0][1], reasons[0])
 
-    def _reason(self, outer: Node, inner: Node) -> str:
-        """Why it is not known whether something meets in an operator; "" if it does."""
+    def _reason(self, outer: Node, inner: Node, reached: Sequence[Value]) -> str:
+        """Why it is not known whether something meets in an operator; "" if it does.
+
+        Args:
+            outer: the operator.
+            inner: the operator inside of it, where it runs a graph; else the same.
+            reached: its results in which something has met.
+        """
         reason = self.owners.reasons.get(inner) or self.owners.reasons.get(outer)
         if reason:
             return reason
-        if inner.results and not any(v.is_float or "complex" in v.dtype for v in inner.results):
+        values = inner.results if inner is not outer else reached
+        if values and not any(v.is_float or "complex" in v.dtype for v in values):
             return f"{self._met()} in an order, a count or another whole number only"
         return ""
 

@@ -43,7 +43,7 @@ def _sentence(way: str, sites: list[Site], total: int) -> str:
     return f"{len(sites)} of the {total} layers ({first}, ...) each {_PLURAL[verb]} {rest}."
 
 
-_PLURAL = {"normalizes": "normalize", "mixes": "mix", "may": "may"}
+_PLURAL = {"normalizes": "normalize", "mixes": "mix", "may": "may", "is": "are"}
 
 
 def _way(group: SiteGroup) -> str:
@@ -51,6 +51,8 @@ def _way(group: SiteGroup) -> str:
     explanation = group.explanation
     if site.kind is Kind.MIXING:
         return f"mixes values as no pattern says it: {_short(site.words)}"
+    if site.spec is None and not group.followed:
+        return f"is known by its arrays alone: {_short(site.words)}"
     if site.spec is None:
         words = _short(site.words) or "no spec reproduces it"
         return f"may normalize, and it is not known how: {words}"

@@ -31,7 +31,7 @@ class EquinoxLive(TreeLive):
         super().__init__(
             class_title(module), type(module).__name__, module, model_title=function_title(module)
         )
-        self.opaque = "nothing is seen inside a module of Equinox"
+        self.opaque = "as it runs, the modules inside a module of Equinox are not watched"
         self._axis_names = _attributes(module, "axis_name")
         self._stateful = bool(given)
         self._switched = bool(_attributes(module, "inference"))  # or in a module inside
