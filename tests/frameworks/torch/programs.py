@@ -615,7 +615,7 @@ def mask_read_on_the_host(m, x):
     return x * mask.tolist()[2]
 
 
-# --- numbers that Python takes from a buffer -------------------------------------------------------
+# --- numbers that Python takes from a buffer ------------------------------------------------------
 
 
 @unknown

@@ -66,6 +66,8 @@ def answers(pairs: list[Matched]) -> dict[Matched, Answer]:
         group.sort(key=lambda entry: math.prod(entry[1].full))
         known: list[Answer] = []
         for pair, one in group:
+            if known:
+                one.told_by(group[0][1])
             answer = _as_known(pair, one, known)
             if answer is None:
                 answer = _asked_in_full(pair, one)
