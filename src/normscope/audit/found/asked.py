@@ -107,7 +107,10 @@ def asked(pair: Matched) -> Asked:
     first = pair.first
     site = first.site
     if site.call.layer is not None and all(_is_whole(p) for p in pair.by_mode.values()):
-        return _asked(pair, site.call.layer, own=True)
+        try:
+            return _asked(pair, site.call.layer, own=True)
+        except Exception:  # a layer may be of a kind that cannot be called apart from its model
+            pass
     return operators_of(pair)
 
 
