@@ -201,3 +201,23 @@ def test_the_model_is_left_as_it_was() -> None:
 def test_inputs_that_do_not_fit() -> None:
     with pytest.raises(ns.SpecError, match="cannot be audited with these inputs"):
         audited(nn.Linear(3, 4), 4, 5)
+
+
+def test_few_samples_are_no_finding() -> None:
+    net = nn.Sequential(nn.Linear(6, 6, bias=False), nn.BatchNorm1d(6))
+    assert audited(net, 2, 6).findings == ()
+
+
+def test_one_sample_is_enough_to_see_what_is_normalized() -> None:
+    audit = audited(nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6)), 1, 3, 8, 5)
+    (site,) = audit.layers
+    assert site.train is not None
+    assert site.train.pattern == "[b] c [h w]"
+    assert audit.samples["training"].verdict == "unknown"
+
+
+def test_what_cannot_be_followed_says_what_to_do() -> None:
+    with pytest.raises(ns.SpecError, match=r"cannot be audited: .*; scope\(model, inputs\)"):
+        ns.audit(lambda x: x - x.mean(), np.ones((4, 3)))
+    with pytest.raises(ns.SpecError, match="is code"):
+        ns.audit("model.py:Net()")

@@ -62,7 +62,15 @@ class Places:
         names = [those[0] if len(those) == 1 and those[0] in steps else None for those in claims]
         if not any(axis is not None for axis in self._sampled):
             return Axes(tuple(names), frozenset())
-        return Axes(tuple(names), None if self._samples is None else self._samples.axes(value))
+        if self._samples is None:
+            return Axes(tuple(names), self._of_one_sample(value))
+        return Axes(tuple(names), self._samples.axes(value))
+
+    def _of_one_sample(self, value: Value) -> frozenset[int] | None:
+        """Where there is one sample, or the inputs disagree, its axis is where it was, if any."""
+        axes = {axis for axis in self._sampled if axis is not None}
+        there = len(axes) == 1 and min(axes) < len(value.shape)
+        return frozenset(axes) if there and value.shape[min(axes)] == 1 else None
 
 
 class Lineage(Owners):

@@ -132,3 +132,44 @@ def test_a_loop_that_does_not_end_is_left(monkeypatch: pytest.MonkeyPatch) -> No
     plain = ENDLESS.replace("co = Greater (m, e)", "co = Identity (ci)")
     with pytest.raises(CannotTraceError, match="the shapes that Loop gives are not known"):
         trace(model_of(plain), {"x": X}, Tensors())
+
+
+_THREE = (
+    "n = Constant <value_int = 3> () t = Constant <value: tensor = bool {1}> () "
+    "w = Constant <value_float = 2.0> () z0 = Constant <value_ints = [0]> () "
+)
+
+INSIDE = {
+    "a branch in a loop": """y = Loop (n, t, x) <body = b (int64 i, bool ci, float[4,6] h) =>
+      (bool co, float[4,6] hn) { co = Identity (ci) one = Constant <value_int = 1> ()
+      g = Greater (i, one) hn = If (g) <then_branch = t1 () => (float[4,6] a) { a = Mul (h, w) },
+      else_branch = e1 () => (float[4,6] b1) { b1 = Add (h, x) }> }>""",
+    "a function in a loop": """y = Loop (n, t, x) <body = b (int64 i, bool ci, float[4,6] h) =>
+      (bool co, float[4,6] hn) { co = Identity (ci) hn = local.Centred (h) }>""",
+    "slices by the number of the round": """o, s = Loop (n, t, x) <body = b (int64 i, bool ci,
+      float[4,6] h) => (bool co, float[4,6] hn, float[4,1] part) { co = Identity (ci)
+      hn = Identity (h) ax = Constant <value_ints = [1]> () one = Constant <value_int = 1> ()
+      j = Add (i, one) i1 = Unsqueeze (i, z0) j1 = Unsqueeze (j, z0)
+      part = Slice (x, i1, j1, ax) }> y = Transpose <perm = [1, 0, 2]> (s)""",
+    "a count in a loop": """y = Loop (n, t, x) <body = b (int64 i, bool ci, float[4,6] h) =>
+      (bool co, float[4,6] hn) { co = Identity (ci) r = Relu (h) nz = NonZero (r) s = Shape (nz)
+      f = Cast <to = 1> (s) m = ReduceSum <keepdims = 0> (f) hn = Mul (h, m) }>""",
+    "a mean of samples in a scan": """h = Constant <value: tensor = float[4] {0.0, 0.0, 0.0, 0.0}>
+      () last, y = Scan <num_scan_inputs = 1, scan_input_axes = [1], scan_output_axes = [1],
+      body = b (float[4] h0, float[4] v) => (float[4] hn, float[4] o) { hn = Add (h0, v)
+      m = ReduceMean (hn) o = Sub (hn, m) }> (h, x)""",
+}
+
+CENTRED = """<opset_import: ["" : 18], domain: "local"> Centred (a) => (c) {
+    ax = Constant <value_ints = [1]> () q = ReduceMean (a, ax) c = Sub (a, q) }"""
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_what_stands_inside_of_a_loop(name: str) -> None:
+    model = model_of(_THREE + INSIDE[name], more=CENTRED)
+    graph = trace(model, {"x": X}, Tensors())
+    assert not graph.unknown_operators
+    (wanted,) = by_runtime(model, {"x": X})
+    np.testing.assert_allclose(outputs(graph, X)[0], wanted, rtol=1e-4, atol=1e-5)
+    apart = samples_apart(graph, [0]).verdict is Verdict.APART
+    assert apart is not coupled(model, X)

@@ -178,6 +178,11 @@ def _traced(live: Live, given: Inputs) -> _Traced:
     live.put_back()
     if not traced.graphs:
         why = next(iter(traced.problems.values()))
+        if "cannot be seen" in why:
+            raise SpecError(
+                f"{live.model_title} cannot be audited: {why}; scope(model, inputs) finds out by "
+                "calls whether samples see each other, identify(layer, shape) what a layer computes"
+            )
         misfit = live.misfit(given)
         said = f"{misfit} ({why})" if misfit else why
         raise SpecError(f"{live.model_title} cannot be audited with these inputs: {said}")

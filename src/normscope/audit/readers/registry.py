@@ -11,7 +11,9 @@ from normscope.audit.readers.asked import Asked
 from normscope.errors import NormscopeError, SpecError
 from normscope.files.readable import Readable, not_read
 from normscope.files.recognition import recognise
-from normscope.wording import listed
+from normscope.frameworks.layer_expression import is_code
+from normscope.notation.values import shown
+from normscope.wording import listed, quoted
 
 
 class Reader(Protocol):
@@ -47,6 +49,11 @@ def read_graph(source: object, asked: Asked) -> ModelGraph:
         ModelFileError: it cannot be read, or contradicts itself.
         SpecError: it is no model, or there is no such release or backend.
     """
+    if isinstance(source, str) and is_code(source):
+        raise SpecError(
+            f"{shown(source)} is code, and a text is only the path of a file here: give the model "
+            f"itself, audit(model, inputs), or run normscope audit {quoted(source)}"
+        )
     for reader in READERS:
         if reader.recognises(source):
             return reader.read(source, asked)

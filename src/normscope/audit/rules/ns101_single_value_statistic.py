@@ -11,7 +11,7 @@ Why it matters:
 
 How it is found:
     By counting the elements of a set for the shape at this place in the model. Sets that span a
-    batch of unknown size are not judged.
+    batch of unknown size are not judged; a live model is audited with any number of samples.
 
 Example:
     Layer normalization over an axis of length 1; group normalization with one channel per group
@@ -41,6 +41,8 @@ class SingleValueStatistic(Rule):
         spec, layout = site.spec, site.layout
         if spec is None or layout is None or not spec.center or layout.set_size not in (1, 2):
             return
+        if graph.followed and site.couples_samples(spec):
+            return  # the inputs of an audit may hold fewer samples than a batch
         if spec.measure == "none" and layout.set_size == 2:
             return  # what is left is half their difference
         size = layout.set_size

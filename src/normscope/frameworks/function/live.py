@@ -41,7 +41,9 @@ class FunctionLive(Live):
             for path, module in part.named_modules()
         }
         if not self._modules:
-            self.opaque = "as it runs, nothing is watched inside a function that holds no torch module"
+            self.opaque = (
+                "as it runs, nothing is watched inside a function that holds no torch module"
+            )
         self.remember(self._state)
 
     def use_dtype(self, dtype: np.dtype[Any]) -> None:

@@ -21,7 +21,9 @@ class HaikuLive(TreeLive):
     def __init__(self, model: Any, first: FirstCall) -> None:
         transformed, *given = model if type(model) in (tuple, list) else (model,)
         super().__init__("haiku transform", type(transformed).__name__)
-        self.opaque = "as it runs, the modules inside a transformed function of Haiku are not watched"
+        self.opaque = (
+            "as it runs, the modules inside a transformed function of Haiku are not watched"
+        )
         self._transformed = transformed
         self._stateful = type(transformed).__name__ == "TransformedWithState"
         self._was_given_parameters = bool(given)

@@ -90,6 +90,7 @@ def test_the_file_written_again_is_read(tmp_path: Path, members: dict[str, bytes
         "torch.ops.aten.from_file.default",
         "torch.ops.aten.save.default",
         "torch.ops.aten.set_.source_Storage",
+        "torch.ops.aten.max_pool2d_with_indices_backward.default",
         "torch.ops.aten.__class__.__call__",
         "torch.ops.aten.add.__init__",
         "torch.ops.profiler._record_function_enter.default",
@@ -233,6 +234,12 @@ def test_compressed_and_cut_archives(tmp_path: Path, members: dict[str, bytes]) 
         path.write_bytes(whole[:cut])
         with budget(), pytest.raises(ModelFileError):
             ns.audit(path)
+
+
+def test_compiled_code_is_not_run(tmp_path: Path) -> None:
+    members = {"m/archive_format": b"pt2", "m/data/aotinductor/model/x.so": b"\x7fELF"}
+    with pytest.raises(ModelFileError, match="AOTInductor compiled"):
+        ns.audit(write(tmp_path / "m.pt2", members))
 
 
 def test_another_version_says_what_to_do(tmp_path: Path, members: dict[str, bytes]) -> None:

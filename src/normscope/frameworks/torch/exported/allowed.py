@@ -26,6 +26,15 @@ _REFUSED = frozenset(
         "_foobar",
     )
 )
+_UNUSUAL = re.compile(
+    r".*_backward(_.*)?|_?(sparse|mkldnn|mkl|cudnn|miopen|foreach|fused|test|cuda|cslt|nested|fbgemm|"
+    r"wrapped|pack|quantize|dequantize|choose_qparams|coalesce|to_sparse|use_cudnn).*"
+)
+"""Of gradients and of other machines: no exported program needs them, and they trust a caller."""
+
+_USUAL = frozenset(("_fused_rms_norm", "mkldnn_rnn_layer"))
+"""Operators that are called so, and that `torch.export` writes."""
+
 _TYPES = re.compile(
     r"(Optional\[|List\[|Future\[)*(Tensor|int|float|bool|str|number|complex|Device|Layout|"
     r"MemoryFormat|ScalarType|SymInt|SymFloat|SymBool|NoneType|Generator)[\[\]]*"
@@ -53,6 +62,8 @@ def operator_called(target: str) -> Any:
     if found is None or found[2] in _REFUSED:
         return None
     namespace, name, overload = found.groups()
+    if _UNUSUAL.fullmatch(name) and name not in _USUAL:
+        return None
     qualified = f"{namespace}::{name}" + ("" if overload == "default" else f".{overload}")
     try:
         if not torch._C._dispatch_has_kernel(qualified):
