@@ -205,7 +205,7 @@ def gate(p: Program, x: Value) -> Value:
 
 
 def factor(p: Program, x: Value) -> Value:
-    return p.mul(x, p.mean(x, [2, 3]))
+    return p.mul(x, p.mul(2.0, p.mean(x, [2, 3])))
 
 
 def simam(p: Program, x: Value) -> Value:
