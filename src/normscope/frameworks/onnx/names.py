@@ -22,6 +22,7 @@ class Calls:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._found: dict[tuple[str, ...], Call] = {(): graph.calls[0]}
+        self._keys: dict[Call, tuple[str, ...]] = {graph.calls[0]: ()}
 
     def of(self, node: Any, around: Call) -> Call:
         """The innermost layer that a node belongs to.
@@ -43,10 +44,7 @@ class Calls:
     def function(self, path: str, kind: str, parent: Call) -> Call:
         """A call of a function of the file."""
         whole = ".".join(part for part in (parent.path, path) if part)
-        return self._call((*self._key(parent), whole), kind, parent)
-
-    def _key(self, call: Call) -> tuple[str, ...]:
-        return next(key for key, found in self._found.items() if found is call)
+        return self._call((*self._keys[parent], whole), kind, parent)
 
     def _nested(self, paths: list[str], classes: list[str]) -> Call:
         call = self._graph.calls[0]
@@ -62,6 +60,7 @@ class Calls:
     def _call(self, key: tuple[str, ...], kind: str, parent: Call) -> Call:
         if key not in self._found:
             self._found[key] = call = Call(key[-1], kind, parent)
+            self._keys[call] = key
             self._graph.calls.append(call)
         return self._found[key]
 

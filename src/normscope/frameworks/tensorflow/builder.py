@@ -363,6 +363,11 @@ class Builder:
         """The results of an operation that may do anything with its operands."""
         operands = [item for item in items if isinstance(item, Value)]
         shapes = _known_shapes(results)
+        if shapes is None and len(operands) == len(operation.inputs):
+            attributes, count = attributes_of(operation), len(operation.outputs)
+            shapes = self._seen_shapes(
+                operands, lambda arrays: run(operation.type, attributes, arrays, count)
+            )
         if shapes is None:
             raise CannotTraceError(f"the shapes of what {operation.type} gives are not known")
         typed = [
@@ -388,7 +393,10 @@ class Builder:
         note = "where a shape depends on numbers, it is that of the numbers given"
         if note not in self.graph.notes:
             self.graph.notes.append(note)
-        return [tuple(tensor.shape) for tensor in again(arrays)]
+        try:
+            return [tuple(tensor.shape) for tensor in again(arrays)]
+        except tf.errors.OpError as error:
+            raise CannotTraceError(f"a shape depends on numbers: {error!s:.200}") from error
 
 
 _LISTS: dict[str, Callable[..., Any]] = {

@@ -22,7 +22,7 @@ from normscope.frameworks.source_lines import source_line
 from normscope.frameworks.tensorflow.builder import Builder, Place, Session
 from normscope.frameworks.tensorflow.items import Handle, constant
 from normscope.frameworks.trees import arrays_by_name
-from normscope.graph.operators import Call, CannotTraceError, Graph
+from normscope.graph.operators import Call, CannotTraceError, Graph, Node, Value
 
 _LIBRARIES = tuple(str(Path(str(module.__file__)).parent) for module in (tf, keras))
 
@@ -100,7 +100,29 @@ def trace(
     for name, tensor in arrays_by_name(output, "output"):
         graph.outputs.append(session.value(tensor))
         graph.output_names.append(name)
+    _leave_out_trials(graph, [*graph.outputs, *builder.state.values()])
     return graph, session
+
+
+def _leave_out_trials(graph: Graph, kept: Sequence[Value]) -> None:
+    """Leave out what a layer computes that is called again, if nothing takes it.
+
+    A recurrent layer calls its cell once to see what shapes it gives, before it calls it in a loop.
+    """
+    needed: set[Node] = set()
+    waiting = list(kept)
+    while waiting:
+        node = waiting.pop().node
+        if node is not None and node not in needed:
+            needed.add(node)
+            waiting += node.operands
+    paths = {node.path for node in needed} | {n.path for b in graph.bodies() for n in b.nodes}
+    dropped = {node for node in graph.nodes if node not in needed and node.path in paths}
+    for value in {value for node in dropped for value in node.operands}:
+        value.users = [user for user in value.users if user not in dropped]
+    graph.nodes = [node for node in graph.nodes if node not in dropped]
+    for number, node in enumerate(graph.nodes):
+        node.number = number
 
 
 def current_graph() -> str:
