@@ -54,7 +54,7 @@ def test_a_model_in_a_file(run) -> None:  # type: ignore[no-untyped-def]
     assert out.splitlines()[:3] == [
         "Net on input (b=3, t=6)",
         "  In training, sample 0 sees sample 1.",
-        "  In inference, no sample sees another.",
+        "  In inference, no sample sees another: by probing.",
     ]
 
 
@@ -112,3 +112,11 @@ def test_inputs_that_are_none(texts: list[str]) -> None:
 def test_axes_need_the_name_of_an_input() -> None:
     with pytest.raises(SpecError, match="write the input before it"):
         axes_from_text(["b t", "b c"])
+
+
+def test_all_axes_are_said_where_they_are_asked_for(run) -> None:  # type: ignore[no-untyped-def]
+    asked = ("a_model.py:Net()", "--shape", "3,6:int64", "--axes", "b t", "--format", "json")
+    for more, names in (((), {"b"}), (("--all-axes",), {"b", "t"})):
+        found = json.loads(run(*asked, *more)[1])
+        assert {*found["infer_axes"][0]["axes"]} == names
+        assert found["samples"]["infer"]["verdict"] == "apart, by probing"

@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from normscope.files.archive import MAX_LIST_BYTES, member_names
+from normscope.files.archive import MAX_LIST_BYTES, member_names, stored_place
 
 
 def archive(*names: str) -> bytes:
@@ -45,3 +45,15 @@ def test_the_end_of_an_archive_inside_of_a_cut_one_is_not_its_end() -> None:
     with zipfile.ZipFile(stream, "a") as opened:
         opened.comment = b"a comment"
     assert member_names(stream) == {"inner.zip"}
+
+
+def test_a_member_that_would_reach_beyond_the_file_is_refused() -> None:
+    stream = io.BytesIO(archive("a.txt"))
+    with zipfile.ZipFile(stream) as opened:
+        member = opened.getinfo("a.txt")
+    start, stop = stored_place(stream, member)
+    assert stream.getvalue()[start:stop] == b"{}"
+    for offset, size in ((member.header_offset, 2**40), (2**40, 2), (3, 2)):
+        member.header_offset, member.file_size, member.compress_size = offset, size, size
+        with pytest.raises(zipfile.BadZipFile):
+            stored_place(stream, member)

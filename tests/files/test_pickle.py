@@ -114,6 +114,7 @@ def test_keys_that_are_slow_to_hash_become_no_keys() -> None:
     found = read(pickle.dumps({collide: 1, "a": 2}))
     assert [key for key in found if isinstance(key, str)] == ["a"]
     assert len(found) == 2
+    assert not any(isinstance(key, int) for key in found)
     nested = b"}" + b")" + b"\x85" * 100_000 + b"Ns."
     with budget():
         assert len(read(nested)) == 1

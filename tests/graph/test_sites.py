@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -97,6 +98,11 @@ def rms_einsum(p: Program, x: Value) -> Value:
 
 def unit(p: Program, x: Value) -> Value:
     return p.div(x, p.maximum(p.sqrt(p.sum(p.square(x), [-1])), 1e-12))
+
+
+def unit_of_bounded(p: Program, x: Value) -> Value:
+    """A square root of squares is no sum that makes weights of it."""
+    return unit(p, p.tanh(x))
 
 
 def score(p: Program, x: Value) -> Value:
@@ -256,6 +262,7 @@ NORMALIZES: list[tuple[Make, tuple[int, ...], list[Form]]] = [
     (rms_cast, T, [COMPOSED]),
     (rms_einsum, T, [COMPOSED]),
     (unit, T, [COMPOSED]),
+    (unit_of_bounded, T, [COMPOSED]),
     (score, T, [COMPOSED]),
     (pixel, IMAGE, [COMPOSED]),
     (composite, T, [ONE]),
@@ -333,3 +340,59 @@ def test_what_stands_around_a_normalization_stays_outside() -> None:
     assert site.x is x
     assert out.node is not None
     assert site.y is out.node.operands[0]  # the branch around it is added later
+
+
+def test_moves_that_are_not_undone_stay_outside() -> None:
+    p = Program()
+    turned = p.transpose(p.input(4, 16, 16), 0, 2, 1)  # of the same shape, but elsewhere
+    y = composite(p, turned)
+    (site,) = find_sites(p.outputs(y))
+    assert site.x is turned
+    assert site.y is y
+
+
+def test_the_bias_of_the_layer_before_is_no_stored_mean() -> None:
+    p = Program()
+    with p.layer("conv", "Conv"):
+        x = p.add(p.input(4, 16, 5), p.constant(B.reshape(16, 1), "conv.bias"))
+    with p.layer("norm", "Norm"):
+        var = p.constant(np.abs(B).reshape(16, 1), "norm.var")
+        y = p.mul(x, p.rsqrt(p.add(var, 1e-3)))
+    (site,) = find_sites(p.outputs(y))
+    assert site.form is Form.STORED
+    assert site.x is x
+    assert site.path == "norm"
+
+
+def test_what_another_layer_does_to_the_result_is_not_its_scale() -> None:
+    p = Program()
+    x = p.input(4, 16)
+    with p.layer("norm", "Norm"):
+        y = p.layer_norm(x, [-1])
+    with p.layer("scale", "LayerScale"):
+        out = p.mul(y, _w(p))
+    (site,) = find_sites(p.outputs(out))
+    assert site.y is y
+
+
+def test_sites_in_bodies_of_loops_are_found() -> None:
+    body = Program()
+    state = body.input(4, 16)
+    graph = body.outputs(rms(body, state))
+    p = Program()
+    carried = p.input(4, 16)
+    (y,) = p.repeat(graph, carried=[carried], slices=[np.zeros((3, 1))][:0])
+    (site,) = find_sites(p.outputs(y))
+    assert site.form is Form.COMPOSED
+
+
+def test_two_thousand_sites_take_a_second_or_two() -> None:
+    p = Program()
+    x = p.input(2, 4)
+    kernel = p.constant(np.eye(4), "kernel")
+    for _ in range(2000):
+        x = p.add(x, p.matmul(unit(p, x), kernel))
+    graph = p.outputs(x)
+    began = time.process_time()
+    assert len(find_sites(graph)) == 2000
+    assert time.process_time() - began < 10  # a square of their number would take minutes

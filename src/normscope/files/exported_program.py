@@ -114,6 +114,11 @@ class _Archive:
         """The program and its tensors."""
         names = [re.fullmatch(r"models/(\w{1,100})\.json", name) for name in self.members]
         models = [found[1] for found in names if found]
+        if not models and any(name.startswith("data/aotinductor/") for name in self.members):
+            raise self.error(
+                "a package that AOTInductor compiled: machine code, which is not run; save the "
+                "program itself with torch.export.save"
+            )
         if len(models) != 1:
             raise self.error(
                 f"holds {len(models)} exported programs in models/, and one is read"

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normscope.errors import ModelFileError
-from normscope.files.archive import open_archive
+from normscope.files.archive import open_archive, stored_place
 from normscope.files.pickle import MAX_BYTES, Made, Name, Persistent, PickleError, read_pickle
 from normscope.files.stored_array import (
     ITEM_BYTES,
@@ -100,9 +100,9 @@ def _zipped(path: str, stream: BinaryIO) -> tuple[object, Read]:
     if pickled is None or members[pickled].file_size > MAX_BYTES:
         raise ModelFileError(path, f"has no data.pkl of at most {MAX_BYTES} bytes")
     prefix = pickled.removesuffix("data.pkl")
-    found = read_pickle(BytesIO(_member(archive, members[pickled], 0, MAX_BYTES)))
+    found = read_pickle(BytesIO(_member(stream, members[pickled])))
     order = members.get(f"{prefix}byteorder")
-    little = order is None or _member(archive, order, 0, 16) != b"big"
+    little = order is None or _member(stream, order) != b"big"
 
     def read(key: str, start: int, stop: int, dtype: str) -> NDArray[Any]:
         member = members.get(f"{prefix}data/{key}")
@@ -110,22 +110,22 @@ def _zipped(path: str, stream: BinaryIO) -> tuple[object, Read]:
         if member is None or member.file_size < stop * item:
             raise ModelFileError(path, f"the storage {key!r:.40} is missing or too short")
         try:
-            with open(path, "rb") as again, zipfile.ZipFile(again) as opened:
-                data = _member(opened, member, start * item, (stop - start) * item)
-        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as error:
+            with open(path, "rb") as again:
+                begin, _ = stored_place(again, member)
+                again.seek(begin + start * item)
+                data = again.read((stop - start) * item)
+        except (zipfile.BadZipFile, OSError) as error:
             raise ModelFileError(path, f"the storage {key!r:.40} cannot be read") from error
         return from_bytes(path, data, dtype, little)
 
     return found, read
 
 
-def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, start: int, most: int) -> bytes:
-    """Some bytes of a member, which must be stored as it is: as torch does."""
-    if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
-        raise zipfile.BadZipFile("it is compressed or encrypted, as torch does not write it")
-    with archive.open(member) as opened:
-        opened.seek(start)
-        return opened.read(most)
+def _member(stream: BinaryIO, member: zipfile.ZipInfo) -> bytes:
+    """The bytes of a member, which must be stored as they are: as torch does."""
+    start, stop = stored_place(stream, member)
+    stream.seek(start)
+    return stream.read(stop - start)
 
 
 def _legacy(path: str, stream: BinaryIO) -> tuple[object, Read]:

@@ -104,9 +104,12 @@ def _with_shared_numbers(graph: Graph, found: list[Neighbours]) -> list[Neighbou
                     if operand.is_parameter:
                         users.setdefault(operand, []).append(node)
 
+    others = {value: {node for node in taken if node not in sole} for value, taken in users.items()}
+
     def holds(maker: Maker) -> bool:
-        shared = (user for operand in maker.node.operands for user in users.get(operand, ()))
-        return maker.sole and all(user in sole or user is maker.node for user in shared)
+        return maker.sole and all(
+            others.get(operand, set()) <= {maker.node} for operand in maker.node.operands
+        )
 
     return [
         replace(one, makers=tuple(replace(maker, sole=holds(maker)) for maker in one.makers))

@@ -30,7 +30,7 @@ def stored_steps(graph: Graph, taken: set[Node]) -> Iterator[tuple[Value, Value,
         if len(places) != 1 or (node.role is Role.DIVIDE and places != [1]) or not x.is_float:
             continue
         factor = node.operands[places[0]]
-        centred = _centred(x)
+        centred = _centred(x, node)
         divides = node.role is Role.DIVIDE
         # an array without a name may be anything, unless another is subtracted before
         if _by_a_root(graph, factor, divides, centred is None) or (
@@ -47,10 +47,15 @@ def takes_a_root(nodes: Sequence[Node]) -> bool:
     return any(_holds(operand, (Role.ROOT, Role.INVERSE, Role.POWER)) for operand in held)
 
 
-def _centred(x: Value) -> Node | None:
-    """What has added or subtracted an array that the model holds, if that is how x came about."""
+def _centred(x: Value, user: Node) -> Node | None:
+    """What has added or subtracted an array that the model holds, if that is how x came about.
+
+    The bias of the layer before is none of it.
+    """
     node = x.node
     if node is None or node.role is not Role.SHIFT or len(node.operands) != 2:
+        return None
+    if node.call is not user.call or len(x.users) > 1:
         return None
     held = [value for value in node.operands if not value.live]
     return node if len(held) == 1 and any(v.size > 1 for v in _parameters(held[0], False)) else None

@@ -79,6 +79,9 @@ EXPRESSIONS: dict[str, tuple[Any, Callable[[Any], Any]]] = {
     "transformed": (X, lambda x: (jnp.fft.fft(x, axis=0).imag, jnp.fft.rfft(x).real)),
     "random": (X, lambda x: jax.random.normal(_key(x[0, 0]), (2,)) + _bits(x)),
     "rounds": (X, lambda x: lax.scan(_round, (0, x), (x, 2 * x), reverse=True)),
+    "gamma": (X, lambda x: jax.random.gamma(jax.random.key(0), 1 + x**2)),
+    "gammas": (X, lambda x: jax.vmap(lambda k, r: jax.random.gamma(k, 1 + r**2))(_keys(), x)),
+    "grouped rows": (X, lambda x: lax.ragged_dot(x, _kernels(), jnp.array([1, 2]))),
     "identities": (X, lambda x: (lax.optimization_barrier((x, 2 * x)), lax.stop_gradient(x))),
     "mapped sum": (X, jax.vmap(lambda r: r / lax_untyped.psum(r, "i"), axis_name="i")),
 }
@@ -133,6 +136,14 @@ def _round(carry: Any, row: Any) -> Any:
 
 def _key(number: Any) -> Any:
     return jax.random.fold_in(jax.random.key(0), jnp.abs(number * 1000).astype(int))
+
+
+def _keys() -> Any:
+    return jax.random.split(jax.random.key(0), 3)
+
+
+def _kernels() -> Any:
+    return jnp.asarray(np.random.default_rng(1).normal(size=(2, 4, 3)), jnp.float32)
 
 
 def _bits(x: Any) -> Any:

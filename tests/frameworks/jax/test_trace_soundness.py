@@ -153,7 +153,7 @@ def sorted_apart(x: Any) -> Any:
     return jnp.take_along_axis(x, jnp.argsort(x, 1), 1)
 
 
-@program(MEET)
+@program(UNKNOWN)
 def sorted_together(x: Any) -> Any:
     return x[jnp.argsort(x[:, 0])]
 

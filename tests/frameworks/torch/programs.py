@@ -615,7 +615,7 @@ def mask_read_on_the_host(m, x):
     return x * mask.tolist()[2]
 
 
-# --- numbers that Python takes from a buffer -------------------------------------------------------
+# --- numbers that Python takes from a buffer ------------------------------------------------------
 
 
 @unknown
@@ -727,7 +727,7 @@ def sorted_features(m, x):
     return x.sort(1).values
 
 
-@meet
+@unknown
 def routed_by_order(m, x):
     order = x[:, 0].argsort()
     return x[order][order.argsort()]
@@ -754,6 +754,42 @@ def embedded(m, x):
 @meet
 def rows_chosen(m, x):
     return x[(x[:, 0] > 0).long()]
+
+
+@apart
+def last_of_each_sample(m, x):
+    y = torch.stack([x, x * 2, x * 3], 1)
+    last = (x > 0).sum(1).clamp(max=2)
+    return y[torch.arange(4), last] + y[torch.arange(4), -1 - last]
+
+
+@apart
+def several_of_each_sample(m, x):
+    y = torch.stack([x, x * 2, x * 3], 2)
+    chosen = x[:, :2].argsort(1)
+    return torch.cat(
+        [
+            y[torch.arange(4)[:, None], chosen].flatten(1),
+            y[torch.arange(4)[:, None], :, chosen].flatten(1),
+            y[torch.arange(4)[:, None], chosen, chosen],
+            y[None][:, torch.arange(4)[:, None], chosen][0].flatten(1),
+        ],
+        1,
+    )
+
+
+@unknown
+def last_of_another_sample(m, x):
+    y = torch.stack([x, x * 2, x * 3], 1)
+    return y[torch.tensor([1, 0, 3, 2]), (x > 0).sum(1).clamp(max=2)]
+
+
+@apart
+def put_into_each_sample(m, x):
+    y = torch.zeros(4, 6)
+    y[torch.arange(4), x.argmax(1)] = 1.0
+    y[torch.arange(4)[:, None], x[:, :2].argsort(1)] = x[:, 2:4]
+    return y
 
 
 @apart

@@ -68,7 +68,7 @@ def test_what_is_proved_is_so(name: str) -> None:
     coupled = is_coupled(name)
     assert not (coupled and proof.verdict == "apart"), "unsound"
     assert proof.verdict == expected, proof.why
-    assert coupled == (expected == "meet") or expected == "unknown" or name == "routed_by_order"
+    assert coupled == (expected == "meet") or expected == "unknown"
 
 
 def test_there_are_many_programs() -> None:

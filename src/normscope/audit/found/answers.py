@@ -15,7 +15,9 @@ from normscope.audit.found.check import Checked, check
 from normscope.audit.found.matching import Matched
 from normscope.audit.found.site import Kind
 from normscope.audit.found.words import sums_to_one, words_of
+from normscope.errors import NormscopeError
 from normscope.frameworks.declaration import Declaration
+from normscope.graph.replay import CannotReplayError
 from normscope.graph.sites import Form
 from normscope.graph.stored_statistics import takes_a_root
 from normscope.identify.identify import identify
@@ -57,15 +59,21 @@ class Answer:
 
 def answers(pairs: list[Matched]) -> dict[Matched, Answer]:
     """The answers of all sites; of alike ones, the smallest is asked, the others are checked."""
+    found: dict[Matched, Answer] = {}
     alike: dict[Hashable, list[tuple[Matched, Asked]]] = {}
     for pair in pairs:
-        one = asked(pair)
+        try:
+            one = asked(pair)
+        except CannotReplayError as error:
+            found[pair] = Answer(Kind.UNKNOWN, words=str(error))
+            continue
         alike.setdefault(one.key, []).append((pair, one))
-    found: dict[Matched, Answer] = {}
     for group in alike.values():
         group.sort(key=lambda entry: math.prod(entry[1].full))
         known: list[Answer] = []
         for pair, one in group:
+            if known:
+                one.told_by(group[0][1])
             answer = _as_known(pair, one, known)
             if answer is None:
                 answer = _asked_in_full(pair, one)
@@ -133,7 +141,10 @@ def _asked_in_full(pair: Matched, one: Asked) -> Answer:
             continue
         if math.prod(shape) > MOST_ELEMENTS:
             return _supposed(one, shape)
-        identification = _identified(one, shape)
+        try:
+            identification = _identified(one, shape)
+        except NormscopeError:  # it cannot be called in this way
+            continue
         if identification.kind is not Identified.NORMALIZATION and one.own:
             return _asked_in_full(pair, operators_of(pair))
         if identification.kind is Identified.NORMALIZATION:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class Asked:
     def fixed(self) -> frozenset[int]:
         """The axes whose lengths its arrays, or what it declares, fix."""
         told = _fixed(self.adapter, self.full)
-        if self.declared is None:
+        if self.declared is None or self.declared.train.pattern is None:
             return told
         layout = self.declared.train.layout([None] * len(self.full))
         known = (all(p.size is not None for p in layout.parts(n)) for n in range(len(self.full)))
@@ -68,6 +69,13 @@ class Asked:
     def declared(self) -> Declaration | None:
         """What the settings of the layer declare, with the names of the axes that are used here."""
         return declared_by(self.layer, " ".join(axis_names(self.full, None))) if self.own else None
+
+    def told_by(self, other: Asked) -> None:
+        """Take from an alike one what is the same, as asking for it anew takes time."""
+        self.fixed = other.fixed
+        declared = other.declared
+        if declared is None or not declared.train.sizes:
+            self.declared = declared
 
     def shapes(self) -> Iterator[Shape]:
         """Shapes to ask it with, small ones first; the last is that of the model."""
@@ -99,7 +107,10 @@ def asked(pair: Matched) -> Asked:
     first = pair.first
     site = first.site
     if site.call.layer is not None and all(_is_whole(p) for p in pair.by_mode.values()):
-        return _asked(pair, site.call.layer, own=True)
+        try:
+            return _asked(pair, site.call.layer, own=True)
+        except Exception:  # a layer may be of a kind that cannot be called apart from its model
+            pass
     return operators_of(pair)
 
 
@@ -146,7 +157,7 @@ def _asked(pair: Matched, layer: Any, own: bool) -> Asked:
         len(full),
         site.x.dtype,
         tuple(
-            (name if own else "", _relative(array.shape, full))
+            (_last_word(name) if own else "", _relative(array.shape, full))
             for name, array in found.adapter.arrays().items()
         ),
         tuple((mode, _operators(p)) for mode, p in sorted(pair.by_mode.items())),
@@ -170,10 +181,15 @@ def _settings(layer: Any, full: Shape) -> Hashable:
     plain = []
     for name, value in sorted(getattr(layer, "__dict__", {}).items()):
         whole = value if isinstance(value, tuple | list) else (value,)
-        if name in ("training", "name", "path") or not all(_is_plain(v) for v in whole):
+        called = name.strip("_")
+        if called in ("training", "name", "path") or not all(_is_plain(v) for v in whole):
             continue
-        plain.append((name.strip("_"), _relative(whole, full)))
+        plain.append((called, _relative(whole, full)))
     return type(layer).__module__, type(layer).__qualname__, tuple(plain)
+
+
+def _last_word(name: str) -> str:
+    return re.split(r"\W+", name.rstrip("'])"))[-1]
 
 
 def _is_plain(value: Any) -> bool:

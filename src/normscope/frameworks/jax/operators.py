@@ -6,13 +6,12 @@ A primitive that is not here is opaque. Those that run functions are in `control
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from normscope.frameworks.jax import moves
+from normscope.frameworks.jax import moves, products
 from normscope.frameworks.jax.indexing import (
     Indexing,
     gathering,
@@ -20,33 +19,13 @@ from normscope.frameworks.jax.indexing import (
     scattering,
     scattering_labels,
 )
+from normscope.frameworks.jax.meaning import Known, Meaning
 from normscope.graph import labels
 from normscope.graph.operators import Role, Value
 from normscope.graph.rules import Dims, Fixed, Labels, Move, Opaque, Rule, Scatter, Window
 
-Known = Callable[[Value], NDArray[Any] | None]
-"""The numbers of a value; None where they depend on an input, or are not known yet."""
-
-
 _DRAWS = ("random_bits", "random_gamma", "rng_bit_generator", "rng_uniform")
 """Primitives that draw random numbers, for which each call may be given another key."""
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """What an equation means.
-
-    Attributes:
-        role: for the analyses.
-        rule: for the proofs, with operands in the order of `order`.
-        order: of the operands, where it is not that of the primitive.
-        channel_axis: as a `Node` has it.
-    """
-
-    role: Role
-    rule: Rule
-    order: tuple[int, ...] = ()
-    channel_axis: int | None = None
 
 
 def meaning(equation: Any, operands: Sequence[Value], known: Known) -> Meaning:
@@ -194,55 +173,6 @@ def _max_pool_gradient(equation: Any, operands: Sequence[Value], known: Known) -
     return Labels({0: dims, 1: dims}, (dims,))
 
 
-# --- products -------------------------------------------------------------------------------------
-
-
-def _dot(equation: Any, operands: Sequence[Value], known: Known) -> Meaning:
-    contracted, batch = equation.params["dimension_numbers"]
-    left, right = (len(atom.aval.shape) for atom in equation.invars)
-    rule = labels.contraction(left, right, contracted, batch)
-    return Meaning(Role.PRODUCT, rule, channel_axis=_channels(rule, operands))
-
-
-def _channels(rule: Labels, operands: Sequence[Value]) -> int | None:
-    """The axis of the result that learned numbers make, if there is just one."""
-    (result,) = rule.results
-    for number, other in ((1, 0), (0, 1)):
-        if not operands[number].live and operands[other].live:
-            own = [label for label in rule.operands[number] if label not in rule.operands[other]]
-            if len(own) == 1 and own[0] is not None:
-                return result.index(own[0])
-    return None
-
-
-def _convolution(equation: Any, operands: Sequence[Value], known: Known) -> Meaning:
-    params = equation.params
-    numbers = params["dimension_numbers"]
-    shape = [equation.invars[1].aval.shape[axis] for axis in numbers.rhs_spec[2:]]
-    windows = [
-        Window(int(size), int(stride), int(dilation), int(padding[0]), int(spread))
-        for size, stride, dilation, padding, spread in zip(
-            shape,
-            params["window_strides"],
-            params["rhs_dilation"],
-            params["padding"],
-            params["lhs_dilation"],
-            strict=True,
-        )
-    ]
-    rule = labels.convolution(
-        _placed(numbers.lhs_spec), _placed(numbers.rhs_spec), _placed(numbers.out_spec), windows
-    )
-    if params["batch_group_count"] != 1:  # samples are convolved in groups
-        data = tuple(None if label == "n" else label for label in rule.operands[0])
-        rule = Labels({**rule.operands, 0: data}, rule.results, rule.relations)
-    return Meaning(Role.PRODUCT, rule, channel_axis=int(numbers.out_spec[1]))
-
-
-def _placed(axes: Sequence[int]) -> tuple[int, int, Sequence[int]]:
-    return axes[0], axes[1], axes[2:]
-
-
 # --- with indices ---------------------------------------------------------------------------------
 
 
@@ -346,6 +276,13 @@ def _leading(dropped: int) -> Callable[[Any, Sequence[Value], Known], Rule]:
     return found
 
 
+def _gamma(equation: Any, operands: Sequence[Value], known: Known) -> Rule:
+    """Each element is drawn on its own; there may be a key for each of some leading axes."""
+    keys, rank = (len(atom.aval.shape) for atom in equation.invars)
+    dims = labels.labels(rank)
+    return Labels({0: dims[:keys], 1: dims}, (dims,))
+
+
 def _fft(equation: Any, operands: Sequence[Value], known: Known) -> Rule:
     rank = len(equation.invars[0].aval.shape)
     return _batched(equation, rank - len(equation.params["fft_lengths"]))
@@ -386,8 +323,9 @@ _RULES: Mapping[str, Callable[[Any, Sequence[Value], Known], Meaning | Rule]] = 
         _window(Role.OTHER),
     ),
     "select_and_scatter_add": _max_pool_gradient,
-    "dot_general": _dot,
-    "conv_general_dilated": _convolution,
+    "dot_general": products.dot,
+    "ragged_dot_general": products.ragged_dot,
+    "conv_general_dilated": products.convolution,
     "gather": _gather,
     "scatter": _scatter(adds=False),
     **dict.fromkeys(
@@ -415,6 +353,7 @@ _RULES: Mapping[str, Callable[[Any, Sequence[Value], Known], Meaning | Rule]] = 
     **dict.fromkeys(("lu_pivots_to_permutation", "tridiagonal_solve", "random_wrap"), _leading(1)),
     **dict.fromkeys(("random_bits", "random_split", "random_unwrap"), _leading(0)),
     "fft": _fft,
+    "random_gamma": _gamma,
 }
 
 RULES = frozenset((*ELEMENTWISE, *_RULES))

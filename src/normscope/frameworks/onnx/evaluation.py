@@ -6,7 +6,7 @@ these two, by their names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from threading import Timer
 from typing import Any
 
@@ -140,12 +140,15 @@ class Evaluation:
         if self._node.domain not in ("", "ai.onnx", "ai.onnx.ml"):
             return [_runtime_session]
         if not all(np.asarray(array).dtype.kind in "fiub" for array in arrays):
-            return [] if _loops(self._node) else [ReferenceEvaluator]
-        if _loops(self._node):  # which only onnxruntime can be told to leave
+            return [] if self._may_loop() else [ReferenceEvaluator]
+        if self._may_loop():  # which only onnxruntime can be told to leave
             return [_runtime_session]
-        if self._node.op_type in _BY_RUNTIME:
+        if self._node.op_type in _BY_RUNTIME or next(graphs_of(self._node), None) is not None:
             return [_runtime_session, ReferenceEvaluator]
         return [ReferenceEvaluator, _runtime_session]
+
+    def _may_loop(self) -> bool:
+        return _may_loop(self._node, {function.name for function in self._functions})
 
     def _made(self, arrays: Sequence[NDArray[Any]]) -> tuple[Any, list[str]]:
         """A model of this node and its inputs; by number, so that the same may come twice."""
@@ -178,9 +181,13 @@ class Evaluation:
         return model, given
 
 
-def _loops(node: Any) -> bool:
-    """Whether it runs graphs, in which a loop may stand."""
-    return next(graphs_of(node), None) is not None
+def _may_loop(node: Any, functions: Collection[str]) -> bool:
+    """Whether a loop stands in a node, or may stand in a function that it calls."""
+    return node.op_type == "Loop" or any(
+        inner.op_type in functions or _may_loop(inner, functions)
+        for graph in graphs_of(node)
+        for inner in graph.node
+    )
 
 
 class _Stopped:
@@ -211,4 +218,5 @@ def _runtime_session(model: Any) -> Any:
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    return _Stopped(session, onnxruntime.RunOptions) if _loops(model.graph.node[0]) else session
+    runs_graphs = next(graphs_of(model.graph.node[0]), None) is not None
+    return _Stopped(session, onnxruntime.RunOptions) if runs_graphs else session

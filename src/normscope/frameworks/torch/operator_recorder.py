@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from math import prod
 from pathlib import Path
 from types import CodeType
@@ -82,7 +83,7 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.unforeseen(str(func), [*args, *kwargs.values()], output)
             return output
         # within inference_mode, and inside of what is done here, operators come not taken apart
-        simpler = LOWERED.get(func) or (func.decompose if func._can_decompose() else None)
+        simpler = LOWERED.get(func) or (func.decompose if _is_composite(func) else None)
         if simpler is not None:
             with self:
                 output = simpler(*args, **kwargs)
@@ -262,6 +263,13 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         )
         for tensor, value in zip(outputs, node.results, strict=True):
             self.known.bind(tensor, value)
+
+
+@cache
+def _is_composite(function: Any) -> bool:
+    """Whether an operator is defined by others, for every device."""
+    key = torch._C.DispatchKey.CompositeImplicitAutograd
+    return torch._C._dispatch_has_kernel_for_dispatch_key(function.name(), key)
 
 
 def _said(op: Application, error: Exception) -> str:

@@ -236,6 +236,12 @@ def test_compressed_and_cut_archives(tmp_path: Path, members: dict[str, bytes]) 
             ns.audit(path)
 
 
+def test_compiled_code_is_not_run(tmp_path: Path) -> None:
+    members = {"m/archive_format": b"pt2", "m/data/aotinductor/model/x.so": b"\x7fELF"}
+    with pytest.raises(ModelFileError, match="AOTInductor compiled"):
+        ns.audit(write(tmp_path / "m.pt2", members))
+
+
 def test_another_version_says_what_to_do(tmp_path: Path, members: dict[str, bytes]) -> None:
     def older(value: dict[str, Any]) -> None:
         value["schema_version"]["major"] = 7

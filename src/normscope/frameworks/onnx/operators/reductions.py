@@ -222,4 +222,9 @@ def einsum(node: Applied) -> Meaning:
         own = spelled(term, rank)
         # of a diagonal, the first of its axes; along the other all may be seen, which is no less
         operands[number] = tuple(c if own.index(c) == n else None for n, c in enumerate(own))
+    made = dict(zip(out, node.results[0][0], strict=True))
+    for number, value in enumerate(node.operands):
+        for label, length in zip(operands[number], value.shape, strict=True):
+            if made.get(label or "", length) < length:
+                raise ValueError("an axis of length 1 is broadcast, which is not followed")
     return Meaning(Role.PRODUCT, Labels(operands, (tuple(out),)))

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
+
+from normscope.frameworks.torch.aten.lowered_indices import (
+    index,
+    index_put,
+    masked_scatter,
+    masked_select,
+)
 
 aten = torch.ops.aten
 Lowered = Callable[..., Any]
@@ -57,56 +63,6 @@ def index_fill(self: Any, dim: int, index: Any, value: Any) -> Any:
     dim %= self.dim()
     shape = (*self.shape[:dim], index.shape[0], *self.shape[dim + 1 :])
     return aten.index_copy(self, dim, index, value.expand(shape))
-
-
-def index_put(self: Any, indices: Sequence[Any], values: Any, accumulate: bool = False) -> Any:
-    """Truth values become places, or a choice; values get the whole shape of what they replace."""
-    masks = [t for t in indices if t is not None and t.dtype in (torch.bool, torch.uint8)]
-    if len(masks) == 1 and len(indices) == 1 and values.numel() == 1 and not accumulate:
-        mask = masks[0].bool()
-        mask = mask.reshape(*mask.shape, *[1] * (self.dim() - mask.dim()))
-        return torch.where(mask, values.to(self.dtype).reshape(()), self)
-    if not all(_is_known_mask(mask) for mask in masks):
-        return NotImplemented
-    places: list[Any] = []
-    for t in indices:
-        places += t.nonzero().unbind(1) if _is_known_mask(t) else [t]
-    shape = _indexed_shape(tuple(self.shape), places)
-    if not masks and tuple(values.shape) == shape:
-        return NotImplemented
-    values = values.to(self.dtype).expand(shape)
-    return aten.index_put(self, places, values, accumulate)
-
-
-def index(self: Any, indices: Sequence[Any]) -> Any:
-    """Truth values that are known become places."""
-    if not any(_is_known_mask(t) for t in indices):
-        return NotImplemented
-    places: list[Any] = []
-    for t in indices:
-        places += t.nonzero().unbind(1) if _is_known_mask(t) else [t]
-    return aten.index.Tensor(self, places)
-
-
-def masked_select(self: Any, mask: Any) -> Any:
-    """What stands where a known mask is true."""
-    if not _is_known_mask(mask):
-        return NotImplemented
-    self, mask = torch.broadcast_tensors(self, mask)  # type: ignore[no-untyped-call]
-    return aten.index.Tensor(self, list(mask.nonzero().unbind(1)))
-
-
-def masked_scatter(self: Any, mask: Any, source: Any) -> Any:
-    """The first elements of the source, put where a known mask is true."""
-    if not _is_known_mask(mask):
-        return NotImplemented
-    places = list(mask.expand(self.shape).nonzero().unbind(1))
-    return aten.index_put(self, places, source.reshape(-1)[: places[0].shape[0]])
-
-
-def _is_known_mask(t: Any) -> bool:
-    fake = isinstance(t, torch._subclasses.FakeTensor)
-    return t is not None and not fake and t.dtype in (torch.bool, torch.uint8)
 
 
 def pack_padded_sequence(x: Any, lengths: Any, batch_first: bool) -> Any:
@@ -204,14 +160,6 @@ def embedding_bag(
 
 _MEAN, _MAXIMUM = 1, 2
 """The modes of bags of embeddings; the other one is the sum."""
-
-
-def _indexed_shape(shape: tuple[int, ...], places: Sequence[Any]) -> tuple[int, ...]:
-    at = [axis for axis, index in enumerate(places) if index is not None]
-    together = np.broadcast_shapes(*(places[axis].shape for axis in at))
-    kept = [size for axis, size in enumerate(shape) if axis not in at]
-    first = at[0] if at == list(range(at[0], at[0] + len(at))) else 0
-    return (*kept[:first], *together, *kept[first:])
 
 
 LOWERED: dict[Any, Lowered] = {

@@ -30,7 +30,7 @@ _UNUSUAL = re.compile(
     r".*_backward(_.*)?|_?(sparse|mkldnn|mkl|cudnn|miopen|foreach|fused|test|cuda|cslt|nested|fbgemm|"
     r"wrapped|pack|quantize|dequantize|choose_qparams|coalesce|to_sparse|use_cudnn).*"
 )
-"""Of gradients and of other machines: no exported program needs them, and they trust what they get."""
+"""Of gradients and of other machines: no exported program needs them, and they trust a caller."""
 
 _USUAL = frozenset(("_fused_rms_norm", "mkldnn_rnn_layer"))
 """Operators that are called so, and that `torch.export` writes."""
