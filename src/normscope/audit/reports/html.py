@@ -17,6 +17,7 @@ from normscope.explain.reports.html import (
     style_sheet,
     templates,
 )
+from normscope.explain.reports.words import ALTERNATIVES
 
 if TYPE_CHECKING:
     from normscope.audit.result import Audit
@@ -31,6 +32,7 @@ def as_html(audit: Audit) -> str:
 def as_fragment(audit: Audit) -> str:
     """The report as a piece of a page, without its style sheet."""
     groups = grouped(audit)
+    keras = audit.graph.framework in ("keras", "keras1")
     return (
         _environment()
         .get_template("report.html.j2")
@@ -43,7 +45,7 @@ def as_fragment(audit: Audit) -> str:
             summary=summary_line(audit),
             assumed=audit.graph.assumed,
             notes=audit.graph.notes,
-            groups=[(group, *_told(group)) for group in groups[:MOST_GROUPS]],
+            groups=[(group, *_told(group, keras)) for group in groups[:MOST_GROUPS]],
             not_shown=not_shown(groups),
             dismissed=audit.dismissed if audit.verbose else (),
         )
@@ -55,14 +57,15 @@ def as_notebook_cell(audit: Audit) -> str:
     return f'<div class="normscope"><style>{style_sheet()}</style>{as_fragment(audit)}</div>'
 
 
-def _told(group: SiteGroup) -> tuple[str, list[str], str]:
+def _told(group: SiteGroup, keras: bool) -> tuple[str, list[str], str]:
     """What a group is, what it does where that is not explained, and the explanation."""
     explanation = group.explanation
     said = what_lines(group)
     place = place_line(group.representative)
     if explanation is None:
         return place, said, ""
-    return place, said[len(said) - group.followed :], explanation_fragment(explanation)
+    without = () if keras else (ALTERNATIVES,)  # they are layers of Keras
+    return place, said[len(said) - group.followed :], explanation_fragment(explanation, without)
 
 
 @cache

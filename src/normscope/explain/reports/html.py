@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -43,15 +43,19 @@ def style_sheet() -> str:
     return environment().get_template("style.css").render()
 
 
-def as_fragment(explanation: Explanation) -> str:
-    """A piece of a page, without its style sheet."""
+def as_fragment(explanation: Explanation, without: Collection[str] = ()) -> str:
+    """A piece of a page, without its style sheet, and without the sections of some titles."""
     return (
         environment()
         .get_template("explanation.html.j2")
         .render(
             formula=mathml_formula(explanation.spec),
             svg=draw_svg(picture(explanation.layout, explanation.labels), least_width=0),
-            sections=[(section.title, _blocks(section.lines)) for section in explanation.sections],
+            sections=[
+                (section.title, _blocks(section.lines))
+                for section in explanation.sections
+                if section.title not in without
+            ],
         )
     )
 

@@ -19,6 +19,9 @@ from normscope.wording import counted, listed
 if TYPE_CHECKING:
     from normscope.explain.result import Explanation
 
+ALTERNATIVES = "Other normalizations of this input"
+"""The title of the section that has layers of Keras."""
+
 
 @dataclass(frozen=True)
 class Section:
@@ -45,7 +48,7 @@ def sections(explanation: Explanation) -> tuple[Section, ...]:
             ("Training and inference", _modes(explanation), True),
             *([] if broken else [("Contract", _contract(explanation), True)]),
             *([("On NumPy", execution(plan, dtype), True)] if dtype else []),
-            ("Other normalizations of this input", _alternatives(explanation), True),
+            (ALTERNATIVES, _alternatives(explanation), True),
         )
     )
 
