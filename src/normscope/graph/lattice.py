@@ -7,6 +7,7 @@ same it has length 1. An owner is `NOBODY`, or a number below `count`, or `count
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from normscope.graph.rules import NOTHING, Names, Scan, Window
 
 Ints = NDArray[np.int64]
+Integer = TypeVar("Integer", bound=np.signedinteger[Any])
 
 NOBODY = NOTHING
 """The owner of what depends on no input."""
@@ -126,7 +128,7 @@ def constant(rank: int, owner: int) -> Ints:
     return np.full((1,) * rank, owner, np.int64)
 
 
-def compact(array: NDArray[np.int64]) -> NDArray[np.int64]:
+def compact(array: NDArray[Integer]) -> NDArray[Integer]:
     """Of length 1 along each axis where it is the same.
 
     >>> compact(np.array([[0, 0], [1, 1]])).tolist()

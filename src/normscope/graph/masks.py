@@ -65,19 +65,27 @@ class Known:
 
 def facts_of(numbers: Numbers, dtype: str, *, learned: bool) -> Ints:
     """The facts of a constant; zeros that may be learned, as all are, count as ordinary."""
-    found = np.zeros(numbers.shape, np.int64)
-    if numbers.dtype.kind not in "fc" or not numbers.size:
-        found[numbers == 0] = Fact.ZERO
-        return compact(found)
+    if _is_ordinary(numbers, dtype):
+        return constant(numbers.ndim, Fact.ORDINARY)
+    found = np.zeros(numbers.shape, np.int8)  # it is as large as the constant until it is compact
     found[numbers == 0] = Fact.ZERO
-    if learned and not numbers.any():
-        found[...] = Fact.ORDINARY
-    with np.errstate(invalid="ignore"):
-        large = _large(dtype)
-        found[~(abs(numbers) < large)] = Fact.WILD
-        if numbers.dtype.kind == "f":
-            found[numbers <= -large] = Fact.LOW
-    return compact(found)
+    if numbers.dtype.kind in "fc" and numbers.size:
+        if learned and not numbers.any():
+            found[...] = Fact.ORDINARY
+        with np.errstate(invalid="ignore"):
+            large = _large(dtype)
+            found[~(abs(numbers) < large)] = Fact.WILD
+            if numbers.dtype.kind == "f":
+                found[numbers <= -large] = Fact.LOW
+    return compact(found).astype(np.int64)
+
+
+def _is_ordinary(numbers: Numbers, dtype: str) -> bool:
+    """Whether none of them is 0, large or not a number, as in most weights."""
+    if numbers.dtype.kind != "f" or not numbers.size or not numbers.all():
+        return False
+    large = _large(dtype)
+    return bool(-large < numbers.min() and numbers.max() < large)
 
 
 def either(one: Ints, other: Ints) -> Ints:

@@ -12,6 +12,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from normscope.frameworks.torch.memory import memory_of, storage_of
 from normscope.graph.operators import Call, CannotTraceError, Graph, Role, Value
 from normscope.graph.rules import Move, Names, Opaque
 
@@ -70,10 +71,12 @@ class KnownTensors:
 
     Attributes:
         graph: in which the values are.
+        unwritten: the memories that nothing is ever written to.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, unwritten: frozenset[int | None] = frozenset()) -> None:
         self.graph = graph
+        self.unwritten = unwritten
         self._values: Any = WeakTensorKeyDictionary()  # tensor -> value, key of its memory
         self._in_memory: dict[int, list[Any]] = {}
         # memories are kept, so that no other one gets the same key
@@ -133,6 +136,9 @@ class KnownTensors:
         return self.graph.add("unseen", Role.OTHER, rule, inputs, [result], None, call).results[0]
 
     def _constant(self, tensor: torch.Tensor, name: str) -> Value:
+        if memory_of(tensor) in self.unwritten:
+            shown = tensor.detach()
+            return self.graph.constant(*form_of(tensor), lambda: shown, name)
         return self.graph.constant(*form_of(tensor), snapshot(tensor), name)
 
     def restrided(
@@ -278,22 +284,6 @@ def has_own_operators(tensor: torch.Tensor) -> bool:
     """Whether this is a kind of tensor that does something else than PyTorch with operators."""
     usual = (torch._C._disabled_torch_dispatch_impl, FakeTensor.__torch_dispatch__)
     return type(tensor).__torch_dispatch__ not in usual
-
-
-def memory_of(tensor: torch.Tensor) -> int | None:
-    """What tells the memory of a tensor from others; None for one that has no strides."""
-    if tensor.layout is not torch.strided:
-        return None
-    try:
-        return int(torch._C._storage_id(tensor))  # type: ignore[attr-defined]
-    except (RuntimeError, NotImplementedError):  # some kinds of tensors have none
-        return None
-
-
-def storage_of(tensor: torch.Tensor) -> torch.UntypedStorage:
-    """The memory of a tensor; not seen by modes, as it is not the program that asks."""
-    with torch._C.DisableTorchFunction():
-        return tensor.untyped_storage()
 
 
 def unwrapped(tensor: torch.Tensor) -> torch.Tensor:

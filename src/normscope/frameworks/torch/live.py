@@ -46,7 +46,9 @@ class TorchLive(Live):
         self._attributes: Attributes | None = None
         self._remembers = False
         self._loose: set[str] = set()
-        self.remember(TorchState(self.module))
+        self._state = TorchState(self.module)
+        self._followed = False
+        self.remember(self._state)
 
     def _give_shapes(self, first: FirstCall) -> None:
         """A first call fixes the shapes of a lazy module for good, so a copy is examined."""
@@ -102,6 +104,8 @@ class TorchLive(Live):
         """One call in a mode."""
         if self.problem is not None:
             raise self.problem
+        if not self._followed:
+            self._copy_parameters()
         self.module.train(training)
         return self.module(*arguments, **named)
 
@@ -117,6 +121,7 @@ class TorchLive(Live):
 
     def write(self, name: str, value: Array) -> None:
         """Replace one array."""
+        self._copy_parameters()
         tensor = torch.from_numpy(np.array(value))
         own = self.tensors[name]
         if _named_tensors(self.module).get(name) is not own:  # a call has put another in its place
@@ -125,6 +130,12 @@ class TorchLive(Live):
             if own.shape != tensor.shape:  # a call may give an array another shape
                 own.data = torch.empty(tensor.shape, dtype=own.dtype, device=own.device)
             own.copy_(tensor)
+
+    def _copy_parameters(self) -> None:
+        """What may be written to is a copy from here on."""
+        if self._state.copy_parameters():
+            self.tensors = _named_tensors(self.module)
+            self._attributes = Attributes(list(modules_in(self.module)))
 
     def _hold(self, name: str, tensor: torch.Tensor) -> None:
         """Put a tensor into the place of the one of this name."""
@@ -193,8 +204,7 @@ class TorchLive(Live):
 
     def trace(self, given: Inputs, training: bool) -> Graph:
         """The operators of one call in a mode."""
-        from normscope.frameworks.torch.module_calls import watched
-        from normscope.frameworks.torch.trace import trace
+        from normscope.frameworks.torch.parameters import WritesParametersError
 
         if self.problem is not None:
             raise CannotTraceError(f"{self.title} cannot be called: {self.problem}")
@@ -203,16 +213,33 @@ class TorchLive(Live):
             raise CannotTraceError(
                 "TorchScript runs out of sight of Python; give the module from which it was made"
             )
-        graph = trace(
-            self,
-            given,
-            training,
-            _named_tensors(self.module),
-            lambda calls: watched(modules, calls),
-            self.device,
-        )
+        self._followed = True
+        try:
+            graph = self._graph(given, training, modules)
+        except WritesParametersError:
+            self._copy_parameters()
+            self.put_back()
+            graph = self._graph(given, training, modules)
+        finally:
+            self._followed = False
         graph.calls[0].layer = self.module
         return graph
+
+    def _graph(self, given: Inputs, training: bool, modules: dict[str, torch.nn.Module]) -> Graph:
+        from normscope.frameworks.torch.module_calls import watched
+        from normscope.frameworks.torch.parameters import Parameters
+        from normscope.frameworks.torch.trace import trace
+
+        with Parameters(self._state.parameters).kept() as parameters:
+            return trace(
+                self,
+                given,
+                training,
+                _named_tensors(self.module),
+                lambda calls: watched(modules, calls),
+                self.device,
+                parameters,
+            )
 
 
 def _named_tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -31,6 +31,7 @@ from normscope.frameworks.torch.aten.fixed import DRAWN, LIKE
 from normscope.frameworks.torch.aten.lowered import LOWERED
 from normscope.frameworks.torch.aten.table import meaning_of
 from normscope.frameworks.torch.known_tensors import KnownTensors, form_of, unwrapped
+from normscope.frameworks.torch.parameters import Parameters
 from normscope.graph.operators import Call, CannotTraceError, Graph, Role, Value
 from normscope.graph.rules import Opaque
 
@@ -57,13 +58,21 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         call: of the innermost layer.
         line: of the model that runs just now, where the model tells it and its frames do not.
         reads: why the program may do something else with other inputs; "" if it may not.
+        parameters: what nothing may be written to.
     """
 
-    def __init__(self, graph: Graph, fake: FakeTensorMode | None, outermost: CodeType) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        fake: FakeTensorMode | None,
+        outermost: CodeType,
+        parameters: Parameters,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.supports_higher_order_operators = True
         self.graph = graph
-        self.known = KnownTensors(graph)
+        self.known = KnownTensors(graph, parameters.memories)
+        self.parameters = parameters
         self.call: Call = graph.calls[0]
         self.line = ""
         self.reads = ""
@@ -90,6 +99,7 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if output is not NotImplemented:
                 return output
         if func is torch.ops.aten.set_.source_Tensor:
+            self.parameters.check(args[0])
             output = func(*args, **kwargs)
             self.replaced(args[0], args[1])
             return output
@@ -100,6 +110,7 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if (
             func is torch.ops.aten.as_strided_.default
         ):  # of the tensor itself, as in adaptive pooling
+            self.parameters.check(args[0])
             value = self.known.value(self._restrided(args, kwargs), self.call)
             output = func(*args, **kwargs)
             self.known.bind(args[0], value)
@@ -121,6 +132,7 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         op.live = tuple(value.live for value in values)
         written = [tensor for tensors in op.written.values() for tensor in tensors]
         for tensor in written:
+            self.parameters.check(tensor)
             self.known.value(tensor, self.call)
         output = self._run(op, args, kwargs)
         op.set_results(output)
@@ -217,6 +229,7 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         value = self.known.get(tensor)
         if not isinstance(tensor, FakeTensor) and (value is None or not value.live):
             if shares:
+                self.parameters.check(tensor)
                 self.known.expose(tensor)
             return
         self.note(how)

@@ -23,6 +23,7 @@ class ProgramReads(TorchFunctionMode):
         read: is told the tensor that is read, how, and whether its memory is shared from then on.
         replaced: is told that a tensor holds from now on what another one holds.
         whole: operators that are recorded as a whole, by the functions that users call.
+        replaces: is told of a tensor that is about to hold what another one holds.
     """
 
     def __init__(
@@ -30,8 +31,10 @@ class ProgramReads(TorchFunctionMode):
         read: Callable[[torch.Tensor, str, bool], None],
         replaced: Callable[[torch.Tensor, torch.Tensor], None],
         whole: dict[Any, Callable[..., Any]],
+        replaces: Callable[[torch.Tensor], None],
     ) -> None:
         super().__init__()
+        self._replaces = replaces
         self._read, self._replaced, self._whole = read, replaced, whole
 
     def __torch_function__(
@@ -45,6 +48,8 @@ class ProgramReads(TorchFunctionMode):
         if func in _MAKERS:
             for tensor in _in_lists([*args, *kwargs.values()]):
                 self._read(tensor, func.__name__, False)
+        if func == _SET_DATA:
+            self._replaces(args[0])
         whole = self._whole.get(func)
         output = func(*args, **kwargs) if whole is None else whole(func, args, kwargs)
         if func == _SET_DATA:  # it is another object each time

@@ -15,6 +15,9 @@ from normscope.frameworks.torch.tensor_copies import TensorCopies, modules_in
 class TorchState(State):
     """Tensors, modes, hooks and attributes of a module; within `kept` it holds copies of tensors.
 
+    Parameters are large, and following operators needs no copies of them: they are copied at the
+    first call (`copy_parameters`).
+
     The tensors themselves are never written to, so that a forward pass before and a backward pass
     after an examination belong together.
     """
@@ -25,17 +28,30 @@ class TorchState(State):
         self._modes = [(part, part.training) for part in parts]
         self._copies = TensorCopies(list(parts))
         self._generators = [(g, g.get_state()) for g in _generators(parts)]
-        self._examined = False
+        self._examined = self._copied = False
+
+    @property
+    def parameters(self) -> tuple[torch.nn.Parameter, ...]:
+        """Those that the module itself holds until they are copied; none where they are."""
+        return () if self._copied else self._copies.parameters
+
+    def copy_parameters(self) -> bool:
+        """From here on the module holds copies of its parameters too; whether it did not yet."""
+        if self._copied or not self._examined:
+            return False
+        self._copied = True
+        self._copies.install()
+        return True
 
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Whatever happens inside, the module is afterwards as it was before."""
         self._examined = True
         try:
-            self._copies.install()
+            self._copies.install(parameters=self._copied)
             yield
         finally:
-            self._examined = False
+            self._examined = self._copied = False
             self.put_back()
 
     def put_back(self, stream: int | None = 0) -> None:
@@ -50,7 +66,7 @@ class TorchState(State):
             if part.training != training:  # a scripted module does not keep it as an attribute
                 part.training = training
         if self._examined:
-            self._copies.install()
+            self._copies.install(parameters=self._copied)
         else:
             self._copies.give_back()
         for generator, state in self._generators:

@@ -9,9 +9,12 @@ gradients, hooks and counts; whoever else refers to them, as an optimizer, sees 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
+
+from normscope.frameworks.torch.memory import memory_of
 
 
 class TensorCopies:
@@ -43,6 +46,7 @@ class TensorCopies:
         self._own: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._storages: dict[int, torch.UntypedStorage] = {}
         self._placed: list[tuple[Any, Any, Any]] = []
+        self._with_parameters = False
 
     def _walk(self, container: Any, known: set[int]) -> None:
         if id(container) in known:
@@ -54,10 +58,13 @@ class TensorCopies:
             elif isinstance(held, list | dict):
                 self._walk(held, known)
 
-    def install(self) -> None:
-        """Hold copies instead, with the values as found."""
-        if not self._placed:
-            self._placed = [(c, key, self._copied(held)) for c, key, held in self._found]
+    def install(self, *, parameters: bool = True) -> None:
+        """Hold copies instead, with the values as found; of parameters too, or of all else."""
+        if parameters > self._with_parameters or not self._placed:
+            left = () if parameters else {id(parameter) for parameter in self.parameters}
+            found = [f for f in self._found if id(f[2]) not in left]
+            self._placed = [(c, key, self._copied(held)) for c, key, held in found]
+            self._with_parameters = parameters
         for container, key, copy in self._placed:
             _put(container, key, copy)
         with torch.no_grad():
@@ -68,6 +75,14 @@ class TensorCopies:
         """Hold the tensors themselves again."""
         for container, key, held in self._found:
             _put(container, key, held)
+
+    @cached_property
+    def parameters(self) -> tuple[torch.nn.Parameter, ...]:
+        """The parameters that share memory with nothing else that is held."""
+        held = {id(h): h for _, _, h in self._found if isinstance(h, torch.nn.Parameter)}
+        others = [t for _, _, h in self._found if id(h) not in held for t in _tensors_in(h)]
+        shared = {memory_of(tensor) for tensor in others}
+        return tuple(h for h in held.values() if memory_of(h) not in shared)
 
     def _copied(self, held: Any) -> Any:
         if isinstance(held, tuple):
@@ -142,6 +157,14 @@ def _holds_tensors(held: tuple[Any, ...]) -> bool:
     return any(
         _is_tensor(part) or (isinstance(part, tuple) and _holds_tensors(part)) for part in held
     )
+
+
+def _tensors_in(held: Any) -> Iterator[torch.Tensor]:
+    if isinstance(held, tuple):
+        for part in held:
+            yield from _tensors_in(part)
+    elif _is_tensor(held):
+        yield held
 
 
 def _items(container: Any) -> Iterator[tuple[Any, Any]]:

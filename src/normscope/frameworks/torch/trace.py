@@ -18,6 +18,7 @@ from normscope.frameworks.torch.arrays import to_numpy
 from normscope.frameworks.torch.known_tensors import form_of
 from normscope.frameworks.torch.module_calls import ModuleCalls
 from normscope.frameworks.torch.operator_recorder import OperatorRecorder
+from normscope.frameworks.torch.parameters import Parameters, WritesParametersError
 from normscope.frameworks.torch.program_reads import ProgramReads
 from normscope.frameworks.torch.tracing_settings import operators_in_sight
 from normscope.frameworks.trees import arrays_by_name
@@ -50,6 +51,7 @@ def trace(
     held: Mapping[str, torch.Tensor],
     watch: Watch,
     device: torch.device,
+    parameters: Parameters | None = None,
 ) -> Graph:
     """The graph of one call, with inputs that have no numbers; where that fails, with real ones.
 
@@ -64,11 +66,16 @@ def trace(
         held: the tensors that it holds, by their paths.
         watch: its layers.
         device: on which it computes.
+        parameters: those of the tensors that are no copies.
 
     Raises:
+        WritesParametersError: it is about to write to one of `parameters`, or must be called for
+            real.
         CannotTraceError: the model cannot be called with these inputs, or its operators are hidden.
     """
-    first = Tracing(live, given, held, watch, device, FakeTensorMode(allow_non_fake_inputs=True))
+    parameters = parameters or Parameters()
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
+    first = Tracing(live, given, held, watch, device, fake, parameters)
     failure: Exception | None = None
     try:
         first.run(training)
@@ -83,7 +90,9 @@ def trace(
         return first.graph
     if failure is not None and not why:
         why = f"the program cannot be followed without numbers ({_said(failure)})"
-    second = Tracing(live, given, held, watch, device, None)
+    if parameters.memories:  # it runs for real now, and may write with what shows no operators
+        raise WritesParametersError
+    second = Tracing(live, given, held, watch, device, None, parameters)
     try:
         second.run(training)
     except CannotTraceError:
@@ -133,9 +142,10 @@ class Tracing:
         watch: Watch,
         device: torch.device,
         fake: FakeTensorMode | None,
+        parameters: Parameters,
     ) -> None:
         self.graph = Graph(TorchArrays(device))
-        self.recorder = OperatorRecorder(self.graph, fake, type(self).run.__code__)
+        self.recorder = OperatorRecorder(self.graph, fake, type(self).run.__code__, parameters)
         self._live, self._given, self._watch, self._fake = live, given, watch, fake
         self.recorder.known.hold(held)
 
@@ -158,7 +168,7 @@ class Tracing:
             getattr(torch, name): recorder.whole(getattr(torch.ops.aten, name).input)
             for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")
         }
-        reads = ProgramReads(recorder.read, recorder.replaced, whole)
+        reads = ProgramReads(recorder.read, recorder.replaced, whole, recorder.parameters.check)
         with operators_in_sight(), self._watch(ModuleCalls(recorder)), recorder, reads:
             output = self._live.call(arguments, named, training)
             self._take_outputs(output)
