@@ -92,6 +92,15 @@ def test_what_others_read_too_is_not_alone() -> None:
     assert not around.makers[0].sole
 
 
+def test_what_others_read_before_the_bias_is_not_alone_either() -> None:
+    p = Program()
+    made = _conv(p, p.input(4, 3, 5))
+    biased = p.add(made, p.constant(RNG.standard_normal((8, 1)), "bias"))
+    (around,) = _around(p, p.layer_norm(biased, [0, 2]), p.relu(made))
+    assert around.makers[0].direct
+    assert not around.makers[0].sole
+
+
 def test_numbers_that_are_used_twice_must_be_alone_twice() -> None:
     p = Program()
     x = p.input(4, 3, 5)

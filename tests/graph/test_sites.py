@@ -101,8 +101,13 @@ def unit(p: Program, x: Value) -> Value:
 
 
 def unit_of_bounded(p: Program, x: Value) -> Value:
-    """A square root of squares is no sum that makes weights of it."""
-    return unit(p, p.tanh(x))
+    """A norm in one operator is no sum, which would make weights that sum to one."""
+    y = p.tanh(x)
+
+    def norm(a: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:
+        return np.sqrt((a**2).sum(axis, keepdims=keepdims))
+
+    return p.div(y, p.reduce("norm", Role.STATISTIC, norm, y, [-1]))
 
 
 def score(p: Program, x: Value) -> Value:
@@ -199,6 +204,10 @@ def gate(p: Program, x: Value) -> Value:
     return p.mul(x, p.sigmoid(p.mean(x, [2, 3])))
 
 
+def factor(p: Program, x: Value) -> Value:
+    return p.mul(x, p.mul(2.0, p.mean(x, [2, 3])))
+
+
 def simam(p: Program, x: Value) -> Value:
     d = p.square(p.sub(x, p.mean(x, [2, 3])))
     return p.mul(x, p.sigmoid(p.add(p.div(d, p.mul(4.0, p.add(p.var(x, [2, 3]), 1e-4))), 0.5)))
@@ -284,6 +293,7 @@ DOES_NOT: list[tuple[Make, tuple[int, ...], str]] = [
     (attention_softmax, T, ""),
     (squeeze_excite, IMAGE, ""),
     (gate, IMAGE, "gate"),
+    (factor, IMAGE, "gate"),
     (simam, IMAGE, "gate"),
     (weight, T, ""),
     (weight_styled, T, "parameter"),
