@@ -283,3 +283,20 @@ def test_the_model_is_left_as_it_was() -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
     _found(model, MAPS)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+class Large(nn.Module):
+    """Operators that hold the shape of the model, on large maps."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(nn.functional.group_norm(x, 8, eps=1e-3))
+        return nn.functional.instance_norm(x)
+
+
+def test_what_is_too_large_to_be_asked_is_guessed_and_checked() -> None:
+    found = _found(Large(), (2, 32, 48, 48))
+    assert [str(site.infer) for site in found] == [
+        '"b (g [d1]) [d2 d3]" with g=8, eps=0.001',
+        '"b d1 [d2 d3]", eps=1e-05',
+    ]
+    assert all(site.verified for site in found)

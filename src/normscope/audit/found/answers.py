@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from normscope.audit.found.asked import MOST_ELEMENTS, Asked, Shape, asked, operators_of
 from normscope.audit.found.check import Checked, check
+from normscope.audit.found.guess import guesses
 from normscope.audit.found.matching import Matched
 from normscope.audit.found.site import Kind
 from normscope.audit.found.words import sums_to_one, words_of
@@ -190,7 +191,31 @@ def _supposed(one: Asked, shape: Shape) -> Answer:
                 names=told.names,
                 arrays=told.arrays,
             )
+    for spec in _guessed(one, shape):
+        told = _checked(one, shape, spec, spec)
+        if told is not None:
+            return Answer(
+                Kind.NORMALIZATION,
+                spec,
+                spec,
+                told.max_ulp,
+                True,
+                declared,
+                names=told.names,
+                arrays=told.arrays,
+            )
     return Answer(Kind.UNKNOWN, declared=declared, words="it is too large to be asked")
+
+
+def _guessed(one: Asked, shape: Shape) -> list[NormSpec]:
+    """What it may be, by few calls."""
+    subject = Subject(one.adapter, shape)
+    try:
+        with subject.untouched(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return list(guesses(subject, one.adapter.modes[0]))
+    except Exception:  # it may refuse by any exception
+        return []
 
 
 def _answer(pair: Matched, one: Asked, shape: Shape, found: Identification) -> Answer:

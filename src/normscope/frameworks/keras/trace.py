@@ -19,7 +19,7 @@ from normscope.graph.rules import Opaque
 
 if TYPE_CHECKING:
     from normscope.frameworks.keras.live import KerasLive
-    from normscope.frameworks.tensorflow.builder import Session
+    from normscope.frameworks.tensorflow.session import Session
 
 
 def trace(live: KerasLive, given: Inputs, training: bool) -> Graph:

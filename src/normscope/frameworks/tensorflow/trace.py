@@ -19,8 +19,9 @@ from tensorflow.core.function.capture import capture_container
 from tensorflow.python.framework.func_graph import FuncGraph
 
 from normscope.frameworks.source_lines import source_line
-from normscope.frameworks.tensorflow.builder import Builder, Place, Session
+from normscope.frameworks.tensorflow.builder import Builder
 from normscope.frameworks.tensorflow.items import Handle, constant
+from normscope.frameworks.tensorflow.session import Place, Session
 from normscope.frameworks.trees import arrays_by_name
 from normscope.graph.operators import Call, CannotTraceError, Graph, Node, Value
 

@@ -106,6 +106,7 @@ def convolution(
 
 
 _GROUPS = 64
+"""The most groups that are taken one at a time."""
 
 
 def trilinear(
