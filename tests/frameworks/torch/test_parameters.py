@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from normscope.frameworks.registry import live_of
 from normscope.frameworks.torch.live import TorchLive
@@ -78,7 +77,7 @@ def gradient(w: torch.Tensor) -> None:
         lambda w: w.data.mul_(2),
         lambda w: w[1:].zero_(),
         lambda w: torch.add(w, 1, out=w.data),
-        lambda w: F.embedding(torch.tensor([1]), w, max_norm=0.1),
+        lambda w: nn.functional.embedding(torch.tensor([1]), w, max_norm=0.1),
         lambda w: w.t_(),
         lambda w: w.data.set_(torch.zeros(2, 2)),
         lambda w: w.data.as_strided_((2, 2), (1, 1)),

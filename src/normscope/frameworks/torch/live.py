@@ -46,7 +46,7 @@ class TorchLive(Live):
         self._attributes: Attributes | None = None
         self._remembers = False
         self._loose: set[str] = set()
-        self._state = TorchState(self.module)
+        self._state = TorchState(self.module, followed=True)
         self._followed = False
         self.remember(self._state)
 

@@ -15,20 +15,24 @@ from normscope.frameworks.torch.tensor_copies import TensorCopies, modules_in
 class TorchState(State):
     """Tensors, modes, hooks and attributes of a module; within `kept` it holds copies of tensors.
 
-    Parameters are large, and following operators needs no copies of them: they are copied at the
-    first call (`copy_parameters`).
+    Args:
+        module: which is examined.
+        followed: its operators may be followed first. That needs no copies of parameters, which are
+            large: they are copied by `copy_parameters`, before the first call.
 
     The tensors themselves are never written to, so that a forward pass before and a backward pass
     after an examination belong together.
     """
 
-    def __init__(self, module: torch.nn.Module) -> None:
+    def __init__(self, module: torch.nn.Module, *, followed: bool = False) -> None:
         parts = modules_in(module)
         self._attributes = Attributes(list(parts))
         self._modes = [(part, part.training) for part in parts]
         self._copies = TensorCopies(list(parts))
         self._generators = [(g, g.get_state()) for g in _generators(parts)]
-        self._examined = self._copied = False
+        self._examined = False
+        self._followed = followed
+        self._copied = not followed
 
     @property
     def parameters(self) -> tuple[torch.nn.Parameter, ...]:
@@ -51,7 +55,7 @@ class TorchState(State):
             self._copies.install(parameters=self._copied)
             yield
         finally:
-            self._examined = self._copied = False
+            self._examined, self._copied = False, not self._followed
             self.put_back()
 
     def put_back(self, stream: int | None = 0) -> None:
