@@ -221,13 +221,26 @@ def _within_samples(found: FoundSite, axes: Axes) -> bool:
 
 
 def _renamed(spec: NormSpec | None, names: Sequence[str]) -> NormSpec | None:
-    """A spec with these names; as it is where they do not fit it."""
-    if spec is None or spec.pattern is None:
-        return spec
+    """A spec with these names; as it is where they do not fit it.
+
+    One without a pattern names axes in what it scales along alone, by their numbers.
+    """
+    if spec is None:
+        return None
+    if spec.pattern is None:
+        return replace(spec, scale=_along(spec.scale, names), bias=_along(spec.bias, names))
     try:
         return with_axis_names(spec, " ".join(names))
     except NormscopeError:
         return spec
+
+
+def _along(numbered: str | None, names: Sequence[str]) -> str | None:
+    """Names of axes in the place of b, d1, d2, ...; as they are where they are others."""
+    if numbered is None:
+        return None
+    own = {f"d{number}" if number else "b": name for number, name in enumerate(names)}
+    return " ".join(own.get(word, word) for word in numbered.split())
 
 
 def _renamed_declaration(declared: Declaration, names: Sequence[str]) -> Declaration:

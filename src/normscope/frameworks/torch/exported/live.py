@@ -75,16 +75,22 @@ class ProgramLive(TorchLive):
 
     # --- what happens inside --------------------------------------------------------------------
 
-    def trace(self, given: Inputs, training: bool) -> Graph:
+    def _graph(self, given: Inputs, training: bool, modules: dict[str, torch.nn.Module]) -> Graph:
         """The operators of one run, in the layers from which they were exported."""
+        from normscope.frameworks.torch.parameters import Parameters
         from normscope.frameworks.torch.trace import trace
 
         held = {path: self._module.tensor(path) for path in self.program.held}
-        graph = trace(
-            self, given, training, held, lambda c: self._module.heard_by(_Calls(c)), self.device
-        )
-        graph.calls[0].layer = self.module
-        return graph
+        with Parameters(self._state.parameters).kept() as parameters:
+            return trace(
+                self,
+                given,
+                training,
+                held,
+                lambda calls: self._module.heard_by(_Calls(calls)),
+                self.device,
+                parameters,
+            )
 
     @contextmanager
     def watched(self, recorder: Recorder) -> Iterator[None]:
