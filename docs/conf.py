@@ -37,6 +37,8 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 
 # Every reference to normscope must resolve; those to other projects would need their inventories.
+# the built-in `type`, where several classes have an attribute of that name
+suppress_warnings = ["ref.python"]
 nitpick_ignore_regex = [(r"py:.*", r"(?!normscope\b).*")]
 
 
