@@ -65,7 +65,7 @@ IMPORTS = {
     "identify.*": "notation.* frameworks.* sight.* reference explain.* identify.*",
     "scope.*": "progress notation.* graph.* frameworks.* sight.* scope.*",
     "testing": "notation.* identify.* scope.*",
-    "audit.*": "version progress notation.* graph.* frameworks.* explain.* scope.* audit.*",
+    "audit.*": "version progress notation.* sight.* graph.* frameworks.* explain.* scope.* audit.*",
     # what is normalized at a site is asked as of any layer
     "audit.found.*": "notation.* graph.* frameworks.* sight.* reference explain.* identify.* "
     "audit.found.*",
@@ -74,11 +74,11 @@ IMPORTS = {
     "audit.rules.*": "notation.* explain.* audit.site_explanation audit.finding audit.model_graph "
     "audit.rule",
     "audit.readers.*": "progress files.* notation.* frameworks.* keras1.files.* keras1.network.* "
-    "scope.proved audit.model_graph audit.readers.*",
+    "sight.verdict audit.model_graph audit.readers.*",
     # a live model is followed operator by operator, and its places are asked
     **dict.fromkeys(
         ("audit.readers.live", "audit.readers.found_sites", "audit.readers.verdicts"),
-        "progress files.* notation.* frameworks.* graph.* scope.* audit.*",
+        "progress files.* notation.* sight.* graph.* frameworks.* scope.* audit.*",
     ),
 }
 
@@ -377,6 +377,12 @@ def test_import_loads_no_framework() -> None:
 
 def test_command_line_loads_no_framework() -> None:
     assert loaded_by("import normscope.cli", LAZY) == []
+
+
+def test_what_reads_a_file_of_keras_1_follows_no_model() -> None:
+    read = 'import normscope; str(normscope.audit("examples/seed_network_full_th.json"))'
+    followed = {"normscope.graph.sites", "normscope.scope", "normscope.identify"}
+    assert loaded_by(read, LAZY - {"h5py"} | followed) == []
 
 
 @pytest.mark.parametrize("before", ["import normscope", "import normscope.{0}.{0}", ""])

@@ -17,7 +17,7 @@ from normscope.notation.axis_words import axis_word
 from normscope.notation.layout import Layout
 from normscope.notation.shape import Size
 from normscope.notation.spec import NormSpec, Running
-from normscope.scope.proved import Samples
+from normscope.sight.verdict import Samples
 
 Shape = tuple[Size, ...]
 

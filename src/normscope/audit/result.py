@@ -10,7 +10,7 @@ from typing import Any
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
 from normscope.errors import printable
-from normscope.scope.proved import Samples
+from normscope.sight.verdict import Samples
 from normscope.version import __version__
 
 

@@ -33,6 +33,13 @@ def source_line(hidden: tuple[str, ...], outermost: CodeType | None = None) -> s
 @cache
 def _short(file: str) -> str:
     """A file as its user would name it: below the working directory, or as it is imported."""
-    folders = [str(Path.cwd()), *sys.path]
-    inside = [folder for folder in folders if folder and file.startswith(folder.rstrip("/") + "/")]
-    return file[len(max(inside, key=len).rstrip("/")) + 1 :] if inside else file
+    own = _below(file, str(Path.cwd()))
+    if own is not None and "site-packages" not in own:
+        return own
+    imported = [name for name in (_below(file, folder) for folder in sys.path) if name is not None]
+    return min(imported, key=len, default=file)
+
+
+def _below(file: str, folder: str) -> str | None:
+    start = folder.rstrip("/") + "/"
+    return file[len(start) :] if folder and file.startswith(start) else None

@@ -11,9 +11,10 @@ from normscope.frameworks.inputs import Inputs
 from normscope.graph.proof import Verdict, causal
 from normscope.scope.calls import Calls
 from normscope.scope.probe import Probe
-from normscope.scope.proved import Through, proof_of
+from normscope.scope.proved import place_of, proof_of
 from normscope.scope.replacement import Replacement
 from normscope.scope.scope import asked_model
+from normscope.sight.verdict import Through
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def _mode(calls: Calls, training: bool, axes: list[int | None]) -> Causality:
     proof = proof_of(calls.model, calls.inputs, training, lambda graph: causal(graph, axes))
     if proof.verdict is Verdict.APART:
         return Causality(True, True, None, proof.why)
-    through = Through.of(proof.node)
+    through = place_of(proof.node)
     try:
         seen, asked = _later_step(calls, training, axes)
     except Exception as error:  # a model may refuse to be called by any exception

@@ -13,12 +13,13 @@ from normscope.notation.axis_roles import sample_axis
 from normscope.scope.calls import Calls, Outputs
 from normscope.scope.first import First, SamplePair, first_place
 from normscope.scope.probe import ALL_UP_TO, TRIALS, Probe, Probed
-from normscope.scope.proved import Samples, Through, Traced, Word, judged, traced
+from normscope.scope.proved import Traced, judged, traced
 from normscope.scope.replacement import Replacement
 from normscope.scope.result import ModeScope
 from normscope.scope.samples import Coupling, Verdict, one_sample
 from normscope.sight.dependence import Dependence
 from normscope.sight.index_table import MOST
+from normscope.sight.verdict import Samples, Through, Word
 
 
 class Examination:

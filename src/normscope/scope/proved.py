@@ -4,82 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any
 
 from normscope.frameworks.inputs import Inputs
 from normscope.frameworks.live import Live
 from normscope.graph.operators import CannotTraceError, Graph, Node
 from normscope.graph.proof import Proof, Verdict, samples_apart
 from normscope.graph.rules import Fixed
-
-
-class Word(StrEnum):
-    """Whether samples see each other, in a word."""
-
-    PROVED = "proved apart"
-    MIXED = "mixed"
-    PROBED = "apart, by probing"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True)
-class Through:
-    """The operator in which samples meet first, or that leaves it open.
-
-    Attributes:
-        path: of the layer whose operator it is; "" is the model itself.
-        type: the class of that layer.
-        operator: its native name; "" if it is not known.
-        source: the line of the program, "file.py:12"; "" if it is not known.
-    """
-
-    path: str
-    type: str
-    operator: str = ""
-    source: str = ""
-
-    @staticmethod
-    def of(node: Node | None) -> Through | None:
-        """The place of an operator of a graph."""
-        if node is None:
-            return None
-        return Through(node.path, node.call.type, node.operator, node.source)
-
-    def __str__(self) -> str:
-        layer = f"{self.path} ({self.type})" if self.path else self.type or "the model itself"
-        return ", ".join(filter(None, (f"{self.operator} in {layer}", self.source)))
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Whether samples see each other in one mode.
-
-    Attributes:
-        verdict: one of "proved apart", "mixed", "apart, by probing" and "unknown".
-        through: where they meet first, or what leaves it open; None if there is no such place.
-        why: the reason, in words.
-    """
-
-    verdict: Word = Word.UNKNOWN
-    through: Through | None = None
-    why: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON types."""
-        through = self.through
-        return {
-            "verdict": str(self.verdict),
-            "through": None
-            if through is None
-            else {
-                "path": through.path,
-                "type": through.type,
-                "operator": through.operator,
-                "source": through.source,
-            },
-            "why": self.why,
-        }
+from normscope.sight.verdict import Samples, Through, Word
 
 
 @dataclass(frozen=True)
@@ -134,7 +65,7 @@ def judged(proof: Proof, independent: bool | None, seen_through: Through | None)
         independent: what probing shows; None if it shows nothing.
         seen_through: the layer in which samples were seen to meet, where that is known.
     """
-    through = Through.of(proof.node)
+    through = place_of(proof.node)
     if independent is False:
         if proof.verdict is not Verdict.MEET:
             # what leaves the proof open may be another place than where they meet
@@ -147,6 +78,13 @@ def judged(proof: Proof, independent: bool | None, seen_through: Through | None)
     if proof.verdict is Verdict.MEET:
         return Samples(Word.UNKNOWN, through, f"{proof.why}, but no probe shows it")
     return Samples(Word.PROBED, through, proof.why)
+
+
+def place_of(node: Node | None) -> Through | None:
+    """The place of an operator of a graph."""
+    if node is None:
+        return None
+    return Through(node.path, node.call.type, node.operator, node.source)
 
 
 def _draws(graph: Graph) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from normscope.notation.axis_words import axis_sentence
-from normscope.scope.proved import Word
 from normscope.sight.dependence import AxisDependence, Dependence
+from normscope.sight.verdict import Word
 from normscope.wording import counted
 
 if TYPE_CHECKING:

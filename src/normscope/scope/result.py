@@ -8,8 +8,8 @@ from typing import Any
 
 from normscope.notebook import Report
 from normscope.scope.first import First
-from normscope.scope.proved import Samples as Samples
 from normscope.sight.dependence import Dependence as Dependence
+from normscope.sight.verdict import Samples as Samples
 
 MODES = ("training", "inference")
 

@@ -14,7 +14,7 @@ from normscope.audit.result import Audit
 from normscope.frameworks.declaration import Declaration
 from normscope.frameworks.registry import advice_of
 from normscope.notation.spec import NormSpec, Running
-from normscope.scope.proved import Samples, Through, Word
+from normscope.sight.verdict import Samples, Through, Word
 
 TRAINED = Samples(
     Word.MIXED,

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from normscope.frameworks.declaration import Declaration
-from normscope.graph.neighbours import Neighbours
-from normscope.graph.operators import Call
-from normscope.graph.sites import Site
 from normscope.notation.spec import NormSpec
+
+if TYPE_CHECKING:
+    from normscope.graph.neighbours import Neighbours
+    from normscope.graph.operators import Call
+    from normscope.graph.sites import Site
 
 
 class Kind(StrEnum):

@@ -32,7 +32,7 @@ from normscope.keras1.files import (
 )
 from normscope.keras1.network import Call, build_network
 from normscope.keras1.network.releases import StoredNorm, assumptions, release_by_configs
-from normscope.scope.proved import Samples
+from normscope.sight.verdict import Samples
 
 _ROLES = ("scale", "bias", "running_mean", "running_var")
 """The weights of a BatchNormalization in their order in the file; the last is called running_std

@@ -6,15 +6,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from normscope.audit.axes import places_of
-from normscope.audit.found.found import found_sites
-from normscope.audit.found.site import FoundSite
 from normscope.audit.model_graph import ModelGraph, Site
 from normscope.audit.readers.asked import Asked
-from normscope.audit.readers.found_sites import site_of
-from normscope.audit.readers.verdicts import MODES, samples_of
 from normscope.errors import SpecError, printable
 from normscope.files.keras_release import keras_release
 from normscope.files.readable import Readable
@@ -25,7 +20,9 @@ from normscope.frameworks.opened import opened
 from normscope.frameworks.registry import advice_of, kind_of, live_of, opener_of
 from normscope.graph.operators import CannotTraceError, Graph
 from normscope.notation.axis_roles import sample_axis
-from normscope.scope.scope import input_axes
+
+if TYPE_CHECKING:
+    from normscope.audit.found.site import FoundSite
 
 TAKES = "a live model (of PyTorch, Keras, JAX or ONNX, or a function)"
 READS: tuple[Readable, ...] = (
@@ -75,6 +72,13 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         ModelFileError: the file cannot be read.
         MissingPackageError: what runs it is not installed.
     """
+    # what asks places and proves is loaded only for a model that is followed
+    from normscope.audit.axes import places_of
+    from normscope.audit.found.found import found_sites
+    from normscope.audit.readers.found_sites import site_of
+    from normscope.audit.readers.verdicts import samples_of
+    from normscope.scope.scope import input_axes
+
     asked.progress("opening the model", 0, 4)
     model = _model(source)
     live = live_of(model, lambda live: _arguments(live, asked), _REFUSAL)
@@ -154,7 +158,8 @@ class _Traced:
     def notes(self) -> Iterator[str]:
         """What the reader of a report should know."""
         for training, problem in self.problems.items():
-            yield f"nothing is known of {MODES[training]}: {problem}"
+            mode = "training" if training else "inference"
+            yield f"nothing is known of {mode}: {problem}"
         for graph in self.graphs.values():
             yield from graph.notes
 

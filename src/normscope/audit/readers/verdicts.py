@@ -10,9 +10,8 @@ from normscope.graph.operators import Graph
 from normscope.graph.proof import samples_apart
 from normscope.scope.calls import Calls
 from normscope.scope.examine import Examination
-from normscope.scope.proved import Samples, Traced
-
-MODES = {True: "training", False: "inference"}
+from normscope.scope.proved import Traced
+from normscope.sight.verdict import Samples
 
 
 def samples_of(
@@ -36,5 +35,5 @@ def samples_of(
     one_mode = len(live.modes) == 1
     return {
         name: found.get(live.modes[0] if one_mode else training, missing)
-        for training, name in MODES.items()
+        for training, name in ((True, "training"), (False, "inference"))
     }

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from normscope.audit.model_graph import Kind, ModelGraph, Site
 from normscope.audit.reports.grouping import MOST_GROUPS, SiteGroup
 from normscope.explain.reports.sentence import what_is_normalized
-from normscope.scope.proved import Samples, Through, Word
+from normscope.sight.verdict import Samples, Through, Word
 from normscope.wording import counted, listed
 
 MOST_SENTENCES = 4
