@@ -43,6 +43,7 @@ IMPORTS = {
     "frameworks.*": "notation.* sight.* graph.* frameworks.*",
     # what reads bytes from strangers is in `files`; it knows no framework
     "frameworks.torch.exported.from_file": "files.* frameworks.*",
+    "frameworks.onnx.wire": "files.protobuf",
     "frameworks.keras.saved.*": "files.* graph.* frameworks.*",
     # it knows nothing of the fast way, so that it can disagree with it
     "reference": "notation.* frameworks.statement",

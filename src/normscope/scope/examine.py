@@ -71,7 +71,7 @@ class Examination:
             return ModeScope((), True, None, None, found.draws, notes, samples)
         try:
             mode = self._mode(training, found.proof.verdict is Proved.MEET)
-        except Exception as error:
+        except Exception as error:  # a model may answer a call by any exception
             notes = _raised("the model raised", error), *self._single_samples()
             mode = ModeScope(notes=notes)
         return self._judged(mode, found)
