@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -141,6 +142,7 @@ LAZY = {
 # --- imports --------------------------------------------------------------------------------------
 
 
+@cache
 def module_names(package: Path) -> dict[str, Path]:
     """The file of each module of a package: {"audit": audit/__init__.py, "audit.rule": ...}."""
     names = {}
