@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -43,6 +44,7 @@ IMPORTS = {
     "frameworks.*": "notation.* sight.* graph.* frameworks.*",
     # what reads bytes from strangers is in `files`; it knows no framework
     "frameworks.torch.exported.from_file": "files.* frameworks.*",
+    "frameworks.onnx.wire": "files.protobuf",
     "frameworks.keras.saved.*": "files.* graph.* frameworks.*",
     # it knows nothing of the fast way, so that it can disagree with it
     "reference": "notation.* frameworks.statement",
@@ -140,6 +142,7 @@ LAZY = {
 # --- imports --------------------------------------------------------------------------------------
 
 
+@cache
 def module_names(package: Path) -> dict[str, Path]:
     """The file of each module of a package: {"audit": audit/__init__.py, "audit.rule": ...}."""
     names = {}

@@ -1,4 +1,4 @@
-"""Words that every message shares: numbers with their nouns, lists, names of functions."""
+"""Words that every message shares: numbers with their nouns, lists, errors, functions."""
 
 from __future__ import annotations
 
@@ -47,6 +47,15 @@ def quoted(text: str) -> str:
     "b [c]" 'f("x")'
     """
     return f'"{text}"' if '"' not in text else f"'{text}'"
+
+
+def one_line(error: BaseException, most: int = 300) -> str:
+    """What an error of somebody else's program says, in one line of at most so many letters.
+
+    >>> one_line(ValueError("no such   axis"))
+    'no such axis'
+    """
+    return " ".join(str(error).split())[:most]
 
 
 def function_title(function: object) -> str:

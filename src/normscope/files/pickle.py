@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
+from normscope.wording import one_line
+
 MAX_OPERATIONS = 3_000_000  # a checkpoint of ten thousand arrays has half a million
 MAX_BYTES = 2**26  # of the pickle alone; the numbers of a checkpoint stand beside it
 
@@ -82,7 +84,7 @@ def read_pickle(stream: BinaryIO) -> Any:
         return machine.stack.pop()
     # whatever pickletools raises of bytes that anybody wrote
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, AttributeError) as error:
-        raise PickleError(f"a damaged pickle ({' '.join(str(error).split())[:100]})") from error
+        raise PickleError(f"a damaged pickle ({one_line(error, 100)})") from error
 
 
 _PUSHED = frozenset(

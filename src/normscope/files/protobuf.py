@@ -1,14 +1,19 @@
-"""The outermost fields of a protobuf message; what is in them is passed over."""
+"""The fields of a protobuf message: a row of numbers, each with a kind and its bytes."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import BinaryIO
 
 VARINT, FIXED64, MESSAGE, FIXED32 = 0, 1, 2, 5
 """The wire types; a text, an array of bytes and a message look alike."""
 
 MAX_FIELDS = 20_000
+
+
+class DamagedError(Exception):
+    """The bytes are no such message."""
 
 
 def top_level_fields(stream: BinaryIO) -> dict[tuple[int, int], int]:
@@ -36,6 +41,54 @@ def top_level_fields(stream: BinaryIO) -> dict[tuple[int, int], int]:
             return {}
         found.setdefault((tag >> 3, tag & 7), value)
     return found
+
+
+def fields(data: bytes | memoryview, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """The fields of a message in memory: number, begin, begin of its bytes, and end.
+
+    Where the field is a number it has no bytes, and -1 stands for their begin.
+
+    Raises:
+        DamagedError: the bytes are no message.
+    """
+    at = start
+    while at < end:
+        first = at
+        tag, at = varint(data, at)
+        inside = -1
+        match tag & 7:
+            case 0:
+                _, at = varint(data, at)
+            case 1:
+                at += 8
+            case 5:
+                at += 4
+            case 2:
+                length, inside = varint(data, at)
+                at = inside + length
+            case _:
+                raise DamagedError
+        if at > end or tag >> 3 == 0:
+            raise DamagedError
+        yield tag >> 3, first, inside, at
+
+
+def varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
+    """A number, and where it ends.
+
+    Raises:
+        DamagedError: it has no end.
+    """
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= len(data):
+            break
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, at
+    raise DamagedError
 
 
 def _value(stream: BinaryIO, wire_type: int) -> int | None:

@@ -28,7 +28,7 @@ LARGE = 1e8
 _LARGE_HALF = 2e4  # in float16, whose masks are -3e4 or lower
 
 _CODE = 77.0
-"""And the numbers after it stand for operands in a choice."""
+"""It and the numbers after it stand for operands in a choice."""
 
 
 class Fact(IntEnum):

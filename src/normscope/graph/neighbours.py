@@ -89,7 +89,7 @@ def neighbours(graph: Graph, sites: Sequence[Site]) -> list[Neighbours]:
         alone = site.x not in outputs and inside.issuperset(site.x.users)
         makers = [replace(maker, sole=maker.sole and alone) for maker in channels.makers]
         users, is_output = _uses(site.y, outputs)
-        found.append(Neighbours(tuple(makers), channels.more, channels.between, users, is_output))
+        found.append(replace(channels, makers=tuple(makers), users=users, is_output=is_output))
     return _with_shared_numbers(graph, found)
 
 
@@ -133,28 +133,19 @@ def _uses(y: Value, outputs: set[Value]) -> tuple[tuple[Node, ...], bool]:
     return tuple(sorted(users, key=lambda node: node.number)), is_output
 
 
-@dataclass(frozen=True, eq=False)
-class _Channels:
-    """What makes the channels of a value, as in `Neighbours`; `Maker.sole` is of this value."""
-
-    makers: tuple[Maker, ...] = ()
-    more: bool = False
-    between: tuple[Node, ...] = ()
-
-
-_NONE = _Channels()
+_NONE = Neighbours()
 
 
 @dataclass(eq=False)
 class _Upstream:
-    """What makes the channels of values; each value is looked at once."""
+    """What makes the channels of values; each value is looked at once, and not what uses it."""
 
     graph: Graph
     outputs: set[Value]
     normalized: dict[Value, Site]
-    found: dict[Value, _Channels] = field(default_factory=dict)
+    found: dict[Value, Neighbours] = field(default_factory=dict)
 
-    def of(self, value: Value) -> _Channels:
+    def of(self, value: Value) -> Neighbours:
         stack = [value]
         while stack:
             one = stack[-1]
@@ -171,7 +162,7 @@ class _Upstream:
         site = self.normalized.get(value)
         return _followed(value) if site is None else (site.x,)
 
-    def _made(self, value: Value) -> _Channels:
+    def _made(self, value: Value) -> Neighbours:
         node = value.node
         if node is None:
             return _NONE
@@ -181,7 +172,7 @@ class _Upstream:
             if value is not node.results[0]:
                 return _NONE
             axis = node.channel_axis % len(value.shape)
-            return _Channels((Maker(node, axis, node.adds_bias, True, True),))
+            return Neighbours((Maker(node, axis, node.adds_bias, True, True),))
         parts = [self._passed(operand, value, node) for operand in self._followed(value)]
         parts = [part for part in parts if part.makers]
         if not parts:
@@ -190,9 +181,9 @@ class _Upstream:
         more = len(makers) > MOST_MAKERS or any(part.more for part in parts)
         if len(parts) > 1:
             makers = [replace(maker, direct=False) for maker in makers]
-        return _Channels(tuple(makers[:MOST_MAKERS]), more, parts[0].between)
+        return Neighbours(tuple(makers[:MOST_MAKERS]), more, parts[0].between)
 
-    def _passed(self, operand: Value, value: Value, node: Node) -> _Channels:
+    def _passed(self, operand: Value, value: Value, node: Node) -> Neighbours:
         """The channels of an operand, as the result of an operator has them."""
         channels = self.found[operand]
         if not channels.makers:
@@ -215,7 +206,7 @@ class _Upstream:
             for maker in channels.makers
         ]
         between = channels.between if keeps else (*channels.between, node)
-        return _Channels(tuple(makers), channels.more, between[-_MOST_BETWEEN:])
+        return Neighbours(tuple(makers), channels.more, between[-_MOST_BETWEEN:])
 
     def _axis(self, node: Node, operand: Value, value: Value, axis: int) -> int | None:
         """Where an axis of an operand is in a result; None if it is nowhere to be told."""
@@ -231,11 +222,11 @@ def _keeps_axes(site: Site) -> bool:
     return not site.dismissed and site.x.shape == site.y.shape
 
 
-def _after(site: Site, channels: _Channels) -> _Channels:
+def _after(site: Site, channels: Neighbours) -> Neighbours:
     """The channels of what was normalized."""
     makers = tuple(replace(maker, direct=False, sole=False) for maker in channels.makers)
     between = (*channels.between, (site.statistics or site.nodes)[0])
-    return _Channels(makers, channels.more, between[-_MOST_BETWEEN:])
+    return Neighbours(makers, channels.more, between[-_MOST_BETWEEN:])
 
 
 def _followed(value: Value) -> tuple[Value, ...]:

@@ -21,6 +21,8 @@ def replay(
     targets: Iterable[Value],
     known: Mapping[Value, Any],
     otherwise: Callable[[Value], Any] | None = None,
+    *,
+    anew: bool = False,
 ) -> list[Any]:
     """The native arrays of some values.
 
@@ -30,6 +32,8 @@ def replay(
         known: the native arrays of values from which to start; constants need not be among them.
         otherwise: gives the array of a live value that is not known and that nothing makes, such as
             an input of the model.
+        anew: constants that operators make are computed again too, as if those in `known` were
+            others.
 
     Raises:
         CannotReplayError: an operator cannot be run again, or a value is not known.
@@ -42,7 +46,7 @@ def replay(
         node = value.node
         if value in arrays:
             stack.pop()
-        elif value.data is not None:
+        elif value.data is not None and not (anew and node is not None and node.run is not None):
             arrays[value] = value.data()
         elif node is None:
             if otherwise is None:
@@ -61,34 +65,6 @@ def replay(
             for result, array in zip(node.results, node.run(given), strict=True):
                 arrays.setdefault(result, array)
     return [arrays[value] for value in wanted]
-
-
-def recomputed(graph: Graph, target: Value, known: Mapping[Value, Any]) -> Any:
-    """The native array of a value that depends on no input, were some constants others.
-
-    Raises:
-        CannotReplayError: an operator cannot be run again, or the value depends on an input.
-    """
-    arrays: dict[Value, Any] = dict(known)
-    stack = [target]
-    while stack:
-        value = stack[-1]
-        node = value.node
-        if value in arrays:
-            stack.pop()
-        elif node is None or node.run is None:
-            if value.data is None:
-                raise CannotReplayError(f"{value.name or 'a value'} is not known")
-            arrays[value] = value.data()
-        else:
-            missing = [operand for operand in node.operands if operand not in arrays]
-            if missing:
-                stack += missing
-                continue
-            results = node.run([arrays[operand] for operand in node.operands])
-            for result, array in zip(node.results, results, strict=True):
-                arrays.setdefault(result, array)
-    return arrays[target]
 
 
 def known_numbers(graph: Graph, value: Value) -> NDArray[Any]:

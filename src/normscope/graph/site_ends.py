@@ -65,12 +65,7 @@ def _lineage(call: Call) -> list[Call]:
 
 
 def _inside(node: Node, call: Call) -> bool:
-    one: Call | None = node.call
-    while one is not None:
-        if one is call:
-            return True
-        one = one.parent
-    return False
+    return call in _lineage(node.call)
 
 
 def _upstream(x: Value, call: Call) -> list[Value]:

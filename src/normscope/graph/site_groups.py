@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from normscope.graph.operators import Graph, Node, Role, Value
-from normscope.graph.statistics_flow import Step, Way, between, steps
+from normscope.graph.statistics_flow import Step, Way, between, place, steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +56,8 @@ def _of_step(step: Step) -> Group:
 def _merged(parts: Sequence[Group]) -> Group:
     if len(parts) == 1:
         return parts[0]
-    x = min((part.x for part in parts), key=_place)
-    y = max((part.y for part in parts), key=_place)
+    x = min((part.x for part in parts), key=place)
+    y = max((part.y for part in parts), key=place)
     nodes = between(x, y).union(*(part.nodes for part in parts))
     statistics = sorted({n for part in parts for n in part.statistics}, key=lambda n: n.number)
     return Group(
@@ -68,10 +68,6 @@ def _merged(parts: Sequence[Group]) -> Group:
         frozenset(way for part in parts for way in part.ways),
         next((part.composite for part in parts if part.composite is not None), None),
     )
-
-
-def _place(value: Value) -> int:
-    return -1 if value.node is None else value.node.number
 
 
 class _Classes:

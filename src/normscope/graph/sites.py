@@ -10,7 +10,7 @@ from normscope.graph.dismissals import reason_against
 from normscope.graph.operators import Call, Graph, Node, Value, bodies_of
 from normscope.graph.site_ends import common_call, widened
 from normscope.graph.site_groups import Group, joined
-from normscope.graph.statistics_flow import Way, between
+from normscope.graph.statistics_flow import Way, between, place
 from normscope.graph.stored_statistics import stored_steps
 
 
@@ -65,11 +65,11 @@ def find_sites(graph: Graph) -> tuple[Site, ...]:
 
     Those that are no normalizations after all are among them, with the reason.
     """
-    found = [(site.y.node, site) for site in _sites_of(graph)]
+    found = [(place(site.y), site) for site in _sites_of(graph)]
     for node in graph.nodes:
         for body in bodies_of(node.rule):
-            found += [(node, site) for site in find_sites(body)]
-    found.sort(key=lambda pair: -1 if pair[0] is None else pair[0].number)
+            found += [(node.number, site) for site in find_sites(body)]
+    found.sort(key=lambda pair: pair[0])
     return tuple(site for _, site in found)
 
 

@@ -93,7 +93,7 @@ def is_walked(node: Node) -> bool:
 
 def between(x: Value, y: Value) -> frozenset[Node]:
     """The operators on all ways from x to y, as far as a normalization may hold them."""
-    first = x.node.number if x.node is not None else -1
+    first = place(x)
     back: set[Node] = set()
     todo = [y]
     while todo:
@@ -174,7 +174,7 @@ class _Reach:
 
 def _steps_of(statistic: Node, source: Value, bare: dict[Value, int]) -> Iterator[Step]:
     reach = {value: _Reach() for value in statistic.results}
-    begin = -1 if source.node is None else source.node.number
+    begin = place(source)
     mine: dict[Value, int] | None = None
     todo: list[tuple[int, Node]] = []
     seen: set[Node] = set()
@@ -233,7 +233,7 @@ def _step(
         common = [value for value in theirs if value in mine]
         if not common:
             continue
-        x = min(common, key=lambda value: (theirs[value] + mine[value], -_place(value)))
+        x = min(common, key=lambda value: (theirs[value] + mine[value], -place(value)))
         places = [number for number, value in enumerate(node.operands) if value in reach]
         if not places:  # it came by another statistic, which tells of it
             return None
@@ -243,5 +243,6 @@ def _step(
     return None
 
 
-def _place(value: Value) -> int:
+def place(value: Value) -> int:
+    """Of a value in the order of computation; what no operator makes comes first."""
     return -1 if value.node is None else value.node.number

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from normscope.graph.operators import Graph, Node, Role, Value
-from normscope.graph.replay import CannotReplayError, recomputed
+from normscope.graph.replay import CannotReplayError, replay
 
 _DEEPEST = 12
 """So many operators stand at most between stored statistics and the factor made of them."""
+
+_SIZES = (2.0**12, 2.0**14)
+"""Numbers by which a factor is tried; float16 holds both."""
 
 
 def stored_steps(graph: Graph, taken: set[Node]) -> Iterator[tuple[Value, Value, tuple[Node, ...]]]:
@@ -81,20 +85,7 @@ def _grows(graph: Graph, factor: Value, power: float, named: bool = True) -> boo
         if parameter.size == 1 or not parameter.is_float:
             continue
         try:
-            small, large = (
-                graph.arrays.to_numpy(
-                    recomputed(
-                        graph,
-                        factor,
-                        {
-                            parameter: graph.arrays.from_numpy(
-                                np.full(parameter.shape, size), parameter.dtype
-                            )
-                        },
-                    )
-                ).astype(np.float64)
-                for size in (2.0**12, 2.0**14)  # float16 holds both
-            )
+            small, large = (_with(graph, factor, parameter, size) for size in _SIZES)
         except CannotReplayError:
             continue
         with np.errstate(all="ignore"):
@@ -102,6 +93,13 @@ def _grows(graph: Graph, factor: Value, power: float, named: bool = True) -> boo
         if np.all(np.isfinite(ratio)) and np.allclose(ratio, 4.0**power, rtol=0.02):
             return True
     return False
+
+
+def _with(graph: Graph, factor: Value, parameter: Value, number: float) -> NDArray[np.float64]:
+    """A factor, were all numbers of an array of the model this one."""
+    filled = graph.arrays.from_numpy(np.full(parameter.shape, number), parameter.dtype)
+    (made,) = replay(graph, [factor], {parameter: filled}, anew=True)
+    return graph.arrays.to_numpy(made).astype(np.float64)
 
 
 def _holds(value: Value, roles: tuple[Role, ...]) -> bool:

@@ -29,6 +29,7 @@ from normscope.notation.spec import NormSpec
 from normscope.sight.index_table import IndexTable
 from normscope.sight.sentences import describe_reach
 from normscope.sight.sight import Sight
+from normscope.wording import one_line
 
 
 @dataclass(frozen=True)
@@ -315,7 +316,7 @@ def _remembering(found: ModeReport) -> ModeReport:
 
 def raised(error: Exception) -> ModeReport:
     """The report on a layer that cannot be called; what it raised is evidence."""
-    said = " ".join(str(error).split())[:300]
+    said = one_line(error)
     advice = advice_on(error)
     return ModeReport(
         Sight(finite=False),

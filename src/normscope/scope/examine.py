@@ -20,6 +20,7 @@ from normscope.scope.samples import Coupling, Verdict, one_sample
 from normscope.sight.dependence import Dependence
 from normscope.sight.index_table import MOST
 from normscope.sight.verdict import Samples, Through, Word
+from normscope.wording import one_line
 
 
 class Examination:
@@ -71,7 +72,7 @@ class Examination:
             return ModeScope((), True, None, None, found.draws, notes, samples)
         try:
             mode = self._mode(training, found.proof.verdict is Proved.MEET)
-        except Exception as error:
+        except Exception as error:  # a model may answer a call by any exception
             notes = _raised("the model raised", error), *self._single_samples()
             mode = ModeScope(notes=notes)
         return self._judged(mode, found)
@@ -195,4 +196,4 @@ def _silent(dependences: tuple[Dependence, ...]) -> Iterator[str]:
 
 def _raised(before: str, error: Exception) -> str:
     advice = "".join(f"; {note}" for note in advice_on(error))
-    return f"{before} {type(error).__name__}: {' '.join(str(error).split())[:300]}{advice}"
+    return f"{before} {type(error).__name__}: {one_line(error)}{advice}"

@@ -20,6 +20,7 @@ from normscope.frameworks.opened import opened
 from normscope.frameworks.registry import advice_of, kind_of, live_of, opener_of
 from normscope.graph.operators import CannotTraceError, Graph
 from normscope.notation.axis_roles import sample_axis
+from normscope.wording import one_line
 
 if TYPE_CHECKING:
     from normscope.audit.found.site import FoundSite
@@ -178,7 +179,7 @@ def _traced(live: Live, given: Inputs) -> _Traced:
         except CannotTraceError as error:
             traced.problems[training] = str(error)
         except Exception as error:  # a model may refuse its inputs by any exception
-            said = " ".join(str(error).split())[:300]
+            said = one_line(error)
             traced.problems[training] = f"the model raised {type(error).__name__}: {said}"
     live.put_back()
     if not traced.graphs:

@@ -13,6 +13,7 @@ from normscope.frameworks.jax.jaxpr import Constant, graph_of
 from normscope.frameworks.jax.marks import traced_anew
 from normscope.frameworks.trees import Array, arrays_by_name
 from normscope.graph.operators import Call, CannotTraceError, Graph
+from normscope.wording import one_line
 
 _READS = (
     "it decides by numbers that depend on its input, or gives them to NumPy, which JAX cannot "
@@ -61,7 +62,7 @@ def traced(
     except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
         raise CannotTraceError(_READS) from error
     except Exception as error:  # a model may refuse its input by any exception
-        said = " ".join(str(error).split())[:200]
+        said = one_line(error, 200)
         raise CannotTraceError(f"it raised {type(error).__name__}: {said}") from error
     by_identity = {**(constants or {}), **{id(array): name for name, array in held.items()}}
     return graph_of(closed, [*given, *inputs], names, model, by_identity)

@@ -19,6 +19,7 @@ from onnx.reference import ReferenceEvaluator
 from normscope.frameworks.onnx.structure import graphs_of
 from normscope.graph.operators import Value
 from normscope.graph.replay import CannotReplayError
+from normscope.wording import one_line
 
 _BY_RUNTIME = frozenset(
     (
@@ -132,7 +133,7 @@ class Evaluation:
                 self._ways.pop(0)
 
     def _error(self, error: Exception) -> CannotReplayError:
-        text = " ".join(str(error).split())[:200]
+        text = one_line(error, 200)
         return CannotReplayError(f"{self._node.op_type} cannot be run: {text}")
 
     def _possible(self, arrays: Sequence[NDArray[Any]]) -> list[Callable[[Any], Any]]:

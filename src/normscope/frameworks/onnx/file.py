@@ -10,6 +10,7 @@ from typing import Any
 from normscope.errors import MissingPackageError, ModelFileError
 from normscope.frameworks.onnx.structure import StructureError, check
 from normscope.frameworks.onnx.wire import DamagedError, without_large_arrays
+from normscope.wording import one_line
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ def onnx_model(path: Path) -> OnnxFile:
     except OSError as error:
         raise ModelFileError(str(path), f"cannot be read: {error.strerror or error}") from error
     except Exception as error:  # whatever protobuf raises of bytes that anybody wrote
-        reason = " ".join(str(error).split())[:200] or "its bytes are no message"
+        reason = one_line(error, 200) or "its bytes are no message"
         raise ModelFileError(str(path), f"is not an ONNX model: {reason}") from error
     if not model.graph.output or not model.graph.node:
         raise ModelFileError(str(path), "is not an ONNX model: it holds no graph with an output")

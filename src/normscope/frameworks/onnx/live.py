@@ -15,7 +15,7 @@ from normscope.frameworks.onnx.file import OnnxFile, not_installed
 from normscope.frameworks.recorder import Recorder
 from normscope.frameworks.trees import Array
 from normscope.graph.operators import CannotTraceError, Graph
-from normscope.wording import counted, listed
+from normscope.wording import counted, listed, one_line
 
 try:
     import onnx
@@ -76,7 +76,7 @@ class OnnxLive(Live):
         try:
             self._made_session()
         except Exception as error:  # onnxruntime has many, and the model is anybody's
-            return f"onnxruntime cannot run this model: {' '.join(str(error).split())[:300]}"
+            return f"onnxruntime cannot run this model: {one_line(error)}"
         return super().misfit(given)
 
     def _made_session(self) -> Any:

@@ -13,6 +13,7 @@ from onnx import defs, helper, numpy_helper, shape_inference
 from normscope.frameworks.onnx.evaluation import np_dtype, type_of
 from normscope.frameworks.onnx.operators.applied import Made
 from normscope.graph.operators import Value
+from normscope.wording import one_line
 
 
 class MisfitError(Exception):
@@ -58,7 +59,7 @@ def inferred(
     try:
         found = shape_inference.infer_node_outputs(schema, node, types, data, opset_imports=imports)
     except Exception as error:  # of bytes that anybody wrote
-        raise MisfitError(" ".join(str(error).split())[:200]) from error
+        raise MisfitError(one_line(error, 200)) from error
     return [_made(found.get(name)) for name in node.output if name]
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from normscope.errors import ModelFileError
+from normscope.wording import one_line
 
 _PACKED_BITS = {
     int(getattr(onnx.TensorProto, name)): bits
@@ -51,7 +52,7 @@ class Tensors:
         try:
             return np.asarray(numpy_helper.to_array(tensor))
         except Exception as error:  # of bytes that anybody wrote
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error, 200)
             raise self._error(f"tensor {tensor.name!r} cannot be read: {reason}") from error
 
     def sparse_reader(self, sparse: Any) -> Callable[[], NDArray[Any]]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from normscope.files.protobuf import DamagedError as DamagedError, fields, varint
+
 LARGE = 65536
 """From so many bytes on an array is left in the file."""
 
@@ -29,10 +31,6 @@ _PACKED = {_FLOATS: 1, _DOUBLES: 11}
 """Fields that hold numbers byte by byte as they are in memory, if the tensor is of this type."""
 
 
-class DamagedError(Exception):
-    """The bytes are no such message."""
-
-
 def without_large_arrays(data: memoryview, name: str) -> bytes:
     """A model whose large arrays are said to lie in the file `name`, at the places where they are.
 
@@ -49,7 +47,7 @@ def without_large_arrays(data: memoryview, name: str) -> bytes:
 def _message(
     data: memoryview, start: int, end: int, kind: str, name: str, depth: int
 ) -> Iterator[bytes]:
-    for field, first, inside, stop in _fields(data, start, end):
+    for field, first, inside, stop in fields(data, start, end):
         child = _INSIDE.get((kind, field)) if inside >= 0 else None
         if child is None or stop - inside < LARGE or depth > _DEEP:
             yield bytes(data[first:stop])
@@ -62,19 +60,19 @@ def _message(
 def _tensor(
     data: memoryview, start: int, end: int, kind: str, name: str, depth: int
 ) -> Iterator[bytes]:
-    fields = list(_fields(data, start, end))
-    element_type = next((_varint(data, first + 1)[0] for f, first, *_ in fields if f == _TYPE), 0)
+    found = list(fields(data, start, end))
+    element_type = next((varint(data, first + 1)[0] for f, first, *_ in found if f == _TYPE), 0)
     large = [
         (field, inside, stop)
-        for field, _, inside, stop in fields
+        for field, _, inside, stop in found
         if stop - inside >= LARGE and (field == _RAW or _PACKED.get(field) == element_type)
     ]
-    elsewhere = any(field in (_EXTERNAL, _LOCATION) for field, *_ in fields)
+    elsewhere = any(field in (_EXTERNAL, _LOCATION) for field, *_ in found)
     if len(large) != 1 or elsewhere:
         yield bytes(data[start:end])
         return
     field, inside, stop = large[0]
-    yield from (bytes(data[first:last]) for f, first, _, last in fields if f != field)
+    yield from (bytes(data[first:last]) for f, first, _, last in found if f != field)
     for key, value in (
         ("location", name),
         ("offset", str(inside)),
@@ -82,43 +80,6 @@ def _tensor(
     ):
         yield _field(_EXTERNAL, _field(1, key.encode()) + _field(2, value.encode()))
     yield bytes([_LOCATION << 3, 1])
-
-
-def _fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Number, begin of the field, begin of its bytes (-1 if it is a number), and its end."""
-    at = start
-    while at < end:
-        first = at
-        tag, at = _varint(data, at)
-        inside = -1
-        match tag & 7:
-            case 0:
-                _, at = _varint(data, at)
-            case 1:
-                at += 8
-            case 5:
-                at += 4
-            case 2:
-                length, inside = _varint(data, at)
-                at = inside + length
-            case _:
-                raise DamagedError
-        if at > end or tag >> 3 == 0:
-            raise DamagedError
-        yield tag >> 3, first, inside, at
-
-
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if at >= len(data):
-            break
-        byte = data[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, at
-    raise DamagedError
 
 
 def _field(number: int, content: bytes) -> bytes:

@@ -24,6 +24,7 @@ from normscope.frameworks.tensorflow.items import Handle, constant
 from normscope.frameworks.tensorflow.session import Place, Session
 from normscope.frameworks.trees import arrays_by_name
 from normscope.graph.operators import Call, CannotTraceError, Graph, Node, Value
+from normscope.wording import one_line
 
 _LIBRARIES = tuple(str(Path(str(module.__file__)).parent) for module in (tf, keras))
 
@@ -134,7 +135,7 @@ def current_graph() -> str:
 def _reason(error: Exception) -> str:
     return (
         "it cannot be run on tensors without numbers, which is how TensorFlow shows what it "
-        f"computes: {type(error).__name__}: {' '.join(str(error).split()):.300}"
+        f"computes: {type(error).__name__}: {one_line(error)}"
     )
 
 

@@ -97,7 +97,7 @@ def trace(
         second.run(training)
     except CannotTraceError:
         raise
-    except Exception as error:
+    except Exception as error:  # a program may raise anything
         raise CannotTraceError(f"{live.title} cannot be called: {_said(error)}") from error
     finally:
         live.put_back()

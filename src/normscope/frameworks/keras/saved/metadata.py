@@ -6,11 +6,13 @@ It is a list of objects; the first is the model, and its metadata are a JSON tex
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from normscope.errors import ModelFileError
 from normscope.files.json import MAX_BYTES, decode_json
+from normscope.files.protobuf import DamagedError, fields
 
 NAME = "keras_metadata.pb"
 MOST_BYTES = 2**26
@@ -40,15 +42,13 @@ def root_model(folder: Path) -> tuple[Mapping[str, Any], str]:
     if len(data) > MOST_BYTES:
         raise ModelFileError(str(path), f"more than {MOST_BYTES} bytes")
     try:
-        for number, node in _fields(data):
-            if number != _NODES or not isinstance(node, bytes):
+        for number, node in _contents(data):
+            if number != _NODES:
                 continue
-            found = dict(_fields(node))
+            found = dict(_contents(node))
             if found.get(_PATH) == b"root" or found.get(_IDENTIFIER, b"").startswith(b"_tf_keras_"):
                 return _model(str(path), found.get(_METADATA, b""))
-    except (IndexError, ValueError, AttributeError) as error:
-        if isinstance(error, ModelFileError):
-            raise
+    except DamagedError as error:
         raise ModelFileError(str(path), "a damaged protobuf message") from error
     raise ModelFileError(str(path), "it holds no model of Keras")
 
@@ -66,37 +66,7 @@ def _model(path: str, metadata: object) -> tuple[Mapping[str, Any], str]:
     return model, version if isinstance(version, str) else ""
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
-    """Number and content of each field of a message: numbers as int, all else as bytes."""
-    place, count = 0, 0
-    while place < len(data):
-        count += 1
-        if count > MOST_OBJECTS:
-            raise ValueError("too many fields")
-        tag, place = _varint(data, place)
-        number, kind = tag >> 3, tag & 7
-        if kind == 0:
-            value, place = _varint(data, place)
-            yield number, value
-            continue
-        if kind == 2:
-            size, place = _varint(data, place)
-        elif kind in (1, 5):
-            size = 8 if kind == 1 else 4
-        else:
-            raise ValueError("a field of a kind not known")
-        if place + size > len(data):
-            raise ValueError("a field that is longer than the message")
-        yield number, data[place : place + size]
-        place += size
-
-
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = data[place]
-        place += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, place
-    raise ValueError("a number without end")
+def _contents(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Number and bytes of each field of a message that is not a number."""
+    found = islice(fields(data, 0, len(data)), MOST_OBJECTS)
+    return ((number, data[inside:end]) for number, _, inside, end in found if inside >= 0)

@@ -20,6 +20,7 @@ from normscope.frameworks.keras.saved.settings import (
     modern,
 )
 from normscope.frameworks.keras.saved.unknown import Spec, UnknownLayer
+from normscope.wording import one_line
 
 _NOT_KERAS = (
     "none of Keras itself, so that its code would be needed. What to do: load it yourself, and "
@@ -57,10 +58,8 @@ class Rebuilt:
             except UnknownClassError as error:
                 raise self.error(f"its model is of the class {error}, {_NOT_KERAS}") from error
             except Exception as error:  # Keras refuses settings by any exception
-                said = " ".join(str(error).split())
-                raise self.error(
-                    f"Keras cannot make a model of its settings: {said:.300}"
-                ) from error
+                said = one_line(error)
+                raise self.error(f"Keras cannot make a model of its settings: {said}") from error
         numbers = sum(prod(variable.shape) for variable in self.model.variables)
         if numbers > MOST_NUMBERS:
             raise self.error(
@@ -193,8 +192,8 @@ class Rebuilt:
             kind = str(error)
         except Exception as error:  # Keras refuses settings by any exception
             kind = str(entry.get("class_name"))
-            said = " ".join(str(error).split())
-            self.notes.append(f"Keras cannot make {path} of its settings: {said:.200}")
+            said = one_line(error, 200)
+            self.notes.append(f"Keras cannot make {path} of its settings: {said}")
         own = entry.get("class_name")
         shown = kind if own in LAYERS or not isinstance(own, str) else own
         placeholder = UnknownLayer(f"{shown:.80}", told, title)

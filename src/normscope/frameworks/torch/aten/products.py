@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 from normscope.frameworks.torch.aten.application import Application, Meaning
+from normscope.frameworks.torch.aten.windows import each
 from normscope.graph.labels import convolution, elementwise, matrix_product
 from normscope.graph.operators import Role
 from normscope.graph.rules import Dims, Labels, Window
@@ -66,9 +66,9 @@ def convolved(op: Application) -> Meaning:
     sizes = op.operands[1].shape[2:]
     steps = zip(
         sizes,
-        _each(op["stride"], rank - 2),
-        _each(op["padding"], rank - 2),
-        _each(op["dilation"], rank - 2),
+        each(op["stride"], rank - 2),
+        each(op["padding"], rank - 2),
+        each(op["dilation"], rank - 2),
         strict=True,
     )
     windows = [_window(*step, transposed) for step in steps]
@@ -94,11 +94,6 @@ def _window(size: int, stride: int, padding: int, dilation: int, transposed: boo
     if transposed:
         return Window(size, 1, dilation, (size - 1) * dilation - padding, stride)
     return Window(size, stride, dilation, padding)
-
-
-def _each(value: Any, count: int) -> Sequence[int]:
-    values = [value] if isinstance(value, int) else list(value)
-    return values * count if len(values) == 1 else values
 
 
 def vectors(op: Application) -> Meaning:

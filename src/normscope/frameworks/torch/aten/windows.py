@@ -18,7 +18,8 @@ def _count(op: Application) -> int:
     return int(found[1]) if found else op.ranks[0] - 2
 
 
-def _each(value: Any, count: int) -> Sequence[int]:
+def each(value: Any, count: int) -> Sequence[int]:
+    """One number for each axis of positions, where one may stand for all."""
     values = [value] if isinstance(value, int) else list(value)
     return values * count if len(values) == 1 else values
 
@@ -26,12 +27,12 @@ def _each(value: Any, count: int) -> Sequence[int]:
 def _pooled(role: Role) -> Callable[[Application], Meaning]:
     def meaning(op: Application) -> Meaning:
         count, rank = _count(op), op.ranks[0]
-        sizes = _each(op["kernel_size"], count)
+        sizes = each(op["kernel_size"], count)
         steps = zip(
             sizes,
-            _each(op.get("stride") or sizes, count),
-            _each(op.get("padding", 0), count),
-            _each(op.get("dilation", 1), count),
+            each(op.get("stride") or sizes, count),
+            each(op.get("padding", 0), count),
+            each(op.get("dilation", 1), count),
             strict=True,
         )
         windows = {

@@ -12,6 +12,7 @@ from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from normscope.errors import SpecError
 from normscope.frameworks.torch.exported.module import ProgramModule
 from normscope.frameworks.torch.exported.running import Listener
+from normscope.wording import one_line
 
 MAX_NUMBERS = 2**30
 """Of one array that an operator makes."""
@@ -37,7 +38,7 @@ def check_bounds(module: ProgramModule, arguments: tuple[Any, ...], named: dict[
     except TooLargeError as error:
         raise SpecError(f"the program cannot be run: {error}{advice}") from error
     except Exception as error:  # operators without numbers raise whatever they raise
-        said = " ".join(str(error).split())[:100]
+        said = one_line(error, 100)
         raise SpecError(
             "the program is not run, as it cannot be told how much memory it would take "
             f"({type(error).__name__}: {said}){advice}"

@@ -32,6 +32,7 @@ from normscope.frameworks.torch.exported.program import (
     source_of,
 )
 from normscope.frameworks.torch.exported.trees import Tree, tree_of
+from normscope.wording import one_line
 
 _MEMORY_FORMATS = {
     1: torch.contiguous_format,
@@ -55,7 +56,7 @@ def program_in(path: Path) -> Program:
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
         if isinstance(error, ModelFileError):
             raise
-        said = " ".join(str(error).split())[:100]
+        said = one_line(error, 100)
         raise ModelFileError(str(path), f"a damaged program ({said})") from error
 
 
