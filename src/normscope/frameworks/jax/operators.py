@@ -1,6 +1,6 @@
 """What the primitives of JAX are: their roles, and what they do with their elements.
 
-A primitive that is not here is opaque. Those that run functions are in `control`.
+A primitive that is not here is opaque. Those that run functions are in `jaxpr` and `running`.
 """
 
 from __future__ import annotations
