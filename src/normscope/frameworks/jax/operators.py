@@ -238,10 +238,6 @@ def _counts(numbers: NDArray[Any], length: int) -> int | None:
     return None
 
 
-def _dynamic_slice(equation: Any, operands: Sequence[Value], known: Known) -> Rule:
-    return moves.dynamic_slice(equation)
-
-
 # --- linear algebra, transforms, random numbers ---------------------------------------------------
 
 
