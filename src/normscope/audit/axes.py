@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from normscope.graph.lattice import NOBODY, Ints, Lattice, nobody
+from normscope.graph.lattice import NOBODY, Ints, Lattice
 from normscope.graph.masks import Known
 from normscope.graph.operators import Graph, Node, Role, Value
-from normscope.graph.owners import Owners
+from normscope.graph.owners import Owners, owners_of_inputs
 from normscope.graph.rules import Scan, Window
 
 
@@ -138,17 +138,7 @@ def _lineage(graph: Graph, axes: Sequence[int | None]) -> Lineage | None:
     if len(lengths - {1}) != 1:
         return None
     count = max(lengths)
-    return Lineage(graph, _OneIndex(count), dict(_indices(graph, axes, count)))
-
-
-def _indices(graph: Graph, axes: Sequence[int | None], count: int) -> Iterator[tuple[Value, Ints]]:
-    for value, axis in zip(graph.inputs, axes, strict=True):
-        shape = [1] * len(value.shape)
-        if axis is None or value.shape[axis] != count:
-            yield value, nobody(len(shape))
-        else:
-            shape[axis] = count
-            yield value, np.arange(count).reshape(shape)
+    return Lineage(graph, _OneIndex(count), owners_of_inputs(graph, axes, count))
 
 
 def places_of(

@@ -128,6 +128,13 @@ def constant(rank: int, owner: int) -> Ints:
     return np.full((1,) * rank, owner, np.int64)
 
 
+def numbered(rank: int, axis: int, size: int) -> Ints:
+    """Each index along an axis, as the owner of what stands there."""
+    shape = [1] * rank
+    shape[axis] = size
+    return np.arange(size).reshape(shape)
+
+
 def compact(array: NDArray[Integer]) -> NDArray[Integer]:
     """Of length 1 along each axis where it is the same.
 

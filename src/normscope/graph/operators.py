@@ -173,6 +173,10 @@ class CannotTraceError(Exception):
     """A model cannot be made into a graph; the text says why, and what to do instead."""
 
 
+class OutOfSightError(CannotTraceError):
+    """Nothing shows the operators of a model, whatever its inputs, as those of NumPy."""
+
+
 class Arrays(Protocol):
     """Native arrays to NumPy's and back."""
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from normscope.graph.constants import Constants
 from normscope.graph.inner_graphs import branch, repeat
 from normscope.graph.label_owners import joined, picked, product, summed
-from normscope.graph.lattice import NOBODY, Ints, Lattice, compact, constant, nobody
+from normscope.graph.lattice import NOBODY, Ints, Lattice, compact, constant, nobody, numbered
 from normscope.graph.masks import (
     Effect,
     Fact,
@@ -337,6 +337,22 @@ class Owners:
             Known(self.lattice.join(k.owners, constant(k.owners.ndim, owner)), k.facts)
             for k in found
         ]
+
+
+def owners_of_inputs(graph: Graph, axes: Sequence[int | None], count: int) -> dict[Value, Ints]:
+    """Each index along an axis of each input, where it is so long; else nobody.
+
+    Args:
+        graph: whose inputs they are.
+        axes: of each input; None for one that belongs to nobody.
+        count: of samples or steps.
+    """
+    found = {}
+    for value, axis in zip(graph.inputs, axes, strict=True):
+        found[value] = nobody(len(value.shape))
+        if axis is not None and value.shape[axis] == count:
+            found[value] = numbered(len(value.shape), axis, count)
+    return found
 
 
 _CHOICE = "what meets here only chooses, or counts"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-import numpy as np
-
-from normscope.graph.lattice import NOBODY, Ints, Lattice, Samples, Steps, nobody
+from normscope.graph.lattice import NOBODY, Ints, Lattice, Samples, Steps, numbered
 from normscope.graph.operators import Graph, Node, Value
-from normscope.graph.owners import Owners
+from normscope.graph.owners import Owners, owners_of_inputs
 from normscope.wording import counted
 
 
@@ -78,11 +76,7 @@ def _earlier(owners: Ints, axis: int) -> bool:
 def _indices(owners: Ints, axis: int) -> Ints | None:
     """Their own index for each; None where all are the same."""
     size = owners.shape[axis]
-    if size == 1:
-        return None
-    shape = [1] * owners.ndim
-    shape[axis] = size
-    return np.arange(size).reshape(shape)
+    return None if size == 1 else numbered(owners.ndim, axis, size)
 
 
 class _Question:
@@ -122,17 +116,9 @@ class _Question:
             held = " and ".join(counted(n, self.what) for n in sorted(self.counts))
             reason = f"inputs hold {held}" if held else f"no input holds two {self.what}s"
             return Proof(Verdict.UNKNOWN, None, reason)
-        self.owners = Owners(self.graph, self.lattice(self.count), dict(self._inputs()))
+        inputs = owners_of_inputs(self.graph, self.axes, self.count)
+        self.owners = Owners(self.graph, self.lattice(self.count), inputs)
         return self._outputs() or self._hosts() or self._apart()
-
-    def _inputs(self) -> Iterator[tuple[Value, Ints]]:
-        for value, axis in zip(self.graph.inputs, self.axes, strict=True):
-            if axis is None or value.shape[axis] != self.count:
-                yield value, nobody(len(value.shape))
-            else:
-                shape = [1] * len(value.shape)
-                shape[axis] = self.count
-                yield value, np.arange(self.count).reshape(shape)
 
     # --- outputs ----------------------------------------------------------------------------------
 
@@ -140,7 +126,7 @@ class _Question:
         """What they leave open; None if nothing."""
         bad: list[Value] = []
         elsewhere: list[str] = []
-        good = 0
+        good = False
         self.left_out: list[str] = []
         for number, value in enumerate(self.graph.outputs):
             owners = self.owners.of(value)
@@ -148,14 +134,13 @@ class _Question:
                 continue
             long = [axis for axis, size in enumerate(value.shape) if size == self.count]
             fitting = [axis for axis in long if self.fits(owners, axis)]
-            meant = [axis for axis in dict.fromkeys((0, *self.axes)) if axis in long]
-            if self.what == "step":
-                meant = [axis for axis in dict.fromkeys(self.axes) if axis in long]
+            usual = (0, *self.axes) if self.what == "sample" else self.axes
+            meant = [axis for axis in usual if axis in long]
             named = self._named(number)
             if not long:
                 self.left_out.append(named)
             elif set(fitting) & set(meant) or (fitting and not meant):
-                good += 1
+                good = True
             elif fitting:
                 elsewhere.append(
                     f"the {self.what}s run along axis {fitting[0]} of {named}, but axis {meant[0]} "

@@ -91,6 +91,8 @@ class Examination:
             notes = (f"not proved: {samples.why}", *notes)
         elif samples.verdict is Word.PROVED:
             notes = (f"proved {samples.why}", *notes)
+        elif samples.through is not None:  # where they meet is known, though nothing was watched
+            notes = tuple(note for note in notes if note != self.calls.model.opaque)
         return replace(mode, samples_independent=independent, samples=samples, notes=notes)
 
     def _mode(self, training: bool, hasty: bool) -> ModeScope:

@@ -44,8 +44,9 @@ def scope(
 
     Args:
         model: a module of torch, a model or layer of Keras, a module of Flax, Haiku (with its
-            parameters) or Equinox, an ONNX model or node, the path of an ONNX file, or any
-            callable. One that takes a keyword `training` is asked in both modes.
+            parameters) or Equinox, an ONNX model or node, an exported program of torch, the path of
+            a file of ONNX, Keras or `torch.export`, or any callable. One that takes a keyword
+            `training` is asked in both modes.
         inputs: an array of any framework, or a tuple, list or dict of arrays. They are passed by
             position or by name where the model takes them so, else as one argument. What is no
             array is passed on as it is. Give different values, and at least two samples.
@@ -60,7 +61,7 @@ def scope(
         The `Scope`. That the model raises in a mode is a result too, not an error.
 
     Raises:
-        ModelFileError: a file holds no ONNX model.
+        ModelFileError: a file cannot be read as a model.
         SpecError: the model is a class or cannot be called, its arguments are others, the inputs
             hold no array, `axes` names none, or `show` is unknown.
         ShapeError: `axes` does not name the axes of an input.

@@ -88,9 +88,3 @@ def _full_path(pair: Matched, name: str) -> str:
     ]
     path = pair.first.site.path
     return alike[0] if len(alike) == 1 else f"{path}.{name}" if path else name
-
-
-def _last_word(path: str) -> str:
-    """Of "['params']['scale']", what is called scale."""
-    words: list[str] = _WORDS.findall(path)
-    return words[-1] if words else path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from normscope.audit.result import Audit
 
 WIDTH = 100
+
+_SAYS_MODEL = re.compile(r"\bmodel\b|^the ")
+"""A name with which no "model" is needed: "keras model net", "the exported program"."""
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "bold blue"}
 
@@ -57,7 +61,8 @@ def plain_text(audit: Audit) -> str:
 def model_line(graph: ModelGraph) -> str:
     """File, model and provenance in one line."""
     file = f"{printable(graph.file)}: " if graph.file else ""
-    return f"{file}model {graph.name}, {graph.provenance}"
+    named = graph.name if _SAYS_MODEL.search(graph.name) else f"model {graph.name}"
+    return f"{file}{named}, {graph.provenance}"
 
 
 def summary_line(audit: Audit) -> str:

@@ -1,6 +1,6 @@
 """What the primitives of JAX are: their roles, and what they do with their elements.
 
-A primitive that is not here is opaque. Those that run functions are in `control`.
+A primitive that is not here is opaque. Those that run functions are in `jaxpr` and `running`.
 """
 
 from __future__ import annotations
@@ -237,10 +237,6 @@ def _counts(numbers: NDArray[Any], length: int) -> int | None:
         if own == length and bool((numbers == counted).all()):
             return axis
     return None
-
-
-def _dynamic_slice(equation: Any, operands: Sequence[Value], known: Known) -> Rule:
-    return moves.dynamic_slice(equation)
 
 
 # --- linear algebra, transforms, random numbers ---------------------------------------------------

@@ -27,9 +27,6 @@ _SPREAD = (3.0, 6.0)
 _SAME_ORDER, _SAME_UNIT = 0.01, 0.1
 """Shares of the output's spread that rounding, and an epsilon of 0.1, may leave."""
 
-_AT_A_LIMIT = 1e-3
-"""An activation that grows by less has come to its limit."""
-
 _FEW = 0.02
 """Of so few outputs more may be left: those that an activation rounds to another step."""
 

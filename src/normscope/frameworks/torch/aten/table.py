@@ -54,12 +54,6 @@ def meaning_of(op: Application) -> Meaning:
         return Meaning(Role.OTHER, Opaque(f"unforeseen arguments: {error}"))
 
 
-def is_known(function: Any) -> bool:
-    """Whether there is a rule for an operator."""
-    name: str = function._schema.name.split("::")[1]
-    return name.rstrip("_") in RULES or name in RULES or _by_tag(function) is not None
-
-
 @cache
 def _by_tag(function: Any) -> Rule | None:
     """PyTorch itself says of many operators which kind they are; not of all their forms."""
