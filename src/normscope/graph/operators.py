@@ -42,6 +42,7 @@ class Role(Enum):
     NORMALIZATION = "a normalization in one operator; operand 0 is x, result 0 is y"
     # of none
     MOVE = "moves elements"
+    ORDER = "sorts elements, or takes the largest, along an axis; or tells their places"
     OTHER = "anything else"
 
     @property

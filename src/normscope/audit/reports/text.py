@@ -136,6 +136,8 @@ def what_lines(group: SiteGroup) -> list[str]:
     lines = [f'"{site.spec.pattern}" {shape}', *statistics, *learned]
     if site.kind is Kind.STORED:
         lines.append("It was followed at inference only: stored statistics are used.")
+    elif group.followed and (site.train is None or site.infer is None):
+        lines.append(f"Seen {'in training' if site.infer is None else 'at inference'} only.")
     else:
         lines.append(modes[0] if site.running is None else _remembered(site.running))
         lines.append(explanation.sections[1].lines[-1])
