@@ -173,7 +173,7 @@ def test_what_cannot_be_used_is_one_message_and_status_2(run, arguments: list[st
         (["explain", "b [c]", "--shape", "2,3", "--dtype", "complex64"], "complex64"),
         (["identify", "math:sqrt", "--shape", "2,3", "--axes", "b"], "shape = (2, 3)\n  write one"),
         (["identify", "math:sqrt", "--shape", "2,3", "--axes", "b b"], "shape = (2, 3)"),
-        (["audit", str(ROOT)], "a folder, not a regular file; give the path of an HDF5 model file"),
+        (["audit", str(ROOT)], "this is a folder that holds no model; only files of Keras 1"),
         (["audit", str(ROOT / "pyproject.toml")], "neither an HDF5 model file, as model.save()"),
     ],
 )

@@ -55,6 +55,8 @@ def not_read(path: str, kind: FileKind, *readable: Readable) -> ModelFileError:
         kind: what it is.
         readable: what is read.
     """
+    if not all(one.forms for one in readable):  # too many to say what it lacks of each
+        return ModelFileError(path, _in_short(path, kind, *readable))
     if kind is FOLDER:
         forms = ", or of ".join(form for one in readable for form in one.forms)
         return ModelFileError(path, f"a folder, not a regular file; give the path of {forms}")
@@ -62,3 +64,13 @@ def not_read(path: str, kind: FileKind, *readable: Readable) -> ModelFileError:
         return ModelFileError(path, f"{kind.name}: {neither(*readable)}")
     advice = f". What to do: {kind.advice_for(path)}" if kind.advice else ""
     return ModelFileError(path, f"this is {kind.name}; {only(*readable)}{advice}")
+
+
+def _in_short(path: str, kind: FileKind, *readable: Readable) -> str:
+    """What it is, and what to do, or else what is read."""
+    if kind is NOTHING:
+        return f"{kind.name}: {kind.advice}"
+    if kind.advice:
+        return f"this is {kind.name}, which is not read. What to do: {kind.advice_for(path)}"
+    what = {FOLDER: " that holds no model", UNKNOWN: ", or a damaged one"}.get(kind, "")
+    return f"this is {kind.name}{what}; {only(*readable)}"

@@ -79,12 +79,14 @@ def test_one_row_is_all_that_a_reader_needs(tmp_path: Path) -> None:
         SpecError, match=r"a model file of Keras 1 \(\.h5, \.json\), .* or a Toy, not"
     ):
         ns.audit(None)
-    with pytest.raises(ModelFileError, match=r"nor JSON, as .* writes it, nor a file of Toy$"):
-        ns.audit(write(tmp_path / "text", b"hello"))
     with pytest.raises(
         ModelFileError, match=r"only files of Keras 1, .* and files of Toy are read"
     ):
+        ns.audit(write(tmp_path / "text", b"hello"))
+    with pytest.raises(ModelFileError, match=r"a GIF image, which is not read\. What to do: it"):
         ns.audit(write(tmp_path / "image", b"GIF89a"))
+    with pytest.raises(ModelFileError, match=r"an empty file: the download .* was cut off"):
+        ns.audit(write(tmp_path / "empty", b""))
 
 
 def write(path: Path, data: bytes) -> Path:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 TAKES = "a live model (of PyTorch, Keras, JAX or ONNX, or a function)"
 READS: tuple[Readable, ...] = (
     Readable("models of ONNX", (".onnx",), {}),
-    Readable("models of Keras 2 and 3", (".keras", ".h5 or .json of Keras 2 and 3"), {}),
+    Readable("exported programs of PyTorch", (".pt2",), {}),
+    Readable("models of Keras 2 and 3", (".keras, .h5, .json",), {}),
 )
 
 _REFUSAL = (

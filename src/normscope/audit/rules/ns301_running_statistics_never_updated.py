@@ -11,9 +11,9 @@ How it is found:
     By comparing the stored arrays with 0 and 1.
 
 Known limits:
-    An untrained model holds initial parameters too and is not reported: a scale or bias that is
-    one number throughout, such as the 0 with which the last layer of a residual block may begin,
-    is taken for initial. One that was drawn at random is not told from a trained one.
+    An untrained model holds initial parameters too and is not reported; a scale of 0 throughout, as
+    in the last layer of a residual block, is initial too. One that was drawn at random is not told
+    from a trained one.
 
 Use instead:
     Run the update operations in training; or re-estimate the statistics over some data.
@@ -47,7 +47,7 @@ class RunningStatisticsNeverUpdated(Rule):
         moved = [
             name
             for name, array, initial in (("scale", scale, 1), ("bias", bias, 0))
-            if array is not None and np.any(array != initial) and np.any(array != array.flat[0])
+            if array is not None and np.any(array) and np.any(array != initial)
         ]
         if not moved:
             return
