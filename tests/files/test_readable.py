@@ -9,6 +9,7 @@ from normscope.files.recognition import FOLDER, NOTHING, ONNX, TEXT, UNKNOWN, Fi
 
 ONE = Readable("files of One", (".one",), {"a file of One": "it has no 1", "a text of One": ""})
 TWO = Readable("models of Two", (".two", ".2"), {"a model of Two": ""})
+THREE = Readable("weights", (".w",), {})
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,7 @@ TWO = Readable("models of Two", (".two", ".2"), {"a model of Two": ""})
             "a folder, not a regular file; give the path of a file of One, or of a text of One, or "
             "of a model of Two",
         ),
+        (TEXT, (ONE, THREE), "a text; only files of One and weights are read (.one, .w)"),
         (FileKind("a PDF"), (ONE,), "this is a PDF; only files of One are read (.one)"),
         (
             ONNX,
@@ -36,7 +38,7 @@ TWO = Readable("models of Two", (".two", ".2"), {"a model of Two": ""})
             "What to do: normscope scope m --shape 1,3,224,224 tells who sees whom in it",
         ),
     ],
-    ids=["text", "unknown", "empty", "folder", "without advice", "with advice"],
+    ids=["text", "unknown", "empty", "folder", "many", "without advice", "with advice"],
 )
 def test_the_error_says_what_is_read(
     kind: FileKind, readable: tuple[Readable, ...], said: str

@@ -55,10 +55,13 @@ def not_read(path: str, kind: FileKind, *readable: Readable) -> ModelFileError:
         kind: what it is.
         readable: what is read.
     """
+    told = all(one.forms for one in readable)  # else it is enough to say what is read
     if kind is FOLDER:
         forms = ", or of ".join(form for one in readable for form in one.forms)
-        return ModelFileError(path, f"a folder, not a regular file; give the path of {forms}")
+        instead = f"give the path of {forms}" if told else only(*readable)
+        return ModelFileError(path, f"a folder, not a regular file; {instead}")
     if kind in (NOTHING, TEXT, UNKNOWN):
-        return ModelFileError(path, f"{kind.name}: {neither(*readable)}")
+        instead = f": {neither(*readable)}" if told else f"; {only(*readable)}"
+        return ModelFileError(path, f"{kind.name}{instead}")
     advice = f". What to do: {kind.advice_for(path)}" if kind.advice else ""
     return ModelFileError(path, f"this is {kind.name}; {only(*readable)}{advice}")

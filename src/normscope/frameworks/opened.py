@@ -50,5 +50,5 @@ def opened(layer: Any, verb: str) -> Any:
     advice = "; explain reads what a text declares" if verb == "identify" else ""
     raise SpecError(
         f"{shown(text)} is a text, and {verb} calls {what}: give the {what[2:]} itself, without "
-        f"quotes, or the path of an .onnx or .pt2 file{advice}"
+        f"quotes, or the path of an .onnx, .keras or .pt2 file{advice}"
     )

@@ -25,9 +25,13 @@ from normscope.wording import one_line
 if TYPE_CHECKING:
     from normscope.audit.found.site import FoundSite
 
-TAKES = "a live model (of PyTorch, Keras, JAX or ONNX, or a function)"
+TAKES = (
+    "a live model (of PyTorch, Keras, JAX or ONNX, or a function), the path of one in a file "
+    "(.onnx, .keras, .h5, .json, .pt2)"
+)
 READS: tuple[Readable, ...] = (
     Readable("models of ONNX", (".onnx",), {}),
+    Readable("programs of torch.export", (".pt2",), {}),
     Readable("models of Keras 2 and 3", (".keras", ".h5 or .json of Keras 2 and 3"), {}),
 )
 
