@@ -262,7 +262,7 @@ class Program:
         """Sorted values along an axis, and the order."""
         node = self.add_node(
             "sort",
-            Role.OTHER,
+            Role.ORDER,
             rules.along(len(a.shape), {axis}, results=2),
             [a],
             lambda x: (np.sort(x, axis), np.argsort(x, axis, kind="stable")),

@@ -43,6 +43,7 @@ IMPORTS = {
     "graph.*": "graph.*",
     "frameworks.*": "notation.* sight.* graph.* frameworks.*",
     # what reads bytes from strangers is in `files`; it knows no framework
+    "frameworks.opening": "files.* frameworks.*",
     "frameworks.torch.exported.from_file": "files.* frameworks.*",
     "frameworks.onnx.wire": "files.protobuf",
     "frameworks.keras.saved.*": "files.* graph.* frameworks.*",

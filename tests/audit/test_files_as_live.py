@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from normscope.audit import Audit
 # torch.export itself warns of what it does
 pytestmark = pytest.mark.filterwarnings(
     "ignore:`isinstance.treespec, LeafSpec.` is deprecated:FutureWarning",
-    "ignore:You are using the legacy TorchScript-based ONNX export:DeprecationWarning",
 )
 
 X = np.random.default_rng(0).normal(size=(4, 3, 9, 9)).astype("float32")
@@ -39,6 +39,13 @@ def program(model: nn.Module, folder: Path, form: str) -> Any:
         return exported
     torch.export.save(exported, folder / "net.pt2")
     return folder / "net.pt2"
+
+
+def onnx_file(model: nn.Module, x: Any, path: Path) -> Path:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of itself, and of how it traces
+        torch.onnx.export(model, (torch.from_numpy(x),), path, dynamo=False, input_names=["x"])
+    return path
 
 
 def specs(audit: Audit, mode: str) -> list[tuple[str, str, str]]:
@@ -65,3 +72,27 @@ def test_stored_statistics_name_the_axes_as_training_does() -> None:
     assert (
         (batch.infer.scale, batch.infer.bias) == (batch.train.scale, batch.train.bias) == ("c",) * 2
     )
+
+
+def test_what_an_exporter_of_onnx_folded_away_is_said(tmp_path: Path) -> None:
+    model = net().eval()
+    audit, live = ns.audit(onnx_file(model, X, tmp_path / "net.onnx"), X), ns.audit(model, X)
+    assert [site.path for site in live.layers] == ["1", "2", "3"]
+    assert [site.path for site in audit.layers] == ["2", "3"]
+    assert any(note.startswith("1 convolution has weights") for note in audit.graph.notes)
+    whole = onnx_file(model[1:], np.ones((4, 6, 7, 7), np.float32), tmp_path / "whole.onnx")
+    assert not any("convolution" in note for note in ns.audit(whole).graph.notes)
+
+
+def test_a_batch_of_one_says_what_to_do(tmp_path: Path) -> None:
+    path = onnx_file(net().eval(), X[:1], tmp_path / "net.onnx")
+    why = ns.audit(path).samples["inference"].why
+    assert "one sample is too few to tell" in why
+    assert "--shape 2,3,9,9" in why
+    assert ns.audit(path, X[:2]).samples["inference"].verdict == "proved apart"
+
+
+def test_the_model_is_called_a_model_once(tmp_path: Path) -> None:
+    text = str(ns.audit(program(net().eval(), tmp_path, "file"), X))
+    assert "net.pt2: the exported program, called with" in text
+    assert ": model torch.nn.Sequential, called" in f": {ns.audit(net(), X)}".replace("\n", ": ")

@@ -173,10 +173,7 @@ def test_what_cannot_be_used_is_one_message_and_status_2(run, arguments: list[st
         (["explain", "b [c]", "--shape", "2,3", "--dtype", "complex64"], "complex64"),
         (["identify", "math:sqrt", "--shape", "2,3", "--axes", "b"], "shape = (2, 3)\n  write one"),
         (["identify", "math:sqrt", "--shape", "2,3", "--axes", "b b"], "shape = (2, 3)"),
-        (
-            ["audit", str(ROOT)],
-            "a folder, not a regular file; only files of Keras 1, models of ONNX",
-        ),
+        (["audit", str(ROOT)], "this is a folder that holds no model; only files of Keras 1"),
         (["audit", str(ROOT / "pyproject.toml")], "neither an HDF5 model file, as model.save()"),
     ],
 )
@@ -243,7 +240,7 @@ def test_there_are_no_other_commands() -> None:
         (["identify", "string:digits.__len__()"], "an object of int cannot be called"),
         (["identify", "b [c]"], 'normscope explain "b [c]"'),
         (["identify", "batch"], 'normscope explain "batch"'),
-        (["identify", "missing.keras"], "No such file"),
+        (["identify", "model.keras"], "cannot be opened: No such file"),
         (["identify", "missing.onnx"], "there is no such file"),
         (["identify", "collections:OrderedDict"], "OrderedDict is a class"),
         (["scope", "collections:OrderedDict"], "OrderedDict is a class"),

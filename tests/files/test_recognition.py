@@ -121,17 +121,17 @@ FILES: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "page": (lambda: b"<!DOCTYPE html><html>", "an HTML page", "get it anew"),
     "yaml": (lambda: b"class_name: Sequential\nconfig: []\n", "a YAML text", "model.to_json()"),
     "python": (lambda: b"import torch\nnet = 1\n", "Python source", ":net --shape"),
-    "empty": (lambda: b"", "an empty file", "only files of Keras 1, "),
-    "text": (lambda: b"hello", "a text", "only files of Keras 1, "),
+    "empty": (lambda: b"", "an empty file", "get it anew"),
+    "text": (lambda: b"hello", "a text", "only files of Keras 1"),
     "noise": (
         lambda: bytes(range(255, 150, -1)),
         "a file of unknown kind",
-        "only files of Keras 1, ",
+        "only files of Keras 1",
     ),
     "zip behind something": (
         lambda: b"#!" + archive("config.json"),
         "unknown kind",
-        "only files of Keras 1, ",
+        "only files of Keras 1",
     ),
 }
 

@@ -239,6 +239,12 @@ def router(p: Program, x: Value) -> Value:
     return p.div(weights, p.add(p.sum(weights, [-1]), 1e-9))
 
 
+def router_of_the_largest(p: Program, x: Value) -> Value:
+    values, _ = p.sort(p.softmax(x, -1), -1)
+    largest = p.slice(values, slice(None), slice(None), slice(-4, None))
+    return p.div(largest, p.sum(largest, [-1]))
+
+
 def log_softmax(p: Program, x: Value) -> Value:
     return p.sub(x, p.elementwise("log", Role.POINTWISE, np.log, p.sum(p.exp(x), [-1])))
 
@@ -300,6 +306,7 @@ DOES_NOT: list[tuple[Make, tuple[int, ...], str]] = [
     (loss, T, ""),
     (masked_pool, T, ""),
     (router, T, "sum to one"),
+    (router_of_the_largest, T, "sum to one"),
     (log_softmax, T, "softmax"),
     (pool_mixer, T, "running mean"),
     (deviation_channel, IMAGE, ""),

@@ -24,9 +24,9 @@ def scope(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="FILE.py:EXPRESSION|FILE.onnx",
+            metavar="FILE.py:EXPRESSION|FILE",
             help='A model or function, whose expression is run: "model.py:Net()", '
-            '"package.module:net"; or an ONNX file.',
+            '"package.module:net"; or a file of a model: .onnx, .pt2, .keras, .h5, .json.',
         ),
     ],
     shape: Annotated[

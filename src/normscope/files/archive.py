@@ -43,7 +43,7 @@ def open_archive(stream: BinaryIO) -> zipfile.ZipFile | None:
     (comment,) = struct.unpack_from("<H", tail, place + 20)
     if place + END_BYTES + comment != len(tail):  # the end of an archive inside of a cut one
         return None
-    lengths = [*struct.unpack_from("<I", tail, place + 12), *_lengths64(stream, tail, place)]
+    lengths = [*struct.unpack_from("<I", tail, place + 12), *_lengths64(stream, tail, place, size)]
     if any(length > MAX_LIST_BYTES and length != NOT_HERE for length in lengths):
         return None
     try:
@@ -84,13 +84,13 @@ def stored_place(stream: BinaryIO, member: zipfile.ZipInfo) -> tuple[int, int]:
     return start, start + member.file_size
 
 
-def _lengths64(stream: BinaryIO, tail: bytes, place: int) -> list[int]:
+def _lengths64(stream: BinaryIO, tail: bytes, place: int, size: int) -> list[int]:
     """The length of the list by each larger record that `zipfile` might believe."""
     records = [tail[max(0, place - LOCATOR64_BYTES - END64_BYTES) : place]]
     locator = tail[max(0, place - LOCATOR64_BYTES) : place]
     if locator.startswith(LOCATOR64) and len(locator) == LOCATOR64_BYTES:
         (offset,) = struct.unpack_from("<Q", locator, 8)
-        stream.seek(min(offset, 2**62))
+        stream.seek(min(offset, size))
         records.append(stream.read(END64_BYTES))
     return [
         struct.unpack_from("<Q", record, 40)[0]

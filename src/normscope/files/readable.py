@@ -55,13 +55,22 @@ def not_read(path: str, kind: FileKind, *readable: Readable) -> ModelFileError:
         kind: what it is.
         readable: what is read.
     """
-    told = all(one.forms for one in readable)  # else it is enough to say what is read
+    if not all(one.forms for one in readable):  # too many to say what it lacks of each
+        return ModelFileError(path, _in_short(path, kind, *readable))
     if kind is FOLDER:
         forms = ", or of ".join(form for one in readable for form in one.forms)
-        instead = f"give the path of {forms}" if told else only(*readable)
-        return ModelFileError(path, f"a folder, not a regular file; {instead}")
+        return ModelFileError(path, f"a folder, not a regular file; give the path of {forms}")
     if kind in (NOTHING, TEXT, UNKNOWN):
-        instead = f": {neither(*readable)}" if told else f"; {only(*readable)}"
-        return ModelFileError(path, f"{kind.name}{instead}")
+        return ModelFileError(path, f"{kind.name}: {neither(*readable)}")
     advice = f". What to do: {kind.advice_for(path)}" if kind.advice else ""
     return ModelFileError(path, f"this is {kind.name}; {only(*readable)}{advice}")
+
+
+def _in_short(path: str, kind: FileKind, *readable: Readable) -> str:
+    """What it is, and what to do, or else what is read."""
+    if kind is NOTHING:
+        return f"{kind.name}: {kind.advice}"
+    if kind.advice:
+        return f"this is {kind.name}, which is not read. What to do: {kind.advice_for(path)}"
+    what = {FOLDER: " that holds no model", UNKNOWN: ", or a damaged one"}.get(kind, "")
+    return f"this is {kind.name}{what}; {only(*readable)}"

@@ -37,11 +37,11 @@ class FileKind:
 
 _TORCH = (
     "build the model in Python, load this into it, and ask the live model: "
-    'normscope scope "model.py:net" --shape 1,3,224,224, or ns.scope(model, inputs)'
+    'normscope audit "model.py:net" --shape 4,3,224,224, or ns.audit(model, inputs)'
 )
 _ASK_KERAS = (
     "ask the live model: "
-    'normscope scope "model.py:model" --shape 1,224,224,3, or ns.scope(model, inputs)'
+    'normscope audit "model.py:model" --shape 4,224,224,3, or ns.audit(model, inputs)'
 )
 _KERAS = f"load it with keras.saving.load_model and {_ASK_KERAS}"
 _TENSORFLOW = (
@@ -50,13 +50,13 @@ _TENSORFLOW = (
 )
 _WEIGHTS = (
     "it holds arrays and no architecture: build the model in Python, load them into it, and ask "
-    'the live model: normscope scope "model.py:net" --shape 1,3,224,224, or '
-    "ns.scope(model, inputs)"
+    'the live model: normscope audit "model.py:net" --shape 4,3,224,224, or '
+    "ns.audit(model, inputs)"
 )
 _DATA = "it holds no model; an array read from it goes to ns.normalize(x, pattern)"
 _PICKLE = (
     "to load a pickle is to run code from it, which is never done here; load it yourself if you "
-    "trust it, and ask the live model: ns.scope(model, inputs), or ns.identify(layer, shape)"
+    "trust it, and ask the live model: ns.audit(model, inputs), or ns.identify(layer, shape)"
 )
 _UNPACK = "unpack it, and give the model file in it"
 
@@ -235,7 +235,7 @@ def _kind_of_text(text: str) -> FileKind:
     if lower.startswith(("import ", "from ", "#!/usr/bin/env python", "#!/usr/bin/python", '"""')):
         return FileKind(
             "Python source",
-            "name what it defines: normscope scope {file}:net --shape 1,3,224,224, or "
+            "name what it defines: normscope audit {file}:net --shape 4,3,224,224, or "
             "normscope identify {file}:layer --shape 8,32",
         )
     return TEXT

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from normscope.errors import NormscopeError, SpecError, missing_package
-from normscope.frameworks.registry import opener_of
+from normscope.frameworks.opening import opener_by_name
 from normscope.frameworks.text import names_layer
 from normscope.wording import listed
 
@@ -37,7 +37,7 @@ def layer_from_expression(text: str) -> Any:
 
     Args:
         text: a module or the path of a Python file and, after a colon, a Python expression in its
-            names; or the path of an .onnx or .pt2 file.
+            names; or the path of a file that opens as data: .onnx, .pt2, or of Keras 2 and 3.
 
     Returns:
         What the expression gives: a layer, a function; of a file, the model in it.
@@ -51,7 +51,7 @@ def layer_from_expression(text: str) -> Any:
         >>> layer_from_expression("math:hypot(3, 4)")
         5.0
     """
-    opens = opener_of(Path(text.strip()).suffix.lower())
+    opens = opener_by_name(text.strip())
     if opens is not None:
         return opens(Path(text.strip()))
     module_name, colon, expression = _parts(text)
@@ -117,7 +117,7 @@ def _not_code(text: str) -> SpecError:
         )
     return SpecError(
         f"{said}; write a module, a colon and an expression, such as "
-        '"torch.nn:GroupNorm(32, 128)", "model.py:Net()", or the path of an .onnx or .pt2 file'
+        '"torch.nn:GroupNorm(32, 128)", "model.py:Net()", or a path: net.onnx, net.pt2, net.keras'
     )
 
 

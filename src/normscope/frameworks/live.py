@@ -19,7 +19,7 @@ from normscope.frameworks.randomness import Randomness
 from normscope.frameworks.recorder import Recorder
 from normscope.frameworks.state import State
 from normscope.frameworks.trees import Array, first_array
-from normscope.graph.operators import CannotTraceError, Graph
+from normscope.graph.operators import Graph, OutOfSightError
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 """The arguments of a call, by position and by name."""
@@ -186,9 +186,10 @@ class Live:
         """The operator graph of one call in a mode; the state of the model may change.
 
         Raises:
+            OutOfSightError: nothing shows its operators.
             CannotTraceError: there is none; the text says why.
         """
-        raise CannotTraceError(f"the operators of {self.title} cannot be seen")
+        raise OutOfSightError(f"the operators of {self.title} cannot be seen")
 
     def watched(self, recorder: Recorder) -> AbstractContextManager[None]:
         """Within, the recorder hears of each submodule that is entered and left."""

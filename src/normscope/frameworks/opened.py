@@ -8,7 +8,8 @@ from typing import Any
 
 from normscope.errors import SpecError
 from normscope.frameworks.layer_class import check_not_class
-from normscope.frameworks.registry import loader_of, opener_of
+from normscope.frameworks.opening import opener_by_name
+from normscope.frameworks.registry import loader_of
 from normscope.notation.values import shown
 
 _WEIGHTS = "its class, with the weights of the file"  # which any framework may have written
@@ -37,7 +38,7 @@ def opened(layer: Any, verb: str) -> Any:
     path = os.fspath(layer)
     text = os.fsdecode(path)
     ending = Path(text).suffix.lower()
-    opens = opener_of(ending)
+    opens = opener_by_name(text)
     if opens is not None:
         return opens(Path(text))
     how = _WEIGHTS if ending == ".safetensors" else loader_of(ending)
@@ -50,5 +51,5 @@ def opened(layer: Any, verb: str) -> Any:
     advice = "; explain reads what a text declares" if verb == "identify" else ""
     raise SpecError(
         f"{shown(text)} is a text, and {verb} calls {what}: give the {what[2:]} itself, without "
-        f"quotes, or the path of an .onnx, .keras or .pt2 file{advice}"
+        f"quotes, or the path of an .onnx, .pt2 or .keras file{advice}"
     )

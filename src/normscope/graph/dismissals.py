@@ -9,6 +9,7 @@ from normscope.graph.site_groups import Group
 from normscope.graph.statistics_flow import Way, before_moves, is_shape, source_of, sources
 
 _PROBABILITIES = (Role.EXPONENTIAL, Role.SOFTMAX, Role.SQUASH)
+_FOLLOWED = (Role.MULTIPLY, Role.LIMIT, Role.SHIFT, Role.ORDER)
 
 
 def reason_against(graph: Graph, group: Group, y: Value) -> str:
@@ -46,7 +47,7 @@ def _is_probability(value: Value) -> bool:
         if node.role in _PROBABILITIES:
             return True
         live = [operand for operand in node.live_operands if operand.is_float]
-        followed = is_shape(node) or node.role in (Role.MULTIPLY, Role.LIMIT, Role.SHIFT)
+        followed = is_shape(node) or node.role in _FOLLOWED
         if node.role in (Role.DIVIDE, Role.SELECT):  # divided already, or masked
             live = [v for v in live if v.size == value.size][:1]
         elif not followed or len(live) != 1:

@@ -42,6 +42,7 @@ class Role(Enum):
     NORMALIZATION = "a normalization in one operator; operand 0 is x, result 0 is y"
     # of none
     MOVE = "moves elements"
+    ORDER = "sorts elements, or takes the largest, along an axis; or tells their places"
     OTHER = "anything else"
 
     @property
@@ -170,6 +171,10 @@ class Node:
 
 class CannotTraceError(Exception):
     """A model cannot be made into a graph; the text says why, and what to do instead."""
+
+
+class OutOfSightError(CannotTraceError):
+    """Nothing shows the operators of a model, whatever its inputs, as those of NumPy."""
 
 
 class Arrays(Protocol):

@@ -271,6 +271,28 @@ def test_a_layer_that_is_called_twice_is_two_sites() -> None:
     assert all(site.modes == (True, False) for site in found)
 
 
+class Ghost(nn.Module):
+    """The batch in two parts, in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return self.norm(x)
+        return torch.cat([self.norm(part) for part in x.chunk(2)])
+
+
+def test_a_call_in_training_alone_says_nothing_of_inference() -> None:
+    first, second = _found(Ghost(), (8, 6))
+    assert first.train is not None
+    assert first.infer is not None
+    assert first.infer.pattern is None
+    assert second.train is not None
+    assert second.infer is None
+
+
 def test_one_mode_alone() -> None:
     (site,) = _found(Around(nn.BatchNorm2d(16)), MAPS, modes=(False,))
     assert site.modes == (False,)

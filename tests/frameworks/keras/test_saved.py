@@ -19,11 +19,12 @@ import pytest
 from keras import layers, ops
 
 from frameworks.keras.traced import called, sequential
-from normscope import ModelFileError
+from normscope import ModelFileError, scope
 from normscope.files.keras_release import keras_release
 from normscope.files.recognition import recognise
 from normscope.frameworks.keras.saved.file import keras_file
 from normscope.frameworks.keras.saved.live import KerasFileLive
+from normscope.frameworks.layer_expression import layer_from_expression
 from normscope.graph.operators import CannotTraceError
 from normscope.graph.proof import Verdict, samples_apart
 from normscope.graph.rules import Opaque
@@ -478,3 +479,29 @@ def test_links_in_the_weights_are_not_followed(tmp_path: Path) -> None:
         group["gamma:0"] = h5py.ExternalLink(os.fspath(tmp_path / "other.h5"), "gamma")
     with pytest.raises(ModelFileError, match="link"):
         keras_file(path)
+
+
+def test_layers_of_the_models_of_keras_are_known_where_the_file_names_their_module(
+    tmp_path: Path,
+) -> None:
+    scale = keras.src.applications.convnext.LayerScale
+    model = sequential((8,), scale(0.5, 8), layers.LayerNormalization())
+    path = tmp_path / "model.json"
+    path.write_text(model.to_json())
+    assert keras_file(path).unknown == {}
+    assert scope(path, floats(4, 8)).samples["inference"].verdict == "proved apart"
+    path.write_text(model.to_json().replace("keras.src.applications.convnext", "keras.layers"))
+    assert [layer.kind for layer in keras_file(path).unknown.values()] == ["LayerScale"]
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5", "json"])
+def test_scope_opens_what_audit_opens(tmp_path: Path, ending: str) -> None:
+    model = sequential((8,), layers.Dense(8), layers.BatchNormalization())
+    path = tmp_path / f"model.{ending}"
+    if ending == "json":
+        path.write_text(model.to_json())
+    else:
+        model.save(path)
+    told = scope(str(path), floats(4, 8)).samples_independent
+    assert told == {"training": False, "inference": True}
+    assert layer_from_expression(str(path)).path == str(path)

@@ -225,6 +225,12 @@ def _packed(layer: nn.LSTM) -> Callable[[torch.Tensor], torch.Tensor]:
     return run
 
 
+def _whole_rows(x: torch.Tensor) -> torch.Tensor:
+    """Where two groups of rows end: those with a large first element, then all others."""
+    large = (x[:, 0] > 0.3).sum(dtype=torch.int32)
+    return torch.stack([large, torch.full_like(large, len(x))])
+
+
 _INDEX = torch.tensor([[2, 0], [1, 1], [0, 2]])
 _FUNCTIONS: dict[str, tuple[Callable[..., Any], Any]] = {
     "statistics": (
@@ -601,6 +607,10 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], Any]] = {
             F.scaled_dot_product_attention(x, x, x, attn_mask=torch.ones(4, 4), dropout_p=0.0),
         ),
         normal(3, 2, 4, 6),
+    ),
+    "groups of rows": (
+        lambda x: torch._grouped_mm(x, torch.ones(2, 8, 4), offs=_whole_rows(x)),
+        normal(6, 8),
     ),
     "rare": (
         lambda x: (

@@ -33,7 +33,7 @@ def found_sites(
     placed = {mode: _placed(graph, arrays) for mode, graph in graphs.items()}
     pairs = matched(placed)
     told = answers([pair for pair in pairs if not pair.first.site.dismissed])
-    return tuple(_found(pair, told.get(pair)) for pair in pairs)
+    return tuple(_found(pair, told.get(pair), frozenset(graphs)) for pair in pairs)
 
 
 def _placed(graph: Graph, arrays: Sequence[NDArray[Any]]) -> list[Placed]:
@@ -47,9 +47,10 @@ def _placed(graph: Graph, arrays: Sequence[NDArray[Any]]) -> list[Placed]:
     return [Placed(site, graph, one, given) for site, one in zip(sites, around, strict=True)]
 
 
-def _found(pair: Matched, answer: Answer | None) -> FoundSite:
+def _found(pair: Matched, answer: Answer | None, followed: frozenset[bool]) -> FoundSite:
     first = pair.first
     site = first.site
+    missing = followed - pair.by_mode.keys()  # in a mode in which it is not there, it does nothing
     answer = answer or Answer(Kind.UNKNOWN, dismissed=site.dismissed)
     return FoundSite(
         path=site.path,
@@ -60,8 +61,8 @@ def _found(pair: Matched, answer: Answer | None) -> FoundSite:
         input_shape=site.x.shape,
         dtype=site.x.dtype,
         kind=answer.kind,
-        train=answer.train,
-        infer=answer.infer,
+        train=None if True in missing else answer.train,
+        infer=None if False in missing else answer.infer,
         modes=tuple(pair.by_mode),
         verified=answer.verified,
         max_ulp=answer.max_ulp,

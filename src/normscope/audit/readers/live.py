@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 from normscope.audit.model_graph import ModelGraph, Site
 from normscope.audit.readers.asked import Asked
 from normscope.errors import SpecError, printable
-from normscope.files.keras_release import keras_release
 from normscope.files.readable import Readable
-from normscope.files.recognition import KERAS_ARCHIVE, ONNX, SAVED_MODEL, TORCH_EXPORT, recognise
 from normscope.frameworks.inputs import Inputs
 from normscope.frameworks.live import Arguments, Live
 from normscope.frameworks.opened import opened
-from normscope.frameworks.registry import advice_of, kind_of, live_of, opener_of
-from normscope.graph.operators import CannotTraceError, Graph
+from normscope.frameworks.opening import opener
+from normscope.frameworks.registry import advice_of, kind_of, live_of
+from normscope.graph.operators import CannotTraceError, Graph, OutOfSightError
 from normscope.notation.axis_roles import sample_axis
 from normscope.wording import one_line
 
@@ -31,16 +30,14 @@ TAKES = (
 )
 READS: tuple[Readable, ...] = (
     Readable("models of ONNX", (".onnx",), {}),
-    Readable("programs of torch.export", (".pt2",), {}),
-    Readable("models of Keras 2 and 3", (".keras", ".h5 or .json of Keras 2 and 3"), {}),
+    Readable("exported programs of PyTorch", (".pt2",), {}),
+    Readable("models of Keras 2 and 3", (".keras, .h5, .json",), {}),
 )
 
 _REFUSAL = (
     "audit calls a model, and this {kind} cannot be called; give a function that runs it, such as "
     "lambda x: transformed.apply(parameters, None, x)"
 )
-_OPENED = {ONNX: ".onnx", KERAS_ARCHIVE: ".keras", TORCH_EXPORT: ".pt2"}
-"""The files that open as data and run as a model, and the ending by which they are opened."""
 
 
 def recognises(source: object) -> bool:
@@ -50,19 +47,10 @@ def recognises(source: object) -> bool:
         ModelFileError: it is a path that cannot be opened.
     """
     if isinstance(source, str | os.PathLike):
-        return source != "" and _opening(os.fspath(source)) is not None
+        return source != "" and opener(os.fsdecode(source)) is not None
     if source is None or isinstance(source, bytes | type):
         return False
     return kind_of(source) is not None or (callable(source) and not hasattr(source, "dtype"))
-
-
-def _opening(path: str | bytes) -> str | None:
-    """The ending of files of the kind that a path is of, where these open as a model."""
-    text = os.fsdecode(path)
-    kind = recognise(text)
-    if kind is SAVED_MODEL:
-        return ".keras" if os.path.exists(os.path.join(text, "keras_metadata.pb")) else None
-    return ".keras" if (keras_release(text, kind) or 1) > 1 else _OPENED.get(kind)
 
 
 def read(source: Any, asked: Asked) -> ModelGraph:
@@ -127,10 +115,10 @@ def read(source: Any, asked: Asked) -> ModelGraph:
 def _model(source: Any) -> Any:
     """The model; a file is opened as what its content is, whatever its name."""
     if isinstance(source, str | os.PathLike):
-        path = os.fspath(source)
-        opens = opener_of(_opening(path) or "")
+        path = os.fsdecode(source)
+        opens = opener(path)
         if opens is not None:
-            return opens(Path(os.fsdecode(path)))
+            return opens(Path(path))
     return opened(source, "audit")
 
 
@@ -180,6 +168,14 @@ def _traced(live: Live, given: Inputs) -> _Traced:
         live.put_back()
         try:
             traced.graphs[training] = live.trace(given, training)
+        except OutOfSightError as error:
+            if live.misfit(given):
+                traced.problems[training] = str(error)
+                continue
+            raise SpecError(
+                f"{live.model_title} cannot be audited: {error}; scope(model, inputs) finds out by "
+                "calls whether samples see each other, identify(layer, shape) what a layer computes"
+            ) from error
         except CannotTraceError as error:
             traced.problems[training] = str(error)
         except Exception as error:  # a model may refuse its inputs by any exception
@@ -188,11 +184,6 @@ def _traced(live: Live, given: Inputs) -> _Traced:
     live.put_back()
     if not traced.graphs:
         why = next(iter(traced.problems.values()))
-        if "cannot be seen" in why:
-            raise SpecError(
-                f"{live.model_title} cannot be audited: {why}; scope(model, inputs) finds out by "
-                "calls whether samples see each other, identify(layer, shape) what a layer computes"
-            )
         misfit = live.misfit(given)
         said = f"{misfit} ({why})" if misfit else why
         raise SpecError(f"{live.model_title} cannot be audited with these inputs: {said}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from normscope.audit.result import Audit
 
 WIDTH = 100
+
+_SAYS_MODEL = re.compile(r"\bmodel\b|^the ")
+"""A name with which no "model" is needed: "keras model net", "the exported program"."""
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "bold blue"}
 
@@ -57,7 +61,8 @@ def plain_text(audit: Audit) -> str:
 def model_line(graph: ModelGraph) -> str:
     """File, model and provenance in one line."""
     file = f"{printable(graph.file)}: " if graph.file else ""
-    return f"{file}model {graph.name}, {graph.provenance}"
+    named = graph.name if _SAYS_MODEL.search(graph.name) else f"model {graph.name}"
+    return f"{file}{named}, {graph.provenance}"
 
 
 def summary_line(audit: Audit) -> str:
@@ -131,6 +136,8 @@ def what_lines(group: SiteGroup) -> list[str]:
     lines = [f'"{site.spec.pattern}" {shape}', *statistics, *learned]
     if site.kind is Kind.STORED:
         lines.append("It was followed at inference only: stored statistics are used.")
+    elif group.followed and (site.train is None or site.infer is None):
+        lines.append(f"Seen {'in training' if site.infer is None else 'at inference'} only.")
     else:
         lines.append(modes[0] if site.running is None else _remembered(site.running))
         lines.append(explanation.sections[1].lines[-1])

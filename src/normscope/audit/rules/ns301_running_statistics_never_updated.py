@@ -11,8 +11,9 @@ How it is found:
     By comparing the stored arrays with 0 and 1.
 
 Known limits:
-    An untrained model holds initial parameters too and is not reported. Neither is a layer that
-    was given a random scale and has never seen a batch, if its file holds no parameters.
+    An untrained model holds initial parameters too and is not reported; a scale of 0 throughout, as
+    in the last layer of a residual block, is initial too. One that was drawn at random is not told
+    from a trained one.
 
 Use instead:
     Run the update operations in training; or re-estimate the statistics over some data.
@@ -46,7 +47,7 @@ class RunningStatisticsNeverUpdated(Rule):
         moved = [
             name
             for name, array, initial in (("scale", scale, 1), ("bias", bias, 0))
-            if array is not None and np.any(array != initial)
+            if array is not None and np.any(array) and np.any(array != initial)
         ]
         if not moved:
             return

@@ -60,7 +60,8 @@ def _phrase(axes: list[AxisFact], shared: list[AxisFact], kept: list[AxisFact]) 
         things = "values" if places else "features"
         return f"one sample on its own, as a whole: {_number(shared, things)}"
     if channel in shared and not together:
-        return f"one {_place(places)} on its own, over its {_number([channel], 'channels')}"
+        channels = _number([channel], "channels", "its ")
+        return f"one {_place(places)} on its own, over {channels}"
     if channel in shared:
         return None
     if together == places:
@@ -103,12 +104,12 @@ def _place(places: list[AxisFact]) -> str:
     return "time step" if names and names <= _TIME else "position"
 
 
-def _number(axes: Iterable[AxisFact | None], things: str) -> str:
+def _number(axes: Iterable[AxisFact | None], things: str, whose: str = "") -> str:
     known = [axis for axis in axes if axis is not None]
     size = _product(known)
     if size is not None:
-        return f"{size:,} {things}"
-    return f"all {things} ({listed([axis.label for axis in known])})"
+        return f"{whose}{size:,} {things}"
+    return f"all {whose}{things} ({listed([axis.label for axis in known])})"
 
 
 def _product(axes: Iterable[AxisFact]) -> Size:

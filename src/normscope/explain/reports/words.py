@@ -66,7 +66,8 @@ def _statistics(
     size = _amount(layout, layout.shared, facts.set_size, "value", labels)
     number_of_sets = _amount(layout, layout.kept, facts.num_sets, "statistics set", labels)
     yield f"A statistics set is {along}, {within}: {size}."
-    yield f"{number_of_sets} in all{_per_sample(facts)}."
+    sets = number_of_sets.replace("one statistics", "One statistics", 1)
+    yield f"{sets} in all{_per_sample(facts)}."
     if facts.set_size == 1 and spec.center:
         yield "With a single value per set nothing is left of the input but the bias."
 
@@ -208,7 +209,10 @@ def _learned(spec: NormSpec, facts: Facts) -> Iterator[str]:
 def _parameter(fact: ParameterFact) -> str:
     if not fact.axes:
         return "1 value for all"
-    return f"{counted(fact.count, 'value')}, one per index of {listed(fact.axes)}"
+    each = f"per index of {listed(fact.axes)}"
+    return (
+        f"one value {each}" if fact.count is None else f"{counted(fact.count, 'value')}, one {each}"
+    )
 
 
 # Training and inference

@@ -16,7 +16,7 @@ from normscope.frameworks.jax.trace import passed, prototypes, traced
 from normscope.frameworks.live import Live
 from normscope.frameworks.registry import is_of
 from normscope.frameworks.trees import arrays_by_name
-from normscope.graph.operators import Call, CannotTraceError, Graph
+from normscope.graph.operators import Call, CannotTraceError, Graph, OutOfSightError
 
 
 def traced_function(
@@ -67,11 +67,11 @@ def _check_takes_jax(live: Live, given: Inputs, training: bool) -> None:
     try:
         first, second = called(_read_only), called(jnp.asarray)
     except Exception as error:  # whatever it raises, it is not one of JAX
-        raise CannotTraceError(_NO_JAX) from error
+        raise OutOfSightError(_NO_JAX) from error
     finally:
         live.put_back()
     if not any(isinstance(array, jax.Array) for array in first) or any(map(_is_numpy, first)):
-        raise CannotTraceError(_NO_JAX)
+        raise OutOfSightError(_NO_JAX)
     pairs = zip(first, second, strict=True)
     if not all(np.allclose(a, b, 1e-2, 1e-3, equal_nan=True) for a, b in pairs):
         raise CannotTraceError("it gives something else for arrays of JAX than for those of NumPy")

@@ -130,11 +130,12 @@ def _cumulative(role: Role) -> Callable[[Any, Sequence[Value], Known], Meaning]:
     return found
 
 
-def _along(equation: Any, operands: Sequence[Value], known: Known) -> Rule:
+def _ordered(equation: Any, operands: Sequence[Value], known: Known) -> Meaning:
     rank = len(equation.invars[0].aval.shape)
     names = ("axis", "dimension", "reduction_dimension")
     axis = next(equation.params[name] for name in names if name in equation.params)
-    return labels.along(rank, {axis}, len(equation.outvars), len(equation.invars))
+    rule = labels.along(rank, {axis}, len(equation.outvars), len(equation.invars))
+    return Meaning(Role.ORDER, rule)
 
 
 def _window(role: Role) -> Callable[[Any, Sequence[Value], Known], Meaning]:
@@ -312,7 +313,7 @@ _RULES: Mapping[str, Callable[[Any, Sequence[Value], Known], Meaning | Rule]] = 
     "reduce": _general_reduction,
     "cumsum": _cumulative(Role.RUNNING),
     **dict.fromkeys(("cumprod", "cummax", "cummin", "cumlogsumexp"), _cumulative(Role.OTHER)),
-    **dict.fromkeys(("sort", "top_k", "approx_top_k"), _along),
+    **dict.fromkeys(("sort", "top_k", "approx_top_k"), _ordered),
     "reduce_window_sum": _window(Role.RUNNING),
     **dict.fromkeys(
         ("reduce_window", "reduce_window_max", "reduce_window_min", "select_and_gather_add"),

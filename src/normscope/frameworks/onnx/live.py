@@ -25,6 +25,7 @@ except ImportError as missing:
     raise not_installed("an ONNX model is run by onnxruntime", missing) from missing
 
 from normscope.frameworks.onnx import example, graphs
+from normscope.frameworks.onnx.folded import note_on_folding
 from normscope.frameworks.onnx.tensors import Tensors
 
 _FOLDER = "session.model_external_initializers_file_folder_path"
@@ -60,6 +61,7 @@ class OnnxLive(Live):
         if free and self._dtypes[free[0]].kind == "f":
             self.dtype = self._dtypes[free[0]]
             self.eps = float(np.finfo(self.dtype).eps)
+        self.notes += filter(None, [note_on_folding(graph)])
         self._outputs = [output.name for output in graph.output]
         self._running = graphs.running_outputs(graph)
         if self._running or any(map(graphs.trains, graph.node)):

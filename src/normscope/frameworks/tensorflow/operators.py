@@ -228,8 +228,8 @@ def _list_with_item(op: Applied) -> Labels:
 _OTHERS: dict[str, tuple[Role, Callable[[Applied], Rule]]] = {
     "Softmax": (Role.SOFTMAX, _last),
     "LogSoftmax": (Role.SOFTMAX, _last),
-    "TopKV2": (Role.OTHER, _last),
-    "TopK": (Role.OTHER, _last),
+    "TopKV2": (Role.ORDER, _last),
+    "TopK": (Role.ORDER, _last),
     "RGBToHSV": (Role.OTHER, _last),
     "HSVToRGB": (Role.OTHER, _last),
     "AdjustHue": (Role.OTHER, _last),

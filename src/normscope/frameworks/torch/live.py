@@ -23,7 +23,7 @@ from normscope.frameworks.torch.hooks import hooked
 from normscope.frameworks.torch.state import TorchState
 from normscope.frameworks.torch.tensor_copies import modules_in
 from normscope.frameworks.trees import Array
-from normscope.graph.operators import CannotTraceError, Graph
+from normscope.graph.operators import CannotTraceError, Graph, OutOfSightError
 
 
 class TorchLive(Live):
@@ -210,7 +210,7 @@ class TorchLive(Live):
             raise CannotTraceError(f"{self.title} cannot be called: {self.problem}")
         modules = dict(self.module.named_modules())
         if isinstance(self.module, torch.jit.ScriptModule):
-            raise CannotTraceError(
+            raise OutOfSightError(
                 "TorchScript runs out of sight of Python; give the module from which it was made"
             )
         self._followed = True

@@ -46,9 +46,27 @@ _HOMES = {
     "keras.dtype_policies": _POLICIES,
 }
 
+_APPLICATIONS = """
+keras.src.applications.convnext.LayerScale keras.src.applications.convnext.StochasticDepth
+keras.src.applications.inception_resnet_v2.CustomScaleLayer
+"""
+"""Layers of the models that come with Keras. They are no public classes, so that others may have
+their names: they are known where the file names their module too."""
+
+
+def _of_applications() -> dict[str, Any]:
+    found = {}
+    for place in _APPLICATIONS.split():
+        *_, module, name = place.split(".")
+        layer = getattr(getattr(keras.src.applications, module, None), name, None)
+        if layer is not None:
+            found[place] = layer
+    return found
+
+
 LAYERS: dict[str, Any] = {
     name: getattr(keras.layers, name) for name in _LAYERS.split() if hasattr(keras.layers, name)
-}
+} | _of_applications()
 
 MODELS = ("Functional", "Sequential", "Model")
 

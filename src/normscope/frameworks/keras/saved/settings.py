@@ -42,7 +42,8 @@ def class_of(serialized: Mapping[str, Any]) -> str:
     own = isinstance(module, str) and (module == "keras" or module.startswith("keras."))
     if not own or (isinstance(registered, str) and registered not in (name, "")):
         raise UnknownClassError(name)
-    return OLDER_NAMES.get(name, name)
+    whole = f"{module}.{name}"
+    return whole if whole in LAYERS else OLDER_NAMES.get(name, name)
 
 
 def checked(serialized: Mapping[str, Any]) -> dict[str, Any]:

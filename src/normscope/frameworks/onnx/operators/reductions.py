@@ -61,7 +61,7 @@ def softmax(node: Applied) -> Meaning:
 def sorted_along(node: Applied) -> Meaning:
     """TopK: its values and their places."""
     return Meaning(
-        Role.OTHER, along(node.rank(), {node.attributes.get("axis", -1)}, len(node.results))
+        Role.ORDER, along(node.rank(), {node.attributes.get("axis", -1)}, len(node.results))
     )
 
 

@@ -163,7 +163,20 @@ _MEAN, _MAXIMUM = 1, 2
 """The modes of bags of embeddings; the other one is the sum."""
 
 
+def grouped_mm(
+    self: Any, mat2: Any, offs: Any = None, bias: Any = None, out_dtype: Any = None
+) -> Any:
+    """Each row with the matrix of its group; groups follow each other, as the offsets say."""
+    rows_by_groups = offs is not None and (self.dim(), mat2.dim()) == (2, 3)
+    if not isinstance(self, torch._subclasses.FakeTensor) or not rows_by_groups or bias is not None:
+        return NotImplemented  # with numbers, a matrix for each row would take memory
+    row = torch.arange(len(self), dtype=offs.dtype, device=self.device)
+    group = torch.searchsorted(offs, row, right=True).clamp(max=len(mat2) - 1)
+    return (self[:, None] @ mat2[group])[:, 0].to(out_dtype or self.dtype)
+
+
 LOWERED: dict[Any, Lowered] = {
+    aten._grouped_mm.default: grouped_mm,
     aten.addcmul.default: addcmul,
     aten.addcmul_.default: _in_place(addcmul),
     aten.addcdiv.default: addcdiv,
