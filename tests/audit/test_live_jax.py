@@ -46,3 +46,27 @@ def test_a_function() -> None:
     assert site.infer is not None
     assert site.infer.measure == "l2"
     assert {f.code for f in audit.findings} == {"NS201"}
+
+
+def test_layers_in_a_scan_have_other_parameters_in_each_round() -> None:
+    class Block(nnx.Module):
+        def __init__(self, rngs: nnx.Rngs) -> None:
+            self.norm = nnx.LayerNorm(6, rngs=rngs)
+            self.dense = nnx.Linear(6, 6, rngs=rngs)
+
+        def __call__(self, x: jax.Array) -> jax.Array:
+            return x + self.dense(self.norm(x))
+
+    class Net(nnx.Module):
+        def __init__(self, rngs: nnx.Rngs) -> None:
+            make = nnx.split_rngs(splits=3)(nnx.vmap(Block, in_axes=0, out_axes=0))
+            self.blocks = make(rngs)
+
+        def __call__(self, x: jax.Array) -> jax.Array:
+            run = nnx.scan(lambda block, x: block(x), in_axes=(0, nnx.Carry), out_axes=nnx.Carry)
+            return run(self.blocks, x)
+
+    audit = ns.audit(Net(nnx.Rngs(0)), np.random.default_rng(0).normal(size=(4, 6)))
+    (site,) = audit.layers
+    assert str(site.train).startswith('"b [c]", eps=1e-06, scale and bias along c')
+    assert audit.samples["inference"].verdict == "proved apart"

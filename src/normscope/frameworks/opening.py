@@ -30,7 +30,7 @@ def opener(path: str) -> Callable[[Path], Any] | None:
 
 
 def opener_by_name(path: str) -> Callable[[Path], Any] | None:
-    """The same; where there is no such file, or nothing opens its content, by its ending.
+    """What opens a file by its content; where it is missing, or nothing opens that, by its ending.
 
     >>> opener_by_name("math") is None
     True

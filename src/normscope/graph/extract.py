@@ -79,9 +79,13 @@ class Extracted:
 
     def _native(self, value: Value) -> Any:
         if value not in self._held:
-            assert value.data is not None
-            self._held[value] = value.data()
+            self._held[value] = value.data() if value.data is not None else self._any(value)
         return self._held[value]
+
+    def _any(self, value: Value) -> Any:
+        """For an array that is another one in each round of a loop: factor, summand or variance."""
+        numbers = np.random.default_rng(value.size).uniform(0.5, 1.5, value.shape)
+        return self._graph.arrays.from_numpy(numbers, value.dtype)
 
     def _count(self, count: _Count, arrays: Mapping[Value, Any]) -> Any:
         """How many elements are summed up now, in the place of a constant that says so."""

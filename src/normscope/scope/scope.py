@@ -45,8 +45,8 @@ def scope(
     Args:
         model: a module of torch, a model or layer of Keras, a module of Flax, Haiku (with its
             parameters) or Equinox, an ONNX model or node, an exported program of torch, the path of
-            a file of ONNX, Keras or `torch.export`, or any callable. One that takes a keyword
-            `training` is asked in both modes.
+            a file of ONNX, Keras 2 or 3 or `torch.export`, or any callable. One that takes a
+            keyword `training` is asked in both modes.
         inputs: an array of any framework, or a tuple, list or dict of arrays. They are passed by
             position or by name where the model takes them so, else as one argument. What is no
             array is passed on as it is. Give different values, and at least two samples.

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from frameworks.keras.traced import called, live_of, proved, replayed, sequential, traced
+from frameworks.keras.traced import called, live_of, replayed, sequential, traced
 from normscope.frameworks.keras.live import KerasLive
 from normscope.frameworks.keras.state import value_of
 from normscope.graph.operators import CannotTraceError, Role
-from normscope.graph.proof import Verdict, causal
+from normscope.graph.proof import Verdict, causal, samples_apart
 from normscope.graph.sites import find_sites
 
 RNG = np.random.default_rng(0)
@@ -175,6 +175,7 @@ MODELS: dict[str, tuple[Callable[[], Any], Any]] = {
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("name", MODELS)
 def test_the_graph_computes_what_the_model_does(name: str, training: bool) -> None:
+    """And batch norm couples samples, in training alone."""
     make, inputs = MODELS[name]
     model = make()
     if not model.built:
@@ -182,23 +183,14 @@ def test_the_graph_computes_what_the_model_does(name: str, training: bool) -> No
     graph = traced(model, inputs, training)
     assert not graph.blind
     assert not graph.unknown_operators
+    parts = [type(layer).__name__ for layer in model._flatten_layers()]
+    couples = training and "BatchNormalization" in parts
+    proof = samples_apart(graph, [0] * len(graph.inputs))
+    assert proof.verdict == (Verdict.MEET if couples else Verdict.APART)
     wanted = called(model, inputs, training)
     for one, other in zip(replayed(graph, inputs), wanted, strict=True):
         loose = 2e-2 if name == "mixed precision" else 1e-4
         np.testing.assert_allclose(one, other, rtol=loose, atol=loose)
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_batch_norm_couples_in_training_alone(name: str) -> None:
-    make, inputs = MODELS[name]
-    model = make()
-    if not model.built:
-        model(inputs)
-    parts = [type(layer).__name__ for layer in model._flatten_layers()]
-    coupling = "BatchNormalization" in parts
-    expected = Verdict.MEET if coupling else Verdict.APART
-    assert proved(model, inputs, True).verdict == expected
-    assert proved(model, inputs, False).verdict is Verdict.APART
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,10 @@ from normscope.wording import one_line
 if TYPE_CHECKING:
     from normscope.audit.found.site import FoundSite
 
-TAKES = "a live model (of PyTorch, Keras, JAX or ONNX, or a function)"
+TAKES = (
+    "a live model (of PyTorch, Keras, JAX or ONNX, or a function), the path of one in a file "
+    "(.onnx, .keras, .h5, .json, .pt2)"
+)
 READS: tuple[Readable, ...] = (
     Readable("models of ONNX", (".onnx",), {}),
     Readable("exported programs of PyTorch", (".pt2",), {}),
