@@ -293,6 +293,32 @@ def test_a_call_in_training_alone_says_nothing_of_inference() -> None:
     assert second.infer is None
 
 
+class Renormalized(nn.Module):
+    """Batch renormalization: in training, statistics of the batch and stored ones together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(8))
+        self.register_buffer("variance", torch.ones(8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        stored = (self.variance + 1e-5).sqrt()
+        if not self.training:
+            return (x - self.mean) / stored
+        mean, deviation = x.mean(0), (x.var(0, unbiased=False) + 1e-5).sqrt()
+        r = (deviation.detach() / stored).clamp(1 / 3, 3)
+        d = ((mean.detach() - self.mean) / stored).clamp(-5, 5)
+        return (x - mean) / deviation * r + d
+
+
+def test_what_uses_stored_statistics_at_inference_alone_is_not_called_stored() -> None:
+    site = _only(Renormalized(), (6, 8))
+    assert site.kind is Kind.MIXING
+    assert site.train is None
+    assert site.infer is not None
+    assert site.words.startswith("in training: ")
+
+
 def test_one_mode_alone() -> None:
     (site,) = _found(Around(nn.BatchNorm2d(16)), MAPS, modes=(False,))
     assert site.modes == (False,)

@@ -224,8 +224,14 @@ def _answer(pair: Matched, one: Asked, shape: Shape, found: Identification) -> A
         return _without_spec(pair, one, shape, found)
     told = _told(pair, one, found.train, found.infer)
     ulps = [r.max_ulp for r in (found.train_report, found.infer_report) if r.max_ulp is not None]
+    kind = Kind.NORMALIZATION
+    if all(spec.pattern is None for spec in specs):
+        beyond = (
+            found.train is None and True in pair.by_mode
+        )  # as batch renormalization in training
+        kind = Kind.MIXING if beyond else Kind.STORED
     return Answer(
-        Kind.STORED if all(spec.pattern is None for spec in specs) else Kind.NORMALIZATION,
+        kind,
         _without_memory(found.train, one),
         _without_memory(found.infer, one),
         max(ulps, default=None),
