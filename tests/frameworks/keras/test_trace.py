@@ -267,13 +267,14 @@ def test_the_model_is_left_as_it_was(name: str, training: bool) -> None:
     before = {v.path: value_of(v) for v in model.variables}
     parts = list(model._flatten_layers())
     attributes = [set(vars(part)) for part in parts]
+    filtered = keras.config.is_traceback_filtering_enabled()
     traced(model, inputs, training)
     assert [set(vars(part)) for part in model._flatten_layers()] == attributes
     for variable in model.variables:
         assert np.array_equal(before[variable.path], value_of(variable)), variable.path
     assert "call" not in vars(model)
     assert "normscope" not in keras.layers.Layer.__call__.__module__
-    assert keras.config.is_traceback_filtering_enabled()
+    assert keras.config.is_traceback_filtering_enabled() == filtered
 
 
 def test_random_numbers_go_on_as_if_nothing_had_happened() -> None:
