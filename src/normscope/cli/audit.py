@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from normscope.cli.inputs import axes_from_text, inputs_from_text
-from normscope.cli.options import CLEAN, FINDINGS, Origin, Output, ending
+from normscope.cli.options import (
+    CLEAN,
+    FINDINGS,
+    AxesOption,
+    InputsOption,
+    Origin,
+    Output,
+    ShapesOption,
+    ending,
+)
 from normscope.cli.output import as_json, show, write
 
 ENDING = ending(
@@ -39,19 +48,9 @@ def audit(
             '"package.module:net".',
         ),
     ],
-    shape: Annotated[
-        list[str] | None, typer.Option(help="Shape of an input of random numbers: 4,3,32,32.")
-    ] = None,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--input", help="An input: shape, dtype, bound (2,16:int64<99), name=..., or x.npy."
-        ),
-    ] = None,
-    axes: Annotated[
-        list[str] | None,
-        typer.Option(help='Names for the axes: "b c h w"; with several inputs "ids=b t".'),
-    ] = None,
+    shape: ShapesOption = None,
+    inputs: InputsOption = None,
+    axes: AxesOption = None,
     output_format: Annotated[AuditFormat, typer.Option("--format")] = AuditFormat.TEXT,
     output: Output = None,
     select: Annotated[

@@ -44,3 +44,19 @@ Output = Annotated[
 ShowOption = Annotated[
     Show | None, typer.Option(help="Also index by index who sees whom, on a small shape.")
 ]
+
+ShapesOption = Annotated[
+    list[str] | None, typer.Option(help="Shape of an input of random numbers: 4,3,32,32.")
+]
+
+InputsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input", help="An input: shape, dtype, bound (2,16:int64<99), name=..., or x.npy."
+    ),
+]
+
+AxesOption = Annotated[
+    list[str] | None,
+    typer.Option(help='Names for the axes: "b c h w"; with several inputs "ids=b t".'),
+]

@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 
 from normscope.cli.inputs import axes_from_text, inputs_from_text
-from normscope.cli.options import CLEAN, FINDINGS, Output, ShowOption, TextOrJson, ending
+from normscope.cli.options import (
+    CLEAN,
+    FINDINGS,
+    AxesOption,
+    InputsOption,
+    Output,
+    ShapesOption,
+    ShowOption,
+    TextOrJson,
+    ending,
+)
 from normscope.cli.output import as_json, write
 
 ENDING = ending(
@@ -29,19 +39,9 @@ def scope(
             '"package.module:net"; or a file of a model: .onnx, .pt2, .keras, .h5, .json.',
         ),
     ],
-    shape: Annotated[
-        list[str] | None, typer.Option(help="Shape of an input of random numbers: 4,3,32,32.")
-    ] = None,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--input", help="An input: shape, dtype, bound (2,16:int64<99), name=..., or x.npy."
-        ),
-    ] = None,
-    axes: Annotated[
-        list[str] | None,
-        typer.Option(help='Names for the axes: "b c h w"; with several inputs "ids=b t".'),
-    ] = None,
+    shape: ShapesOption = None,
+    inputs: InputsOption = None,
+    axes: AxesOption = None,
     show: ShowOption = None,
     all_axes: Annotated[
         bool, typer.Option("--all-axes", help="Say of every axis how the outputs depend on it.")

@@ -36,7 +36,7 @@ class Lattice:
 
         `low` leaves out nobody; where there is nobody else it is large.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # each of the two lattices says it
 
     def join(self, one: Ints, other: Ints) -> Ints:
         """Of elements that depend on both, with broadcasting."""
