@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
+from budget import budget
 from normscope.graph.operators import Role, Value
 from normscope.graph.rules import Window
 from normscope.graph.sites import Form, Site, find_sites
@@ -410,6 +410,5 @@ def test_two_thousand_sites_take_a_second_or_two() -> None:
     for _ in range(2000):
         x = p.add(x, p.matmul(unit(p, x), kernel))
     graph = p.outputs(x)
-    began = time.process_time()
-    assert len(find_sites(graph)) == 2000
-    assert time.process_time() - began < 10  # a square of their number would take minutes
+    with budget():  # a square of their number would take minutes
+        assert len(find_sites(graph)) == 2000
