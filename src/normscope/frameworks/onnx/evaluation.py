@@ -42,7 +42,7 @@ _BY_RUNTIME = frozenset(
 _REFUSED = frozenset({"ImageDecoder", "RegexFullMatch"})
 """What decodes, or matches patterns of the file."""
 
-MANY_BYTES = 2**30
+MANY_BYTES = 2**28
 """What makes more is not run."""
 
 SECONDS = 20.0
@@ -213,9 +213,12 @@ class _Stopped:
 def _runtime_session(model: Any) -> Any:
     import onnxruntime
 
+    from normscope.frameworks.onnx.memory import bound
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
+    bound(options)
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
