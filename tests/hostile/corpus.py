@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from hostile import of_onnx, of_torch
+from hostile import not_files, of_numpy, of_onnx, of_safetensors, of_torch
 from hostile.case import Case, Expected, Family, Place
 from hostile.pool import Job, Pool
 from hostile.worker import CANARY
 
-FAMILIES: tuple[Family, ...] = (of_torch.FAMILY, of_torch.LEGACY, of_torch.SCRIPT, of_onnx.FAMILY)
+FAMILIES: tuple[Family, ...] = (of_torch.FAMILY, of_torch.LEGACY, of_torch.SCRIPT, of_onnx.FAMILY, of_safetensors.FAMILY, of_numpy.FAMILY, not_files.FAMILY)
 
 
 def cases() -> list[Case]:

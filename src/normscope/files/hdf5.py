@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from normscope.errors import ModelFileError
+from normscope.files.regular import open_regular
 
 if TYPE_CHECKING:
     import mmap
@@ -325,7 +326,7 @@ def open_hdf5(path: str, most: int = sys.maxsize) -> Iterator[Hdf5]:
 
     try:
         with (
-            open(path, "rb") as stream,
+            open_regular(path) as stream,
             mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data,
             h5py.File(path, "r") as file,
         ):

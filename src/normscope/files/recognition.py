@@ -12,6 +12,7 @@ from typing import BinaryIO
 from normscope.errors import ModelFileError, printable
 from normscope.files.archive import member_names
 from normscope.files.protobuf import MESSAGE, VARINT, top_level_fields
+from normscope.files.regular import NOT_REGULAR, open_regular
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGIC = b"PK\x03\x04"
@@ -147,8 +148,8 @@ def recognise(path: str) -> FileKind:
         if stat.S_ISDIR(mode):
             return _kind_of_folder(path)
         if not stat.S_ISREG(mode):
-            raise ModelFileError(path, "a device, a pipe or a socket, not a regular file")
-        with open(path, "rb") as stream:
+            raise ModelFileError(path, NOT_REGULAR)
+        with open_regular(path) as stream:
             return _kind_of_file(stream)
     except OSError as error:
         raise ModelFileError(path, f"cannot be opened: {error.strerror or error}") from error
