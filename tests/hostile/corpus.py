@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from hostile import not_files, of_numpy, of_onnx, of_safetensors, of_torch
+from hostile import not_files, of_keras, of_numpy, of_onnx, of_safetensors, of_torch
 from hostile.case import Case, Expected, Family, Place
-from hostile.pool import Job, Pool
+from hostile.pool import Job, Outcome, Pool, environment as environment
 from hostile.worker import CANARY
 
-FAMILIES: tuple[Family, ...] = (of_torch.FAMILY, of_torch.LEGACY, of_torch.SCRIPT, of_onnx.FAMILY, of_safetensors.FAMILY, of_numpy.FAMILY, not_files.FAMILY)
+FAMILIES: tuple[Family, ...] = (
+    of_torch.FAMILY,
+    of_torch.LEGACY,
+    of_torch.SCRIPT,
+    of_onnx.FAMILY,
+    of_safetensors.FAMILY,
+    of_numpy.FAMILY,
+    not_files.FAMILY,
+    of_keras.ARCHIVE,
+    of_keras.JSON,
+)
+
+
+WITHOUT_GOOD_ONES = ("TorchScript", "no file")
 
 
 def cases() -> list[Case]:
@@ -38,12 +51,15 @@ def job(case: Case, number: int, base: Path) -> Job:
 
 def warm_jobs(base: Path) -> list[Job]:
     """A good file of each format, so that all frameworks are loaded."""
-    first = [next(case for case in family.cases if case.expected is Expected.READ)
-             for family in FAMILIES if any(case.expected is Expected.READ for case in family.cases)]
+    first = [
+        next(case for case in family.cases if case.expected is Expected.READ)
+        for family in FAMILIES
+        if any(case.expected is Expected.READ for case in family.cases)
+    ]
     return [job(case, 9000 + number, base) for number, case in enumerate(first)]
 
 
-def outcomes(own: Iterable[Case], base: Path, size: int = 2) -> dict[str, object]:
+def outcomes(own: Iterable[Case], base: Path, size: int = 2) -> dict[str, Outcome]:
     """What came of each case, by its name."""
     listed = list(own)
     jobs = [job(case, number, base) for number, case in enumerate(listed)]

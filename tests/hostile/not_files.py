@@ -63,8 +63,13 @@ def _zeros(path: Path) -> None:
 
 def _add() -> None:
     for number, (name, make) in enumerate(_KINDS.items()):
-        own = ENDINGS if name in ("a pipe", "empty", "/dev/zero") else (
-            ENDINGS[number % len(ENDINGS)], ENDINGS[(number + 3) % len(ENDINGS)],
+        own = (
+            ENDINGS
+            if name in ("a pipe", "empty", "/dev/zero")
+            else (
+                ENDINGS[number % len(ENDINGS)],
+                ENDINGS[(number + 3) % len(ENDINGS)],
+            )
         )
         for ending in own:
 

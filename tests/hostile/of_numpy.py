@@ -49,10 +49,8 @@ def _files() -> dict[str, tuple[Callable[[Place], bytes], Expected]]:
         "in the order of Fortran": (lambda place: npy(np.asfortranarray(good)), read),
         "big-endian": (lambda place: npy(good.astype(">f4")), read),
         "of doubles": (lambda place: npy(good.astype("f8")), read),
-        "of version 2": (
-            lambda place: headed(_said("(2, 3, 8, 8)"), bytes(1536), 2), read),
-        "of version 3": (
-            lambda place: headed(_said("(2, 3, 8, 8)"), bytes(1536), 3), read),
+        "of version 2": (lambda place: headed(_said("(2, 3, 8, 8)"), bytes(1536), 2), read),
+        "of version 3": (lambda place: headed(_said("(2, 3, 8, 8)"), bytes(1536), 3), read),
         "bytes behind": (lambda place: npy(good) + b"x" * 100, read),
         "empty": (lambda place: b"", refused),
         "only its first bytes": (lambda place: npy(good)[:8], refused),
@@ -62,19 +60,31 @@ def _files() -> dict[str, tuple[Callable[[Place], bytes], Expected]]:
         "a pickle": (lambda place: payloads.pickled(place), refused),
         "a pickle of protocol 0": (lambda place: payloads.pickled(place, 0), refused),
         "a header that is code": (
-            lambda place: headed(f"__import__('os').system('touch {place.canary}')\n"), refused),
+            lambda place: headed(f"__import__('os').system('touch {place.canary}')\n"),
+            refused,
+        ),
         "a header that calls": (lambda place: headed(_said("(2, int('3'))")), refused),
         "a header that is a list": (lambda place: headed("[1, 2]\n"), refused),
         "a header that is not Python": (lambda place: headed("{'descr': \n"), refused),
-        "a header nested 5,000 deep": (lambda place: headed("(" * 5000 + ")" * 5000 + "\n"), refused),
-        "a header nested 60,000 deep": (
-            lambda place: headed("-" * 60_000 + "1\n"), refused),
+        "a header nested 5,000 deep": (
+            lambda place: headed("(" * 5000 + ")" * 5000 + "\n"),
+            refused,
+        ),
+        "a header nested 60,000 deep": (lambda place: headed("-" * 60_000 + "1\n"), refused),
         "a header of NUL": (lambda place: headed("\0" * 100), refused),
         "a header of 4 GB": (
-            lambda place: b"\x93NUMPY\2\0" + b"\xff\xff\xff\xff" + b"x" * 100, refused),
+            lambda place: b"\x93NUMPY\2\0" + b"\xff\xff\xff\xff" + b"x" * 100,
+            refused,
+        ),
         "a header of 10 MB": (lambda place: headed("1," * 5_000_000, version=2), refused),
-        "a header of integers of Python 2": (lambda place: headed(_said("(2L, 3L, 8L, 8L)"), bytes(1536)), Expected.EITHER),
-        "a header with a tab and a quote": (lambda place: headed("{'descr': '<f4\t, 'x\n"), refused),
+        "a header of integers of Python 2": (
+            lambda place: headed(_said("(2L, 3L, 8L, 8L)"), bytes(1536)),
+            Expected.EITHER,
+        ),
+        "a header with a tab and a quote": (
+            lambda place: headed("{'descr': '<f4\t, 'x\n"),
+            refused,
+        ),
         "keys that are missing": (lambda place: headed("{'descr': '<f4'}\n"), refused),
         "version 99": (lambda place: headed(_said("(4,)"), version=99), refused),
         "2**40 numbers": (lambda place: headed(_said(f"({2**40},)")), refused),
@@ -87,26 +97,47 @@ def _files() -> dict[str, tuple[Callable[[Place], bytes], Expected]]:
         "no numbers, and 2**62 of them": (lambda place: headed(_said(f"(0, {2**62})")), refused),
         "a dtype of objects": (lambda place: headed(_said("(4,)", "'|O'")), refused),
         "a dtype of 2 GB": (lambda place: headed(_said("(4,)", "'|S2000000000'")), refused),
-        "a dtype of nothing": (lambda place: headed(_said("(2**40,)".replace("**40", "0" * 12), "'|V0'")), refused),
-        "a dtype of fields": (lambda place: headed(_said("(4,)", "[('a', '<f4'), ('b', '|O')]")), refused),
+        "a dtype of nothing": (
+            lambda place: headed(_said("(2**40,)".replace("**40", "0" * 12), "'|V0'")),
+            refused,
+        ),
+        "a dtype of fields": (
+            lambda place: headed(_said("(4,)", "[('a', '<f4'), ('b', '|O')]")),
+            refused,
+        ),
         "a dtype of fields in fields": (
-            lambda place: headed(_said("(4,)", "[('a', " * 400 + "'<f4'" + ")]" * 400)), refused),
+            lambda place: headed(_said("(4,)", "[('a', " * 400 + "'<f4'" + ")]" * 400)),
+            refused,
+        ),
         "a dtype that is a number": (lambda place: headed(_said("(4,)", "5")), refused),
         "a dtype of texts": (lambda place: npy(np.array(["a", "b"])), refused),
         "a dtype of dates": (lambda place: npy(np.array(["2020-01-01"], "M8[D]")), refused),
         "an order that is a text": (lambda place: headed(_said("(4,)", order="'x'")), refused),
         "another shape": (lambda place: npy(np.ones((5, 7), "f4")), Expected.EITHER),
         "NaN everywhere": (lambda place: npy(np.full((2, 3, 8, 8), np.nan, "f4")), Expected.EITHER),
-        "an archive (.npz)": (lambda place: zips.archive([Member("x.npy", npy(good))]), Expected.EITHER),
+        "an archive (.npz)": (
+            lambda place: zips.archive([Member("x.npy", npy(good))]),
+            Expected.EITHER,
+        ),
         "an archive of nothing": (lambda place: zips.archive([]), refused),
-        "a damaged archive": (lambda place: zips.archive([Member("x.npy", npy(good))])[:-30], refused),
+        "a damaged archive": (
+            lambda place: zips.archive([Member("x.npy", npy(good))])[:-30],
+            refused,
+        ),
         "an archive of objects that run code": (
-            lambda place: zips.archive([Member("x.npy", npy(_objects(place), allow_pickle=True))]), refused),
+            lambda place: zips.archive([Member("x.npy", npy(_objects(place), allow_pickle=True))]),
+            refused,
+        ),
         "an archive of an array at ../": (
-            lambda place: zips.archive([Member("../../outside/x.npy", npy(good))]), Expected.EITHER),
+            lambda place: zips.archive([Member("../../outside/x.npy", npy(good))]),
+            Expected.EITHER,
+        ),
         "an archive that inflates to a GiB": (
-            lambda place: zips.archive([Member("x.npy", headed(_said(f"({2**25},)"), bytes(2**27)), DEFLATED)]),
-            refused),
+            lambda place: zips.archive(
+                [Member("x.npy", headed(_said(f"({2**25},)"), bytes(2**27)), DEFLATED)]
+            ),
+            refused,
+        ),
         "a JPEG": (lambda place: b"\xff\xd8\xff\xe0" + b"x" * 100, refused),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -272,9 +273,7 @@ def _in_function(place: Place) -> Path:
     opsets = [helper.make_opsetid("", 18)]
     function = helper.make_function("own", "Norm", ["a"], ["b"], inner, opsets)
     nodes = [node("Norm", ["x"], ["y"], domain="own")]
-    return _file(
-        place, model_of(nodes, functions=[function], opsets=(("", 18), ("own", 1)))
-    )
+    return _file(place, model_of(nodes, functions=[function], opsets=(("", 18), ("own", 1))))
 
 
 @FAMILY.hostile("numbers outside in a sparse array")
@@ -330,7 +329,7 @@ def _training(place: Place) -> Path:
 
 def _in_steps(kind: str, count: int, last: str = "y", **settings: Any) -> list[Any]:
     names = ["x", *(f"h{n}" for n in range(count - 1)), last]
-    return [node(kind, [a], [b], **settings) for a, b in zip(names, names[1:], strict=False)]
+    return [node(kind, [a], [b], **settings) for a, b in pairwise(names)]
 
 
 def _function(name: str, calls: Sequence[str], domain: str = "own") -> Any:
@@ -367,7 +366,6 @@ def _branches(depth: int) -> Model:
 
 def _narrow_branches(depth: int) -> bytes:
     """Graphs inside of each other, more of them than a message of protobuf may hold."""
-    onnx, helper, _ = _onnx()
 
     def field(number: int, content: bytes) -> bytes:
         return _varint(number << 3 | 2) + _varint(len(content)) + content
@@ -416,8 +414,12 @@ def _growing_loop() -> Model:
 
 def _made_large(kind: str, sizes: Sequence[int]) -> Model:
     """A small constant that an operator makes large."""
-    nodes = [node(kind, ["sizes"], ["h"]) if kind == "ConstantOfShape" else
-             node(kind, ["one", "sizes"], ["h"]), node("Add", ["x", "h"], ["y"])]
+    nodes = [
+        node(kind, ["sizes"], ["h"])
+        if kind == "ConstantOfShape"
+        else node(kind, ["one", "sizes"], ["h"]),
+        node("Add", ["x", "h"], ["y"]),
+    ]
     one = np.ones((1,) * len(sizes), "f4")
     return model_of(nodes, arrays=[array("sizes", np.array(sizes, "i8")), array("one", one)])
 
@@ -425,9 +427,7 @@ def _made_large(kind: str, sizes: Sequence[int]) -> Model:
 def _doubling(count: int) -> Model:
     """Each operator makes its input twice as long."""
     names = ["x", *(f"h{n}" for n in range(count - 1)), "y"]
-    nodes = [
-        node("Concat", [a, a], [b], axis=0) for a, b in zip(names, names[1:], strict=False)
-    ]
+    nodes = [node("Concat", [a, a], [b], axis=0) for a, b in pairwise(names)]
     return model_of(nodes, outputs=[value("y", (None, 3, 8, 8))])
 
 
@@ -454,47 +454,88 @@ def _models() -> dict[str, tuple[Callable[[], Model], Expected]]:
     refused, either, read = Expected.REFUSED, Expected.EITHER, Expected.READ
     return {
         "a node that takes its own result": (
-            lambda: model_of([node("Add", ["x", "y"], ["y"])]), refused),
+            lambda: model_of([node("Add", ["x", "y"], ["y"])]),
+            refused,
+        ),
         "nodes in a circle": (
-            lambda: model_of([node("Add", ["x", "b"], ["a"]), node("Relu", ["a"], ["b"]),
-                              node("Relu", ["b"], ["y"])]), refused),
+            lambda: model_of(
+                [
+                    node("Add", ["x", "b"], ["a"]),
+                    node("Relu", ["a"], ["b"]),
+                    node("Relu", ["b"], ["y"]),
+                ]
+            ),
+            refused,
+        ),
         "100,000 nodes in a circle": (
-            lambda: model_of([node("Add", ["x", "h9999"], ["h0"]),
-                              *(node("Relu", [f"h{n}"], [f"h{n + 1}"]) for n in range(9999)),
-                              node("Relu", ["h9999"], ["y"])]), refused),
-        "nodes in the opposite order": (
-            lambda: model_of(_in_steps("Relu", 2000)[::-1]), either),
+            lambda: model_of(
+                [
+                    node("Add", ["x", "h9999"], ["h0"]),
+                    *(node("Relu", [f"h{n}"], [f"h{n + 1}"]) for n in range(9999)),
+                    node("Relu", ["h9999"], ["y"]),
+                ]
+            ),
+            refused,
+        ),
+        "nodes in the opposite order": (lambda: model_of(_in_steps("Relu", 2000)[::-1]), either),
         "a name made twice": (
-            lambda: model_of([node("Relu", ["x"], ["y"]), node("Neg", ["x"], ["y"])]), refused),
-        "a name that nothing makes": (
-            lambda: model_of([node("Relu", ["gone"], ["y"])]), refused),
-        "an output that nothing makes": (
-            lambda: model_of([node("Relu", ["x"], ["z"])]), refused),
+            lambda: model_of([node("Relu", ["x"], ["y"]), node("Neg", ["x"], ["y"])]),
+            refused,
+        ),
+        "a name that nothing makes": (lambda: model_of([node("Relu", ["gone"], ["y"])]), refused),
+        "an output that nothing makes": (lambda: model_of([node("Relu", ["x"], ["z"])]), refused),
         "no nodes": (lambda: model_of([]), refused),
         "no inputs": (
-            lambda: model_of([node("ConstantOfShape", ["s"], ["y"])],
-                             arrays=[array("s", np.array([2, 3]))]), either),
-        "a function that calls itself": (
-            lambda: _called("f", [_function("f", ["f"])]), refused),
+            lambda: model_of(
+                [node("ConstantOfShape", ["s"], ["y"])], arrays=[array("s", np.array([2, 3]))]
+            ),
+            either,
+        ),
+        "a function that calls itself": (lambda: _called("f", [_function("f", ["f"])]), refused),
         "functions that call each other": (
-            lambda: _called("f", [_function("f", ["g"]), _function("g", ["f"])]), refused),
+            lambda: _called("f", [_function("f", ["g"]), _function("g", ["f"])]),
+            refused,
+        ),
         "functions that double, forty deep": (
-            lambda: _called("f40", [_function("f0", ["Relu"]),
-                                    *(_function(f"f{n}", [f"f{n - 1}"] * 2) for n in range(1, 41))]),
-            refused),
+            lambda: _called(
+                "f40",
+                [
+                    _function("f0", ["Relu"]),
+                    *(_function(f"f{n}", [f"f{n - 1}"] * 2) for n in range(1, 41)),
+                ],
+            ),
+            refused,
+        ),
         "functions in functions, 200 deep": (
-            lambda: _called("f200", [_function("f0", ["Relu"]),
-                                     *(_function(f"f{n}", [f"f{n - 1}"]) for n in range(1, 201))]),
-            either),
+            lambda: _called(
+                "f200",
+                [
+                    _function("f0", ["Relu"]),
+                    *(_function(f"f{n}", [f"f{n - 1}"]) for n in range(1, 201)),
+                ],
+            ),
+            either,
+        ),
         "functions that are 100,000 operators": (
-            lambda: _called("f5", [_function("f0", ["Relu"] * 10),
-                                   *(_function(f"f{n}", [f"f{n - 1}"] * 6) for n in range(1, 6))]),
-            either),
+            lambda: _called(
+                "f5",
+                [
+                    _function("f0", ["Relu"] * 10),
+                    *(_function(f"f{n}", [f"f{n - 1}"] * 6) for n in range(1, 6)),
+                ],
+            ),
+            either,
+        ),
         "two functions of one name": (
-            lambda: _called("f", [_function("f", ["Relu"]), _function("f", ["f"])]), refused),
+            lambda: _called("f", [_function("f", ["Relu"]), _function("f", ["f"])]),
+            refused,
+        ),
         "a function in the place of an operator": (
-            lambda: model_of([node("Relu", ["x"], ["y"])],
-                             functions=[_function("Relu", ["Relu"], "")]), either),
+            lambda: model_of(
+                [node("Relu", ["x"], ["y"])], functions=[_function("Relu", ["Relu"], "")]
+            ),
+            either,
+        ),
         "branches in branches, ten deep": (lambda: _branches(10), either),
         "a loop of 2**62 rounds": (lambda: _loop_model(2**62), either),
         "a loop of ten million rounds": (lambda: _loop_model(10**7), either),
@@ -502,85 +543,173 @@ def _models() -> dict[str, tuple[Callable[[], Model], Expected]]:
         "a loop whose value doubles": (_growing_loop, either),
         "values that double, forty times": (lambda: _doubling(40), refused),
         "values that double, nineteen times": (lambda: _doubling(19), either),
-        "a constant of 2**40 numbers": (lambda: _made_large("ConstantOfShape", [2**20, 2**20]), refused),
+        "a constant of 2**40 numbers": (
+            lambda: _made_large("ConstantOfShape", [2**20, 2**20]),
+            refused,
+        ),
         "a constant of 2**62 numbers": (lambda: _made_large("ConstantOfShape", [2**62]), refused),
-        "a constant of 2**64 numbers": (lambda: _made_large("ConstantOfShape", [2**32, 2**32]), refused),
+        "a constant of 2**64 numbers": (
+            lambda: _made_large("ConstantOfShape", [2**32, 2**32]),
+            refused,
+        ),
         "a constant of -5 numbers": (lambda: _made_large("ConstantOfShape", [-5]), refused),
         "a constant of 300 MB": (lambda: _made_large("ConstantOfShape", [75_000_000, 1]), either),
-        "a number expanded 2**40 times": (lambda: _made_large("Expand", [2**20, 1, 2**20, 1]), refused),
+        "a number expanded 2**40 times": (
+            lambda: _made_large("Expand", [2**20, 1, 2**20, 1]),
+            refused,
+        ),
         "a number tiled 2**40 times": (lambda: _made_large("Tile", [2**20, 1, 2**20, 1]), refused),
         "a range of 2**60": (
-            lambda: model_of([node("Range", ["a", "b", "c"], ["h"]),
-                              node("Cast", ["h"], ["k"], to=1), node("Add", ["x", "k"], ["y"])],
-                             arrays=[array(n, np.array(v)) for n, v in
-                                     (("a", 0), ("b", 2**60), ("c", 1))]), refused),
+            lambda: model_of(
+                [
+                    node("Range", ["a", "b", "c"], ["h"]),
+                    node("Cast", ["h"], ["k"], to=1),
+                    node("Add", ["x", "k"], ["y"]),
+                ],
+                arrays=[array(n, np.array(v)) for n, v in (("a", 0), ("b", 2**60), ("c", 1))],
+            ),
+            refused,
+        ),
         "a range of steps of 0": (
-            lambda: model_of([node("Range", ["a", "b", "c"], ["h"]),
-                              node("Cast", ["h"], ["k"], to=1), node("Add", ["x", "k"], ["y"])],
-                             arrays=[array(n, np.array(v)) for n, v in
-                                     (("a", 0), ("b", 8), ("c", 0))]), refused),
+            lambda: model_of(
+                [
+                    node("Range", ["a", "b", "c"], ["h"]),
+                    node("Cast", ["h"], ["k"], to=1),
+                    node("Add", ["x", "k"], ["y"]),
+                ],
+                arrays=[array(n, np.array(v)) for n, v in (("a", 0), ("b", 8), ("c", 0))],
+            ),
+            refused,
+        ),
         "one-hot of depth 2**40": (
-            lambda: model_of([node("OneHot", ["i", "d", "v"], ["h"]), node("Add", ["x", "h"], ["y"])],
-                             arrays=[array("i", np.arange(8)), array("d", np.array(2**40)),
-                                     array("v", np.array([0, 1], "f4"))]), refused),
+            lambda: model_of(
+                [node("OneHot", ["i", "d", "v"], ["h"]), node("Add", ["x", "h"], ["y"])],
+                arrays=[
+                    array("i", np.arange(8)),
+                    array("d", np.array(2**40)),
+                    array("v", np.array([0, 1], "f4")),
+                ],
+            ),
+            refused,
+        ),
         "padding of 2**40": (
-            lambda: model_of([node("Pad", ["x", "p"], ["y"])],
-                             arrays=[array("p", np.array([0, 0, 0, 2**40, 0, 0, 0, 0]))]), refused),
+            lambda: model_of(
+                [node("Pad", ["x", "p"], ["y"])],
+                arrays=[array("p", np.array([0, 0, 0, 2**40, 0, 0, 0, 0]))],
+            ),
+            refused,
+        ),
         "padding of -100": (
-            lambda: model_of([node("Pad", ["x", "p"], ["y"])],
-                             arrays=[array("p", np.array([0, 0, 0, -100, 0, 0, 0, 0]))]), refused),
+            lambda: model_of(
+                [node("Pad", ["x", "p"], ["y"])],
+                arrays=[array("p", np.array([0, 0, 0, -100, 0, 0, 0, 0]))],
+            ),
+            refused,
+        ),
         "resized a million times": (
-            lambda: model_of([node("Resize", ["x", "", "s"], ["y"])],
-                             arrays=[array("s", np.array([1, 1, 1e6, 1e6], "f4"))]), refused),
+            lambda: model_of(
+                [node("Resize", ["x", "", "s"], ["y"])],
+                arrays=[array("s", np.array([1, 1, 1e6, 1e6], "f4"))],
+            ),
+            refused,
+        ),
         "resized by NaN": (
-            lambda: model_of([node("Resize", ["x", "", "s"], ["y"])],
-                             arrays=[array("s", np.array([1, 1, np.nan, np.inf], "f4"))]), refused),
+            lambda: model_of(
+                [node("Resize", ["x", "", "s"], ["y"])],
+                arrays=[array("s", np.array([1, 1, np.nan, np.inf], "f4"))],
+            ),
+            refused,
+        ),
         "reshaped to what it does not hold": (
-            lambda: model_of([node("Reshape", ["x", "s"], ["y"])],
-                             arrays=[array("s", np.array([7, 11]))]), refused),
+            lambda: model_of(
+                [node("Reshape", ["x", "s"], ["y"])], arrays=[array("s", np.array([7, 11]))]
+            ),
+            refused,
+        ),
         "a convolution of stride 0": (
-            lambda: model_of([node("Conv", ["x", "w"], ["y"], strides=[0, 0])],
-                             arrays=[array("w", np.ones((3, 3, 3, 3), "f4"))]), refused),
+            lambda: model_of(
+                [node("Conv", ["x", "w"], ["y"], strides=[0, 0])],
+                arrays=[array("w", np.ones((3, 3, 3, 3), "f4"))],
+            ),
+            refused,
+        ),
         "a convolution of negative padding": (
-            lambda: model_of([node("Conv", ["x", "w"], ["y"], pads=[-9] * 4)],
-                             arrays=[array("w", np.ones((3, 3, 3, 3), "f4"))]), refused),
+            lambda: model_of(
+                [node("Conv", ["x", "w"], ["y"], pads=[-9] * 4)],
+                arrays=[array("w", np.ones((3, 3, 3, 3), "f4"))],
+            ),
+            refused,
+        ),
         "a convolution of dilation 2**62": (
-            lambda: model_of([node("Conv", ["x", "w"], ["y"], dilations=[2**62] * 2)],
-                             arrays=[array("w", np.ones((3, 3, 3, 3), "f4"))]), refused),
+            lambda: model_of(
+                [node("Conv", ["x", "w"], ["y"], dilations=[2**62] * 2)],
+                arrays=[array("w", np.ones((3, 3, 3, 3), "f4"))],
+            ),
+            refused,
+        ),
         "pooling of a window of 2**40": (
-            lambda: model_of([node("MaxPool", ["x"], ["y"], kernel_shape=[2**40] * 2)]), refused),
+            lambda: model_of([node("MaxPool", ["x"], ["y"], kernel_shape=[2**40] * 2)]),
+            refused,
+        ),
         "gathering at -2**62": (
-            lambda: model_of([node("Gather", ["x", "i"], ["y"], axis=0)],
-                             arrays=[array("i", np.array([-(2**62)]))]), either),
+            lambda: model_of(
+                [node("Gather", ["x", "i"], ["y"], axis=0)],
+                arrays=[array("i", np.array([-(2**62)]))],
+            ),
+            either,
+        ),
         "a slice of steps of 0": (
-            lambda: model_of([node("Slice", ["x", "a", "b", "c", "d"], ["y"])],
-                             arrays=[array(n, np.array([v])) for n, v in
-                                     (("a", 0), ("b", 5), ("c", 2), ("d", 0))]), refused),
+            lambda: model_of(
+                [node("Slice", ["x", "a", "b", "c", "d"], ["y"])],
+                arrays=[
+                    array(n, np.array([v])) for n, v in (("a", 0), ("b", 5), ("c", 2), ("d", 0))
+                ],
+            ),
+            refused,
+        ),
         "a permutation with one axis twice": (
-            lambda: model_of([node("Transpose", ["x"], ["y"], perm=[0, 0, 1, 2])]), refused),
+            lambda: model_of([node("Transpose", ["x"], ["y"], perm=[0, 0, 1, 2])]),
+            refused,
+        ),
         "a permutation of axis 99": (
-            lambda: model_of([node("Transpose", ["x"], ["y"], perm=[0, 1, 2, 99])]), refused),
+            lambda: model_of([node("Transpose", ["x"], ["y"], perm=[0, 1, 2, 99])]),
+            refused,
+        ),
         "a reduction of axis 2**62": (
-            lambda: model_of([node("ReduceMean", ["x", "a"], ["y"])],
-                             arrays=[array("a", np.array([2**62]))]), refused),
+            lambda: model_of(
+                [node("ReduceMean", ["x", "a"], ["y"])], arrays=[array("a", np.array([2**62]))]
+            ),
+            refused,
+        ),
         "a split into 2**40": (
-            lambda: model_of([node("Split", ["x"], ["y"], num_outputs=2**40)]), refused),
+            lambda: model_of([node("Split", ["x"], ["y"], num_outputs=2**40)]),
+            refused,
+        ),
         "an einsum of other axes": (
-            lambda: model_of([node("Einsum", ["x"], ["y"], equation="abcdefgh->" + "z" * 100)]), refused),
+            lambda: model_of([node("Einsum", ["x"], ["y"], equation="abcdefgh->" + "z" * 100)]),
+            refused,
+        ),
         "an einsum of 10 MB": (
-            lambda: model_of([node("Einsum", ["x"], ["y"], equation="a," * 5_000_000)]), refused),
+            lambda: model_of([node("Einsum", ["x"], ["y"], equation="a," * 5_000_000)]),
+            refused,
+        ),
         "an attribute of another type": (
-            lambda: model_of([node("Softmax", ["x"], ["y"], axis="one")]), either),
+            lambda: model_of([node("Softmax", ["x"], ["y"], axis="one")]),
+            either,
+        ),
         "an attribute that is a graph": (
-            lambda: model_of([node("Softmax", ["x"], ["y"],
-                                   axis=model_of([node("Relu", ["x"], ["y"])]).graph)]), either),
-        "a cast to type 999": (
-            lambda: model_of([node("Cast", ["x"], ["y"], to=999)]), refused),
-        "too many operands": (
-            lambda: model_of([node("Relu", ["x"] * 5000, ["y"])]), either),
+            lambda: model_of(
+                [node("Softmax", ["x"], ["y"], axis=model_of([node("Relu", ["x"], ["y"])]).graph)]
+            ),
+            either,
+        ),
+        "a cast to type 999": (lambda: model_of([node("Cast", ["x"], ["y"], to=999)]), refused),
+        "too many operands": (lambda: model_of([node("Relu", ["x"] * 5000, ["y"])]), either),
         "no operands": (lambda: model_of([node("Add", [], ["y"])]), refused),
         "no results": (
-            lambda: model_of([node("Add", ["x", "x"], []), node("Relu", ["x"], ["y"])]), either),
+            lambda: model_of([node("Add", ["x", "x"], []), node("Relu", ["x"], ["y"])]),
+            either,
+        ),
         "an operator without a name": (lambda: model_of([node("", ["x"], ["y"])]), either),
         "opset 0": (lambda: norm_model(opsets=(("", 0),)), either),
         "opset -5": (lambda: norm_model(opsets=(("", -5),)), either),
@@ -597,13 +726,19 @@ def _models() -> dict[str, tuple[Callable[[], Model], Expected]]:
         "an array without numbers": (lambda: _with_tensor(raw_data=None), refused),
         "an array of type 0": (lambda: _with_tensor(data_type=0), refused),
         "an array of type 999": (lambda: _with_tensor(data_type=999), refused),
-        "an array of texts": (lambda: _with_tensor(data_type=8, raw_data=None,
-                                                   string_data=[b"a", b"b", b"c"]), refused),
+        "an array of texts": (
+            lambda: _with_tensor(data_type=8, raw_data=None, string_data=[b"a", b"b", b"c"]),
+            refused,
+        ),
         "an array of numbers in two fields": (lambda: _with_tensor(float_data=[1.0] * 3), either),
         "an array of NaN and infinity": (
-            lambda: _with_tensor(raw_data=np.array([np.nan, np.inf, -1], "f4").tobytes()), either),
+            lambda: _with_tensor(raw_data=np.array([np.nan, np.inf, -1], "f4").tobytes()),
+            either,
+        ),
         "numbers of another type": (
-            lambda: _with_tensor(raw_data=None, int64_data=[1, 2, 3]), refused),
+            lambda: _with_tensor(raw_data=None, int64_data=[1, 2, 3]),
+            refused,
+        ),
         "two arrays of one name": (lambda: _twice(), either),
         "an input of 2**40 numbers": (lambda: _with_input((2**10, 3, 2**15, 2**15)), refused),
         "an input whose size overflows": (lambda: _with_input((2**32, 3, 2**32, 2**32)), refused),
@@ -615,45 +750,92 @@ def _models() -> dict[str, tuple[Callable[[], Model], Expected]]:
         "an input of complex numbers": (lambda: _with_input((2, 3, 8, 8), 14), either),
         "an input of type 777": (lambda: _with_input((2, 3, 8, 8), 777), refused),
         "symbols that are sums of themselves": (
-            lambda: _with_input(("n+n+n", 3, "n*n", "9999999999999")), either),
-        "a symbol of a thousand sums": (lambda: _with_input(("+".join(["99999"] * 1000), 3, 8, 8)), refused),
+            lambda: _with_input(("n+n+n", 3, "n*n", "9999999999999")),
+            either,
+        ),
+        "a symbol of a thousand sums": (
+            lambda: _with_input(("+".join(["99999"] * 1000), 3, 8, 8)),
+            refused,
+        ),
         "a symbol of a million letters": (lambda: _with_input(("n" * 10**6, 3, 8, 8)), either),
         "3,000 inputs": (
-            lambda: model_of([node("Relu", ["x0"], ["y"])],
-                             inputs=[value(f"x{n}", (2, 3, 8, 8)) for n in range(3000)]), either),
+            lambda: model_of(
+                [node("Relu", ["x0"], ["y"])],
+                inputs=[value(f"x{n}", (2, 3, 8, 8)) for n in range(3000)],
+            ),
+            either,
+        ),
         "3,000 outputs": (
-            lambda: model_of([node("Relu", ["x"], [f"y{n}"]) for n in range(3000)],
-                             outputs=[value(f"y{n}", (2, 3, 8, 8)) for n in range(3000)]), either),
+            lambda: model_of(
+                [node("Relu", ["x"], [f"y{n}"]) for n in range(3000)],
+                outputs=[value(f"y{n}", (2, 3, 8, 8)) for n in range(3000)],
+            ),
+            either,
+        ),
         "5,000 operators in a row": (lambda: model_of(_in_steps("Relu", 5000)), read),
         "two inputs of one name": (
-            lambda: norm_model(inputs=[value("x", (2, 3, 8, 8)), value("x", (2, 3))]), either),
+            lambda: norm_model(inputs=[value("x", (2, 3, 8, 8)), value("x", (2, 3))]),
+            either,
+        ),
         "an input named as an array": (
-            lambda: norm_model(inputs=[value("x", (2, 3, 8, 8)), value("scale", (9,))]), either),
+            lambda: norm_model(inputs=[value("x", (2, 3, 8, 8)), value("scale", (9,))]),
+            either,
+        ),
         "an empty name of an input": (
-            lambda: model_of([node("Relu", [""], ["y"])], inputs=[value("", (2, 3))]), refused),
+            lambda: model_of([node("Relu", [""], ["y"])], inputs=[value("", (2, 3))]),
+            refused,
+        ),
         "a scale of another length": (
-            lambda: model_of([node("InstanceNormalization", ["x", "s", "s"], ["y"])],
-                             arrays=[array("s", np.ones(7, "f4"))]), either),
+            lambda: model_of(
+                [node("InstanceNormalization", ["x", "s", "s"], ["y"])],
+                arrays=[array("s", np.ones(7, "f4"))],
+            ),
+            either,
+        ),
         "eps of NaN": (lambda: _norm_with(epsilon=float("nan")), either),
         "eps of -1": (lambda: _norm_with(epsilon=-1.0), either),
         "eps of infinity": (lambda: _norm_with(epsilon=float("inf")), either),
         "a scan of 2**40 inputs": (
-            lambda: model_of([node("Scan", ["x"], ["y"], num_scan_inputs=2**40,
-                                   body=model_of([node("Relu", ["x"], ["y"])]).graph)]), refused),
+            lambda: model_of(
+                [
+                    node(
+                        "Scan",
+                        ["x"],
+                        ["y"],
+                        num_scan_inputs=2**40,
+                        body=model_of([node("Relu", ["x"], ["y"])]).graph,
+                    )
+                ]
+            ),
+            refused,
+        ),
         "a scan without a body": (lambda: model_of([node("Scan", ["x"], ["y"])]), refused),
         "a loop without a body": (lambda: model_of([node("Loop", ["", "", "x"], ["y"])]), refused),
         "a branch without a condition": (
-            lambda: model_of([node("If", ["x"], ["y"], then_branch=model_of(
-                [node("Relu", ["x"], ["y"])]).graph)]), either),
+            lambda: model_of(
+                [node("If", ["x"], ["y"], then_branch=model_of([node("Relu", ["x"], ["y"])]).graph)]
+            ),
+            either,
+        ),
         "a matrix product of other sizes": (
-            lambda: model_of([node("MatMul", ["x", "w"], ["y"])],
-                             arrays=[array("w", np.ones((5, 5), "f4"))]), refused),
+            lambda: model_of(
+                [node("MatMul", ["x", "w"], ["y"])], arrays=[array("w", np.ones((5, 5), "f4"))]
+            ),
+            refused,
+        ),
         "an LSTM of weights of no axes": (
-            lambda: model_of([node("LSTM", ["x", "w", "w"], ["y"], hidden_size=4)],
-                             arrays=[array("w", np.array(1, "f4"))]), refused),
+            lambda: model_of(
+                [node("LSTM", ["x", "w", "w"], ["y"], hidden_size=4)],
+                arrays=[array("w", np.array(1, "f4"))],
+            ),
+            refused,
+        ),
         "a text split by 10 MB": (
-            lambda: model_of([node("RegexFullMatch", ["x"], ["y"], pattern="(a+)+" * 1000)],
-                             opsets=(("", 20),)), refused),
+            lambda: model_of(
+                [node("RegexFullMatch", ["x"], ["y"], pattern="(a+)+" * 1000)], opsets=(("", 20),)
+            ),
+            refused,
+        ),
     }
 
 
@@ -683,7 +865,9 @@ for _name, (_model, _expected) in _models().items():
 def _messages() -> dict[str, Callable[[], bytes]]:
     whole = lambda: norm_model().SerializeToString()  # noqa: E731
     return {
-        "a field longer than the file": lambda: whole()[:2] + b"\x3a\xff\xff\xff\xff\x7f" + b"x" * 99,
+        "a field longer than the file": lambda: (
+            whole()[:2] + b"\x3a\xff\xff\xff\xff\x7f" + b"x" * 99
+        ),
         "a length of 2**63": lambda: b"\x08\x0a\x3a" + b"\xff" * 9 + b"\x01x",
         "a number without end": lambda: b"\x08" + b"\xff" * 100,
         "a million empty fields": lambda: whole() + b"\x3a\x00" * 10**6,
@@ -699,8 +883,15 @@ def _messages() -> dict[str, Callable[[], bytes]]:
         "a graph twice": lambda: whole() + whole(),
         "100 MB of zeros": lambda: whole() + bytes(10**8),
         "an array of 100 MB that is not used": lambda: (
-            whole() + b"\x3a" + _varint(10**8 + 12) + b"\x2a" + _varint(10**8 + 6)
-            + b"\x4a" + _varint(10**8) + bytes(10**8) + b"\x42"
+            whole()
+            + b"\x3a"
+            + _varint(10**8 + 12)
+            + b"\x2a"
+            + _varint(10**8 + 6)
+            + b"\x4a"
+            + _varint(10**8)
+            + bytes(10**8)
+            + b"\x42"
         ),
         "only its version": lambda: b"\x08\x0a\x3a\x00",
     }
@@ -714,7 +905,9 @@ for _name, _data in _messages().items():
     FAMILY.add(
         f"message: {_name}",
         _write_bytes,
-        Expected.EITHER if _name.startswith(("a million", "a graph twice", "groups that", "a text")) else Expected.REFUSED,
+        Expected.EITHER
+        if _name.startswith(("a million", "a graph twice", "groups that", "a text"))
+        else Expected.REFUSED,
     )
 
 

@@ -18,7 +18,9 @@ def entry(begin: int, end: int, dtype: str = "F32", shape: Any = None) -> dict[s
     return {"dtype": dtype, "shape": own, "data_offsets": [begin, end]}
 
 
-def file(header: Any, data: bytes = bytes(64), length: int | None = None, pad: bytes = b"") -> bytes:
+def file(
+    header: Any, data: bytes = bytes(64), length: int | None = None, pad: bytes = b""
+) -> bytes:
     """A file; the header as text or as what it says."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     text += pad
@@ -80,25 +82,44 @@ def _files() -> dict[str, tuple[Callable[[], bytes], Expected]]:
         "a header that is cut": (lambda: file(norm(), length=50), refused),
         "a header that is a list": (lambda: file([]), refused),
         "a header that is a number": (lambda: file(b"{" + b" " * 20, length=2), refused),
-        "a header of 100 MB": (lambda: file(b'{"__metadata__":{"a":"' + b"x" * 10**8 + b'"}}'), refused),
+        "a header of 100 MB": (
+            lambda: file(b'{"__metadata__":{"a":"' + b"x" * 10**8 + b'"}}'),
+            refused,
+        ),
         "a header of 30 MB of empty objects": (
-            lambda: file(b'{"a":[' + b"{}," * (10**7) + b"{}]}"), refused),
+            lambda: file(b'{"a":[' + b"{}," * (10**7) + b"{}]}"),
+            refused,
+        ),
         "a header of 30 MB of keys": (
-            lambda: file(b"{" + b",".join(b'"%x":0' % n for n in range(3 * 10**6)) + b"}"), refused),
+            lambda: file(b"{" + b",".join(b'"%x":0' % n for n in range(3 * 10**6)) + b"}"),
+            refused,
+        ),
         "a header of 30 MB of letters outside of Latin": (
-            lambda: file('{"__metadata__":{"a":"'.encode() + "\U0001f600".encode() * 7_500_000
-                         + b'"}}'), either),
+            lambda: file(b'{"__metadata__":{"a":"' + "\U0001f600".encode() * 7_500_000 + b'"}}'),
+            either,
+        ),
         "a header nested 50,000 deep": (lambda: file(deep + b"1" + b"}" * 50_000), refused),
         "a header that is not UTF-8": (lambda: file(b'{"\xff\xfe":1}'), refused),
-        "a header with a BOM": (lambda: file(b"\xef\xbb\xbf" + json.dumps(norm()).encode()), either),
+        "a header with a BOM": (
+            lambda: file(b"\xef\xbb\xbf" + json.dumps(norm()).encode()),
+            either,
+        ),
         "a key twice": (
-            lambda: file(json.dumps(norm()).encode()[:-1] + b',"norm.bias":1}'), refused),
+            lambda: file(json.dumps(norm()).encode()[:-1] + b',"norm.bias":1}'),
+            refused,
+        ),
         "an array that is a number": (lambda: file({**norm(), "w": 5}), refused),
         "an array that is null": (lambda: file({**norm(), "w": None}), refused),
-        "no dtype": (lambda: file({**norm(), "w": {"shape": [1], "data_offsets": [0, 4]}}), refused),
+        "no dtype": (
+            lambda: file({**norm(), "w": {"shape": [1], "data_offsets": [0, 4]}}),
+            refused,
+        ),
         "an unknown dtype": (lambda: file(one(dtype="F128")), refused),
         "a dtype that is an object": (lambda: file(one(dtype={"F32": "F32"})), refused),
-        "no shape": (lambda: file({**norm(), "w": {"dtype": "F32", "data_offsets": [0, 4]}}), refused),
+        "no shape": (
+            lambda: file({**norm(), "w": {"dtype": "F32", "data_offsets": [0, 4]}}),
+            refused,
+        ),
         "a shape that is a number": (lambda: file(one(shape=4)), refused),
         "a negative length": (lambda: file(one(shape=[-4])), refused),
         "two negative lengths": (lambda: file(one(shape=[-2, -2])), refused),
@@ -119,19 +140,29 @@ def _files() -> dict[str, tuple[Callable[[], bytes], Expected]]:
         "two arrays in the same bytes": (lambda: file({**norm(), "w": entry(0, 16)}), either),
         "arrays that overlap": (lambda: file({**norm(), "w": entry(8, 24)}), either),
         "a thousand arrays in the same bytes": (
-            lambda: file({**norm(), **{f"n{n}.weight": entry(0, 64) for n in range(1000)}}), either),
+            lambda: file({**norm(), **{f"n{n}.weight": entry(0, 64) for n in range(1000)}}),
+            either,
+        ),
         "a hole between arrays": (lambda: file(norm(), bytes(1000)), either),
         "metadata that are a list": (lambda: file({**norm(), "__metadata__": [1]}), either),
         "metadata that run code": (
-            lambda: file({**norm(), "__metadata__": {"class": "os.system", "url": "http://localhost:9"}}),
-            either),
+            lambda: file(
+                {**norm(), "__metadata__": {"class": "os.system", "url": "http://localhost:9"}}
+            ),
+            either,
+        ),
         "no arrays": (lambda: file({}), either),
         "a name of 10 MB": (
-            lambda: file({**norm(), "w" * 10**7: {**entry(0, 16), "dtype": "F99"}}), refused),
+            lambda: file({**norm(), "w" * 10**7: {**entry(0, 16), "dtype": "F99"}}),
+            refused,
+        ),
         "a name that is empty": (lambda: file({**norm(), "": entry(0, 16)}), either),
         "a number of 5,000 digits": (
-            lambda: file(b'{"w":{"dtype":"F32","shape":[' + b"9" * 5000 + b'],"data_offsets":[0,4]}}'),
-            refused),
+            lambda: file(
+                b'{"w":{"dtype":"F32","shape":[' + b"9" * 5000 + b'],"data_offsets":[0,4]}}'
+            ),
+            refused,
+        ),
         "a name of half of a letter": (lambda: file({**norm(), "\ud800": entry(0, 16)}), either),
         "only the length": (lambda: (2).to_bytes(8, "little"), refused),
         "five bytes": (lambda: b"\x02\0\0\0\0", refused),

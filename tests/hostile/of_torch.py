@@ -160,7 +160,7 @@ def _code_cases() -> None:
             data = payloads.by_name(module, name.replace("\n", "?"), *arguments)
             return place.file("net.pt", zips.archive(_with_pickle(data)))
 
-        FAMILY.add(f"calls {ascii(module)}.{ascii(name)}", named, said="no arrays")
+        FAMILY.add(f"calls {module!a}.{name!a}", named, said="no arrays")
 
 
 _code_cases()
@@ -254,12 +254,16 @@ def _pickles() -> dict[str, Callable[[], bytes]]:
         "a tensor before its storage": lambda: tensor(b"K\4\x85", offset=b"J\xf0\xff\xff\xff"),
         "a tensor behind its storage": lambda: tensor(b"K\4\x85", offset=b"M\xff\xff"),
         "a tensor of negative strides": lambda: tensor(b"K\4\x85", b"J\xff\xff\xff\xff\x85"),
-        "a tensor of 100 axes": lambda: tensor(b"(" + b"K\1" * 100 + b"t", b"(" + b"K\1" * 100 + b"t"),
+        "a tensor of 100 axes": lambda: tensor(
+            b"(" + b"K\1" * 100 + b"t", b"(" + b"K\1" * 100 + b"t"
+        ),
         "sizes and strides that differ": lambda: tensor(b"K\2K\2\x86", b"K\1\x85"),
         "a size that is a text": lambda: tensor(text + b"\x85"),
         "a size that is a list in itself": lambda: tensor(b"]q\0h\0a"),
         "sizes nested a million deep": lambda: (
-            b"\x80\x02ctorch\nSize\nq\7" + b"0K\1\x85q\x01" + b"0h\7h\1Rq\1" * 300_000
+            b"\x80\x02ctorch\nSize\nq\7"
+            + b"0K\1\x85q\x01"
+            + b"0h\7h\1Rq\1" * 300_000
             + tensor(b"h\1")[2:]
         ),
         "no arguments of a tensor": lambda: (
@@ -268,7 +272,9 @@ def _pickles() -> dict[str, Callable[[], bytes]]:
         "a storage of an unknown type": lambda: b"\x80\x02" + storage + b".",
         "a parameter in a parameter, without end": lambda: (
             b"\x80\x02}X\1\0\0\0wctorch._utils\n_rebuild_parameter\nq\0)Rq\1h\1\x85b"
-            + b"h\0h\1\x85R" + b"\x85q\2h\0h\2R" * 50 + b"s."
+            + b"h\0h\1\x85R"
+            + b"\x85q\2h\0h\2R" * 50
+            + b"s."
         ),
     }
 
@@ -326,21 +332,27 @@ def _archives() -> dict[str, tuple[Callable[[Place], bytes], Expected]]:
         "a member with backslashes": (extra("..\\..\\outside\\made"), read),
         "a member without a name": (extra(""), read),
         "a member of a name with NUL": (extra("a\0b"), read),
-        "a member that is a link": (extra("archive/link", b"/etc/passwd", attributes=zips.SYMLINK), read),
+        "a member that is a link": (
+            extra("archive/link", b"/etc/passwd", attributes=zips.SYMLINK),
+            read,
+        ),
         "a storage that is a link": (of(lambda: _changed(stored, attributes=zips.SYMLINK)), either),
         "a name of 60,000 letters": (extra("x" * 60_000), either),
         "a pickle under ../": (
-            lambda place: zips.archive([Member("../data.pkl", payloads.pickled(place))]), refused,
+            lambda place: zips.archive([Member("../data.pkl", payloads.pickled(place))]),
+            refused,
         ),
         "two pickles of one name": (
             lambda place: zips.archive(
                 [*_packed(members()), Member(pickled, payloads.pickled(place))]
-            ), refused,
+            ),
+            refused,
         ),
         "pickles in two folders": (
             lambda place: zips.archive(
                 [Member("b/data.pkl", payloads.pickled(place)), *_packed(members())]
-            ), either,
+            ),
+            either,
         ),
         "no pickle": (of(lambda: [m for m in good() if m.name != pickled]), refused),
         "no storages": (of(lambda: [m for m in good() if "/data/" not in m.name]), refused),
@@ -351,14 +363,24 @@ def _archives() -> dict[str, tuple[Callable[[Place], bytes], Expected]]:
         "an unknown way of packing": (of(lambda: _changed(pickled, method=99)), refused),
         "packed by LZMA": (of(lambda: _changed(pickled, method=14)), refused),
         "said to be deflated": (
-            of(lambda: [Member(m.name, m.data, method=8 if m.name == pickled else 0) for m in good()]),
+            of(
+                lambda: [
+                    Member(m.name, m.data, method=8 if m.name == pickled else 0) for m in good()
+                ]
+            ),
             read,
         ),
         "a pickle said to be larger": (of(lambda: _changed(pickled, size=10**9)), refused),
         "a pickle said to be smaller": (of(lambda: _changed(pickled, size=3, packed=3)), refused),
-        "a storage said to be larger": (of(lambda: _changed("archive/data/1", size=2**31)), refused),
+        "a storage said to be larger": (
+            of(lambda: _changed("archive/data/1", size=2**31)),
+            refused,
+        ),
         "a storage packed larger": (of(lambda: _changed("archive/data/1", packed=2**31)), refused),
-        "a storage said to be empty": (of(lambda: _changed("archive/data/1", size=0, packed=0)), refused),
+        "a storage said to be empty": (
+            of(lambda: _changed("archive/data/1", size=0, packed=0)),
+            refused,
+        ),
         "a member behind the end": (of(lambda: _changed(pickled, offset=2**31)), refused),
         "a member in the list": (of(lambda: _changed(pickled, offset=10**4)), refused),
         "members in the same bytes": (of(lambda: _changed("archive/data/1", offset=0)), refused),
@@ -369,27 +391,36 @@ def _archives() -> dict[str, tuple[Callable[[Place], bytes], Expected]]:
         "a list behind the end": (of(good, list_offset=2**31), refused),
         "a list of a wrong size": (of(good, list_size=10), refused),
         "a list of 4 GB": (of(good, list_size=2**32 - 2), refused),
-        "a comment that is cut": (lambda place: zips.archive(good(), comment=b"x" * 90)[:-40], refused),
+        "a comment that is cut": (
+            lambda place: zips.archive(good(), comment=b"x" * 90)[:-40],
+            refused,
+        ),
         "bytes behind": (of(good, after=b"\0" * 100), either),
         "another archive behind": (
-            lambda place: zips.archive(good()) + zips.archive([Member("x", payloads.pickled(place))]),
+            lambda place: (
+                zips.archive(good()) + zips.archive([Member("x", payloads.pickled(place))])
+            ),
             either,
         ),
         "100,000 members": (
             lambda place: zips.archive(
                 [*good(), *(Member(f"archive/{n}") for n in range(100_000))], count=65_535
-            ), refused,
+            ),
+            refused,
         ),
         "a storage in a folder above": (of(lambda: _moved(stored, "archive/../data/0")), either),
         "zip64: a count of 2**60": (lambda place: _with_end64(good(), 2**60), either),
         "zip64: an end that is not there": (
-            lambda place: zips.archive(good()) + zips.zip64_end(5, 10, 0, 0, 2**60), refused,
+            lambda place: zips.archive(good()) + zips.zip64_end(5, 10, 0, 0, 2**60),
+            refused,
         ),
         "zip64: a list at 2**63": (
-            lambda place: zips.archive(good()) + zips.zip64_end(5, 10, 2**63, 0), refused,
+            lambda place: zips.archive(good()) + zips.zip64_end(5, 10, 2**63, 0),
+            refused,
         ),
         "zip64: an extra field that is cut": (
-            of(lambda: _changed(pickled, size=2**32 - 1, extra=b"\1\0\x08\0abc")), refused,
+            of(lambda: _changed(pickled, size=2**32 - 1, extra=b"\1\0\x08\0abc")),
+            refused,
         ),
         "zip64: a size of 2**63": (
             of(lambda: _changed(pickled, size=2**32 - 1, extra=struct.pack("<HHQ", 1, 8, 2**63))),
@@ -479,16 +510,20 @@ def _legacy_cases() -> None:
     whole = lambda: saved(state(), _use_new_zipfile_serialization=False)  # noqa: E731
     made: dict[str, tuple[Callable[[Place], bytes], Expected]] = {
         "code in the place of the arrays": (
-            lambda place: _head() + payloads.pickled(place), Expected.REFUSED,
+            lambda place: _head() + payloads.pickled(place),
+            Expected.REFUSED,
         ),
         "code in the place of the arrays, with a list": (
-            lambda place: _head() + payloads.pickled(place) + pickle.dumps([], 2), Expected.REFUSED,
+            lambda place: _head() + payloads.pickled(place) + pickle.dumps([], 2),
+            Expected.REFUSED,
         ),
         "code in the place of the version": (
-            lambda place: _head()[:25] + payloads.pickled(place), Expected.REFUSED,
+            lambda place: _head()[:25] + payloads.pickled(place),
+            Expected.REFUSED,
         ),
         "code in the list of storages": (
-            lambda place: _head() + pickle.dumps({}, 2) + payloads.pickled(place), Expected.REFUSED,
+            lambda place: _head() + pickle.dumps({}, 2) + payloads.pickled(place),
+            Expected.REFUSED,
         ),
         "a storage of 2**62 numbers": (
             lambda place: whole().replace(struct.pack("<Q", 4), struct.pack("<Q", 2**62)),

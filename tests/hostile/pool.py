@@ -111,7 +111,7 @@ class _Process:
             text=True,
             encoding="utf-8",
             cwd=scratch,
-            env=_environment(scratch),
+            env=environment() | {"TMPDIR": str(scratch)},
         )
 
     def run(self, job: Job) -> Outcome:
@@ -121,7 +121,11 @@ class _Process:
         timer = threading.Timer(LONGEST, self._process.kill)
         timer.start()
         try:
-            asked = {"arguments": list(job.arguments), "folder": str(job.folder), "trusted": job.trusted}
+            asked = {
+                "arguments": list(job.arguments),
+                "folder": str(job.folder),
+                "trusted": job.trusted,
+            }
             self._process.stdin.write(json.dumps(asked) + "\n")
             self._process.stdin.flush()
             answer = self._process.stdout.readline()
@@ -145,13 +149,16 @@ class _Process:
         self._errors.close()
 
 
-def _environment(scratch: Path) -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """The surroundings of a process that runs the normscope that is tested."""
     own = {name: value for name, value in os.environ.items() if "PROXY" not in name.upper()}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    return own | threads | {
-        "JAX_COMPILATION_CACHE_DIR": "",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": str(Path(normscope.__file__).parent.parent),
-        "TMPDIR": str(scratch),
-    }
-
+    return (
+        own
+        | threads
+        | {
+            "JAX_COMPILATION_CACHE_DIR": "",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": str(Path(normscope.__file__).parent.parent),
+        }
+    )

@@ -164,7 +164,7 @@ def run(job: dict[str, Any], guard: Guard) -> dict[str, Any]:
     """One command."""
     from normscope import cli
 
-    streams = [tempfile.TemporaryFile(dir=guard.scratch) for _ in range(2)]
+    streams = [tempfile.TemporaryFile(dir=guard.scratch) for _ in range(2)]  # noqa: SIM115
     for number, stream in enumerate(streams, 1):
         os.dup2(stream.fileno(), number)
     sys.stdout, sys.stderr = (

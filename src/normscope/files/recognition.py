@@ -172,6 +172,8 @@ def _kind_of_file(stream: BinaryIO) -> FileKind:
             return kind
     if head.startswith(ZIP_MAGIC):
         return _kind_of_archive(stream)
+    if _is_hdf5_behind(stream, size):
+        return HDF5
     if head[0] == 0x80 and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         return FileKind("a pickle of Python", _PICKLE)
     if _is_safetensors(head, size):
@@ -200,6 +202,17 @@ def _kind_of_archive(stream: BinaryIO) -> FileKind:
     if "[Content_Types].xml" in names:
         return FileKind("a document of Office")
     return FileKind("a zip archive, but not of a model", _UNPACK)
+
+
+def _is_hdf5_behind(stream: BinaryIO, size: int) -> bool:
+    """Whether an HDF5 file begins where its format lets it, behind what its user put before it."""
+    place = HEAD_BYTES
+    while place < size:
+        stream.seek(place)
+        if stream.read(len(HDF5_MAGIC)) == HDF5_MAGIC:
+            return True
+        place *= 2
+    return False
 
 
 def _is_safetensors(head: bytes, size: int) -> bool:
