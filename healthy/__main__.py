@@ -11,61 +11,63 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import normscope as ns
 from healthy import flax_models, keras_applications, language, vision
 from normscope.audit import Audit
+from normscope.audit.finding import Severity
 
 REASONS = Path(__file__).with_name("warnings.json")
 SOURCES = (vision, language, keras_applications, flax_models)
 
 
+Reasons = dict[str, dict[str, str]]
+"""By the code of a rule: a word in the names of models, and why they deserve the warning."""
+
+
 def main(words: Sequence[str]) -> int:
     """Audit the models; the exit status is 1 if something is said without a reason."""
-    reasons = json.loads(REASONS.read_text(encoding="utf-8"))
-    number, failed, used = 0, 0, set()
+    reasons: Reasons = json.loads(REASONS.read_text(encoding="utf-8"))
+    number, failed = 0, 0
+    used: set[tuple[str, str]] = set()
     for source in SOURCES:
         for name, make in source.models():
             if words and not any(word in name for word in words):
                 continue
             number += 1
-            model, inputs = make()
-            began = time.perf_counter()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # those of the frameworks
-                audit = ns.audit(model, inputs)
-            seconds = time.perf_counter() - began
+            audit, seconds = _audited(*make())
             print(f"{name}: {len(audit.layers)} sites, {seconds:.1f} s, {_said(audit)}", flush=True)
-            for line, code in _without_reason(name, audit, reasons):
-                failed += 1
-                print(f"  {line}", flush=True)
-            used |= {code for code, _ in Counter((f.code, f.severity) for f in audit.findings)}
-    stale = set() if words else set(reasons) - used
-    print(
-        f"{number} models; {failed} findings without a reason" + f"; stale: {stale}" * bool(stale)
-    )
+            for finding in audit.findings:
+                given = [word for word in reasons.get(finding.code, {}) if word in name]
+                used |= {(finding.code, word) for word in given}
+                warns = finding.severity is Severity.WARNING and not given
+                if warns or finding.severity is Severity.ERROR:
+                    failed += 1
+                    place = f"{finding.code} {finding.severity} at {finding.path}"
+                    print(f"  {place}: {finding.message}", flush=True)
+    listed = {(code, word) for code, given in reasons.items() for word in given}
+    stale = sorted(listed - used) if not words else []
+    for code, word in stale:
+        print(f"no longer said: {code} of {word}")
+    print(f"{number} models, {failed} findings without a reason")
     return int(bool(failed or stale))
 
 
+def _audited(model: Any, inputs: Any) -> tuple[Audit, float]:
+    """The audit, and how long it took."""
+    began = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those of the frameworks
+        audit = ns.audit(model, inputs)
+    return audit, time.perf_counter() - began
+
+
 def _said(audit: Audit) -> str:
-    counts = Counter((finding.code, str(finding.severity)) for finding in audit.findings)
-    return (
-        ", ".join(f"{code} {kind} x {n}" for (code, kind), n in sorted(counts.items())) or "clean"
-    )
-
-
-def _without_reason(
-    name: str, audit: Audit, reasons: dict[str, dict[str, str]]
-) -> Iterator[tuple[str, str]]:
-    """Findings that are errors, or warnings for which no reason is written."""
-    for finding in audit.findings:
-        given = reasons.get(finding.code, {})
-        allowed = any(model in name for model in given)
-        if finding.severity == "error" or (finding.severity == "warning" and not allowed):
-            said = f"{finding.code} {finding.severity} at {finding.path}: {finding.message}"
-            yield said, finding.code
+    counts = Counter(f"{finding.code} {finding.severity}" for finding in audit.findings)
+    return ", ".join(f"{what} x {times}" for what, times in sorted(counts.items())) or "clean"
 
 
 if __name__ == "__main__":
