@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from normscope.audit.condition import Condition
 from normscope.audit.found.site import Kind as Kind
 from normscope.audit.probe import Probe
 from normscope.audit.surroundings import Step as Step, Surroundings
 from normscope.frameworks.advice import Advice
+from normscope.frameworks.condition import Condition
 from normscope.frameworks.declaration import Declaration
 from normscope.notation.axis_words import axis_word
 from normscope.notation.layout import Layout

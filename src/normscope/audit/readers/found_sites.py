@@ -13,7 +13,9 @@ from normscope.audit.probe import Probe
 from normscope.audit.readers.surroundings import surroundings_of
 from normscope.errors import NormscopeError
 from normscope.frameworks.axis_names import with_axis_names
+from normscope.frameworks.condition import Condition
 from normscope.frameworks.declaration import Declaration
+from normscope.frameworks.registry import condition_at
 from normscope.frameworks.settings import declare
 from normscope.graph.extract import Extracted
 from normscope.graph.neighbours import Maker as FoundMaker
@@ -27,12 +29,13 @@ _POSITIONS = {1: ("s",), 2: ("h", "w"), 3: ("d", "h", "w")}
 convolutions: those of attention may be heads."""
 
 
-def site_of(found: FoundSite, axes: Axes) -> Site:
+def site_of(found: FoundSite, axes: Axes, framework: str) -> Site:
     """A site as rules and reports see it.
 
     Args:
-        found: at one place.
+        found: at one place; the model is as it was given again.
         axes: what the axes of its input are.
+        framework: the name of that of the model.
     """
     makers = tuple(_maker(maker) for maker in found.neighbours.makers)
     names = axis_names(found, axes, makers)
@@ -64,8 +67,20 @@ def site_of(found: FoundSite, axes: Axes) -> Site:
         call_number=found.call.number,
         composite=found.site.form is Form.COMPOSITE,
         around=surroundings_of(found.neighbours),
+        condition=_condition(found, framework),
         probe=_probe(found),
     )
+
+
+def _condition(found: FoundSite, framework: str) -> Condition:
+    """How the layer stands; what a call at inference told it is asked of that call."""
+    nodes = found.site.nodes
+    whole = (node for node in nodes if node.role is Role.NORMALIZATION)
+    condition = condition_at(next(whole, nodes[0]), found.parameters, framework)
+    at_inference = found.placed.get(False)
+    if condition.told is not None or at_inference is None:
+        return condition
+    return replace(condition, told=at_inference.site.call.told)
 
 
 def _probe(found: FoundSite) -> Probe:

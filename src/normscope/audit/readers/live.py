@@ -92,10 +92,11 @@ def read(source: Any, asked: Asked) -> ModelGraph:
     graphs = {mode: graph for mode, graph in traced.graphs.items() if mode in used}
     places = places_of(graphs, _said_names(given, names, asked), sample_axes)
 
-    def site(one: FoundSite) -> Site:
-        return site_of(one, places[one.modes[0]].of(one.site.x))
-
     framework = _framework(model)
+
+    def site(one: FoundSite) -> Site:
+        return site_of(one, places[one.modes[0]].of(one.site.x), framework)
+
     return ModelGraph(
         file=_file(source),
         name=live.model_title,
