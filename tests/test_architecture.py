@@ -83,6 +83,7 @@ IMPORTS = {
         (
             "audit.readers.live",
             "audit.readers.found_sites",
+            "audit.readers.probes",
             "audit.readers.surroundings",
             "audit.readers.verdicts",
             "audit.readers.reference",
