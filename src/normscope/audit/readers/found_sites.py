@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from normscope.audit.axes import Axes
 from normscope.audit.found.site import FoundSite
 from normscope.audit.model_graph import Kind, Maker, Site
-from normscope.audit.probe import Probe
+from normscope.audit.readers.probes import probe_of
 from normscope.audit.readers.surroundings import surroundings_of
 from normscope.errors import NormscopeError
 from normscope.frameworks.axis_names import with_axis_names
@@ -17,7 +18,6 @@ from normscope.frameworks.condition import Condition
 from normscope.frameworks.declaration import Declaration
 from normscope.frameworks.registry import condition_at
 from normscope.frameworks.settings import declare
-from normscope.graph.extract import Extracted
 from normscope.graph.neighbours import Maker as FoundMaker
 from normscope.graph.operators import Node, Role
 from normscope.graph.rules import Labels, Window
@@ -29,13 +29,16 @@ _POSITIONS = {1: ("s",), 2: ("h", "w"), 3: ("d", "h", "w")}
 convolutions: those of attention may be heads."""
 
 
-def site_of(found: FoundSite, axes: Axes, framework: str) -> Site:
+def site_of(
+    found: FoundSite, axes: Axes, framework: str, answers: dict[Hashable, Any] | None = None
+) -> Site:
     """A site as rules and reports see it.
 
     Args:
         found: at one place; the model is as it was given again.
         axes: what the axes of its input are.
         framework: the name of that of the model.
+        answers: what alike sites of the model were measured to do, for its probe.
     """
     makers = tuple(_maker(maker) for maker in found.neighbours.makers)
     names = axis_names(found, axes, makers)
@@ -68,7 +71,7 @@ def site_of(found: FoundSite, axes: Axes, framework: str) -> Site:
         composite=found.site.form is Form.COMPOSITE,
         around=surroundings_of(found.neighbours),
         condition=_condition(found, framework),
-        probe=_probe(found),
+        probe=probe_of(found, axes, answers),
     )
 
 
@@ -81,16 +84,6 @@ def _condition(found: FoundSite, framework: str) -> Condition:
     if condition.told is not None or at_inference is None:
         return condition
     return replace(condition, told=at_inference.site.call.told)
-
-
-def _probe(found: FoundSite) -> Probe:
-    """The site, to be run again."""
-
-    def extracted(training: bool) -> Extracted:
-        placed = found.placed[training]
-        return Extracted(placed.graph, placed.site, placed.given)
-
-    return Probe(found.placed[found.modes[0]].graph, found.modes, extracted, found.dtype)
 
 
 def remembered(found: FoundSite) -> NormSpec | None:
