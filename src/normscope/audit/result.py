@@ -22,15 +22,17 @@ class Audit:
 
     Attributes:
         graph: the model.
-        findings: sorted by place in the model, then by code.
+        findings: those about the model as a whole, then by place in the model; there by code.
         verbose: the report lists, too, what looked like a normalization and is none.
         by_site: the findings at each of the layers.
+        of_model: those about the model as a whole, or about layers that normalize nothing.
     """
 
     graph: ModelGraph
     findings: tuple[Finding, ...]
     verbose: bool = False
     by_site: tuple[tuple[Finding, ...], ...] = ()
+    of_model: tuple[Finding, ...] = ()
 
     @property
     def layers(self) -> tuple[Site, ...]:
