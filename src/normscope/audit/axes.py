@@ -47,7 +47,9 @@ class Places:
         self._named: dict[str, Lineage | None] = {}
         for name in dict.fromkeys(name for own in names for name in own if name):
             axes = [own.index(name) if name in own else None for own in map(list, names)]
-            self._named[name] = self._samples if axes == list(samples) else lineage_along(graph, axes)
+            self._named[name] = (
+                self._samples if axes == list(samples) else lineage_along(graph, axes)
+            )
 
     def of(self, value: Value) -> Axes:
         """What the axes of a value are."""

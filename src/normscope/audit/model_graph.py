@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from normscope.audit.condition import Condition
 from normscope.audit.found.site import Kind as Kind
 from normscope.audit.probe import Probe
+from normscope.audit.promises import Promise as Promise
 from normscope.audit.surroundings import Step as Step, Surroundings
 from normscope.frameworks.advice import Advice
 from normscope.frameworks.declaration import Declaration
@@ -213,6 +214,7 @@ class ModelGraph:
         assumed: what the file does not tell, what is assumed, and how the numbers would differ.
         notes: what the reader of a report should know about how it was found.
         followed: its operators were followed; else the settings of its layers were read.
+        promises: what the model must keep, and what was found of it, for each mode.
         one_mode: nothing tells it a mode: training and inference are the same.
     """
 
@@ -229,5 +231,6 @@ class ModelGraph:
     details: Mapping[str, Any] = field(default_factory=dict)
     assumed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    promises: tuple[Promise, ...] = ()
     followed: bool = True
     one_mode: bool = False

@@ -62,7 +62,7 @@ def tiles(
     cut = min(sizes) // 2
     try:
         # ends that differ, as the sky and the ground of a photograph do
-        given, other = (_halves(calls, axes, cut, first) for first in (False, True))
+        given, other = (_halves(calls, axes, first) for first in (False, True))
         seen = _far(calls, training, given, other, outputs)
     except Exception as error:  # a model may refuse other values by any exception
         return Tiles(why=f"the model raised {type(error).__name__}: {one_line(error)}")
@@ -73,24 +73,30 @@ def tiles(
         return Tiles(far=seen, why=why)
 
 
-def _halves(
-    calls: Calls, axes: Sequence[int | None], cut: int, first: bool
-) -> dict[int, Array]:
-    """The inputs with other values, the larger ones of those present, in one half of the axis."""
-    found = {}
-    for number, (array, axis) in enumerate(zip(calls.inputs.arrays, axes, strict=True)):
-        if axis is None or array.shape[axis] == 1:
-            continue
-        replacement = Replacement(array)
-        if replacement.possible:
-            made = array.copy()
-            half = np.moveaxis(made, axis, 0)
-            half = half[:cut] if first else half[cut:]
-            present = replacement.present
-            rng = np.random.default_rng((_SEED, number))
-            half[...] = rng.choice(present[present.size // 2 :], half.shape)
-            found[number] = made
-    return found
+def with_other_half(array: Array, axis: int, first: bool) -> Array:
+    """An input with other values, the larger ones of those present, in one half of an axis.
+
+    >>> x = np.arange(8).reshape(1, 8)
+    >>> made = with_other_half(x, 1, first=False)
+    >>> (made[:, :4] == x[:, :4]).all(), made[:, 4:].min() >= 4
+    (np.True_, np.True_)
+    """
+    made = array.copy()
+    half = np.moveaxis(made, axis, 0)
+    cut = array.shape[axis] // 2
+    half = half[:cut] if first else half[cut:]
+    present = Replacement(array).present
+    half[...] = np.random.default_rng(_SEED).choice(present[present.size // 2 :], half.shape)
+    return made
+
+
+def _halves(calls: Calls, axes: Sequence[int | None], first: bool) -> dict[int, Array]:
+    """The inputs with other values in one half, by their numbers; those that can have others."""
+    return {
+        number: with_other_half(array, axis, first)
+        for number, (array, axis) in enumerate(zip(calls.inputs.arrays, axes, strict=True))
+        if axis is not None and array.shape[axis] > 1 and Replacement(array).possible
+    }
 
 
 def _far(
@@ -105,7 +111,10 @@ def _far(
         return None
     base = calls.outputs(training)
     seen = []
-    for changed, at_end in ((calls.outputs(training, second), False), (calls.outputs(training, first), True)):
+    for changed, at_end in (
+        (calls.outputs(training, second), False),
+        (calls.outputs(training, first), True),
+    ):
         for name, axis in outputs.items():
             values, other = base.get(name), changed.get(name)
             if values is None or other is None:
