@@ -53,6 +53,13 @@ def audit(
     axes: AxesOption = None,
     output_format: Annotated[AuditFormat, typer.Option("--format")] = AuditFormat.TEXT,
     output: Output = None,
+    independent: Annotated[
+        list[str] | None,
+        typer.Option(help='What must stay apart along an axis: b, "b h w", b@inference.'),
+    ] = None,
+    causal: Annotated[
+        list[str] | None, typer.Option(help="No step of this axis may see a later one: t.")
+    ] = None,
     select: Annotated[
         list[str] | None, typer.Option(help="Only these rules: a code, a name or a family (NS1).")
     ] = None,
@@ -84,6 +91,8 @@ def audit(
             layer_from_expression(model) if is_code(model) else model,
             given,
             axes=axes_from_text(axes or []),
+            independent=independent,
+            causal=causal,
             select=select or (),
             ignore=ignore or (),
             release=release,

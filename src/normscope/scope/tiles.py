@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +48,7 @@ def tiles(
         calls: of the model.
         training: the mode.
         axes: of each input, the axis; None for an input without it.
-        outputs: the axis of each output that has it, by the name of the output.
+        outputs: the axis of each output that has it, by the name of the output in its graph.
     """
     sizes = {
         array.shape[axis]
@@ -59,18 +59,48 @@ def tiles(
         return Tiles(why="no output has this axis")
     if len(sizes) != 1 or min(sizes) < 4:
         return Tiles(why="it is too short to be halved; give at least 4 along it")
-    cut = min(sizes) // 2
+    # ends that differ, as the sky and the ground of a photograph do
+    second, first = (_halves(calls, axes, half) for half in (False, True))
+    if not first:
+        return Tiles(why="an input of one value tells of no other; give different values")
     try:
-        # ends that differ, as the sky and the ground of a photograph do
-        given, other = (_halves(calls, axes, first) for first in (False, True))
-        seen = _far(calls, training, given, other, outputs)
+        base, *changed = (calls.outputs(training, made) for made in ({}, second, first))
     except Exception as error:  # a model may refuse other values by any exception
         return Tiles(why=f"the model raised {type(error).__name__}: {one_line(error)}")
+    at = {name: axis for name, axis in _named(base, outputs) if all(name in m for m in changed)}
+    if not at:
+        return Tiles(why="it is not known which output has this axis")
+    far = any(
+        values.shape != made[name].shape
+        or bool(_outer(values.changed(made[name]), at[name], at_end).any())
+        for made, at_end in zip(changed, (False, True), strict=True)
+        for name, values in base.items()
+        if name in at
+    )
+    again = calls.outputs(training, second, stream=None)
+    if any(changed[0][name].changed(again[name]).any() for name in at if name in again):
+        return Tiles(far, why="it draws random numbers, others for a tile than for the whole")
+    cut = min(sizes) // 2
     try:
-        return _compared(calls, training, axes, (given, cut), outputs, seen)
+        parts = [
+            calls.outputs(training, _tile(calls, axes, second, part))
+            for part in (slice(cut), slice(cut, None))
+        ]
     except Exception as error:  # nor need it take inputs of another shape
         why = f"it takes no tiles: {type(error).__name__}: {one_line(error, 100)}"
-        return Tiles(far=seen, why=why)
+        return Tiles(far, why=why)
+    return _largest(changed[0], parts, at, far)
+
+
+def _named(base: Outputs, outputs: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    """The outputs of a call by their own names, which have the path before that of the graph."""
+    if len(base) == len(outputs) == 1:
+        yield next(iter(base)), next(iter(outputs.values()))
+        return
+    for name, axis in outputs.items():
+        alike = [own for own in base if own == name or own.endswith((f".{name}", f"[{name!r}]"))]
+        if len(alike) == 1:
+            yield alike[0], axis
 
 
 def with_other_half(array: Array, axis: int, first: bool) -> Array:
@@ -99,32 +129,6 @@ def _halves(calls: Calls, axes: Sequence[int | None], first: bool) -> dict[int, 
     }
 
 
-def _far(
-    calls: Calls,
-    training: bool,
-    second: dict[int, Array],
-    first: dict[int, Array],
-    outputs: Mapping[str, int],
-) -> bool | None:
-    """Whether an outer quarter of an output changes with the other half of the input."""
-    if not first:
-        return None
-    base = calls.outputs(training)
-    seen = []
-    for changed, at_end in (
-        (calls.outputs(training, second), False),
-        (calls.outputs(training, first), True),
-    ):
-        for name, axis in outputs.items():
-            values, other = base.get(name), changed.get(name)
-            if values is None or other is None:
-                continue
-            if values.shape != other.shape:
-                return True
-            seen.append(_outer(values.changed(other), axis, at_end).any())
-    return bool(any(seen)) if seen else None
-
-
 def _outer(array: Array, axis: int, at_end: bool) -> Array:
     """The outer quarter of an axis, of at least one index."""
     size = array.shape[axis]
@@ -132,42 +136,27 @@ def _outer(array: Array, axis: int, at_end: bool) -> Array:
     return array.take(range(size - quarter, size) if at_end else range(quarter), axis)
 
 
-def _compared(
-    calls: Calls,
-    training: bool,
-    axes: Sequence[int | None],
-    halves: tuple[dict[int, Array], int],
-    outputs: Mapping[str, int],
-    far: bool | None,
-) -> Tiles:
-    """The whole and two tiles."""
-    given, cut = halves
-    whole = calls.outputs(training, given)
-    again = calls.outputs(training, given, stream=None)
-    if any(whole[name].changed(again[name]).any() for name in whole):
-        return Tiles(far, why="it draws random numbers, others for a tile than for the whole")
-    parts = []
-    for at_end in (False, True):
-        tile = {
-            number: np.array(
-                np.moveaxis(np.moveaxis(given.get(number, array), axis, 0)[cut:], 0, axis)
-                if at_end
-                else np.moveaxis(np.moveaxis(given.get(number, array), axis, 0)[:cut], 0, axis)
-            )
-            for number, (array, axis) in enumerate(zip(calls.inputs.arrays, axes, strict=True))
-            if axis is not None and array.shape[axis] > 1
-        }
-        parts.append(calls.outputs(training, tile))
-    return _largest(whole, parts[0], parts[1], outputs, far)
+def _tile(
+    calls: Calls, axes: Sequence[int | None], given: Mapping[int, Array], part: slice
+) -> dict[int, Array]:
+    """A part of the inputs along the axis."""
+    return {
+        number: given.get(number, array)[(slice(None),) * axis + (part,)].copy()
+        for number, (array, axis) in enumerate(zip(calls.inputs.arrays, axes, strict=True))
+        if axis is not None and array.shape[axis] > 1
+    }
 
 
 def _largest(
-    whole: Outputs, left: Outputs, right: Outputs, outputs: Mapping[str, int], far: bool | None
+    whole: Outputs, parts: Sequence[Outputs], outputs: Mapping[str, int], far: bool
 ) -> Tiles:
+    """The output in which the whole and the tiles differ most."""
     found = []
     for name, axis in outputs.items():
-        one, two, all_of = left[name].array, right[name].array, whole[name].array
-        joined = np.concatenate([one, two], axis)
+        if not all(name in part for part in parts):
+            continue
+        joined = np.concatenate([part[name].array for part in parts], axis)
+        all_of = whole[name].array
         if joined.shape != all_of.shape:
             continue
         differ = np.abs(joined - all_of)

@@ -64,7 +64,11 @@ def _onnx(training: int) -> Any:
     names = ["scale", "bias", "mean", "var"]
     outputs = ["y", "m", "v"] if training else ["y"]
     norm = helper.make_node(
-        "BatchNormalization", ["x", *names], outputs, name="norm", training_mode=training
+        "BatchNormalization",
+        ["x", *names],
+        outputs,
+        name="/norm/BatchNormalization",
+        training_mode=training,
     )
     values = [
         helper.make_tensor(n, TensorProto.FLOAT, [8], [float(n in ("scale", "var"))] * 8)

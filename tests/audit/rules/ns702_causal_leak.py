@@ -60,9 +60,18 @@ def _onnx(axes: str) -> Any:
 
     shape = list(X.shape)
     norm = {
-        "t": helper.make_node("InstanceNormalization", ["x", "scale", "bias"], ["y"], name="norm"),
+        "t": helper.make_node(
+            "InstanceNormalization",
+            ["x", "scale", "bias"],
+            ["y"],
+            name="/norm/InstanceNormalization",
+        ),
         "c": helper.make_node(
-            "LayerNormalization", ["x", "scale", "bias"], ["y"], name="norm", axis=2
+            "LayerNormalization",
+            ["x", "scale", "bias"],
+            ["y"],
+            name="/norm/LayerNormalization",
+            axis=2,
         ),
     }[axes]
     length = 8 if axes == "t" else STEPS
@@ -116,4 +125,5 @@ def measured(finding: Finding, given: Given) -> None:
     number = finding.evidence["promises"][0]["measured"]
     assert number["steps_ahead"] == STEPS - 1
     assert (number["step"], number["later_step"]) == (0, STEPS - 1)
-    assert "step 0 of output changes with step 11 of" in finding.message
+    assert "step 0 of output" in finding.message
+    assert "changes with step 11 of" in finding.message

@@ -66,7 +66,7 @@ def _onnx(instance: bool) -> Any:
 
     shape = ["n", 4, "h", "w"] if instance else ["n", "h", "w", 4]
     kind, more = ("InstanceNormalization", {}) if instance else ("LayerNormalization", {"axis": -1})
-    norm = helper.make_node(kind, ["x", "scale", "bias"], ["y"], name="norm", **more)
+    norm = helper.make_node(kind, ["x", "scale", "bias"], ["y"], name=f"/norm/{kind}", **more)
     values = [
         helper.make_tensor(n, TensorProto.FLOAT, [4], [v] * 4)
         for n, v in (("scale", 1.0), ("bias", 0.0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from normscope.audit.axes import Lineage, lineage_along
 from normscope.audit.found.site import FoundSite, Kind as SiteKind
@@ -61,18 +61,20 @@ class Promised:
     def judged(self, axes: Mapping[Wanted, list[int | None]]) -> tuple[Promise, ...]:
         """What was found of each promise, in each mode in which it is to hold."""
         own = [sample_axis(names) if names else None for names in self.names]
-        found = []
+        found: list[Promise] = []
         for wanted, along in axes.items():
             of_samples = all(axis in (None, own[n]) for n, axis in enumerate(along))
-            for mode in wanted.modes:
+            judge = self._positions
+            if wanted.kind is Kind.CAUSAL:
+                judge = self._causal
+            elif of_samples:
+                judge = self._samples
+            seen: dict[bool, Promise] = {}
+            for mode in wanted.modes:  # of a model with one mode both are the same
                 training = self.live.modes[0] if len(self.live.modes) == 1 else mode == "training"
-                if wanted.kind is Kind.CAUSAL:
-                    one = self._causal(wanted, mode, training, along)
-                elif of_samples:
-                    one = self._samples(wanted, mode, training, along)
-                else:
-                    one = self._positions(wanted, mode, training, along)
-                found.append(one)
+                if training not in seen:
+                    seen[training] = judge(wanted, mode, training, along)
+                found.append(replace(seen[training], mode=mode))
         return tuple(found)
 
     # --- samples, steps -----------------------------------------------------------------------
