@@ -87,6 +87,7 @@ IMPORTS = {
             "audit.readers.promises",
             "audit.readers.surroundings",
             "audit.readers.verdicts",
+            "audit.readers.reference",
         ),
         "progress files.* notation.* sight.* graph.* frameworks.* scope.* audit.*",
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -21,6 +22,7 @@ def audit(
     axes: str | Mapping[str, str] | None = None,
     independent: PromisedAxes | None = None,
     causal: PromisedAxes | None = None,
+    against: Any = None,
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     release: str | None = None,
@@ -47,6 +49,9 @@ def audit(
             another; along others, such as h and w, no normalization may take a statistic. It must
             hold in both modes, unless it is said of one: `"b@inference"`, `{"inference": "b"}`.
         causal: axes along which no step of an output may depend on a later step of an input.
+        against: what it is compared with: another model, of any framework, or the path of a file,
+            also one of weights alone (.safetensors, .pt). Some rules need it: what a port, a
+            conversion, a surgery or a load has changed.
         select: codes, names or families ("NS1") of the rules to apply; all, if none is given.
         ignore: those not to apply.
         release, backend: the release of Keras 1 ("1.0.0" to "1.2.2") and the backend
@@ -75,7 +80,12 @@ def audit(
 
     selected_rules(select, ignore)  # a wrong name is said before anything is read
     wanted = wanted_promises(independent, causal)
-    graph = read_graph(model, Asked(inputs, axes, release, backend, wanted, progress))
+    asked = Asked(inputs, axes, release, backend, wanted, progress)
+    graph = read_graph(model, asked)
+    if against is not None:
+        from normscope.audit.readers.reference import with_reference
+
+        graph = with_reference(graph, against, replace(asked, promises=()))
     return judged(graph, select, ignore, verbose)
 
 
