@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from normscope.audit.axes import Axes
 from normscope.audit.found.site import FoundSite
 from normscope.audit.model_graph import Kind, Maker, Site
-from normscope.audit.probe import Probe
+from normscope.audit.readers.probes import probe_of
 from normscope.audit.readers.surroundings import surroundings_of
 from normscope.errors import NormscopeError
 from normscope.frameworks.axis_names import with_axis_names
 from normscope.frameworks.declaration import Declaration
 from normscope.frameworks.settings import declare
-from normscope.graph.extract import Extracted
 from normscope.graph.neighbours import Maker as FoundMaker
 from normscope.graph.operators import Node, Role
 from normscope.graph.rules import Labels, Window
@@ -27,12 +27,13 @@ _POSITIONS = {1: ("s",), 2: ("h", "w"), 3: ("d", "h", "w")}
 convolutions: those of attention may be heads."""
 
 
-def site_of(found: FoundSite, axes: Axes) -> Site:
+def site_of(found: FoundSite, axes: Axes, answers: dict[Hashable, Any] | None = None) -> Site:
     """A site as rules and reports see it.
 
     Args:
         found: at one place.
         axes: what the axes of its input are.
+        answers: what alike sites of the model were measured to do, for its probe.
     """
     makers = tuple(_maker(maker) for maker in found.neighbours.makers)
     names = axis_names(found, axes, makers)
@@ -64,18 +65,8 @@ def site_of(found: FoundSite, axes: Axes) -> Site:
         call_number=found.call.number,
         composite=found.site.form is Form.COMPOSITE,
         around=surroundings_of(found.neighbours),
-        probe=_probe(found),
+        probe=probe_of(found, axes, answers),
     )
-
-
-def _probe(found: FoundSite) -> Probe:
-    """The site, to be run again."""
-
-    def extracted(training: bool) -> Extracted:
-        placed = found.placed[training]
-        return Extracted(placed.graph, placed.site, placed.given)
-
-    return Probe(found.placed[found.modes[0]].graph, found.modes, extracted, found.dtype)
 
 
 def remembered(found: FoundSite) -> NormSpec | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,8 +96,10 @@ def read(source: Any, asked: Asked) -> ModelGraph:
     graphs = {mode: graph for mode, graph in traced.graphs.items() if mode in used}
     places = places_of(graphs, _said_names(given, names, asked), sample_axes)
 
+    answers: dict[Hashable, Any] = {}
+
     def site(one: FoundSite) -> Site:
-        return site_of(one, places[one.modes[0]].of(one.site.x))
+        return site_of(one, places[one.modes[0]].of(one.site.x), answers)
 
     framework = _framework(model)
     return ModelGraph(
