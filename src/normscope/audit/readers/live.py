@@ -69,6 +69,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
     from normscope.audit.axes import places_of
     from normscope.audit.found.found import found_sites
     from normscope.audit.readers.found_sites import site_of
+    from normscope.audit.readers.promises import Promised, resolved
     from normscope.audit.readers.verdicts import samples_of
     from normscope.scope.scope import input_axes
 
@@ -80,6 +81,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         raise SpecError(unfit)
     given = live.inputs(_given(live, asked))
     names = input_axes(given, asked.axes)
+    promised = resolved(asked.promises, given, names)
     with live.kept():
         asked.progress("following its operators", 1, 4)
         traced = _traced(live, given)
@@ -87,6 +89,8 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         found = found_sites(traced.graphs, given.arrays)
         asked.progress("looking who sees whom", 3, 4)
         samples = samples_of(live, given, names, traced.graphs)
+        sites = [one for one in found if not one.dismissed]
+        promises = Promised(live, given, names, traced.graphs, sites, samples).judged(promised)
     sample_axes = [sample_axis(own) if own else None for own in names]
     used = {one.modes[0] for one in found}
     graphs = {mode: graph for mode, graph in traced.graphs.items() if mode in used}
@@ -105,10 +109,11 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         framework=framework,
         provenance=_provenance(given, names, traced.graphs),
         advice=advice_of(framework),
-        sites=tuple(site(one) for one in found if not one.dismissed),
+        sites=tuple(map(site, sites)),
         dismissed=tuple(site(one) for one in found if one.dismissed),
         samples=samples,
         unknown_operators=_unknown_operators(traced.graphs),
+        promises=promises,
         notes=tuple(dict.fromkeys([*live.notes, *traced.notes()])),
         one_mode=len(live.modes) == 1,
     )
