@@ -218,6 +218,8 @@ class ModelGraph:
         notes: what the reader of a report should know about how it was found.
         followed: its operators were followed; else the settings of its layers were read.
         promises: what the model must keep, and what was found of it, for each mode.
+        drops_at_inference: where random masks are applied to values at inference, as by a dropout
+            in training mode: the path of the layer, once for each place.
         one_mode: nothing tells it a mode: training and inference are the same.
         array_names: of a file of weights alone, the names of all arrays in it.
         against: the model that it is compared with, and its sites in pairs; None if there is none.
@@ -238,6 +240,7 @@ class ModelGraph:
     notes: tuple[str, ...] = ()
     promises: tuple[Promise, ...] = ()
     followed: bool = True
+    drops_at_inference: tuple[str, ...] = ()
     one_mode: bool = False
     array_names: tuple[str, ...] = ()
     against: Against | None = None

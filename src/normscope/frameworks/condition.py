@@ -14,6 +14,7 @@ class Condition:
             such thing.
         trainable: whether any of its own parameters was to be learned, or of the nearest layer
             around it that has any; None where there are none, or where that is not known.
+        learning: whether anything in the model is to be learned; None where that is not known.
         updates: how often its running statistics were updated; None where nothing counts.
         decay: the share of the old statistics that an update keeps, as the layer states it; None
             where it states none.
@@ -28,6 +29,7 @@ class Condition:
 
     training: bool | None = None
     trainable: bool | None = None
+    learning: bool | None = None
     updates: int | None = None
     decay: float | None = None
     told: bool | None = None

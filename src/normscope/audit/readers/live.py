@@ -17,6 +17,7 @@ from normscope.frameworks.live import Arguments, Live
 from normscope.frameworks.opened import opened
 from normscope.frameworks.opening import opener
 from normscope.frameworks.registry import advice_of, kind_of, live_of
+from normscope.graph.dropouts import dropouts
 from normscope.graph.operators import CannotTraceError, Graph, OutOfSightError
 from normscope.notation.axis_roles import sample_axis
 from normscope.wording import one_line
@@ -115,6 +116,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         unknown_operators=_unknown_operators(traced.graphs),
         promises=promises,
         notes=tuple(dict.fromkeys([*live.notes, *traced.notes()])),
+        drops_at_inference=_drops(traced.graphs),
         one_mode=len(live.modes) == 1,
     )
 
@@ -238,6 +240,10 @@ def _provenance(given: Inputs, names: list[tuple[str, ...]], graphs: dict[bool, 
     ]
     operators = max(sum(node.live for node in graph.nodes) for graph in graphs.values())
     return f"called with {', '.join(said)}, {operators:,} operators"
+
+
+def _drops(graphs: dict[bool, Graph]) -> tuple[str, ...]:
+    return tuple(node.path for node in dropouts(graphs[False])) if False in graphs else ()
 
 
 def _unknown_operators(graphs: dict[bool, Graph]) -> dict[str, int]:

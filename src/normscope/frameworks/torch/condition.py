@@ -29,6 +29,7 @@ def condition(node: Node, parameters: Mapping[str, str]) -> Condition:
     return Condition(
         training=own.training,
         trainable=_trainable(modules, parameters),
+        learning=any(p.requires_grad for p in modules[-1].parameters()),
         updates=_updates(own),
         decay=_decay(modules, node),
         averaged=_averaged(modules),
