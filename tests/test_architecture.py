@@ -84,6 +84,7 @@ IMPORTS = {
             "audit.readers.live",
             "audit.readers.found_sites",
             "audit.readers.surroundings",
+            "audit.readers.unused",
             "audit.readers.verdicts",
             "audit.readers.reference",
         ),

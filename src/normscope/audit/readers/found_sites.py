@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from normscope.audit.axes import Axes
@@ -19,7 +19,7 @@ from normscope.graph.extract import Extracted
 from normscope.graph.neighbours import Maker as FoundMaker
 from normscope.graph.operators import Node, Role
 from normscope.graph.rules import Labels, Window
-from normscope.graph.sites import Form
+from normscope.graph.sites import Form, Site as GraphSite
 from normscope.notation.spec import NormSpec
 
 _POSITIONS = {1: ("s",), 2: ("h", "w"), 3: ("d", "h", "w")}
@@ -27,12 +27,13 @@ _POSITIONS = {1: ("s",), 2: ("h", "w"), 3: ("d", "h", "w")}
 convolutions: those of attention may be heads."""
 
 
-def site_of(found: FoundSite, axes: Axes) -> Site:
+def site_of(found: FoundSite, axes: Axes, numbers: Mapping[GraphSite, int]) -> Site:
     """A site as rules and reports see it.
 
     Args:
         found: at one place.
         axes: what the axes of its input are.
+        numbers: of the sites of the model, as they are in its graphs.
     """
     makers = tuple(_maker(maker) for maker in found.neighbours.makers)
     names = axis_names(found, axes, makers)
@@ -63,7 +64,7 @@ def site_of(found: FoundSite, axes: Axes) -> Site:
         parameters=found.parameters,
         call_number=found.call.number,
         composite=found.site.form is Form.COMPOSITE,
-        around=surroundings_of(found.neighbours),
+        around=surroundings_of(found, numbers),
         probe=_probe(found),
     )
 
