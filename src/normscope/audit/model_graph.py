@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from normscope.audit.found.site import Kind as Kind
 from normscope.audit.probe import Probe
 from normscope.audit.promises import Promise as Promise
-from normscope.audit.surroundings import Step as Step, Surroundings
+from normscope.audit.surroundings import Residuals, Step as Step, Surroundings, UnusedLayer
 from normscope.frameworks.advice import Advice
 from normscope.frameworks.condition import Condition
 from normscope.frameworks.declaration import Declaration
@@ -222,6 +222,8 @@ class ModelGraph:
             in training mode: the path of the layer, once for each place.
         one_mode: nothing tells it a mode: training and inference are the same.
         array_names: of a file of weights alone, the names of all arrays in it.
+        residuals: its residual additions; empty where it was read and not run.
+        unused: the normalization layers of a live model that no mode calls.
         against: the model that it is compared with, and its sites in pairs; None if there is none.
     """
 
@@ -243,6 +245,8 @@ class ModelGraph:
     drops_at_inference: tuple[str, ...] = ()
     one_mode: bool = False
     array_names: tuple[str, ...] = ()
+    residuals: Residuals = field(default_factory=Residuals)
+    unused: tuple[UnusedLayer, ...] = ()
     against: Against | None = None
 
     def counterpart(self, site: Site) -> Site | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from normscope.frameworks.settings import declare
 from normscope.graph.neighbours import Maker as FoundMaker
 from normscope.graph.operators import Node, Role
 from normscope.graph.rules import Labels, Window
-from normscope.graph.sites import Form
+from normscope.graph.sites import Form, Site as GraphSite
 from normscope.notation.spec import NormSpec
 
 _POSITIONS = {1: ("s",), 2: ("h", "w"), 3: ("d", "h", "w")}
@@ -30,7 +30,11 @@ convolutions: those of attention may be heads."""
 
 
 def site_of(
-    found: FoundSite, axes: Axes, framework: str, answers: dict[Hashable, Any] | None = None
+    found: FoundSite,
+    axes: Axes,
+    framework: str,
+    numbers: Mapping[GraphSite, int],
+    answers: dict[Hashable, Any] | None = None,
 ) -> Site:
     """A site as rules and reports see it.
 
@@ -38,6 +42,7 @@ def site_of(
         found: at one place; the model is as it was given again.
         axes: what the axes of its input are.
         framework: the name of that of the model.
+        numbers: of the sites of the model, as they are in its graphs.
         answers: what alike sites of the model were measured to do, for its probe.
     """
     makers = tuple(_maker(maker) for maker in found.neighbours.makers)
@@ -69,7 +74,7 @@ def site_of(
         parameters=found.parameters,
         call_number=found.call.number,
         composite=found.site.form is Form.COMPOSITE,
-        around=surroundings_of(found.neighbours),
+        around=surroundings_of(found, numbers),
         condition=_condition(found, framework),
         probe=probe_of(found, axes, answers),
     )
