@@ -18,7 +18,7 @@ from normscope.frameworks.live import Arguments, Live
 from normscope.frameworks.opened import opened
 from normscope.frameworks.opening import opener
 from normscope.frameworks.registry import advice_of, kind_of, live_of
-from normscope.graph.dropouts import dropouts
+from normscope.graph.dropouts import Dropouts
 from normscope.graph.operators import CannotTraceError, Graph, OutOfSightError
 from normscope.notation.axis_roles import sample_axis
 from normscope.wording import one_line
@@ -257,7 +257,13 @@ def _provenance(given: Inputs, names: list[tuple[str, ...]], graphs: dict[bool, 
 
 
 def _drops(graphs: dict[bool, Graph]) -> tuple[str, ...]:
-    return tuple(node.path for node in dropouts(graphs[False])) if False in graphs else ()
+    """Where random masks are applied at inference."""
+    if False not in graphs:
+        return ()
+    graph = graphs[False]
+    dropouts = Dropouts(graph)
+    nodes = (node for one in (graph, *graph.bodies()) for node in one.nodes)
+    return tuple(node.path for node in nodes if dropouts.may_drop(node))
 
 
 def _unknown_operators(graphs: dict[bool, Graph]) -> dict[str, int]:

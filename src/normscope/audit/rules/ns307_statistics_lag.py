@@ -71,8 +71,8 @@ class StatisticsLag(Rule):
         yield self.finding(
             site,
             f"after {counted(updates, 'update')}, each of which keeps {decay:.4g} of the old "
-            f"values, {share:.0%} of the running statistics are still the initial 0 and 1: a stored "
-            f"variance of {least:.3g} stands for one of {without:.3g}",
+            f"values, {share:.0%} of the running statistics are still the initial 0 and 1: a "
+            f"stored variance of {least:.3g} stands for one of {without:.3g}",
             fix="re-estimate the statistics over some data, or let them move faster",
             evidence={
                 "updates": updates,

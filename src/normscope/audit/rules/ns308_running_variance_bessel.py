@@ -59,8 +59,8 @@ class RunningVarianceBessel(Rule):
         factor = math.sqrt(size / (size - 1))
         yield self.finding(
             site,
-            f"each set holds {size} values, and the running variance is the unbiased one: inference "
-            f"divides by {factor:.3g} times what training divides by",
+            f"each set holds {size} values, and the running variance is the unbiased one: "
+            f"inference divides by {factor:.3g} times what training divides by",
             fix="share statistics over more values, or set track_running_stats=False",
             evidence={"set_size": size, "factor": factor},
         )

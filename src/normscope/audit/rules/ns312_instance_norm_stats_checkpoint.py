@@ -49,8 +49,8 @@ class InstanceNormStatsCheckpoint(Rule):
             names = listed(list(site.condition.unused))
             yield self.finding(
                 site,
-                f"it holds {names}, but takes the statistics of its input in both modes, so nothing "
-                "reads them",
+                f"it holds {names}, but takes the statistics of its input in both modes, so "
+                "nothing reads them",
                 fix="set track_running_stats=True if it was trained to use them, else delete them",
                 evidence={"unused": list(site.condition.unused)},
             )
