@@ -22,8 +22,6 @@ class Condition:
             it gives none, or where that is not seen.
         overrides: the normalization of its framework whose call its class replaces by code of its
             own; "" if it replaces none.
-        averaged: how often an average of weights around it took in those of a model without its
-            running statistics; None where there is no such average.
         unused: the names of arrays that it holds and that no mode reads.
     """
 
@@ -34,7 +32,6 @@ class Condition:
     decay: float | None = None
     told: bool | None = None
     overrides: str = ""
-    averaged: int | None = None
     unused: tuple[str, ...] = ()
 
 

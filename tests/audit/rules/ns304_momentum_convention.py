@@ -173,7 +173,7 @@ def default_linen() -> Any:
 def measured(finding: Finding, given: Given) -> None:
     """The mean after one update from 0 by a batch of ones is the share of the newest batch."""
     stated, share = finding.evidence["momentum"], finding.evidence["newest_share"]
-    if type(given.model).__module__.startswith("torch"):
+    if hasattr(given.model, "named_buffers"):
         import torch
 
         norm = torch.nn.BatchNorm1d(1, momentum=stated)

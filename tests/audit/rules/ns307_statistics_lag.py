@@ -54,7 +54,7 @@ def called_but_not_trained_torch() -> Any:
 
 @healthy("torch")
 def loaded_statistics_torch() -> Any:
-    """Statistics that were loaded: none of them began with 1, as one is below what would be left."""
+    """They did not begin with 1: one is below what would be left of it."""
     import torch
 
     model, inputs = _torch(0.01, 5)

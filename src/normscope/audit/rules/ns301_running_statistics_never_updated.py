@@ -47,8 +47,8 @@ class RunningStatisticsNeverUpdated(Rule):
     symptoms = (Symptom.EVALUATION, Symptom.PORT)
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
-        if not has_initial_statistics(site) or site.condition.averaged:
-            return  # of an average of weights NS313 says why
+        if not has_initial_statistics(site):
+            return
         found = list(moved(site))
         if not found:
             return

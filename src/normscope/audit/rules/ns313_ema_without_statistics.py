@@ -9,9 +9,9 @@ Why it matters:
     statistics inference does not normalize at all. The average evaluates far below its student.
 
 How it is found:
-    Of a torch.optim.swa_utils.AveragedModel without use_buffers=True, from the count of averages
-    and the statistics. With a model to compare with (the student), by comparing scale, bias and
-    statistics of each pair of layers.
+    With a model to compare with (the student), by comparing scale, bias and statistics of each pair
+    of layers: audit(average, inputs, against=student). Without one, NS301 tells of statistics that
+    are still the initial ones.
 
 Measured:
     The number of channels whose statistics are the initial ones, or those of the student.
@@ -39,7 +39,6 @@ from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
 from normscope.audit.rule import Intent, Rule, Symptom
 from normscope.audit.training_signs import has_initial_statistics
-from normscope.wording import counted
 
 
 class EmaWithoutStatistics(Rule):
@@ -53,15 +52,6 @@ class EmaWithoutStatistics(Rule):
         if mean is None or var is None:
             return
         initial = has_initial_statistics(site)
-        averages = site.condition.averaged
-        if averages and initial:
-            yield self._finding(
-                site,
-                f"its weights are an average of {counted(averages, 'model')}, but its running "
-                "statistics are still mean 0 and variance 1",
-                "initial",
-            )
-            return
         other = graph.counterpart(site)
         if other is None or not _differ(site, other):
             return
