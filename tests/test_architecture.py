@@ -89,6 +89,7 @@ IMPORTS = {
             "audit.readers.promises",
             "audit.readers.probes",
             "audit.readers.surroundings",
+            "audit.readers.unused",
             "audit.readers.verdicts",
             "audit.readers.reference",
         ),

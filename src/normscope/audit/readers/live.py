@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normscope.audit.model_graph import ModelGraph, Site
 from normscope.audit.readers.asked import Asked
+from normscope.audit.surroundings import Residuals
 from normscope.errors import SpecError, printable
 from normscope.files.readable import Readable
 from normscope.frameworks.inputs import Inputs
@@ -23,6 +24,7 @@ from normscope.wording import one_line
 
 if TYPE_CHECKING:
     from normscope.audit.found.site import FoundSite
+    from normscope.graph.sites import Site as GraphSite
 
 TAKES = (
     "a live model (of PyTorch, Keras, JAX or ONNX, or a function), the path of one in a file "
@@ -70,6 +72,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
     from normscope.audit.found.found import found_sites
     from normscope.audit.readers.found_sites import site_of
     from normscope.audit.readers.promises import Promised, resolved
+    from normscope.audit.readers.unused import unused_norms
     from normscope.audit.readers.verdicts import samples_of
     from normscope.scope.scope import input_axes
 
@@ -97,11 +100,12 @@ def read(source: Any, asked: Asked) -> ModelGraph:
     places = places_of(graphs, _said_names(given, names, asked), sample_axes)
 
     answers: dict[Hashable, Any] = {}
+    numbers = {placed.site: n for n, one in enumerate(sites) for placed in one.placed.values()}
+    framework = _framework(model)
 
     def site(one: FoundSite) -> Site:
-        return site_of(one, places[one.modes[0]].of(one.site.x), answers)
+        return site_of(one, places[one.modes[0]].of(one.site.x), framework, numbers, answers)
 
-    framework = _framework(model)
     return ModelGraph(
         file=_file(source),
         name=live.model_title,
@@ -116,7 +120,17 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         promises=promises,
         notes=tuple(dict.fromkeys([*live.notes, *traced.notes()])),
         one_mode=len(live.modes) == 1,
+        residuals=_residuals(sites, numbers),
+        unused=() if traced.problems else tuple(unused_norms(live.layers(), traced.graphs)),
     )
+
+
+def _residuals(found: Sequence[FoundSite], numbers: Mapping[GraphSite, int]) -> Residuals:
+    """The residual additions of the model, in training where anything is normalized there."""
+    from normscope.audit.readers.surroundings import residuals_of
+
+    by_mode = {mode: one.residuals for site in found for mode, one in site.placed.items()}
+    return residuals_of(by_mode[max(by_mode)], numbers) if by_mode else Residuals()
 
 
 def _model(source: Any) -> Any:
