@@ -1,4 +1,4 @@
-"""What was promised, and what does not count: sentences that every report shows below its answer."""
+"""What was promised, allowed or known: sentences that a report shows below its answer."""
 
 from __future__ import annotations
 
