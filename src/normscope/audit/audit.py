@@ -19,6 +19,7 @@ def audit(
     *,
     axes: str | Mapping[str, str] | None = None,
     against: Any = None,
+    optimizer: Any = None,
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     release: str | None = None,
@@ -43,6 +44,8 @@ def audit(
         against: what it is compared with: another model, of any framework, or the path of a file,
             also one of weights alone (.safetensors, .pt). Some rules need it: what a port, a
             conversion, a surgery or a load has changed.
+        optimizer: that trains the model, of PyTorch or Keras; it is asked which arrays it decays.
+            A model of Keras that is compiled tells its own.
         select: codes, names or families ("NS1") of the rules to apply; all, if none is given.
         ignore: those not to apply.
         release, backend: the release of Keras 1 ("1.0.0" to "1.2.2") and the backend
@@ -70,7 +73,7 @@ def audit(
     from normscope.audit.readers.registry import read_graph  # h5py only when a file is read
 
     selected_rules(select, ignore)  # a wrong name is said before anything is read
-    asked = Asked(inputs, axes, release, backend, progress)
+    asked = Asked(inputs, axes, release, backend, progress, optimizer)
     graph = read_graph(model, asked)
     if against is not None:
         from normscope.audit.readers.reference import with_reference

@@ -217,6 +217,9 @@ class ModelGraph:
         notes: what the reader of a report should know about how it was found.
         followed: its operators were followed; else the settings of its layers were read.
         one_mode: nothing tells it a mode: training and inference are the same.
+        unread: the names of learned arrays that the model holds and that no mode reads.
+        decays: the weight decay of each learned array, by the optimizer that was given or that the
+            model is compiled with; empty if there is none.
         array_names: of a file of weights alone, the names of all arrays in it.
         against: the model that it is compared with, and its sites in pairs; None if there is none.
     """
@@ -236,6 +239,8 @@ class ModelGraph:
     notes: tuple[str, ...] = ()
     followed: bool = True
     one_mode: bool = False
+    unread: frozenset[str] = frozenset()
+    decays: Mapping[str, float] = field(default_factory=dict)
     array_names: tuple[str, ...] = ()
     against: Against | None = None
 

@@ -18,6 +18,7 @@ class Asked:
         axes: the names of their axes.
         release, backend: what wrote a file, where it does not tell.
         progress: is told of (what is being done, steps done, steps in all).
+        optimizer: that trains the model; None where none was given.
     """
 
     inputs: Any = None
@@ -25,3 +26,4 @@ class Asked:
     release: str | None = None
     backend: str | None = None
     progress: Progress = tell_nobody
+    optimizer: Any = None
