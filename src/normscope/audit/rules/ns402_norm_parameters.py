@@ -100,6 +100,6 @@ class NormParameters(Rule):
 
 def _may_end_a_branch(site: Site, graph: ModelGraph) -> bool:
     """Whether it ends a residual branch, or that cannot be seen."""
-    if not graph.followed:
+    if not graph.followed or site.around.ends_branch:
         return True
     return any(step.role is Role.SHIFT and not step.learned for step in site.around.users)
