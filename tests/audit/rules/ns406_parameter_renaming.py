@@ -10,6 +10,7 @@ import numpy as np
 from normscope.audit.finding import Finding
 from onnx_text import onnx_model
 from rule_fixtures import Given, healthy, sick
+from weight_files import safetensors
 
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(2, 5, 12)).astype("float32")
@@ -19,11 +20,9 @@ BIAS = np.linspace(-1, 1, 12, dtype="float32")
 
 def _file(folder: Path, *names: str) -> Path:
     """A file of safetensors in which the arrays of a layer have these names."""
-    from safetensors.numpy import save_file
-
     arrays = dict(zip(names, (SCALE, BIAS), strict=False))
-    save_file({**arrays, "dense.kernel": RNG.normal(size=(12, 12)).astype("float32")}, folder / "m")
-    return (folder / "m").rename(folder / "model.safetensors")
+    kernel = RNG.normal(size=(12, 12))
+    return safetensors(folder / "model.safetensors", {**arrays, "dense.kernel": kernel})
 
 
 def _torch(loaded: bool) -> Any:
@@ -89,8 +88,8 @@ def loaded_keras(tmp_path: Path) -> Any:
 
 
 def _onnx(scale: Any, bias: Any) -> Any:
-    text = "[encoder.norm] y = LayerNormalization <axis = -1> (x, gamma, beta)"
-    return onnx_model(text, ROWS.shape, gamma=scale, beta=bias)
+    text = "y = LayerNormalization <axis = -1> (x, gamma, beta)"
+    return onnx_model(text, ROWS.shape, layer="encoder.norm", gamma=scale, beta=bias)
 
 
 @sick("onnx", at="encoder.norm")

@@ -10,6 +10,7 @@ import numpy as np
 from normscope.audit.finding import Finding
 from onnx_text import onnx_model
 from rule_fixtures import Given, healthy, sick
+from weight_files import safetensors
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(4, 3, 8, 8)).astype("float32")
@@ -21,11 +22,8 @@ STATISTICS = {"running_mean": MEAN, "running_var": VAR}
 
 
 def _file(folder: Path, layer: str, arrays: dict[str, Any]) -> Path:
-    from safetensors.numpy import save_file
-
-    named = {f"{layer}.{name}": np.asarray(a, "float32") for name, a in arrays.items()}
-    save_file(named, folder / "adapter_model.safetensors")
-    return folder / "adapter_model.safetensors"
+    named = {f"{layer}.{name}": array for name, array in arrays.items()}
+    return safetensors(folder / "adapter_model.safetensors", named)
 
 
 def _torch(moved: bool = True, training: bool = True) -> Any:

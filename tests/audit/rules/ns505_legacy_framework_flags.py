@@ -80,18 +80,13 @@ def _keras(folder: Path, **flags: Any) -> Any:
 
 
 @sick("keras", at="")
-def renorm_keras(tmp_path: Path) -> Any:
-    return _keras(tmp_path, renorm=True), LAST
-
-
-@sick("keras", at="")
 def virtual_batch_keras(tmp_path: Path) -> Any:
     return _keras(tmp_path, virtual_batch_size=2), LAST
 
 
 @healthy("keras")
 def without_flags_keras(tmp_path: Path) -> Any:
-    return _keras(tmp_path, renorm=False, virtual_batch_size=None), LAST
+    return _keras(tmp_path, virtual_batch_size=None), LAST
 
 
 def _jax(applied: bool) -> Any:

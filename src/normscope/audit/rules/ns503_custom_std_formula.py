@@ -32,6 +32,7 @@ References:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -48,6 +49,9 @@ from normscope.reference import reference
 NARROW = 0.01
 """The relative difference from which it is a warning: sets of 50 elements, with N - 1."""
 
+_NORM = re.compile("norm|ln", re.IGNORECASE)
+"""In the names of layers that are meant to normalize."""
+
 MOST_ELEMENTS = 2**20
 """Of an input on which powers are tried."""
 
@@ -59,10 +63,17 @@ class CustomStdFormula(Rule):
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
         spec = site.spec
-        if spec is None:
+        if spec is None and site.kind in (Kind.MIXING, Kind.UNKNOWN):
             yield from self._power(site)
+        elif spec is None:
+            return
         elif site.kind is Kind.NORMALIZATION and within_sample(site):
             yield from self._formula(site, spec, graph)
+
+    def check_model(self, graph: ModelGraph) -> Iterator[Finding]:
+        for site in graph.dismissed:  # a factor made of a statistic looks like a gate
+            if _NORM.search(f"{site.path} {site.type}"):
+                yield from self._power(site)
 
     def _formula(self, site: Site, spec: NormSpec, graph: ModelGraph) -> Iterator[Finding]:
         if not spec.center or spec.measure is not Measure.VARIANCE or site.layout is None:
@@ -150,7 +161,7 @@ def _power_of_variance(site: Site) -> float | None:
     how the factor changes with the size of x tells the power.
     """
     shape = site.input_shape
-    if site.probe is None or shape is None or site.kind not in (Kind.MIXING, Kind.UNKNOWN):
+    if site.probe is None or shape is None:
         return None
     full = tuple(length for length in shape if length is not None)
     if len(full) != len(shape) or not 2 <= len(full) <= 5 or np.prod(full) > MOST_ELEMENTS:

@@ -2,8 +2,9 @@
 
 What it finds:
     A learned scale that a layer holds and never applies, as with fix_gamma; in files of Keras 2,
-    a BatchNormalization with renorm=True or virtual_batch_size, which Keras 3 does not have; beside
-    a reference, an eps of 1e-5 for 1.001e-5, the least that cuDNN once allowed.
+    a BatchNormalization with virtual_batch_size, or with renorm=True, where the Keras that is
+    installed does not have it; beside a reference, an eps of 1e-5 for 1.001e-5, the least that
+    cuDNN once allowed.
 
 Why it matters:
     Converters copy arrays and not what the flag made of them: the stored scale that nothing applied
@@ -15,8 +16,7 @@ How it is found:
     file; and from the formula of both layers of a pair.
 
 Measured:
-    The factor in the unused scale that is farthest from 1; by how much outputs differ because of
-    eps, at most.
+    By how much outputs differ because of eps, at most.
 
 Known limits:
     A scale that is used under a condition that did not hold in this call counts as unused.
@@ -78,7 +78,7 @@ class LegacyFrameworkFlags(Rule):
             if told is not None and told[2] in _FLAGS:
                 yield self.finding(
                     "",
-                    f"{told[1]} in this file has {told[2]} set, which Keras 3 does not have: "
+                    f"{told[1]} in this file has {told[2]} set, which this Keras does not have: "
                     f"{_FLAGS[told[2]]}",
                     fix="at inference it is batch normalization; to train on, know that today's "
                     "layer takes the statistics of the whole batch",
