@@ -87,6 +87,7 @@ class Addition:
         source: the line of the program, "file.py:12"; "" if it is not known.
         skip: the number of the site whose y the skip is; None if it is of none.
         before: the number of the addition whose result the skip is; None if it is of none.
+        resumes: the number of the addition whose result the site of the skip normalizes; or None.
         begins: the numbers of the sites with which the branch begins; none where it takes the
             skip as it is.
         learned: whether the branch holds a product with learned numbers.
@@ -101,6 +102,7 @@ class Addition:
     source: str
     skip: int | None
     before: int | None
+    resumes: int | None
     begins: tuple[int, ...]
     learned: bool
     ends: int | None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from normscope.graph.operators import Graph, Node, Role, Value
 from normscope.graph.replay import known_numbers
-from normscope.graph.rules import NOTHING, Labels, Move
+from normscope.graph.rules import NOTHING, Fixed, Labels, Move
 from normscope.graph.sites import Site
 from normscope.graph.statistics_flow import is_shape
 
@@ -125,6 +125,8 @@ def _uses(y: Value, outputs: set[Value]) -> tuple[tuple[Node, ...], bool]:
         value = todo.pop()
         is_output |= value in outputs
         for node in value.users:
+            if isinstance(node.rule, Fixed):
+                continue  # it takes the shape alone
             if not is_shape(node):
                 users[node] = None
                 continue

@@ -63,6 +63,7 @@ def residuals_of(found: FoundResiduals, numbers: Mapping[Site, int]) -> Residual
             source=one.node.source,
             skip=None if one.skip_site is None else numbers.get(one.skip_site),
             before=None if one.before is None else place[one.before],
+            resumes=None if one.resumes is None else place[one.resumes],
             begins=tuple(numbers[site] for site in one.begins if site in numbers),
             learned=one.learned,
             ends=None if one.ends is None else numbers.get(one.ends),
