@@ -1,4 +1,4 @@
-"""NS602: a skip that carries norm(x); twins that carry x, that normalize last, an embedding norm."""
+"""NS602: a skip that carries norm(x); twins that carry x, or normalize last, an embedding norm."""
 
 from __future__ import annotations
 

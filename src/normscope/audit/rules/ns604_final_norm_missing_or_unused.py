@@ -1,4 +1,4 @@
-"""NS604 final-norm-missing-or-unused: a normalization is held and not called, or the last is missing.
+"""NS604 final-norm-missing-or-unused: a norm is held and not called, or the last is missing.
 
 What it finds:
     A normalization layer that a model holds and that no mode of it calls, although the layer that
