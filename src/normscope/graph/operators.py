@@ -145,6 +145,7 @@ class Node:
         channel_axis: for a `PRODUCT` with learned numbers, the axis of result 0 that holds the
             channels it makes; None if it makes none, or is none.
         adds_bias: whether it adds one learned number per channel too.
+        name: that a file gives it; "" in a program, where operators have none.
         settings: of a normalization, what its arguments or attributes say, by their native names.
     """
 
@@ -159,6 +160,7 @@ class Node:
     source: str = ""
     channel_axis: int | None = None
     adds_bias: bool = False
+    name: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -168,8 +170,8 @@ class Node:
 
     @property
     def path(self) -> str:
-        """The innermost layer that it belongs to."""
-        return self.call.path
+        """The innermost layer that it belongs to; where a file tells of none, its own name."""
+        return self.call.path or self.name
 
     @property
     def live_operands(self) -> tuple[Value, ...]:
@@ -251,6 +253,7 @@ class Graph:
         source: str = "",
         channel_axis: int | None = None,
         adds_bias: bool = False,
+        name: str = "",
     ) -> Node:
         """A new node at the end; `results` are shapes and dtypes. The attributes are a `Node`'s."""
         node = Node(
@@ -265,6 +268,7 @@ class Graph:
             source,
             channel_axis,
             adds_bias,
+            name,
         )
         live = not isinstance(rule, Fixed) and any(value.live for value in operands)
         node.results = tuple(Value(tuple(s), dtype, node, live=live) for s, dtype in results)
