@@ -77,6 +77,8 @@ class Site:
             last holds what the `running` of the training spec says, which may be a deviation.
         parameters: where the model holds these: role -> path.
         call_number: 1 at the first call of the layer, 2 where it is used again, ...
+        set_size: how many values the largest statistics set holds, by its operators alone; None
+            where these do not tell.
         composite: whether one operator of the framework does it as a whole.
         around: what stands around it.
         condition: how the layer stood when the model was given.
@@ -106,6 +108,7 @@ class Site:
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
     call_number: int = 1
+    set_size: int | None = None
     composite: bool = False
     around: Surroundings = field(default_factory=Surroundings)
     condition: Condition = field(default_factory=Condition)

@@ -134,6 +134,7 @@ class Node:
         channel_axis: for a `PRODUCT` with learned numbers, the axis of result 0 that holds the
             channels it makes; None if it makes none, or is none.
         adds_bias: whether it adds one learned number per channel too.
+        name: its own, where its user gave it one, as in a file of ONNX; else "".
     """
 
     number: int
@@ -147,6 +148,7 @@ class Node:
     source: str = ""
     channel_axis: int | None = None
     adds_bias: bool = False
+    name: str = ""
 
     @property
     def live(self) -> bool:
@@ -155,8 +157,8 @@ class Node:
 
     @property
     def path(self) -> str:
-        """The innermost layer that it belongs to."""
-        return self.call.path
+        """The innermost layer that it belongs to, or its own name where it stands in none."""
+        return self.call.path or self.name
 
     @property
     def live_operands(self) -> tuple[Value, ...]:
@@ -238,6 +240,7 @@ class Graph:
         source: str = "",
         channel_axis: int | None = None,
         adds_bias: bool = False,
+        name: str = "",
     ) -> Node:
         """A new node at the end; `results` are shapes and dtypes. The attributes are a `Node`'s."""
         node = Node(
@@ -252,6 +255,7 @@ class Graph:
             source,
             channel_axis,
             adds_bias,
+            name,
         )
         live = not isinstance(rule, Fixed) and any(value.live for value in operands)
         node.results = tuple(Value(tuple(s), dtype, node, live=live) for s, dtype in results)

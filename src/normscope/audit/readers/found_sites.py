@@ -62,6 +62,7 @@ def site_of(found: FoundSite, axes: Axes) -> Site:
         arrays=found.arrays,
         parameters=found.parameters,
         call_number=found.call.number,
+        set_size=found.site.set_size,
         composite=found.site.form is Form.COMPOSITE,
         around=surroundings_of(found.neighbours),
         probe=_probe(found),

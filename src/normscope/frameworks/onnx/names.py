@@ -13,6 +13,7 @@ BACK = "\\"
 _TRACE = "pkg.torch.onnx.stack_trace"
 
 _FRAME = re.compile(r'File "([^"\n]{1,4096})", line (\d{1,9})')
+_COUNTED = re.compile(r"(node|n)?[_:]*\d*|node_.*|n\d+")
 _QUOTED = re.compile(r"'([^'\n]{0,1024})'|\"([^\"\n]{0,1024})\"")
 
 
@@ -115,6 +116,17 @@ def paths_of(name: str) -> list[str]:
         found.append(path)
         last = part
     return found
+
+
+def own_name(node: Any) -> str:
+    """The name that its user gave to a node; "" where an exporter counted it, or wrote a path.
+
+    >>> from onnx import helper
+    >>> [own_name(helper.make_node("Conv", "x", "y", name=n)) for n in ("stem", "Conv_12", "/Conv")]
+    ['stem', '', '']
+    """
+    name = str(node.name)
+    return "" if "/" in name or _COUNTED.fullmatch(name.replace(node.op_type, "")) else name
 
 
 def source_of(node: Any) -> str:

@@ -19,7 +19,7 @@ from normscope.frameworks.onnx.evaluation import (
     np_dtype,
 )
 from normscope.frameworks.onnx.functions import Bindings, bindings, bound, without_missing
-from normscope.frameworks.onnx.names import Calls, source_of
+from normscope.frameworks.onnx.names import Calls, own_name, source_of
 from normscope.frameworks.onnx.nodes import constant, said
 from normscope.frameworks.onnx.operators.applied import Made
 from normscope.frameworks.onnx.shapes import bytes_of, declared, largest
@@ -284,6 +284,7 @@ class Walk:
             run if sum(map(bytes_of, results)) < MANY_BYTES else None,
             self.calls.of(node, self.around),
             source=source_of(node),
+            name=own_name(node) if self.around is self.graph.calls[0] else "",
         )
 
     # --- numbers --------------------------------------------------------------------------------
