@@ -85,6 +85,7 @@ IMPORTS = {
             "audit.readers.found_sites",
             "audit.readers.surroundings",
             "audit.readers.verdicts",
+            "audit.readers.reference",
         ),
         "progress files.* notation.* sight.* graph.* frameworks.* scope.* audit.*",
     ),

@@ -18,6 +18,7 @@ def audit(
     inputs: Any = None,
     *,
     axes: str | Mapping[str, str] | None = None,
+    against: Any = None,
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     release: str | None = None,
@@ -39,6 +40,9 @@ def audit(
             left out where the model tells its shapes, as those of Keras and ONNX do.
         axes: names of the axes of the inputs, such as `"b t c"`, in which b or n are the samples;
             for several inputs a dict by input name.
+        against: what it is compared with: another model, of any framework, or the path of a file,
+            also one of weights alone (.safetensors, .pt). Some rules need it: what a port, a
+            conversion, a surgery or a load has changed.
         select: codes, names or families ("NS1") of the rules to apply; all, if none is given.
         ignore: those not to apply.
         release, backend: the release of Keras 1 ("1.0.0" to "1.2.2") and the backend
@@ -66,7 +70,12 @@ def audit(
     from normscope.audit.readers.registry import read_graph  # h5py only when a file is read
 
     selected_rules(select, ignore)  # a wrong name is said before anything is read
-    graph = read_graph(model, Asked(inputs, axes, release, backend, progress))
+    asked = Asked(inputs, axes, release, backend, progress)
+    graph = read_graph(model, asked)
+    if against is not None:
+        from normscope.audit.readers.reference import with_reference
+
+        graph = with_reference(graph, against, asked)
     return judged(graph, select, ignore, verbose)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from normscope.notation.layout import Layout
 from normscope.notation.shape import Size
 from normscope.notation.spec import NormSpec, Running
 from normscope.sight.verdict import Samples
+
+if TYPE_CHECKING:
+    from normscope.audit.against import Against
 
 Shape = tuple[Size, ...]
 
@@ -217,6 +220,8 @@ class ModelGraph:
         notes: what the reader of a report should know about how it was found.
         followed: its operators were followed; else the settings of its layers were read.
         one_mode: nothing tells it a mode: training and inference are the same.
+        array_names: of a file of weights alone, the names of all arrays in it.
+        against: the model that it is compared with, and its sites in pairs; None if there is none.
     """
 
     file: str
@@ -234,3 +239,9 @@ class ModelGraph:
     notes: tuple[str, ...] = ()
     followed: bool = True
     one_mode: bool = False
+    array_names: tuple[str, ...] = ()
+    against: Against | None = None
+
+    def counterpart(self, site: Site) -> Site | None:
+        """The same site in the model that this one is compared with; None if there is none."""
+        return None if self.against is None else self.against.counterpart(site)
