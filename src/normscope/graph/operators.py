@@ -131,10 +131,11 @@ class Node:
             changes in no way. None where it cannot be run again.
         call: of the innermost layer that it belongs to.
         source: "file.py:12", where the program says it; "" if that is not known.
-        channel_axis: for a `PRODUCT` with learned numbers, the axis of result 0 that holds the
-            channels it makes; None if it makes none, or is none.
+        channel_axis: for a `PRODUCT` with learned numbers, or a recurrent layer in one operator,
+            the axis of result 0 that holds the channels it makes; None if it makes none.
         adds_bias: whether it adds one learned number per channel too.
         name: its own, where its user gave it one, as in a file of ONNX; else "".
+        groups: of a group normalization in one operator, how many groups it says that there are.
     """
 
     number: int
@@ -149,6 +150,7 @@ class Node:
     channel_axis: int | None = None
     adds_bias: bool = False
     name: str = ""
+    groups: int | None = None
 
     @property
     def live(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from normscope.audit.axes import Axes
+from normscope.audit.flow import Flow
 from normscope.audit.found.site import FoundSite
 from normscope.audit.model_graph import Kind, Maker, Site
 from normscope.audit.probe import Probe
@@ -63,8 +64,10 @@ def site_of(found: FoundSite, axes: Axes) -> Site:
         parameters=found.parameters,
         call_number=found.call.number,
         set_size=found.site.set_size,
+        groups=next((node.groups for node in found.site.statistics if node.groups), None),
         composite=found.site.form is Form.COMPOSITE,
         around=surroundings_of(found.neighbours),
+        flow=Flow(found.placed[found.modes[0]].graph, found.site.x, found.site.y),
         probe=_probe(found),
     )
 

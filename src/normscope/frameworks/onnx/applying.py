@@ -62,6 +62,7 @@ def follow_operator(walk: Walk, node: Any) -> None:
         node, meaning.role, meaning.rule, operands, results, run if _runs(node) else None
     )
     added.channel_axis, added.adds_bias = meaning.channel_axis, meaning.adds_bias
+    added.groups = meaning.groups
     walk.names.update(zip(filter(None, node.output), added.results, strict=True))
     if not told or not walk.loose.isdisjoint(_shaping(added)):
         walk.loose.update(added.results)
@@ -91,7 +92,7 @@ def _results(
     try:
         return walk.seen(node, operands, run), not any(value.live for value in operands)
     except CannotTraceError:
-        if schema is not None:
+        if schema is not None and node.op_type != "GroupNormalization":  # it keeps the shape of x
             raise
         return _told(walk, node, places), False
 
