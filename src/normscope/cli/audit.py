@@ -61,6 +61,13 @@ def audit(
     ] = None,
     output_format: Annotated[AuditFormat, typer.Option("--format")] = AuditFormat.TEXT,
     output: Output = None,
+    independent: Annotated[
+        list[str] | None,
+        typer.Option(help='What must stay apart along an axis: b, "b h w", b@inference.'),
+    ] = None,
+    causal: Annotated[
+        list[str] | None, typer.Option(help="No step of this axis may see a later one: t.")
+    ] = None,
     select: Annotated[
         list[str] | None, typer.Option(help="Only these rules: a code, a name or a family (NS1).")
     ] = None,
@@ -91,6 +98,8 @@ def audit(
             _model(model),
             given,
             axes=axes_from_text(axes or []),
+            independent=independent,
+            causal=causal,
             against=against and _model(against),
             select=select or (),
             ignore=ignore or (),

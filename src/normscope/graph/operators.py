@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from math import prod
@@ -105,6 +105,8 @@ class Call:
         layer: the layer itself; None in a file.
         inputs, outputs: the values that went in and came out; empty where they are not known.
         number: 1 at the first call, 2 where the layer is used again, ...
+        told: the mode that an argument of the call gives it: True is training; None where none
+            does, or where that is not seen.
     """
 
     path: str
@@ -114,6 +116,15 @@ class Call:
     inputs: tuple[Value, ...] = field(default=(), repr=False)
     outputs: tuple[Value, ...] = field(default=(), repr=False)
     number: int = 1
+    told: bool | None = None
+
+
+def calls_around(call: Call) -> Iterator[Call]:
+    """A call, and those inside of which it is made; the last is that of the model itself."""
+    around: Call | None = call
+    while around is not None:
+        yield around
+        around = around.parent
 
 
 @dataclass(eq=False)
@@ -134,8 +145,8 @@ class Node:
         channel_axis: for a `PRODUCT` with learned numbers, or a recurrent layer in one operator,
             the axis of result 0 that holds the channels it makes; None if it makes none.
         adds_bias: whether it adds one learned number per channel too.
-        name: its own, where its user gave it one, as in a file of ONNX; else "".
-        groups: of a group normalization in one operator, how many groups it says that there are.
+        name: that a file gives it; "" in a program, where operators have none.
+        settings: of a normalization, what its arguments or attributes say, by their native names.
     """
 
     number: int
@@ -150,7 +161,7 @@ class Node:
     channel_axis: int | None = None
     adds_bias: bool = False
     name: str = ""
-    groups: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def live(self) -> bool:
@@ -159,7 +170,7 @@ class Node:
 
     @property
     def path(self) -> str:
-        """The innermost layer that it belongs to, or its own name where it stands in none."""
+        """The innermost layer that it belongs to; where a file tells of none, its own name."""
         return self.call.path or self.name
 
     @property

@@ -48,10 +48,8 @@ class Site:
 
     @property
     def path(self) -> str:
-        """The layer, as its user names it; of an operator in no layer, its own name."""
-        if self.form is Form.COMPOSITE and not self.call.path:
-            return self.statistics[0].name
-        return self.call.path
+        """The layer, as its user names it; where a file tells of none, the operator."""
+        return self.call.path or (self.statistics or self.nodes)[0].name
 
     @property
     def set_size(self) -> int | None:

@@ -58,6 +58,9 @@ class ChannelAxisMismatch(Rule):
             "input_shape": list(site.input_shape),
         }
         kept = _kept_axis(site)
+        convolved = any(maker.convolves for maker in site.makers)
+        if len(site.input_shape) == 3 and not convolved:
+            kept = None  # tokens: token-layout-batchnorm says it
         if kept is not None and kept != channels:
             yield self.finding(
                 site,

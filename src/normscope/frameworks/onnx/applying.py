@@ -62,7 +62,6 @@ def follow_operator(walk: Walk, node: Any) -> None:
         node, meaning.role, meaning.rule, operands, results, run if _runs(node) else None
     )
     added.channel_axis, added.adds_bias = meaning.channel_axis, meaning.adds_bias
-    added.groups = meaning.groups
     walk.names.update(zip(filter(None, node.output), added.results, strict=True))
     if not told or not walk.loose.isdisjoint(_shaping(added)):
         walk.loose.update(added.results)

@@ -13,7 +13,6 @@ BACK = "\\"
 _TRACE = "pkg.torch.onnx.stack_trace"
 
 _FRAME = re.compile(r'File "([^"\n]{1,4096})", line (\d{1,9})')
-_COUNTED = re.compile(r"(node|n)?[_:]*\d*|node_.*|n\d+")
 _QUOTED = re.compile(r"'([^'\n]{0,1024})'|\"([^\"\n]{0,1024})\"")
 
 
@@ -119,14 +118,9 @@ def paths_of(name: str) -> list[str]:
 
 
 def own_name(node: Any) -> str:
-    """The name that its user gave to a node; "" where an exporter counted it, or wrote a path.
-
-    >>> from onnx import helper
-    >>> [own_name(helper.make_node("Conv", "x", "y", name=n)) for n in ("stem", "Conv_12", "/Conv")]
-    ['stem', '', '']
-    """
-    name = str(node.name)
-    return "" if "/" in name or _COUNTED.fullmatch(name.replace(node.op_type, "")) else name
+    """What a node is called, or else what it makes; "" where the name tells of the whole model."""
+    name = node.name or next(iter(node.output), "")
+    return "" if name.startswith("/") else name
 
 
 def source_of(node: Any) -> str:

@@ -24,7 +24,6 @@ class Meaning:
     rule: Rule
     channel_axis: int | None = None
     adds_bias: bool = False
-    groups: int | None = None
 
 
 @dataclass(frozen=True)

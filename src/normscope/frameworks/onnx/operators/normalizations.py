@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 
 from normscope.frameworks.onnx.operators.applied import Applied, Meaning
 from normscope.graph.labels import labels, normalization
@@ -34,10 +33,8 @@ def over_positions(node: Applied) -> Meaning:
 
 def over_groups(node: Applied) -> Meaning:
     """GroupNormalization: each channel is a group of its own, or all of them may share."""
-    groups = node.attributes.get("num_groups")
-    alone = groups == node.shape()[1]
-    meaning = _over(node, range(2 if alone else 1, node.rank()), 1 if alone else None)
-    return replace(meaning, groups=groups)
+    alone = node.attributes.get("num_groups") == node.shape()[1]
+    return _over(node, range(2 if alone else 1, node.rank()), 1 if alone else None)
 
 
 def over_batch(node: Applied) -> Meaning:
