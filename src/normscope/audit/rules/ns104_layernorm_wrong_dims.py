@@ -69,20 +69,20 @@ class LayerNormWrongDims(Rule):
         made = site.flow.channel_axes if site.flow is not None else frozenset({channels})
         if made is None or made & set(positions):
             return
-        along = listed([f"{site.axis_name(d)}, of length {site.input_shape[d]}" for d in positions])
+        along = listed([f"axis {d}, of length {site.input_shape[d]}" for d in positions])
         makers = ", ".join(maker.path for maker in site.makers)
         said = (
             f"each set is {counted(layout.set_size or 0, 'value')} along {along}, and the "
-            f"channels, which {makers} puts on {site.axis_name(channels)}, stay apart"
+            f"channels, which {makers} puts on axis {channels}, stay apart"
             if alone
             else f"each set is {counted(layout.set_size or 0, 'value')}: the features on "
-            f"{site.axis_name(channels)} together with all of {along}, so each position sees "
+            f"axis {channels} together with all of {along}, so each position sees "
             "all others"
         )
         yield self.finding(
             site,
             said,
-            fix=f"normalize over {site.axis_name(channels)} alone, of length "
+            fix=f"normalize over axis {channels} alone, of length "
             f"{site.input_shape[channels]}; the scale then runs along it too",
             evidence={
                 "set_size": layout.set_size,

@@ -57,9 +57,9 @@ class L2NormalizeDim(Rule):
         samples = shared & set(site.sample_axes)
         if not samples and not self._over_positions(site, shared):
             return
-        along = listed([f"{site.axis_name(axis)}, of length {shape[axis]}" for axis in shared])
+        along = listed([f"axis {axis}, of length {shape[axis]}" for axis in shared])
         made = sorted(site.flow.channel_axes or ())
-        where = listed([site.axis_name(axis) for axis in made])
+        where = listed([f"axis {axis}" for axis in made])
         yield self.finding(
             site,
             (

@@ -54,7 +54,12 @@ class GroupNormGroups(Rule):
                 site,
                 f"{site.groups} groups do not divide the {length} channels, so no runtime runs it",
                 fix=f"use one of {', '.join(map(str, divisors))} groups",
-                evidence={"groups": site.groups, "channels": length, "divisors": divisors},
+                evidence={
+                    "groups": site.groups,
+                    "channels": length,
+                    "divisors": divisors,
+                    "input_shape": list(site.input_shape),
+                },
             )
             return
         words = {axis: (site.word(axis) or "").split() for axis in range(len(site.input_shape))}
