@@ -49,7 +49,7 @@ def value_products(graph: Graph, value: Value) -> tuple[ValueProduct, ...]:
     for node, operand in reached:
         if operand in elements and node.role is not Role.PRODUCT:
             elements.update(_after(graph, node, elements))
-    found = []
+    found: list[ValueProduct] = []
     for node, operand in products:
         if operand in elements:
             found += _product(node, operand, elements[operand], value)

@@ -11,8 +11,8 @@ from rule_fixtures import Given, healthy, sick
 
 NOT_IN = {
     "torch": "its layers refuse inputs of a rank that they are not documented for",
-    "keras": "Keras 2 and 3 have no layer that is documented for fewer ranks than it takes; Keras 1 "
-    "has one, and its models are files",
+    "keras": "no layer of Keras 2 and 3 is documented for fewer ranks than it takes, one of Keras "
+    "1 is",
     "onnx": "the standard states axes for every rank that an operator takes",
     "jax": "the layers of Flax are told their axes and promise nothing of ranks",
 }

@@ -103,7 +103,9 @@ def _onnx(whole: bool) -> Any:
     y = Softmax (scores)"""
     arrays = {"wq": RNG.normal(size=(16, 16)), "wk": RNG.normal(size=(16, 16))}
     heads = np.array([2, 5, 4, 4])
-    return onnx_model(nodes, X.shape, output=(2, 4, 5, 5), heads=heads, s=np.ones(size), **arrays), X
+    return onnx_model(
+        nodes, X.shape, output=(2, 4, 5, 5), heads=heads, s=np.ones(size), **arrays
+    ), X
 
 
 @sick("onnx", at="q_norm")

@@ -86,9 +86,10 @@ def _by_operators(site: Site) -> _Found | None:
     """Of a place where no spec was found, seen in two runs."""
     if site.spec is not None or site.set_size != 1 or site.probe is None or not site.input_shape:
         return None
-    if site.sample_axes is None or any(site.input_shape[axis] < 2 for axis in site.sample_axes):
+    shape = [length or 1 for length in site.input_shape]
+    if site.sample_axes is None or any(shape[axis] < 2 for axis in site.sample_axes):
         return None  # one sample alone: statistics over the batch have one value by chance
-    x = np.random.default_rng(1).uniform(1.0, 2.0, site.input_shape)
+    x = np.random.default_rng(1).uniform(1.0, 2.0, shape)
     ys = [site.probe(one) for one in (x, 3 * x, -x)]
     first, larger, negative = (y if y is not None and np.isfinite(y).all() else None for y in ys)
     if first is None or larger is None or negative is None:

@@ -94,8 +94,7 @@ class GroupNormGroups(Rule):
             site,
             f"{groups} groups split {site.axis_name(axis)}, of length {shape[axis]}, but {makers} "
             f"puts the channels on {site.axis_name(channels)}, of length {shape[channels]}",
-            fix=f"split {site.axis_name(channels)} into groups: "
-            f"{_meant(site, channels, groups)}",
+            fix=f"split {site.axis_name(channels)} into groups: {_meant(site, channels, groups)}",
             evidence={**evidence, "channel_axis": channels},
         )
 
