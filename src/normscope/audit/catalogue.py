@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
@@ -45,14 +45,22 @@ def find_rule(code_or_name: str) -> Rule:
 def selected_rules(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple[Rule, ...]:
     """The rules of these codes, names or families ("NS1"); all if none is selected.
 
+    A rule that most models do not need (`Rule.default`) is selected by its own code or name alone.
+
     Raises:
         SpecError: a code or name that no rule has.
     """
-    wanted = [rule for word in select for rule in _matching(word)] if select else all_rules()
+    wanted = (
+        [rule for word in select for rule in _matching(word)] if select else _usual(all_rules())
+    )
     unwanted = [rule for word in ignore for rule in _matching(word)]
     return tuple(rule for rule in all_rules() if rule in wanted and rule not in unwanted)
 
 
 def _matching(word: str) -> list[Rule]:
-    family = [rule for rule in all_rules() if rule.code.startswith(word.upper())]
+    family = _usual(rule for rule in all_rules() if rule.code.startswith(word.upper()))
     return family if len(word) > 2 and family else [find_rule(word)]
+
+
+def _usual(rules: Iterable[Rule]) -> list[Rule]:
+    return [rule for rule in rules if rule.default]
