@@ -72,6 +72,8 @@ IMPORTS = {
     # what is normalized at a site is asked as of any layer
     "audit.found.*": "notation.* graph.* frameworks.* sight.* reference explain.* identify.* "
     "audit.found.*",
+    # a file that others may have changed
+    "audit.baseline": "files.json notation.* audit.finding audit.model_graph",
     # rules see only the graph, which asks no framework; only readers know where it came from
     "audit.rule": "audit.finding audit.model_graph",
     "audit.rules.*": "notation.* explain.* sight.verdict graph.operators reference "

@@ -51,7 +51,7 @@ def _options(
 app.command(no_args_is_help=True, epilog=explain.ENDING)(explain.explain)
 app.command(no_args_is_help=True, epilog=identify.ENDING)(identify.identify)
 app.command(no_args_is_help=True, epilog=scope.ENDING)(scope.scope)
-app.command(no_args_is_help=True, epilog=audit.ENDING)(audit.audit)
+app.command(epilog=audit.ENDING)(audit.audit)
 app.command(no_args_is_help=True, epilog=convert.ENDING)(convert.convert)
 app.command(epilog=warmup.ENDING)(warmup.warmup)
 app.command(epilog=rules.ENDING)(rules.rules)

@@ -1,4 +1,4 @@
-"""NS207: sums over columns of a copy, whose order depends on how many samples there are, and rows."""
+"""NS207: sums over the columns of a copy, in an order that depends on the batch, and over rows."""
 
 from __future__ import annotations
 
