@@ -96,8 +96,15 @@ def neighbours(graph: Graph, sites: Sequence[Site]) -> list[Neighbours]:
         alone = site.x not in outputs and inside.issuperset(site.x.users)
         makers = [replace(maker, sole=maker.sole and alone) for maker in channels.makers]
         users, is_output = _uses(site.y, outputs)
-        told = {"users": users, "is_output": is_output, "to_output": _to_output(site.y, outputs)}
-        found.append(replace(channels, makers=tuple(makers), **told))
+        found.append(
+            replace(
+                channels,
+                makers=tuple(makers),
+                users=users,
+                is_output=is_output,
+                to_output=_to_output(site.y, outputs),
+            )
+        )
     return _with_shared_numbers(graph, found)
 
 
