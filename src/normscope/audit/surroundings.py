@@ -47,6 +47,8 @@ class Surroundings:
             cast nor a bias, such as an activation or a dropout; in order.
         users: what uses y, looking through moves and casts.
         is_output: whether y is an output of the model, looking through moves and casts.
+        to_output: what stands between y and an output of the model where that depends on nothing
+            but y, without products and further normalizations; None where there is no such output.
         previous: the number of the site whose y is x, looking through moves, casts, dropout and
             single factors; None if there is none.
         ends_branch: whether y is added, scaled and shifted at most, to what its branch was made of.
@@ -57,6 +59,7 @@ class Surroundings:
     between: tuple[Step, ...] = ()
     users: tuple[Step, ...] = ()
     is_output: bool = False
+    to_output: tuple[Step, ...] | None = None
     previous: int | None = None
     ends_branch: bool = False
     carries_on: bool = False
@@ -87,6 +90,7 @@ class Addition:
         source: the line of the program, "file.py:12"; "" if it is not known.
         skip: the number of the site whose y the skip is; None if it is of none.
         before: the number of the addition whose result the skip is; None if it is of none.
+        resumes: the number of the addition whose result the site of the skip normalizes; or None.
         begins: the numbers of the sites with which the branch begins; none where it takes the
             skip as it is.
         learned: whether the branch holds a product with learned numbers.
@@ -101,6 +105,7 @@ class Addition:
     source: str
     skip: int | None
     before: int | None
+    resumes: int | None
     begins: tuple[int, ...]
     learned: bool
     ends: int | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from normscope.audit.found.site import FoundSite
 from normscope.audit.surroundings import Addition, Residuals, Step, StreamEnd, Surroundings
@@ -23,10 +23,15 @@ def surroundings_of(found: FoundSite, numbers: Mapping[Site, int]) -> Surroundin
     placed = found.placed[found.modes[0]]
     around, residuals = placed.neighbours, placed.residuals
     previous = residuals.previous(placed.site)
+
+    def steps(nodes: Iterable[Node]) -> tuple[Step, ...]:
+        return tuple(step_of(node, residuals.dropouts) for node in nodes)
+
     return Surroundings(
-        between=tuple(step_of(node, residuals.dropouts) for node in around.between),
-        users=tuple(step_of(node, residuals.dropouts) for node in around.users),
+        between=steps(around.between),
+        users=steps(around.users),
         is_output=around.is_output,
+        to_output=None if around.to_output is None else steps(around.to_output),
         previous=None if previous is None else numbers.get(previous),
         ends_branch=residuals.ends_branch(placed.site),
         carries_on=residuals.carries_on(placed.site),
@@ -63,6 +68,7 @@ def residuals_of(found: FoundResiduals, numbers: Mapping[Site, int]) -> Residual
             source=one.node.source,
             skip=None if one.skip_site is None else numbers.get(one.skip_site),
             before=None if one.before is None else place[one.before],
+            resumes=None if one.resumes is None else place[one.resumes],
             begins=tuple(numbers[site] for site in one.begins if site in numbers),
             learned=one.learned,
             ends=None if one.ends is None else numbers.get(one.ends),
