@@ -76,6 +76,7 @@ class Rule(ABC):
         since: the release of normscope that has it first.
         symptoms: what a user sees who has it.
         intents: what a user can say is meant, at a layer, so that the rule is silent there.
+        default: whether it is applied where no rules are selected; most models need it.
     """
 
     code: ClassVar[str]
@@ -84,6 +85,7 @@ class Rule(ABC):
     since: ClassVar[str]
     symptoms: ClassVar[tuple[Symptom, ...]] = ()
     intents: ClassVar[tuple[Intent, ...]] = ()
+    default: ClassVar[bool] = True
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
         """The findings at one site."""
