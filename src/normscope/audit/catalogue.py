@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
@@ -63,10 +63,12 @@ def selected_rules(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tu
     >>> [rule.code for rule in selected_rules(["NS501, coupling"], ["NS702"])][:2]
     ['NS501', 'NS701']
 
+    A rule that most models do not need (`Rule.default`) is selected by its own code or name alone.
+
     Raises:
         SpecError: a code or name that no rule has.
     """
-    wanted = rules_called(select) if select else all_rules()
+    wanted = rules_called(select) if select else _usual(all_rules())
     unwanted = rules_called(ignore)
     return tuple(rule for rule in all_rules() if rule in wanted and rule not in unwanted)
 
@@ -83,5 +85,9 @@ def rules_called(texts: Sequence[str]) -> tuple[Rule, ...]:
 
 def _matching(word: str) -> list[Rule]:
     code = {name: code for code, name in FAMILIES.items()}.get(word.lower(), word.upper())
-    family = [rule for rule in all_rules() if rule.code.startswith(code)]
+    family = _usual(rule for rule in all_rules() if rule.code.startswith(code))
     return family if len(code) > 2 and family else [find_rule(word)]
+
+
+def _usual(rules: Iterable[Rule]) -> list[Rule]:
+    return [rule for rule in rules if rule.default]
