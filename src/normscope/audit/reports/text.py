@@ -12,6 +12,7 @@ from rich.text import Text
 
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import Kind, ModelGraph, Site
+from normscope.audit.reports.accepted import accepted
 from normscope.audit.reports.answer import answer, differences, what_nobody_knows, who_sees_whom
 from normscope.audit.reports.grouping import MOST_GROUPS, SiteGroup, grouped, not_shown
 from normscope.errors import printable
@@ -39,6 +40,7 @@ def rich_text(audit: Audit) -> Group:
         *(Text(sentence, style="bold") for sentence in answer(groups)),
         *(Text(sentence, style="bold") for sentence in who_sees_whom(audit.graph)),
         *([Text(unknown, style="yellow")] if unknown else []),
+        *(Text(sentence, style="bold") for sentence in accepted(audit)),
         Text(model_line(audit.graph)),
         *(_assumed(f"assumed: {message}") for message in audit.graph.assumed),
         *(_assumed(f"note: {message}") for message in audit.graph.notes),
