@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from normscope.graph.operators import Role
 
@@ -21,6 +25,8 @@ class Step:
         learned: whether it has learned numbers among its operands.
         pads: whether it puts zeros around positions, as a convolution with padding does.
         dropping: finds `drops`.
+        runs: gives what it makes of other numbers in the place of its one live operand; None where
+            it cannot be run so.
     """
 
     path: str
@@ -31,6 +37,9 @@ class Step:
     learned: bool = False
     pads: bool = False
     dropping: Callable[[], float | None] = field(default=lambda: None, repr=False)
+    runs: Callable[[NDArray[Any]], NDArray[np.float64] | None] = field(
+        default=lambda x: None, repr=False
+    )
 
     @cached_property
     def drops(self) -> float | None:

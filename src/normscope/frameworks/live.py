@@ -7,7 +7,7 @@ allows it, what its submodules are given and give.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
@@ -180,6 +180,11 @@ class Live:
 
     def layers(self) -> dict[str, Any]:
         """The layers inside that can be called, by the paths that `trace` gives their calls."""
+        return {}
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """What else the model says of itself, by the framework's own names, as JSON types."""
         return {}
 
     def example(self) -> Any:

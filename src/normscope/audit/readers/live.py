@@ -118,6 +118,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         samples=samples,
         unknown_operators=_unknown_operators(traced.graphs),
         promises=promises,
+        details=live.details,
         notes=tuple(dict.fromkeys([*live.notes, *traced.notes()])),
         one_mode=len(live.modes) == 1,
         residuals=_residuals(sites, numbers),
