@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -48,6 +48,24 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Dropped:
+    """A dropout that feeds a site in training, with nothing but linear maps between.
+
+    Attributes:
+        path: of its layer.
+        rate: the share of elements that it sets to zero.
+        direct: whether nothing stands between but moves, casts and factors.
+        measuring: takes the axes along which statistics are apart; finds how many times the
+            variance at the site is larger in training than at inference, None if it cannot.
+    """
+
+    path: str
+    rate: float
+    direct: bool
+    measuring: Callable[[Collection[int]], float | None] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Surroundings:
     """What stands around a site, in training where it is there in training, else at inference.
 
@@ -63,6 +81,7 @@ class Surroundings:
         ends_branch: whether y is added, scaled and shifted at most, to what its branch was made of.
         carries_on: whether y is added to what a branch makes of y as it is: h + f(h).
         begins_branch: whether x is added to what a branch makes of y: x + f(y).
+        looking_for_dropout: finds `dropped`.
     """
 
     between: tuple[Step, ...] = ()
@@ -73,6 +92,12 @@ class Surroundings:
     ends_branch: bool = False
     carries_on: bool = False
     begins_branch: bool = False
+    looking_for_dropout: Callable[[], Dropped | None] = field(default=lambda: None, repr=False)
+
+    @cached_property
+    def dropped(self) -> Dropped | None:
+        """The nearest dropout upstream with only linear maps between; None if there is none."""
+        return self.looking_for_dropout()
 
 
 @dataclass(frozen=True)

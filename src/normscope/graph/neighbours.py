@@ -202,7 +202,7 @@ class _Upstream:
             return _NONE
         if value in self.normalized:
             return _after(self.normalized[value], self.found[self.normalized[value].x])
-        if node.role is Role.PRODUCT and node.channel_axis is not None:
+        if node.channel_axis is not None:
             if value is not node.results[0]:
                 return _NONE
             axis = node.channel_axis % len(value.shape)
@@ -249,7 +249,7 @@ class _Upstream:
             label = node.rule.operands.get(number, (None,) * len(operand.shape))[axis]
             dims = node.rule.results[node.results.index(value)]
             return dims.index(label) if label is not None and label in dims else None
-        return _moved_axis(self.graph, node, operand, value, axis)
+        return moved_axis(self.graph, node, operand, value, axis)
 
 
 def _keeps_axes(site: Site) -> bool:
@@ -305,14 +305,14 @@ def _only_axis(graph: Graph, value: Value) -> int | None:
             axis = (
                 None
                 if axis is None
-                else _moved_axis(graph, node, node.operands[0], node.results[0], axis)
+                else moved_axis(graph, node, node.operands[0], node.results[0], axis)
             )
         except Exception:  # whatever the operator raises on names, it is not known then
             return None
     return axis
 
 
-def _moved_axis(graph: Graph, node: Node, operand: Value, value: Value, axis: int) -> int | None:
+def moved_axis(graph: Graph, node: Node, operand: Value, value: Value, axis: int) -> int | None:
     """Where a move puts an axis: the one along which the indices of that axis then run."""
     rule = node.rule
     if not isinstance(rule, Move) or max(operand.size, value.size) > _MOST_NAMES:

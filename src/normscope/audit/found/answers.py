@@ -268,7 +268,7 @@ def _without_spec(pair: Matched, one: Asked, shape: Shape, found: Identification
         )
     if site.form is Form.STORED and not takes_a_root(site.nodes):
         return Answer(Kind.UNKNOWN, dismissed="a factor made of what the model holds, and no more")
-    if sums_to_one(one, shape):
+    if sums_to_one(one, site, shape):
         return Answer(Kind.MIXING, dismissed="weights that sum to one")
     notes = "; ".join(found.train_report.notes)
     if found.kind is Identified.MIXING:

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from normscope.audit.found.matching import Placed
 from normscope.audit.found.site import FoundSite
-from normscope.audit.surroundings import Addition, Residuals, Step, StreamEnd, Surroundings
+from normscope.audit.surroundings import Addition, Dropped, Residuals, Step, StreamEnd, Surroundings
 from normscope.graph.dropouts import Dropouts
 from normscope.graph.operators import Graph, Node
 from normscope.graph.replay import replay
 from normscope.graph.residuals import Addition as FoundAddition, Residuals as FoundResiduals
 from normscope.graph.rules import Labels, Window
 from normscope.graph.sites import Site
+from normscope.graph.variance_shift import dropped_before, inflation
 
 
 def surroundings_of(found: FoundSite, numbers: Mapping[Site, int]) -> Surroundings:
@@ -41,6 +43,21 @@ def surroundings_of(found: FoundSite, numbers: Mapping[Site, int]) -> Surroundin
         ends_branch=residuals.ends_branch(placed.site),
         carries_on=residuals.carries_on(placed.site),
         begins_branch=residuals.begins_branch(placed.site),
+        looking_for_dropout=lambda: _dropped(placed),
+    )
+
+
+def _dropped(placed: Placed) -> Dropped | None:
+    graph, x = placed.graph, placed.site.x
+    found = dropped_before(x, placed.residuals.dropouts)
+    if found is None:
+        return None
+    node = found.node
+    return Dropped(
+        path=node.path or node.operator,
+        rate=found.rate,
+        direct=found.direct,
+        measuring=lambda kept: inflation(graph, found, x, kept),
     )
 
 
