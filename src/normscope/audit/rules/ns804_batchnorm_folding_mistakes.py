@@ -88,11 +88,11 @@ def _border_error(site: Site, step: Step) -> float | None:
         return None
     middle = added
     for axis in positions:
-        there = [added.shape[axis] // 2 - 1, added.shape[axis] // 2]
-        pair = np.take(middle, there, axis) if there[0] > 0 else None
-        if pair is None or not np.allclose(*np.split(pair, 2, axis), rtol=1e-4, atol=1e-6):
+        place = added.shape[axis] // 2
+        before, at = (np.take(middle, [n], axis) for n in (place - 1, place))
+        if place < 2 or not np.allclose(before, at, rtol=1e-4, atol=1e-6):
             return None  # the middle is not free of the border
-        middle = np.take(middle, there[1:], axis)
+        middle = at
     return float(np.abs(added - middle).max() / made.std())
 
 
