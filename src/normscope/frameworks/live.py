@@ -134,6 +134,14 @@ class Live:
         """Copies of all parameters and state arrays, by name."""
         return {}
 
+    def decays(self, optimizer: Any) -> Mapping[str, float] | None:
+        """The weight decay of each learned array, by name; None if this optimizer does not tell it.
+
+        Args:
+            optimizer: of the framework; None is the one that the model itself holds, if it does.
+        """
+        return None
+
     def write(self, name: str, value: Array) -> None:
         """Give an array new values."""
         raise NotImplementedError  # not asked where `arrays` has none, as of a plain function

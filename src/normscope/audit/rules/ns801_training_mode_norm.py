@@ -20,7 +20,7 @@ Measured:
 Known limits:
     A file that is meant to be trained further is right as it is. Instance normalization that an
     exporter writes as a batch normalization of a reshaped input keeps samples apart, and is not
-    reported. Dropouts are seen next to normalizations only.
+    reported. The share that a dropout sets to zero is known next to normalizations only.
 
 Use instead:
     `model.eval()` before the export, with `track_running_stats=True` while training; for the old
@@ -72,13 +72,16 @@ class TrainingModeNorm(Rule):
         if not is_exported(graph):
             return
         steps = [s for site in graph.sites for s in (*site.around.between, *site.around.users)]
-        for step in {(step.path, step.operator): step for step in steps if step.drops}.values():
+        rates: dict[str, float | None] = dict.fromkeys(graph.drops_at_inference)
+        rates.update({step.path: step.drops for step in steps if step.drops})
+        for path, rate in rates.items():
+            share = "a part" if rate is None else f"{rate:.0%}"
             yield self.finding(
-                step.path,
-                f"a dropout was exported in training mode ({step.operator}): it sets "
-                f"{step.drops:.0%} of its input to zero at random",
+                path,
+                f"a dropout was exported in training mode: it sets {share} of its input to zero at "
+                "random",
                 fix="export the model from eval()",
-                evidence={"operator": step.operator, "drops": step.drops},
+                evidence={"drops": rate},
             )
 
 
