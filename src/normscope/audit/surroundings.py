@@ -66,6 +66,19 @@ class Dropped:
 
 
 @dataclass(frozen=True)
+class Source:
+    """An input of the model.
+
+    Attributes:
+        name: as its user knows it.
+        shape: its shape.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Surroundings:
     """What stands around a site, in training where it is there in training, else at inference.
 
@@ -81,6 +94,9 @@ class Surroundings:
         ends_branch: whether y is added, scaled and shifted at most, to what its branch was made of.
         carries_on: whether y is added to what a branch makes of y as it is: h + f(h).
         begins_branch: whether x is added to what a branch makes of y: x + f(y).
+        sources: the inputs of the model on which x depends.
+        follows: whether x depends on what another call of the same layer gave, as in a recurrence.
+        receiving: gives x for the inputs of the audit, where the layer is called again; else None.
         looking_for_dropout: finds `dropped`.
     """
 
@@ -92,6 +108,9 @@ class Surroundings:
     ends_branch: bool = False
     carries_on: bool = False
     begins_branch: bool = False
+    sources: tuple[Source, ...] = ()
+    follows: bool = False
+    receiving: Callable[[], NDArray[Any] | None] = field(default=lambda: None, repr=False)
     looking_for_dropout: Callable[[], Dropped | None] = field(default=lambda: None, repr=False)
 
     @cached_property

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from normscope.audit.found.matching import Placed
 from normscope.audit.found.site import FoundSite
-from normscope.audit.surroundings import Addition, Dropped, Residuals, Step, StreamEnd, Surroundings
+from normscope.audit.surroundings import (
+    Addition,
+    Dropped,
+    Residuals,
+    Source,
+    Step,
+    StreamEnd,
+    Surroundings,
+)
 from normscope.graph.dropouts import Dropouts
 from normscope.graph.operators import Graph, Node
 from normscope.graph.replay import replay
@@ -43,6 +51,9 @@ def surroundings_of(found: FoundSite, numbers: Mapping[Site, int]) -> Surroundin
         ends_branch=residuals.ends_branch(placed.site),
         carries_on=residuals.carries_on(placed.site),
         begins_branch=residuals.begins_branch(placed.site),
+        sources=tuple(Source(one.name, one.shape) for one in placed.origins.inputs(placed.site)),
+        follows=placed.origins.follows(placed.site),
+        receiving=lambda: placed.origins.received(placed.site),
         looking_for_dropout=lambda: _dropped(placed),
     )
 
