@@ -124,6 +124,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         samples=samples,
         unknown_operators=_unknown_operators(traced.graphs),
         promises=promises,
+        details=live.details,
         notes=tuple(dict.fromkeys([*live.notes, *traced.notes(), *_untold(asked, decays)])),
         drops_at_inference=_drops(traced.graphs),
         one_mode=len(live.modes) == 1,
