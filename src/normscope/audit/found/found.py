@@ -16,6 +16,7 @@ from normscope.graph.dropouts import Dropouts
 from normscope.graph.extract import parameter_paths
 from normscope.graph.neighbours import neighbours
 from normscope.graph.operators import Graph
+from normscope.graph.origins import Origins
 from normscope.graph.residuals import Residuals
 from normscope.graph.sites import find_sites
 
@@ -48,8 +49,10 @@ def _placed(graph: Graph, arrays: Sequence[NDArray[Any]]) -> list[Placed]:
     sites = find_sites(graph)
     around = neighbours(graph, sites)
     residuals = Residuals(graph, sites, Dropouts(graph))
+    origins = Origins(graph, sites, arrays)
     return [
-        Placed(site, graph, one, residuals, given) for site, one in zip(sites, around, strict=True)
+        Placed(site, graph, one, residuals, origins, given)
+        for site, one in zip(sites, around, strict=True)
     ]
 
 
