@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from normscope.audit.entry import Entry
 from normscope.audit.flow import Flow
 from normscope.audit.found.site import Kind as Kind
 from normscope.audit.probe import Probe
@@ -252,6 +253,7 @@ class ModelGraph:
         details: what else is known of the model, by the framework's own names, as JSON types.
         assumed: what the file does not tell, what is assumed, and how the numbers would differ.
         notes: what the reader of a report should know about how it was found.
+        entries: what is done to its inputs before the first product or normalization.
         followed: its operators were followed; else the settings of its layers were read.
         promises: what the model must keep, and what was found of it, for each mode.
         one_mode: nothing tells it a mode: training and inference are the same.
@@ -275,6 +277,7 @@ class ModelGraph:
     assumed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     promises: tuple[Promise, ...] = ()
+    entries: tuple[Entry, ...] = ()
     followed: bool = True
     one_mode: bool = False
     array_names: tuple[str, ...] = ()

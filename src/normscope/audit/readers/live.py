@@ -70,6 +70,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
     # what asks places and proves is loaded only for a model that is followed
     from normscope.audit.axes import places_of
     from normscope.audit.found.found import found_sites
+    from normscope.audit.readers.entries import entries_of
     from normscope.audit.readers.found_sites import site_of
     from normscope.audit.readers.promises import Promised, resolved
     from normscope.audit.readers.unused import unused_norms
@@ -120,6 +121,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         promises=promises,
         notes=tuple(dict.fromkeys([*live.notes, *traced.notes()])),
         one_mode=len(live.modes) == 1,
+        entries=entries_of(traced.graphs[min(traced.graphs)]),
         residuals=_residuals(sites, numbers),
         unused=() if traced.problems else tuple(unused_norms(live.layers(), traced.graphs)),
     )
