@@ -27,6 +27,7 @@ def audit(
     independent: PromisedAxes | None = None,
     causal: PromisedAxes | None = None,
     against: Any = None,
+    optimizer: Any = None,
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     allow: Allow | None = None,
@@ -60,6 +61,8 @@ def audit(
         against: what it is compared with: another model, of any framework, or the path of a file,
             also one of weights alone (.safetensors, .pt). Some rules need it: what a port, a
             conversion, a surgery or a load has changed.
+        optimizer: that trains the model, of PyTorch or Keras; it is asked which arrays it decays.
+            A model of Keras that is compiled tells its own.
         select: codes, names or families ("NS1", "axes") of the rules to apply; all, if none is
             given.
         ignore: those not to apply.
@@ -108,6 +111,7 @@ def audit(
         policy,
         axes,
         against,
+        optimizer=optimizer,
         release=release,
         backend=backend,
         verbose=verbose,
@@ -122,6 +126,7 @@ def audited(
     axes: str | Mapping[str, str] | None = None,
     against: Any = None,
     *,
+    optimizer: Any = None,
     release: str | None = None,
     backend: str | None = None,
     verbose: bool = False,
@@ -131,7 +136,7 @@ def audited(
     from normscope.audit.readers.registry import read_graph  # h5py only when a file is read
 
     policy.checked()
-    asked = Asked(inputs, axes, release, backend, policy.promises, progress)
+    asked = Asked(inputs, axes, release, backend, policy.promises, progress, optimizer)
     graph = read_graph(model, asked)
     if against is not None:
         from normscope.audit.readers.reference import with_reference

@@ -256,7 +256,12 @@ class ModelGraph:
         entries: what is done to its inputs before the first product or normalization.
         followed: its operators were followed; else the settings of its layers were read.
         promises: what the model must keep, and what was found of it, for each mode.
+        drops_at_inference: where random masks are applied to values at inference, as by a dropout
+            in training mode: the path of the layer, once for each place.
         one_mode: nothing tells it a mode: training and inference are the same.
+        unread: the names of learned arrays that the model holds and that no mode reads.
+        decays: the weight decay of each learned array, by the optimizer that was given or that the
+            model is compiled with; empty if there is none.
         array_names: of a file of weights alone, the names of all arrays in it.
         residuals: its residual additions; empty where it was read and not run.
         unused: the normalization layers of a live model that no mode calls.
@@ -279,7 +284,10 @@ class ModelGraph:
     promises: tuple[Promise, ...] = ()
     entries: tuple[Entry, ...] = ()
     followed: bool = True
+    drops_at_inference: tuple[str, ...] = ()
     one_mode: bool = False
+    unread: frozenset[str] = frozenset()
+    decays: Mapping[str, float] = field(default_factory=dict)
     array_names: tuple[str, ...] = ()
     residuals: Residuals = field(default_factory=Residuals)
     unused: tuple[UnusedLayer, ...] = ()

@@ -9,9 +9,11 @@ from __future__ import annotations
 import inspect
 import sys
 from abc import ABC
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import Any, ClassVar
+from functools import wraps
+from typing import Any, ClassVar, TypeVar
+from weakref import WeakKeyDictionary
 
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
@@ -44,6 +46,22 @@ class Intent(StrEnum):
     TRAIN_MODE_TEACHER = "train-mode-teacher"  # a teacher that is called in training mode
     PER_POSITION = "per-position"  # statistics per frequency, time step or token
     ZERO_INIT = "zero-init"  # a scale that begins at zero
+
+
+Told = TypeVar("Told")
+
+
+def once_per_model(tell: Callable[[ModelGraph], Told]) -> Callable[[ModelGraph], Told]:
+    """A function that looks at all sites of a model once, and not again at each of them."""
+    known: WeakKeyDictionary[ModelGraph, Told] = WeakKeyDictionary()
+
+    @wraps(tell)
+    def told(graph: ModelGraph) -> Told:
+        if graph not in known:
+            known[graph] = tell(graph)
+        return known[graph]
+
+    return told
 
 
 class Rule(ABC):

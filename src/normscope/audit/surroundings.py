@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from normscope.graph.operators import Role
 
@@ -21,6 +25,8 @@ class Step:
         learned: whether it has learned numbers among its operands.
         pads: whether it puts zeros around positions, as a convolution with padding does.
         dropping: finds `drops`.
+        runs: gives what it makes of other numbers in the place of its one live operand; None where
+            it cannot be run so.
     """
 
     path: str
@@ -31,11 +37,45 @@ class Step:
     learned: bool = False
     pads: bool = False
     dropping: Callable[[], float | None] = field(default=lambda: None, repr=False)
+    runs: Callable[[NDArray[Any]], NDArray[np.float64] | None] = field(
+        default=lambda x: None, repr=False
+    )
 
     @cached_property
     def drops(self) -> float | None:
         """The share of elements that it sets to zero at random; None where it does not."""
         return self.dropping()
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A dropout that feeds a site in training, with nothing but linear maps between.
+
+    Attributes:
+        path: of its layer.
+        rate: the share of elements that it sets to zero.
+        direct: whether nothing stands between but moves, casts and factors.
+        measuring: takes the axes along which statistics are apart; finds how many times the
+            variance at the site is larger in training than at inference, None if it cannot.
+    """
+
+    path: str
+    rate: float
+    direct: bool
+    measuring: Callable[[Collection[int]], float | None] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input of the model.
+
+    Attributes:
+        name: as its user knows it.
+        shape: its shape.
+    """
+
+    name: str
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -54,6 +94,10 @@ class Surroundings:
         ends_branch: whether y is added, scaled and shifted at most, to what its branch was made of.
         carries_on: whether y is added to what a branch makes of y as it is: h + f(h).
         begins_branch: whether x is added to what a branch makes of y: x + f(y).
+        sources: the inputs of the model on which x depends.
+        follows: whether x depends on what another call of the same layer gave, as in a recurrence.
+        receiving: gives x for the inputs of the audit, where the layer is called again; else None.
+        looking_for_dropout: finds `dropped`.
     """
 
     between: tuple[Step, ...] = ()
@@ -64,6 +108,15 @@ class Surroundings:
     ends_branch: bool = False
     carries_on: bool = False
     begins_branch: bool = False
+    sources: tuple[Source, ...] = ()
+    follows: bool = False
+    receiving: Callable[[], NDArray[Any] | None] = field(default=lambda: None, repr=False)
+    looking_for_dropout: Callable[[], Dropped | None] = field(default=lambda: None, repr=False)
+
+    @cached_property
+    def dropped(self) -> Dropped | None:
+        """The nearest dropout upstream with only linear maps between; None if there is none."""
+        return self.looking_for_dropout()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import typer
 from normscope.cli.audit_runs import Runs, models_to_audit
 from normscope.cli.options import (
     CLEAN,
+    UNUSABLE,
     AxesOption,
     InputsOption,
     Origin,
@@ -56,12 +57,13 @@ class AuditFormat(StrEnum):
 
 
 def audit(
+    context: typer.Context,
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[FILE|FILE.py:EXPRESSION]...",
+            metavar="FILE|FILE.py:EXPRESSION",
             help='Model files; or models or functions, whose expression is run: "model.py:Net()", '
-            '"package.module:net". Without any, those under [tool.normscope] in pyproject.toml.',
+            '"package.module:net". Without any, those under \\[tool.normscope] in pyproject.toml.',
         ),
     ] = None,
     shape: ShapesOption = None,
@@ -136,6 +138,9 @@ def audit(
         found = Configuration()
     else:
         found = nearest_configuration(".") if config is None else read_configuration(config)
+    if not models and not found.path and not any(context.params[name] for name in _ABOUT):
+        context.get_help()  # which prints it, where its text is rich
+        raise typer.Exit(UNUSABLE)
     said = ModelToAudit(
         "",
         tuple(shape or ()),
@@ -166,6 +171,9 @@ def audit(
     least = found.fail_on if fail_on is None else Severity(fail_on.value)
     raise typer.Exit(runs.status(audits, zero, least))
 
+
+_ABOUT = ("shape", "inputs", "against")
+"""Options that are about a model, so that one was to be named."""
 
 _OF_SEVERAL = (AuditFormat.TEXT, AuditFormat.SARIF)
 """The forms in which one report can be about several models."""

@@ -7,7 +7,7 @@ allows it, what its submodules are given and give.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
@@ -134,6 +134,14 @@ class Live:
         """Copies of all parameters and state arrays, by name."""
         return {}
 
+    def decays(self, optimizer: Any) -> Mapping[str, float] | None:
+        """The weight decay of each learned array, by name; None if this optimizer does not tell it.
+
+        Args:
+            optimizer: of the framework; None is the one that the model itself holds, if it does.
+        """
+        return None
+
     def write(self, name: str, value: Array) -> None:
         """Give an array new values."""
         raise NotImplementedError  # not asked where `arrays` has none, as of a plain function
@@ -180,6 +188,11 @@ class Live:
 
     def layers(self) -> dict[str, Any]:
         """The layers inside that can be called, by the paths that `trace` gives their calls."""
+        return {}
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """What else the model says of itself, by the framework's own names, as JSON types."""
         return {}
 
     def example(self) -> Any:

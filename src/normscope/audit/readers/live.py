@@ -18,6 +18,7 @@ from normscope.frameworks.live import Arguments, Live
 from normscope.frameworks.opened import opened
 from normscope.frameworks.opening import opener
 from normscope.frameworks.registry import advice_of, kind_of, live_of
+from normscope.graph.dropouts import Dropouts
 from normscope.graph.operators import CannotTraceError, Graph, OutOfSightError
 from normscope.notation.axis_roles import sample_axis
 from normscope.wording import one_line
@@ -85,6 +86,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         raise SpecError(unfit)
     given = live.inputs(_given(live, asked))
     names = input_axes(given, asked.axes)
+    decays = live.decays(asked.optimizer)
     promised = resolved(asked.promises, given, names)
     with live.kept():
         asked.progress("following its operators", 1, 4)
@@ -119,9 +121,13 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         samples=samples,
         unknown_operators=_unknown_operators(traced.graphs),
         promises=promises,
-        notes=tuple(dict.fromkeys([*live.notes, *traced.notes()])),
+        details=live.details,
+        notes=tuple(dict.fromkeys([*live.notes, *traced.notes(), *_untold(asked, decays)])),
+        drops_at_inference=_drops(traced.graphs),
         one_mode=len(live.modes) == 1,
         entries=entries_of(traced.graphs[min(traced.graphs)]),
+        unread=live.learned - _read_by(traced.graphs),
+        decays=decays or {},
         residuals=_residuals(sites, numbers),
         unused=() if traced.problems else tuple(unused_norms(live.layers(), traced.graphs)),
     )
@@ -227,6 +233,23 @@ def _said_names(
     ]
 
 
+def _untold(asked: Asked, decays: Mapping[str, float] | None) -> Iterator[str]:
+    """That an optimizer was given, and what it decays is not known."""
+    if asked.optimizer is not None and decays is None:
+        kind = f"{type(asked.optimizer).__module__}.{type(asked.optimizer).__qualname__}"
+        yield (
+            f"what the optimizer ({kind}) decays is not known: it has no groups of parameters of "
+            "this model, as those of PyTorch and Keras have"
+        )
+
+
+def _read_by(graphs: Mapping[bool, Graph]) -> frozenset[str]:
+    """The names of the arrays of the model that any operator reads."""
+    bodies = [body for graph in graphs.values() for body in (graph, *graph.bodies())]
+    operands = (value for body in bodies for node in body.nodes for value in node.operands)
+    return frozenset(value.name for value in operands if value.is_parameter)
+
+
 def _framework(model: Any) -> str:
     found = kind_of(model)
     return "function" if found is None else found[0].name
@@ -254,6 +277,16 @@ def _provenance(given: Inputs, names: list[tuple[str, ...]], graphs: dict[bool, 
     ]
     operators = max(sum(node.live for node in graph.nodes) for graph in graphs.values())
     return f"called with {', '.join(said)}, {operators:,} operators"
+
+
+def _drops(graphs: dict[bool, Graph]) -> tuple[str, ...]:
+    """Where random masks are applied at inference."""
+    if False not in graphs:
+        return ()
+    graph = graphs[False]
+    dropouts = Dropouts(graph)
+    nodes = (node for one in (graph, *graph.bodies()) for node in one.nodes)
+    return tuple(node.path for node in nodes if dropouts.may_drop(node))
 
 
 def _unknown_operators(graphs: dict[bool, Graph]) -> dict[str, int]:
