@@ -74,13 +74,18 @@ IMPORTS = {
     "audit.found.*",
     # rules see only the graph, which asks no framework; only readers know where it came from
     "audit.rule": "audit.finding audit.model_graph",
-    "audit.rules.*": "notation.* explain.* audit.site_explanation audit.finding audit.model_graph "
-    "audit.rule",
+    "audit.rules.*": "notation.* explain.* sight.verdict graph.operators reference "
+    "audit.site_explanation audit.finding audit.model_graph audit.rule",
     "audit.readers.*": "progress files.* notation.* frameworks.* keras1.files.* keras1.network.* "
     "sight.verdict audit.model_graph audit.readers.*",
     # a live model is followed operator by operator, and its places are asked
     **dict.fromkeys(
-        ("audit.readers.live", "audit.readers.found_sites", "audit.readers.verdicts"),
+        (
+            "audit.readers.live",
+            "audit.readers.found_sites",
+            "audit.readers.surroundings",
+            "audit.readers.verdicts",
+        ),
         "progress files.* notation.* sight.* graph.* frameworks.* scope.* audit.*",
     ),
 }

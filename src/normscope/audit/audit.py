@@ -82,4 +82,5 @@ def judged(
         tuple(finding for rule in rules for finding in rule.check(site, graph))
         for site in graph.sites
     )
-    return Audit(graph, tuple(chain.from_iterable(by_site)), verbose, by_site)
+    of_model = tuple(finding for rule in rules for finding in rule.check_model(graph))
+    return Audit(graph, (*of_model, *chain.from_iterable(by_site)), verbose, by_site, of_model)

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from normscope.audit.condition import Condition
 from normscope.audit.found.site import Kind as Kind
+from normscope.audit.probe import Probe
+from normscope.audit.surroundings import Step as Step, Surroundings
 from normscope.frameworks.advice import Advice
 from normscope.frameworks.declaration import Declaration
 from normscope.notation.axis_words import axis_word
@@ -72,6 +75,12 @@ class Site:
             statistics, by the axes along which they run; None elsewhere.
         arrays: stored values by role: scale, bias, running_mean, running_var; those there are. The
             last holds what the `running` of the training spec says, which may be a deviation.
+        parameters: where the model holds these: role -> path.
+        call_number: 1 at the first call of the layer, 2 where it is used again, ...
+        composite: whether one operator of the framework does it as a whole.
+        around: what stands around it.
+        condition: how the layer stood when the model was given.
+        probe: runs it again on chosen numbers; None where it was read, and not run.
     """
 
     path: str
@@ -95,6 +104,12 @@ class Site:
     more_makers: bool = False
     remembered: NormSpec | None = None
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    call_number: int = 1
+    composite: bool = False
+    around: Surroundings = field(default_factory=Surroundings)
+    condition: Condition = field(default_factory=Condition)
+    probe: Probe | None = None
 
     @cached_property
     def spec(self) -> NormSpec | None:

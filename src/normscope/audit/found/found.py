@@ -72,6 +72,7 @@ def _found(pair: Matched, answer: Answer | None, followed: frozenset[bool]) -> F
         dismissed=answer.dismissed,
         neighbours=first.neighbours,
         site=site,
+        placed=pair.by_mode,
         arrays={role: answer.arrays[name] for role, name in answer.names.items()},
         parameters={role: _full_path(pair, name) for role, name in answer.names.items()},
     )

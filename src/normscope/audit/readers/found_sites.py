@@ -9,10 +9,13 @@ from dataclasses import replace
 from normscope.audit.axes import Axes
 from normscope.audit.found.site import FoundSite
 from normscope.audit.model_graph import Kind, Maker, Site
+from normscope.audit.probe import Probe
+from normscope.audit.readers.surroundings import surroundings_of
 from normscope.errors import NormscopeError
 from normscope.frameworks.axis_names import with_axis_names
 from normscope.frameworks.declaration import Declaration
 from normscope.frameworks.settings import declare
+from normscope.graph.extract import Extracted
 from normscope.graph.neighbours import Maker as FoundMaker
 from normscope.graph.operators import Node, Role
 from normscope.graph.rules import Labels, Window
@@ -57,7 +60,22 @@ def site_of(found: FoundSite, axes: Axes) -> Site:
         more_makers=found.neighbours.more,
         remembered=_renamed(remembered(found), names),
         arrays=found.arrays,
+        parameters=found.parameters,
+        call_number=found.call.number,
+        composite=found.site.form is Form.COMPOSITE,
+        around=surroundings_of(found.neighbours),
+        probe=_probe(found),
     )
+
+
+def _probe(found: FoundSite) -> Probe:
+    """The site, to be run again."""
+
+    def extracted(training: bool) -> Extracted:
+        placed = found.placed[training]
+        return Extracted(placed.graph, placed.site, placed.given)
+
+    return Probe(found.placed[found.modes[0]].graph, found.modes, extracted, found.dtype)
 
 
 def remembered(found: FoundSite) -> NormSpec | None:

@@ -13,9 +13,12 @@ How it is found:
     By counting the elements of a set for the shape at this place in the model. Sets that span a
     batch of unknown size are not judged; a live model is audited with any number of samples.
 
-Example:
-    Layer normalization over an axis of length 1; group normalization with one channel per group
-    after global pooling.
+Measured:
+    The number of values in a set. Layer normalization over an axis of length 1, and group
+    normalization with one channel per group after global pooling, have one.
+
+Known limits:
+    Sets of two values can be meant so, but rarely are.
 
 Use instead:
     Normalize before pooling, or over more axes.
@@ -30,12 +33,13 @@ from collections.abc import Iterator
 
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
-from normscope.audit.rule import Rule
+from normscope.audit.rule import Rule, Symptom
 
 
 class SingleValueStatistic(Rule):
     code, name, since = "NS101", "single-value-statistic", "0.1"
     severity = Severity.ERROR
+    symptoms = (Symptom.CONSTANT, Symptom.LEARNING)
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
         spec, layout = site.spec, site.layout
