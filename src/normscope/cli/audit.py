@@ -37,6 +37,16 @@ class AuditFormat(StrEnum):
     JSON = "json"
     HTML = "html"
     SARIF = "sarif"
+    JUNIT = "junit"
+
+
+def _print_schema(wanted: bool) -> None:
+    """Print the JSON schema of reports, and end."""
+    if wanted:
+        from normscope.audit.result import audit_schema
+
+        write(as_json(audit_schema()), None)
+        raise typer.Exit(CLEAN)
 
 
 def audit(
@@ -67,6 +77,12 @@ def audit(
     verbose: Annotated[
         bool,
         typer.Option("--verbose", help="Also list what looked like a normalization and is none."),
+    ] = False,
+    schema: Annotated[
+        bool,
+        typer.Option(
+            "--schema", callback=_print_schema, is_eager=True, help="Print the schema of the JSON."
+        ),
     ] = False,
 ) -> None:
     """Find every normalization of a model, by what it computes, and what is wrong with it.
@@ -102,4 +118,6 @@ def audit(
             write(report.to_html(), output)
         case AuditFormat.SARIF:
             write(as_json(report.to_sarif()), output)
+        case AuditFormat.JUNIT:
+            write(report.to_junit(), output)
     raise typer.Exit(FINDINGS if report.findings else CLEAN)

@@ -3,89 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
+from audits_by_hand import batch_norm, global_response_norm, layer_norm, model, resnet
 from normscope.audit.audit import judged
-from normscope.audit.model_graph import Kind, Maker, ModelGraph, Site
-from normscope.audit.result import Audit
-from normscope.frameworks.declaration import Declaration
-from normscope.frameworks.registry import advice_of
-from normscope.notation.spec import NormSpec, Running
+from normscope.audit.model_graph import Maker, Site
+from normscope.notation.spec import NormSpec
 from normscope.sight.verdict import Samples, Through, Word
-
-TRAINED = Samples(
-    Word.MIXED,
-    Through("layer1.0.bn1", "BatchNorm2d", "aten.native_batch_norm", "resnet.py:12"),
-    "its statistics are those of the batch",
-)
-APART = Samples(Word.PROVED)
-
-
-def batch_norm(path: str, channels: int, size: int) -> Site:
-    train = NormSpec(
-        "[b] c [h w]", sizes={"c": channels}, scale="c", bias="c", running=Running(0.9, ddof=1)
-    )
-    declared = Declaration("torch.nn.BatchNorm2d", train, train.inference())
-    return Site(
-        path=path,
-        type="BatchNorm2d",
-        title="torch.nn.BatchNorm2d",
-        train=train,
-        infer=train.inference(),
-        input_shape=(4, channels, size, size),
-        declared=declared,
-        operator="aten.native_batch_norm",
-        source="resnet.py:12",
-        verified=True,
-        max_ulp=2.5,
-        makers=(Maker(path.replace("bn", "conv"), 1, False, True, True, True),),
-    )
-
-
-def layer_norm(path: str, pattern: str = "b s [c]", **more: object) -> Site:
-    shared = pattern[pattern.index("[") + 1 : pattern.index("]")]
-    spec = NormSpec(pattern, scale=shared, bias=shared)
-    site = Site(
-        path=path,
-        type="LayerNorm",
-        title="torch.nn.LayerNorm",
-        train=spec,
-        infer=spec,
-        input_shape=(4, 16, 64) if len(pattern.split()) == 3 else (4, 8, 6, 5),
-        operator="aten.native_layer_norm",
-        verified=True,
-        max_ulp=1.0,
-    )
-    return replace(site, **more)  # type: ignore[arg-type]
-
-
-def model(sites: Sequence[Site], **more: object) -> ModelGraph:
-    graph = ModelGraph(
-        file="",
-        name="Net",
-        format="live",
-        framework="torch",
-        provenance="called with x (b=4, c=3, h=224, w=224), 175 operators",
-        advice=advice_of("torch"),
-        sites=tuple(sites),
-        samples={"training": APART, "inference": APART},
-    )
-    return replace(graph, **more)  # type: ignore[arg-type]
-
-
-def resnet() -> Audit:
-    sizes = [(64, 56), (128, 28), (256, 14), (512, 7)]
-    sites = [
-        batch_norm(f"layer{stage + 1}.{block}.bn{number + 1}", channels, size)
-        for stage, (channels, size) in enumerate(sizes)
-        for block in range(4)
-        for number in range(3)
-    ]
-    return judged(model(sites, samples={"training": TRAINED, "inference": APART}))
-
 
 def test_a_resnet_fits_on_one_screen() -> None:
     lines = str(resnet()).splitlines()
@@ -120,18 +46,7 @@ def test_the_headline_is_what_is_not_as_declared() -> None:
 
 
 def test_what_no_pattern_says_is_told_in_words() -> None:
-    grn = Site(
-        "grn",
-        "GRN",
-        "aten.linalg_vector_norm in GRN",
-        None,
-        None,
-        (4, 5, 5, 16),
-        kind=Kind.MIXING,
-        operator="aten.linalg_vector_norm",
-        words="global response norm",
-    )
-    audit = judged(model([grn]))
+    audit = judged(model([global_response_norm("grn")]))
     text = str(audit)
     assert "grn mixes values as no pattern says it: global response norm." in text
     assert "Global response norm on (4, 5, 5, 16)" in text

@@ -75,7 +75,7 @@ class Recurring:
     @property
     def others(self) -> str:
         """That the others say alike with numbers of their own; "" where all say the same."""
-        return "" if self.same_words else "Likewise, with their own names and numbers, the others."
+        return "" if self.same_words else "The others likewise, each with its own names and numbers."
 
 
 def recurring(audit: Audit) -> tuple[Recurring, ...]:

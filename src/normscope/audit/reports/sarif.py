@@ -104,7 +104,7 @@ def _physical(audit: Audit, site: Site | None) -> dict[str, Any]:
     """The line of the program where it is known, else the file of the model, or its name."""
     file, _, line = ("", "", "") if site is None else site.source.rpartition(":")
     if file and line.isdigit() and int(line) > 0:
-        return {"artifactLocation": {"uri": quote(file)}, "region": {"startLine": int(line)}}
+        return {"artifactLocation": {"uri": _quoted(file)}, "region": {"startLine": int(line)}}
     return {"artifactLocation": {"uri": _uri(audit), "index": 0}}
 
 
@@ -122,7 +122,15 @@ def _fingerprint(*told: str) -> str:
 
 
 def _uri(audit: Audit) -> str:
-    return quote(os.fsencode(audit.graph.file or audit.graph.name))
+    return _quoted(audit.graph.file or audit.graph.name)
+
+
+def _quoted(text: str) -> str:
+    """A name as a URI: of a file the bytes that it has, of anything else what it holds."""
+    try:
+        return quote(os.fsencode(text))
+    except UnicodeEncodeError:  # half of a letter, which no file can be called
+        return quote(text.encode("utf-8", "surrogatepass"))
 
 
 def _notifications(audit: Audit) -> Iterator[str]:
