@@ -18,6 +18,9 @@ THE_MODEL = "the model itself"
 
 MODEL_AS_A_WHOLE = "the model as a whole"
 
+_NAME = re.compile(r"[^\s\[\]()]{2,}")
+"""What in the evidence can be the name of a layer; a pattern is none."""
+
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
 
 
@@ -34,7 +37,7 @@ class Located:
     number: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recurring:
     """Findings of one rule that say alike, in the order of computation."""
 
@@ -67,10 +70,20 @@ class Recurring:
             return ", ".join(self.paths)
         return f"{len(self.paths)} layers, {self.paths[0]} ... {self.paths[-1]}"
 
+    @cached_property
+    def same_message(self) -> bool:
+        """Whether all have the same message, to the letter."""
+        return len({one.finding.message for one in self.located}) == 1
+
+    @cached_property
+    def same_fix(self) -> bool:
+        """Whether all have the same fix, to the letter."""
+        return len({one.finding.fix for one in self.located}) == 1
+
     @property
     def same_words(self) -> bool:
-        """Whether all say the same, to the letter."""
-        return len({(one.finding.message, one.finding.fix) for one in self.located}) == 1
+        """Whether all say the same."""
+        return self.same_message and self.same_fix
 
     @property
     def others(self) -> str:
@@ -97,7 +110,12 @@ def by_rule(entries: Iterable[Recurring]) -> list[tuple[Recurring, ...]]:
     rules: dict[str, list[Recurring]] = {}
     for entry in entries:
         rules.setdefault(entry.first.code, []).append(entry)
-    return [tuple(found) for found in rules.values()]
+    ordered = sorted(rules.values(), key=lambda found: (min(map(_rank, found)), found[0].first.code))
+    return [tuple(sorted(found, key=_rank)) for found in ordered]
+
+
+def _rank(entry: Recurring) -> int:
+    return entry.first.severity.rank
 
 
 def _located(audit: Audit) -> Iterator[Located]:
@@ -113,13 +131,13 @@ def _order(entry: Recurring) -> tuple[bool, int, str]:
 
 def _skeleton(finding: Finding) -> tuple[str, str]:
     """Message and fix without what differs from layer to layer."""
-    names = {finding.path, *_texts(finding.evidence)} - {""}
-    longest_first = sorted(names, key=len, reverse=True)
-    pattern = re.compile("|".join(map(re.escape, longest_first))) if names else None
+    names = {text for text in _texts(finding.evidence) if _NAME.fullmatch(text)}
+    longest_first = sorted({finding.path, *names} - {""}, key=len, reverse=True)
 
     def bare(text: str) -> str:
-        named = pattern.sub("\0", text) if pattern else text
-        return _NUMBER.sub("\1", named)
+        for name in longest_first:
+            text = text.replace(name, "\0")
+        return _NUMBER.sub("\1", text)
 
     return bare(finding.message), bare(finding.fix)
 
