@@ -278,9 +278,9 @@ def test_a_bias_that_something_else_reads_too_is_not_redundant(tmp_path: Path) -
     assert run(tmp_path, also_an_output, "NS401").findings == ()
 
 
-def test_every_rule_is_tested_and_documented() -> None:
-    tested = set(CASES) | {"NS301", "NS303"}
-    assert {rule.code for rule in all_rules()} == tested
+def test_every_rule_is_documented() -> None:
+    """That each has models in every framework is seen by `rules/test_rule_fixtures.py`."""
+    assert set(CASES) <= {rule.code for rule in all_rules()}
     headings = ("What it finds", "Why it matters", "How it is found", "Use instead", "References")
     for rule in all_rules():
         assert rule.documentation.startswith(f"{rule.code} {rule.name}: ")

@@ -52,6 +52,16 @@ def test_a_live_model(run: Run) -> None:
 
 
 @pytest.mark.framework
+def test_a_model_to_compare_with(run: Run) -> None:
+    model = ("audited.py:net(False)", "--shape", "4,3,8,8")
+    status, out, err = run(*model, "--against", "audited.py:net(True)")
+    assert (status, err) == (0, "")
+    assert "compared with" in out
+    assert "1 normalization layer paired by path" in out
+    assert run(*model, "--against", "nowhere.pt")[0] == 2
+
+
+@pytest.mark.framework
 def test_what_was_dismissed_is_listed_with_verbose(run: Run) -> None:
     plain = run("audited.py:Gate()", "--shape", "4,3,8,8")
     verbose = run("audited.py:Gate()", "--shape", "4,3,8,8", "--verbose")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 from normscope.audit.catalogue import selected_rules
 from normscope.audit.model_graph import ModelGraph
+from normscope.audit.promises import PromisedAxes, wanted_promises
 from normscope.audit.readers.asked import Asked
 from normscope.audit.result import Audit
 from normscope.progress import Progress, tell_nobody
@@ -18,6 +20,9 @@ def audit(
     inputs: Any = None,
     *,
     axes: str | Mapping[str, str] | None = None,
+    independent: PromisedAxes | None = None,
+    causal: PromisedAxes | None = None,
+    against: Any = None,
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     release: str | None = None,
@@ -39,6 +44,14 @@ def audit(
             left out where the model tells its shapes, as those of Keras and ONNX do.
         axes: names of the axes of the inputs, such as `"b t c"`, in which b or n are the samples;
             for several inputs a dict by input name.
+        independent: axes along which the model must keep apart what lies along them, by name or
+            number: `"b"`, `"b h w"`, a list. Along the axis of the samples no sample may see
+            another; along others, such as h and w, no normalization may take a statistic. It must
+            hold in both modes, unless it is said of one: `"b@inference"`, `{"inference": "b"}`.
+        causal: axes along which no step of an output may depend on a later step of an input.
+        against: what it is compared with: another model, of any framework, or the path of a file,
+            also one of weights alone (.safetensors, .pt). Some rules need it: what a port, a
+            conversion, a surgery or a load has changed.
         select: codes, names or families ("NS1") of the rules to apply; all, if none is given.
         ignore: those not to apply.
         release, backend: the release of Keras 1 ("1.0.0" to "1.2.2") and the backend
@@ -66,7 +79,13 @@ def audit(
     from normscope.audit.readers.registry import read_graph  # h5py only when a file is read
 
     selected_rules(select, ignore)  # a wrong name is said before anything is read
-    graph = read_graph(model, Asked(inputs, axes, release, backend, progress))
+    wanted = wanted_promises(independent, causal)
+    asked = Asked(inputs, axes, release, backend, wanted, progress)
+    graph = read_graph(model, asked)
+    if against is not None:
+        from normscope.audit.readers.reference import with_reference
+
+        graph = with_reference(graph, against, replace(asked, promises=()))
     return judged(graph, select, ignore, verbose)
 
 

@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from normscope.audit.condition import Condition
 from normscope.audit.found.site import Kind as Kind
 from normscope.audit.probe import Probe
-from normscope.audit.surroundings import Step as Step, Surroundings
+from normscope.audit.promises import Promise as Promise
+from normscope.audit.surroundings import Residuals, Step as Step, Surroundings, UnusedLayer
 from normscope.frameworks.advice import Advice
+from normscope.frameworks.condition import Condition
 from normscope.frameworks.declaration import Declaration
 from normscope.notation.axis_words import axis_word
 from normscope.notation.layout import Layout
 from normscope.notation.shape import Size
 from normscope.notation.spec import NormSpec, Running
 from normscope.sight.verdict import Samples
+
+if TYPE_CHECKING:
+    from normscope.audit.against import Against
 
 Shape = tuple[Size, ...]
 
@@ -213,7 +217,12 @@ class ModelGraph:
         assumed: what the file does not tell, what is assumed, and how the numbers would differ.
         notes: what the reader of a report should know about how it was found.
         followed: its operators were followed; else the settings of its layers were read.
+        promises: what the model must keep, and what was found of it, for each mode.
         one_mode: nothing tells it a mode: training and inference are the same.
+        array_names: of a file of weights alone, the names of all arrays in it.
+        residuals: its residual additions; empty where it was read and not run.
+        unused: the normalization layers of a live model that no mode calls.
+        against: the model that it is compared with, and its sites in pairs; None if there is none.
     """
 
     file: str
@@ -229,5 +238,14 @@ class ModelGraph:
     details: Mapping[str, Any] = field(default_factory=dict)
     assumed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    promises: tuple[Promise, ...] = ()
     followed: bool = True
     one_mode: bool = False
+    array_names: tuple[str, ...] = ()
+    residuals: Residuals = field(default_factory=Residuals)
+    unused: tuple[UnusedLayer, ...] = ()
+    against: Against | None = None
+
+    def counterpart(self, site: Site) -> Site | None:
+        """The same site in the model that this one is compared with; None if there is none."""
+        return None if self.against is None else self.against.counterpart(site)

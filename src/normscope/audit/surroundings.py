@@ -1,8 +1,10 @@
-"""`Surroundings`: what stands around a site, operator by operator, as rules see it."""
+"""What stands around a site, operator by operator, and how a model is built, as rules see it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from normscope.graph.operators import Role
 
@@ -17,8 +19,8 @@ class Step:
         role: what it means for a normalization.
         source: the line of the program, "file.py:12"; "" if it is not known.
         learned: whether it has learned numbers among its operands.
-        drops: the share of elements that it sets to zero at random; None where it does not.
         pads: whether it puts zeros around positions, as a convolution with padding does.
+        dropping: finds `drops`.
     """
 
     path: str
@@ -27,8 +29,13 @@ class Step:
     role: Role
     source: str = ""
     learned: bool = False
-    drops: float | None = None
     pads: bool = False
+    dropping: Callable[[], float | None] = field(default=lambda: None, repr=False)
+
+    @cached_property
+    def drops(self) -> float | None:
+        """The share of elements that it sets to zero at random; None where it does not."""
+        return self.dropping()
 
 
 @dataclass(frozen=True)
@@ -40,11 +47,91 @@ class Surroundings:
             cast nor a bias, such as an activation or a dropout; in order.
         users: what uses y, looking through moves and casts.
         is_output: whether y is an output of the model, looking through moves and casts.
-        previous: the number of the site whose y is x, looking through moves, casts and dropout;
-            None if there is none.
+        previous: the number of the site whose y is x, looking through moves, casts, dropout and
+            single factors; None if there is none.
+        ends_branch: whether y is added, scaled and shifted at most, to what its branch was made of.
+        carries_on: whether y is added to what a branch makes of y as it is: h + f(h).
+        begins_branch: whether x is added to what a branch makes of y: x + f(y).
     """
 
     between: tuple[Step, ...] = ()
     users: tuple[Step, ...] = ()
     is_output: bool = False
     previous: int | None = None
+    ends_branch: bool = False
+    carries_on: bool = False
+    begins_branch: bool = False
+
+
+@dataclass(frozen=True)
+class UnusedLayer:
+    """A normalization layer that a live model holds, and that no mode of it calls.
+
+    Attributes:
+        path: as its user names it.
+        title: the layer, in words.
+        learned: whether its settings give it a scale or a bias.
+    """
+
+    path: str
+    title: str
+    learned: bool
+
+
+@dataclass(frozen=True)
+class Addition:
+    """One residual addition: a value, the skip, is added to what a branch has made of it.
+
+    Attributes:
+        path: of the innermost layer that adds.
+        source: the line of the program, "file.py:12"; "" if it is not known.
+        skip: the number of the site whose y the skip is; None if it is of none.
+        before: the number of the addition whose result the skip is; None if it is of none.
+        begins: the numbers of the sites with which the branch begins; none where it takes the
+            skip as it is.
+        learned: whether the branch holds a product with learned numbers.
+        ends: the number of the site whose y, scaled and shifted at most, ends the branch; or None.
+        block: of the innermost layer that holds both the addition and the site of the skip; None
+            where the skip is of no site.
+        enters: whether what the site of the skip normalizes is what that layer is given.
+        leaves: whether the sum is what that layer gives.
+    """
+
+    path: str
+    source: str
+    skip: int | None
+    before: int | None
+    begins: tuple[int, ...]
+    learned: bool
+    ends: int | None
+    block: str | None = None
+    enters: bool = False
+    leaves: bool = False
+
+
+@dataclass(frozen=True)
+class StreamEnd:
+    """The end of a stream of residual additions that nothing normalizes any more.
+
+    Attributes:
+        last: the number of the last addition; its result reaches an output of the model.
+        head: the path of the first layer after it that multiplies by learned numbers; None where
+            there is none.
+    """
+
+    last: int
+    head: str | None
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """The residual additions of a model, in training where it has that mode.
+
+    Attributes:
+        additions: in the order of computation.
+        unnormalized: where streams end whose branches begin with normalizations, and that are
+            themselves normalized by none.
+    """
+
+    additions: tuple[Addition, ...] = ()
+    unnormalized: tuple[StreamEnd, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,6 +25,7 @@ ENDING = ending(
     'normscope audit model.py:net --input "ids=2,16:int64<1000" --input mask=2,16:bool',
     "normscope audit model.onnx",
     "normscope audit model.h5 --format html -o report.html",
+    'normscope audit "ported.py:net" --against original.keras',
     "normscope audit model.json --release 1.0.5 --backend theano --ignore NS401",
     status="0 no findings, 1 there are findings, 2 it could not be read or used",
 )
@@ -61,8 +62,22 @@ def audit(
     shape: ShapesOption = None,
     inputs: InputsOption = None,
     axes: AxesOption = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|FILE.py:EXPRESSION",
+            help="What it is compared with: a model, or a file, also one of weights alone.",
+        ),
+    ] = None,
     output_format: Annotated[AuditFormat, typer.Option("--format")] = AuditFormat.TEXT,
     output: Output = None,
+    independent: Annotated[
+        list[str] | None,
+        typer.Option(help='What must stay apart along an axis: b, "b h w", b@inference.'),
+    ] = None,
+    causal: Annotated[
+        list[str] | None, typer.Option(help="No step of this axis may see a later one: t.")
+    ] = None,
     select: Annotated[
         list[str] | None, typer.Option(help="Only these rules: a code, a name or a family (NS1).")
     ] = None,
@@ -90,16 +105,18 @@ def audit(
     Of a file only data is read; no code in it is run.
     """
     from normscope.audit import audit as audit_model
-    from normscope.frameworks.layer_expression import is_code, layer_from_expression
     from normscope.progress import progress_bar
 
     texts = [*(shape or []), *(inputs or [])]
     given = inputs_from_text(texts) if texts else None
     with progress_bar(after=2) as progress:
         report = audit_model(
-            layer_from_expression(model) if is_code(model) else model,
+            _model(model),
             given,
             axes=axes_from_text(axes or []),
+            independent=independent,
+            causal=causal,
+            against=against and _model(against),
             select=select or (),
             ignore=ignore or (),
             release=release,
@@ -121,3 +138,10 @@ def audit(
         case AuditFormat.JUNIT:
             write(report.to_junit(), output)
     raise typer.Exit(FINDINGS if report.findings else CLEAN)
+
+
+def _model(text: str) -> Any:
+    """The path of a file as it is; else what the expression gives."""
+    from normscope.frameworks.layer_expression import is_code, layer_from_expression
+
+    return layer_from_expression(text) if is_code(text) else text

@@ -178,6 +178,10 @@ class Live:
 
     # --- what happens inside --------------------------------------------------------------------
 
+    def layers(self) -> dict[str, Any]:
+        """The layers inside that can be called, by the paths that `trace` gives their calls."""
+        return {}
+
     def example(self) -> Any:
         """Inputs of the shapes that the model itself tells; None if it tells none."""
         return None

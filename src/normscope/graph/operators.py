@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from math import prod
@@ -105,6 +105,8 @@ class Call:
         layer: the layer itself; None in a file.
         inputs, outputs: the values that went in and came out; empty where they are not known.
         number: 1 at the first call, 2 where the layer is used again, ...
+        told: the mode that an argument of the call gives it: True is training; None where none
+            does, or where that is not seen.
     """
 
     path: str
@@ -114,6 +116,15 @@ class Call:
     inputs: tuple[Value, ...] = field(default=(), repr=False)
     outputs: tuple[Value, ...] = field(default=(), repr=False)
     number: int = 1
+    told: bool | None = None
+
+
+def calls_around(call: Call) -> Iterator[Call]:
+    """A call, and those inside of which it is made; the last is that of the model itself."""
+    around: Call | None = call
+    while around is not None:
+        yield around
+        around = around.parent
 
 
 @dataclass(eq=False)
@@ -134,6 +145,8 @@ class Node:
         channel_axis: for a `PRODUCT` with learned numbers, the axis of result 0 that holds the
             channels it makes; None if it makes none, or is none.
         adds_bias: whether it adds one learned number per channel too.
+        name: that a file gives it; "" in a program, where operators have none.
+        settings: of a normalization, what its arguments or attributes say, by their native names.
     """
 
     number: int
@@ -147,6 +160,8 @@ class Node:
     source: str = ""
     channel_axis: int | None = None
     adds_bias: bool = False
+    name: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def live(self) -> bool:
@@ -155,8 +170,8 @@ class Node:
 
     @property
     def path(self) -> str:
-        """The innermost layer that it belongs to."""
-        return self.call.path
+        """The innermost layer that it belongs to; where a file tells of none, its own name."""
+        return self.call.path or self.name
 
     @property
     def live_operands(self) -> tuple[Value, ...]:
@@ -238,6 +253,7 @@ class Graph:
         source: str = "",
         channel_axis: int | None = None,
         adds_bias: bool = False,
+        name: str = "",
     ) -> Node:
         """A new node at the end; `results` are shapes and dtypes. The attributes are a `Node`'s."""
         node = Node(
@@ -252,6 +268,7 @@ class Graph:
             source,
             channel_axis,
             adds_bias,
+            name,
         )
         live = not isinstance(rule, Fixed) and any(value.live for value in operands)
         node.results = tuple(Value(tuple(s), dtype, node, live=live) for s, dtype in results)

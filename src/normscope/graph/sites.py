@@ -46,8 +46,8 @@ class Site:
 
     @property
     def path(self) -> str:
-        """The layer, as its user names it."""
-        return self.call.path
+        """The layer, as its user names it; where a file tells of none, the operator."""
+        return self.call.path or (self.statistics or self.nodes)[0].name
 
     @property
     def operator(self) -> str:

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from normscope.audit.found.answers import Answer, answers
 from normscope.audit.found.matching import Matched, Placed, matched
 from normscope.audit.found.site import FoundSite, Kind
+from normscope.graph.dropouts import Dropouts
 from normscope.graph.extract import parameter_paths
 from normscope.graph.neighbours import neighbours
 from normscope.graph.operators import Graph
+from normscope.graph.residuals import Residuals
 from normscope.graph.sites import find_sites
 
 _WORDS = re.compile(r"\w+")
@@ -44,7 +46,10 @@ def _placed(graph: Graph, arrays: Sequence[NDArray[Any]]) -> list[Placed]:
     }
     sites = find_sites(graph)
     around = neighbours(graph, sites)
-    return [Placed(site, graph, one, given) for site, one in zip(sites, around, strict=True)]
+    residuals = Residuals(graph, sites, Dropouts(graph))
+    return [
+        Placed(site, graph, one, residuals, given) for site, one in zip(sites, around, strict=True)
+    ]
 
 
 def _found(pair: Matched, answer: Answer | None, followed: frozenset[bool]) -> FoundSite:

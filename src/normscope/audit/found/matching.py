@@ -8,6 +8,7 @@ from typing import Any
 
 from normscope.graph.neighbours import Neighbours
 from normscope.graph.operators import Graph, Value
+from normscope.graph.residuals import Residuals
 from normscope.graph.sites import Site
 
 
@@ -19,12 +20,14 @@ class Placed:
         site: the site.
         graph: of the mode.
         neighbours: what stands around it.
+        residuals: the residual additions of that graph.
         given: the native arrays of inputs of the model that hold no real numbers, such as indices.
     """
 
     site: Site
     graph: Graph
     neighbours: Neighbours
+    residuals: Residuals
     given: Mapping[Value, Any] = field(default_factory=dict)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normscope.audit.model_graph import ModelGraph, Site
 from normscope.audit.readers.asked import Asked
+from normscope.audit.surroundings import Residuals
 from normscope.errors import SpecError, printable
 from normscope.files.readable import Readable
 from normscope.frameworks.inputs import Inputs
@@ -23,6 +24,7 @@ from normscope.wording import one_line
 
 if TYPE_CHECKING:
     from normscope.audit.found.site import FoundSite
+    from normscope.graph.sites import Site as GraphSite
 
 TAKES = (
     "a live model (of PyTorch, Keras, JAX or ONNX, or a function), the path of one in a file "
@@ -69,6 +71,8 @@ def read(source: Any, asked: Asked) -> ModelGraph:
     from normscope.audit.axes import places_of
     from normscope.audit.found.found import found_sites
     from normscope.audit.readers.found_sites import site_of
+    from normscope.audit.readers.promises import Promised, resolved
+    from normscope.audit.readers.unused import unused_norms
     from normscope.audit.readers.verdicts import samples_of
     from normscope.scope.scope import input_axes
 
@@ -80,6 +84,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         raise SpecError(unfit)
     given = live.inputs(_given(live, asked))
     names = input_axes(given, asked.axes)
+    promised = resolved(asked.promises, given, names)
     with live.kept():
         asked.progress("following its operators", 1, 4)
         traced = _traced(live, given)
@@ -87,15 +92,20 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         found = found_sites(traced.graphs, given.arrays)
         asked.progress("looking who sees whom", 3, 4)
         samples = samples_of(live, given, names, traced.graphs)
+        sites = [one for one in found if not one.dismissed]
+        promises = Promised(live, given, names, traced.graphs, sites, samples).judged(promised)
     sample_axes = [sample_axis(own) if own else None for own in names]
     used = {one.modes[0] for one in found}
     graphs = {mode: graph for mode, graph in traced.graphs.items() if mode in used}
     places = places_of(graphs, _said_names(given, names, asked), sample_axes)
 
-    def site(one: FoundSite) -> Site:
-        return site_of(one, places[one.modes[0]].of(one.site.x))
-
+    answers: dict[Hashable, Any] = {}
+    numbers = {placed.site: n for n, one in enumerate(sites) for placed in one.placed.values()}
     framework = _framework(model)
+
+    def site(one: FoundSite) -> Site:
+        return site_of(one, places[one.modes[0]].of(one.site.x), framework, numbers, answers)
+
     return ModelGraph(
         file=_file(source),
         name=live.model_title,
@@ -103,13 +113,24 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         framework=framework,
         provenance=_provenance(given, names, traced.graphs),
         advice=advice_of(framework),
-        sites=tuple(site(one) for one in found if not one.dismissed),
+        sites=tuple(map(site, sites)),
         dismissed=tuple(site(one) for one in found if one.dismissed),
         samples=samples,
         unknown_operators=_unknown_operators(traced.graphs),
+        promises=promises,
         notes=tuple(dict.fromkeys([*live.notes, *traced.notes()])),
         one_mode=len(live.modes) == 1,
+        residuals=_residuals(sites, numbers),
+        unused=() if traced.problems else tuple(unused_norms(live.layers(), traced.graphs)),
     )
+
+
+def _residuals(found: Sequence[FoundSite], numbers: Mapping[GraphSite, int]) -> Residuals:
+    """The residual additions of the model, in training where anything is normalized there."""
+    from normscope.audit.readers.surroundings import residuals_of
+
+    by_mode = {mode: one.residuals for site in found for mode, one in site.placed.items()}
+    return residuals_of(by_mode[max(by_mode)], numbers) if by_mode else Residuals()
 
 
 def _model(source: Any) -> Any:

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
-from normscope.audit.surroundings import Step, Surroundings
-from normscope.graph.neighbours import Neighbours
+from collections.abc import Mapping
+
+from normscope.audit.found.site import FoundSite
+from normscope.audit.surroundings import Addition, Residuals, Step, StreamEnd, Surroundings
+from normscope.graph.dropouts import Dropouts
 from normscope.graph.operators import Node
+from normscope.graph.residuals import Addition as FoundAddition, Residuals as FoundResiduals
 from normscope.graph.rules import Labels, Window
+from normscope.graph.sites import Site
 
 
-def surroundings_of(neighbours: Neighbours) -> Surroundings:
-    """What stands around a site."""
+def surroundings_of(found: FoundSite, numbers: Mapping[Site, int]) -> Surroundings:
+    """What stands around a site.
+
+    Args:
+        found: the site.
+        numbers: of the sites of the model, as they are in its graphs.
+    """
+    placed = found.placed[found.modes[0]]
+    around, residuals = placed.neighbours, placed.residuals
+    previous = residuals.previous(placed.site)
     return Surroundings(
-        between=tuple(map(step_of, neighbours.between)),
-        users=tuple(map(step_of, neighbours.users)),
-        is_output=neighbours.is_output,
+        between=tuple(step_of(node, residuals.dropouts) for node in around.between),
+        users=tuple(step_of(node, residuals.dropouts) for node in around.users),
+        is_output=around.is_output,
+        previous=None if previous is None else numbers.get(previous),
+        ends_branch=residuals.ends_branch(placed.site),
+        carries_on=residuals.carries_on(placed.site),
+        begins_branch=residuals.begins_branch(placed.site),
     )
 
 
-def step_of(node: Node) -> Step:
+def step_of(node: Node, dropouts: Dropouts) -> Step:
     """An operator, as rules see it."""
     return Step(
         path=node.path,
@@ -27,6 +44,39 @@ def step_of(node: Node) -> Step:
         source=node.source,
         learned=any(operand.is_parameter for operand in node.operands),
         pads=_pads(node),
+        dropping=lambda: dropouts.rate(node),
+    )
+
+
+def residuals_of(found: FoundResiduals, numbers: Mapping[Site, int]) -> Residuals:
+    """The residual additions of a model.
+
+    Args:
+        found: in one of its graphs.
+        numbers: of the sites of the model, as they are in its graphs.
+    """
+    place = {one: n for n, one in enumerate(found.additions)}
+
+    def addition(one: FoundAddition) -> Addition:
+        return Addition(
+            path=one.node.path,
+            source=one.node.source,
+            skip=None if one.skip_site is None else numbers.get(one.skip_site),
+            before=None if one.before is None else place[one.before],
+            begins=tuple(numbers[site] for site in one.begins if site in numbers),
+            learned=one.learned,
+            ends=None if one.ends is None else numbers.get(one.ends),
+            block=None if one.block is None else one.block.path,
+            enters=one.enters,
+            leaves=one.leaves,
+        )
+
+    return Residuals(
+        tuple(map(addition, found.additions)),
+        tuple(
+            StreamEnd(place[end.last], None if end.head is None else end.head.path)
+            for end in found.unnormalized_ends()
+        ),
     )
 
 

@@ -17,7 +17,7 @@ from normscope.frameworks.inputs import Inputs, Passing
 from normscope.frameworks.keras.build import built
 from normscope.frameworks.keras.example import example
 from normscope.frameworks.keras.state import KerasState, is_generator, no_gradients, value_of
-from normscope.frameworks.keras.sublayers import watched_sublayers
+from normscope.frameworks.keras.sublayers import paths_of, watched_sublayers
 from normscope.frameworks.live import FirstCall, Live
 from normscope.frameworks.recorder import Recorder
 from normscope.frameworks.trees import Array
@@ -150,6 +150,10 @@ class KerasLive(Live):
         return {**generators, **self._variables, **constants}
 
     # --- what happens inside --------------------------------------------------------------------
+
+    def layers(self) -> dict[str, Any]:
+        """All layers inside, and the operations of functional models."""
+        return paths_of(self.layer)
 
     def example(self) -> Any:
         """Inputs of the shapes that the model itself tells; None if it tells none."""

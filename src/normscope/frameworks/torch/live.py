@@ -192,6 +192,15 @@ class TorchLive(Live):
 
     # --- what happens inside --------------------------------------------------------------------
 
+    def layers(self) -> dict[str, Any]:
+        """All modules inside; lists and dictionaries of modules are none that can be called."""
+        containers = torch.nn.ModuleList, torch.nn.ModuleDict
+        return {
+            path: module
+            for path, module in self.module.named_modules()
+            if path and not isinstance(module, containers)
+        }
+
     @contextmanager
     def watched(self, recorder: Recorder) -> Iterator[None]:
         """Hooks on each submodule."""
