@@ -1,11 +1,10 @@
-"""Audits whose sites are made by hand, so that reports are tested without a framework."""
+"""Audits made by hand, so that reports are tested without a framework, and whatever rules say."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from normscope.audit.audit import judged
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import Kind, Maker, ModelGraph, Site
 from normscope.audit.result import Audit
@@ -107,6 +106,66 @@ def model(sites: Sequence[Site], **more: object) -> ModelGraph:
     return replace(graph, **more)  # type: ignore[arg-type]
 
 
+def audit_of(graph: ModelGraph, verbose: bool = False) -> Audit:
+    """An audit of these sites, with findings that four rules could have made."""
+    by_site = tuple(tuple(_findings(site)) for site in graph.sites)
+    found = tuple(finding for findings in by_site for finding in findings)
+    return Audit(graph, found, verbose, by_site)
+
+
+def _findings(site: Site) -> Iterator[Finding]:
+    def finding(
+        code: str, name: str, severity: Severity, message: str, fix: str, **evidence: object
+    ) -> Finding:
+        return Finding(code, name, severity, site.path, message, fix, evidence)
+
+    if site.path.endswith("rows"):
+        yield finding(
+            "NS102",
+            "channel-axis-mismatch",
+            Severity.ERROR,
+            "each set is one line along axis 3 (w), of length 5, but conv puts the channels on "
+            "axis 1 (c), of length 8",
+            'normalize over the channels: "b [c] h w", normscope.to_torch',
+            shared_axis=3,
+            channel_axis=1,
+            channel_sources=["conv"],
+            input_shape=list(site.input_shape or ()),
+        )
+    if site.train is not None and not site.train.eps:
+        yield finding(
+            "NS201",
+            "eps-below-dtype",
+            Severity.ERROR,
+            "there is no eps: a constant statistics set gives 0/0 (NaN)",
+            "use an eps of at least 1e-06 in float32",
+            eps=0.0,
+            dtype=site.dtype,
+        )
+    if site.infer is not None and (site.infer.pattern or "").startswith("[b]"):
+        yield finding(
+            "NS302",
+            "batch-statistics-at-inference",
+            Severity.ERROR,
+            "at inference, too, mean and variance are those of the batch, so a prediction changes "
+            "with the other samples in it",
+            "use a layer with running statistics (torch.nn.BatchNorm1d, 2d or 3d with "
+            "track_running_stats=True)\nor one whose statistics lie within one sample",
+            pattern=site.infer.pattern,
+            set_size_at_batch_1=64,
+        )
+    for maker in site.makers:
+        if maker.adds_bias:
+            yield finding(
+                "NS401",
+                "redundant-bias",
+                Severity.INFO,
+                f"the bias of {maker.path} is subtracted again with the mean",
+                f"give {maker.path} bias=False",
+                maker=maker.path,
+            )
+
+
 def resnet(bias: bool = False) -> Audit:
     """A network of 53 batch normalizations, as deep as ResNet-50."""
     sizes = [(64, 56), (128, 28), (256, 14), (512, 7)]
@@ -119,13 +178,13 @@ def resnet(bias: bool = False) -> Audit:
             sites.append(batch_norm(f"{path}.bn3", 4 * channels, size, bias))
             if not block:
                 sites.append(batch_norm(f"{path}.downsample.bn", 4 * channels, size, bias))
-    return judged(model(sites, samples={"training": TRAINED, "inference": APART}))
+    return audit_of(model(sites, samples={"training": TRAINED, "inference": APART}))
 
 
 def transformer(blocks: int = 24) -> Audit:
     """A network of tokens with two normalizations in each block, and one at its end."""
     names = [f"encoder.layers.{k}.norm{n}" for k in range(blocks) for n in (1, 2)]
-    return judged(model([*map(layer_norm, names), layer_norm("encoder.norm")]))
+    return audit_of(model([*map(layer_norm, names), layer_norm("encoder.norm")]))
 
 
 def mixed(count: int = 12) -> Audit:
@@ -150,7 +209,9 @@ def mixed(count: int = 12) -> Audit:
         layer_norm("body.rows", "b c h [w]", makers=(Maker("conv", 1, convolves=True),)),
         global_response_norm("body.grn"),
         root_mean_square("head.rms"),
-        layer_norm("head.eps", train=NormSpec("b s [c]", eps=0.0), infer=NormSpec("b s [c]", eps=0.0)),
+        layer_norm(
+            "head.eps", train=NormSpec("b s [c]", eps=0.0), infer=NormSpec("b s [c]", eps=0.0)
+        ),
         unknown,
         layer_norm(""),
     ]
@@ -163,7 +224,7 @@ def mixed(count: int = 12) -> Audit:
         assumed=("the backend is not told; with the other one, eps would be 0.001",),
         dismissed=(layer_norm("attn", dismissed="a softmax, or weights that sum to one"),),
     )
-    audit = judged(graph, verbose=True)
+    audit = audit_of(graph, verbose=True)
     whole = Finding(
         "NS401",
         "redundant-bias",
@@ -203,7 +264,7 @@ def hostile() -> Audit:
         dismissed=(layer_norm(EVIL, dismissed=EVIL),),
         samples={"training": Samples(Word.MIXED, Through(EVIL, EVIL, EVIL, EVIL), EVIL)},
     )
-    return judged(graph, verbose=True)
+    return audit_of(graph, verbose=True)
 
 
 def many(count: int = 2000) -> Audit:
@@ -223,12 +284,12 @@ def many(count: int = 2000) -> Audit:
             case _:
                 eps = NormSpec("b s [c]", eps=0.0 if k % 3 else 1e-5)
                 sites.append(layer_norm(f"{path}.plain{k}", train=eps, infer=eps))
-    return judged(model(sites, name="Large"))
+    return audit_of(model(sites, name="Large"))
 
 
 def empty() -> Audit:
     """A model without any normalization."""
-    return judged(model([]))
+    return audit_of(model([]))
 
 
 ALL = {

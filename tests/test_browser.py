@@ -45,7 +45,12 @@ EXTRA_PAGES: dict[str, Callable[[], str]] = {
 WIDTHS, SCHEMES = (1200, 390), ("light", "dark")
 
 CASES = [
-    *((name, width, scheme) for name in ("audit", "explain", "mixed") for width in WIDTHS for scheme in SCHEMES),
+    *(
+        (name, width, scheme)
+        for name in ("audit", "explain", "mixed")
+        for width in WIDTHS
+        for scheme in SCHEMES
+    ),
     *((name, 390, "light") for name in ("running", "resnet", "transformer", "hostile", "folded")),
     *((name, 1200, "dark") for name in ("running", "resnet", "empty", "hostile")),
 ]
@@ -71,7 +76,12 @@ def browser() -> Iterator[Browser]:
 
 
 def opened(
-    browser: Browser, folder: Path, name: str, width: int = 1200, scheme: str = "light", **more: object
+    browser: Browser,
+    folder: Path,
+    name: str,
+    width: int = 1200,
+    scheme: str = "light",
+    **more: object,
 ) -> tuple[Page, list[str]]:
     """The page in a browser, and what went wrong: messages, errors, requests."""
     path = folder / "page.html"
@@ -197,7 +207,7 @@ def contrast(page: Page) -> float:
     )
 
 
-# --- the map ---------------------------------------------------------------------------------------
+# --- the map --------------------------------------------------------------------------------------
 
 
 def shown(page: Page, selector: str) -> int:
@@ -259,7 +269,7 @@ def test_the_rule_of_a_finding_is_one_click_away(browser: Browser, tmp_path: Pat
     page.close()
 
 
-# --- the filter ------------------------------------------------------------------------------------
+# --- the filter -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -300,7 +310,7 @@ def test_the_page_is_whole_without_its_script(browser: Browser, tmp_path: Path) 
     page.close()
 
 
-# --- the keyboard ----------------------------------------------------------------------------------
+# --- the keyboard ---------------------------------------------------------------------------------
 
 
 def focused(page: Page) -> str:
@@ -337,7 +347,7 @@ def test_the_keyboard_is_enough(browser: Browser, tmp_path: Path) -> None:
     page.close()
 
 
-# --- many layers, hostile names, paper, notebooks --------------------------------------------------
+# --- many layers, hostile names, paper, notebooks -------------------------------------------------
 
 
 def test_two_thousand_layers_open_in_time(browser: Browser, tmp_path: Path) -> None:

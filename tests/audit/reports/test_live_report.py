@@ -2,29 +2,84 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
-from audits_by_hand import batch_norm, global_response_norm, layer_norm, model, resnet
+from audits_by_hand import (
+    EVIL,
+    batch_norm,
+    global_response_norm,
+    hostile,
+    layer_norm,
+    mixed,
+    model,
+    resnet,
+)
 from normscope.audit.audit import judged
 from normscope.audit.model_graph import Maker, Site
+from normscope.audit.reports.recurring import recurring
+from normscope.audit.reports.text import rich_text
 from normscope.notation.spec import NormSpec
 from normscope.sight.verdict import Samples, Through, Word
 
+
+def rows(text: str, columns: int = 100) -> int:
+    """How many rows of a terminal a text takes."""
+    return sum(max(1, -(-len(line) // columns)) for line in text.splitlines())
+
+
 def test_a_resnet_fits_on_one_screen() -> None:
-    lines = str(resnet()).splitlines()
-    assert len(lines) <= 24
+    text = str(resnet(bias=True))
+    lines = text.splitlines()
+    assert rows(text) <= 30
     assert lines[:3] == [
-        "Each of the 48 normalization layers normalizes one channel over the whole batch; "
+        "Each of the 53 normalization layers normalizes one channel over the whole batch; "
         "at inference it uses stored statistics.",
         "In training, samples see each other, first through layer1.0.bn1 (BatchNorm2d, "
         "aten.native_batch_norm, resnet.py:12).",
         "At inference, no sample sees another: proved on the operators.",
     ]
-    assert "layer1.0.bn1 ... layer4.3.bn3 (48 layers alike)" in lines
-    assert '  "[b] c [h w]" on (4, 64 to 512, 7 to 56, 7 to 56)' in lines
+    assert "bn1 ... layer4.2.bn3 (53 layers alike)" in lines
+    assert '  "[b] c [h w]" on (4, 64 to 2048, 7 to 112, 7 to 112)' in lines
+    assert "NS401 info redundant-bias in 53 layers, bn1 ... layer4.2.bn3" in lines
+    assert lines.index(
+        "NS401 info redundant-bias in 53 layers, bn1 ... layer4.2.bn3"
+    ) < lines.index("bn1 ... layer4.2.bn3 (53 layers alike)")
+
+
+def test_findings_about_the_model_come_right_after_the_answer() -> None:
+    found = [line for line in str(mixed()).splitlines() if line.startswith("NS")]
+    assert found[0] == "NS401 warning redundant-bias in the model as a whole"
+    assert [line.split()[1] for line in found[1:]] == ["error", "error", "error", "info"]
+
+
+def test_findings_that_differ_are_not_one() -> None:
+    eps = [NormSpec("b s [c]", eps=value) for value in (0.0, 1e-46, 0.0)]
+    sites = [layer_norm(f"n{k}", train=spec, infer=spec) for k, spec in enumerate(eps)]
+    found = recurring(judged(model(sites), select=["NS201"]))
+    assert [entry.paths for entry in found] == [("n0", "n2"), ("n1",)]
+
+
+def test_colour_changes_nothing_but_colour() -> None:
+    audit = mixed()
+    console = Console(file=io.StringIO(), width=100, color_system="truecolor", force_terminal=True)
+    console.print(rich_text(audit), soft_wrap=True, highlight=False)
+    coloured = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "\x1b[" in coloured
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
+    assert [line.rstrip() for line in plain.rstrip().splitlines()] == str(audit).splitlines()
+
+
+def test_names_are_escaped_in_the_text() -> None:
+    text = str(hostile())
+    assert all(line.isprintable() for line in text.splitlines())
+    assert EVIL not in text
+    assert "\\x1b[31m\\n" in text
 
 
 def test_html_and_sarif_say_the_same() -> None:
@@ -32,7 +87,7 @@ def test_html_and_sarif_say_the_same() -> None:
     page = audit.to_html()
     for line in str(audit).splitlines()[:3]:
         assert line in page
-    assert "(4, 64 to 512, 7 to 56, 7 to 56)" in page
+    assert "(4, 64 to 2048, 7 to 112, 7 to 112)" in page
     assert json.dumps(audit.to_sarif())
 
 
@@ -136,7 +191,7 @@ def test_two_places_in_one_layer_have_findings_of_their_own() -> None:
     eps = NormSpec("b s [c]", eps=0.0)
     sites = [layer_norm(""), layer_norm("", train=eps, infer=eps, source="net.py:9")]
     audit = judged(model(sites), select=["NS201"])
-    assert str(audit).count("NS201") == 1
+    assert str(audit).count("\nNS201 error") == 1
     (result,) = audit.to_sarif()["runs"][0]["results"]
     assert result["locations"][0]["physicalLocation"] == {
         "artifactLocation": {"uri": "net.py"},

@@ -106,9 +106,9 @@ def grouped(audit: Audit) -> tuple[SiteGroup, ...]:
 
 
 def not_shown(groups: tuple[SiteGroup, ...]) -> str:
-    """What a report leaves out, in words; empty if nothing."""
+    """What a text leaves out, in words; empty if nothing."""
     left = sum(len(group.sites) for group in groups[MOST_GROUPS:])
-    return f"{left} more layers are in --format json and --format sarif only." if left else ""
+    return f"{left} more layers are in --format json and --format html only." if left else ""
 
 
 def _likeness(site: Site) -> object:

@@ -94,34 +94,38 @@ def _fragment(audit: Audit, prefix: str, page: bool) -> str:
     pictures = SharedPictures(prefix)
     placed = model_map(audit)
     anchors = _anchors(entries)
-    return _environment().get_template("report.html.j2").render(
-        audit=audit,
-        graph=audit.graph,
-        p=prefix,
-        page=page,
-        differences=list(differences(groups)),
-        answer=answer(groups),
-        samples=list(who_sees_whom(audit.graph)),
-        model=model_line(audit.graph),
-        layers=counted(len(audit.layers), "normalization layer"),
-        counts=_counts(audit),
-        map=placed,
-        folded=len(audit.layers) > FOLDED_ABOVE,
-        families=placed.families,
-        of_model=[(anchors[e], e) for e in entries if e.of_model],
-        rules=[_rule_entries(found, anchors) for found in by_rule(entries)],
-        kinds=[_kindred(group, audit, pictures) for group in groups[:MOST_GROUPS]],
-        rest=[row for group in groups[MOST_GROUPS:] for row in rows_of(group)],
-        rows_of=rows_of,
-        anchors=_anchors_by_layer(entries, anchors),
-        few=FEW_LAYERS,
-        evidence=evidence_rows,
-        proofs=list(_proofs(audit)),
-        unverified=_unverified(audit),
-        unknown=what_nobody_knows(audit.graph.unknown_operators),
-        dismissed=audit.dismissed if audit.verbose else (),
-        details=[(key, _told(value)) for key, value in audit.graph.details.items()],
-        parts_of=parts_of,
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            audit=audit,
+            graph=audit.graph,
+            p=prefix,
+            page=page,
+            differences=list(differences(groups)),
+            answer=answer(groups),
+            samples=list(who_sees_whom(audit.graph)),
+            model=model_line(audit.graph),
+            layers=counted(len(audit.layers), "normalization layer"),
+            counts=_counts(audit),
+            map=placed,
+            folded=len(audit.layers) > FOLDED_ABOVE,
+            families=placed.families,
+            of_model=[(anchors[e], e) for e in entries if e.of_model],
+            rules=[_rule_entries(found, anchors) for found in by_rule(entries)],
+            kinds=[_kindred(group, audit, pictures) for group in groups[:MOST_GROUPS]],
+            rest=[row for group in groups[MOST_GROUPS:] for row in rows_of(group)],
+            rows_of=rows_of,
+            anchors=_anchors_by_layer(entries, anchors),
+            few=FEW_LAYERS,
+            evidence=evidence_rows,
+            proofs=list(_proofs(audit)),
+            unverified=_unverified(audit),
+            unknown=what_nobody_knows(audit.graph.unknown_operators),
+            dismissed=audit.dismissed if audit.verbose else (),
+            details=[(key, _told(value)) for key, value in audit.graph.details.items()],
+            parts_of=parts_of,
+        )
     )
 
 

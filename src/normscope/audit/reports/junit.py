@@ -40,7 +40,7 @@ def as_junit(audit: Audit) -> str:
 def _layers(audit: Audit) -> list[tuple[str, Sequence[Finding]]]:
     """Name and findings of each layer; a path that comes again is numbered."""
     seen: Counter[str] = Counter()
-    named = []
+    named: list[tuple[str, Sequence[Finding]]] = []
     for number, site in enumerate(audit.layers):
         path = site.path or THE_MODEL
         seen[path] += 1
@@ -58,9 +58,7 @@ def _properties(audit: Audit) -> Iterable[tuple[str, str]]:
         yield "note", message
 
 
-def _case(
-    suite: ElementTree.Element, model: str, name: str, findings: Sequence[Finding]
-) -> None:
+def _case(suite: ElementTree.Element, model: str, name: str, findings: Sequence[Finding]) -> None:
     case = ElementTree.SubElement(suite, "testcase", {"classname": model, "name": name})
     failing = _failing(findings)
     if failing:

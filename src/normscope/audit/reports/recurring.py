@@ -88,7 +88,9 @@ class Recurring:
     @property
     def others(self) -> str:
         """That the others say alike with numbers of their own; "" where all say the same."""
-        return "" if self.same_words else "The others likewise, each with its own names and numbers."
+        return (
+            "" if self.same_words else "The others likewise, each with its own names and numbers."
+        )
 
 
 def recurring(audit: Audit) -> tuple[Recurring, ...]:
@@ -110,7 +112,9 @@ def by_rule(entries: Iterable[Recurring]) -> list[tuple[Recurring, ...]]:
     rules: dict[str, list[Recurring]] = {}
     for entry in entries:
         rules.setdefault(entry.first.code, []).append(entry)
-    ordered = sorted(rules.values(), key=lambda found: (min(map(_rank, found)), found[0].first.code))
+    ordered = sorted(
+        rules.values(), key=lambda found: (min(map(_rank, found)), found[0].first.code)
+    )
     return [tuple(sorted(found, key=_rank)) for found in ordered]
 
 

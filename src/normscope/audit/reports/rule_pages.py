@@ -45,7 +45,9 @@ def _paragraphs(lines: list[str]) -> tuple[tuple[str, bool], ...]:
     text = inspect.cleandoc("\n".join(lines))
     blocks = [block for block in re.split(r"\n\s*\n", text) if block.strip()]
     return tuple(
-        (inspect.cleandoc(block), True) if block.startswith(" ") else (" ".join(block.split()), False)
+        (inspect.cleandoc(block), True)
+        if block.startswith(" ")
+        else (" ".join(block.split()), False)
         for block in blocks
     )
 

@@ -79,8 +79,8 @@ def _results(audit: Audit, indices: dict[str, int]) -> Iterator[dict[str, Any]]:
     """The findings about the model as a whole, then those at each layer."""
     seen: Counter[tuple[str, str, str]] = Counter()
     places: list[tuple[Site | None, Finding]] = [(None, finding) for finding in audit.of_model]
-    for site, findings in zip(audit.layers, audit.by_site, strict=True):
-        places += [(site, finding) for finding in findings]
+    for layer, findings in zip(audit.layers, audit.by_site, strict=True):
+        places += [(layer, finding) for finding in findings]
     for site, finding in places:
         told = (finding.code, finding.path, "model" if site is None else str(site.kind))
         seen[told] += 1
