@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from normscope.audit.allowances import Allowed
+from normscope.audit.baseline import Entry
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import Kind, Maker, ModelGraph, Site
+from normscope.audit.promises import About, Kind as PromiseKind, Promise, Standing, Wanted
 from normscope.audit.result import Audit
 from normscope.frameworks.declaration import Declaration
 from normscope.frameworks.registry import advice_of
@@ -237,6 +240,36 @@ def mixed(count: int = 12) -> Audit:
     return replace(audit, of_model=(whole,), findings=(whole, *audit.findings))
 
 
+def accepted() -> Audit:
+    """A model with promises that are kept, broken and not known, and findings that do not count."""
+    audit = mixed(3)
+    through = Through("stem.bn", "Norm", "aten.var_mean", "net.py:12")
+    samples = Wanted(PromiseKind.INDEPENDENT, "b")
+    steps = Wanted(PromiseKind.CAUSAL, "t", ("inference",))
+    promises = (
+        Promise(
+            samples, About.SAMPLES, "training", Standing.BROKEN, "", through, "it spans b", (1,)
+        ),
+        Promise(samples, About.SAMPLES, "inference", Standing.KEPT, "proved"),
+        Promise(steps, About.STEPS, "inference", Standing.UNKNOWN, "", None, "an order decides"),
+    )
+    at_site = {finding.code: finding for findings in audit.by_site for finding in findings}
+    left_out = (at_site["NS102"], at_site["NS302"])
+    by_site = tuple(
+        tuple(finding for finding in findings if finding not in left_out)
+        for findings in audit.by_site
+    )
+    return replace(
+        audit,
+        graph=replace(audit.graph, promises=promises),
+        by_site=by_site,
+        findings=(*audit.of_model, *(finding for there in by_site for finding in there)),
+        allowed=(Allowed(at_site["NS302"], "test-time adaptation"),),
+        known=(at_site["NS102"],),
+        stale=(Entry("head.old", "NS201", "* * [*]"),),
+    )
+
+
 EVIL = "</script><img src=x onerror=document.title='owned'>\x1b[31m\n\u202e\x00&amp;\ud800\uffff"
 """A name that is markup, an escape sequence, a line, and what neither XML nor UTF-8 can hold."""
 
@@ -298,5 +331,6 @@ ALL = {
     "resnet with biases": lambda: resnet(bias=True),
     "transformer": transformer,
     "mixed": mixed,
+    "accepted": accepted,
     "hostile": hostile,
 }

@@ -34,6 +34,7 @@ PAGES: dict[str, Callable[[], str]] = {
 EXTRA_PAGES: dict[str, Callable[[], str]] = {
     "empty": lambda: audits_by_hand.empty().to_html(),
     "hostile": lambda: audits_by_hand.hostile().to_html(),
+    "accepted": lambda: audits_by_hand.accepted().to_html(),
     "many": lambda: audits_by_hand.many().to_html(),
     "folded": lambda: audits_by_hand.many(320).to_html(),
     "two cells": lambda: (
@@ -51,7 +52,10 @@ CASES = [
         for width in WIDTHS
         for scheme in SCHEMES
     ),
-    *((name, 390, "light") for name in ("running", "resnet", "transformer", "hostile", "folded")),
+    *(
+        (name, 390, "light")
+        for name in ("running", "resnet", "transformer", "accepted", "hostile", "folded")
+    ),
     *((name, 1200, "dark") for name in ("running", "resnet", "empty", "hostile")),
 ]
 """Pages with the width of the window and the colour scheme."""

@@ -128,6 +128,19 @@ def test_a_culprit_that_is_no_normalization() -> None:
 
 
 @pytest.mark.framework
+def test_statistics_of_all_steps_where_the_output_has_fewer_steps() -> None:
+    from torch import nn
+
+    net = nn.Sequential(nn.Conv1d(3, 4, 3), nn.GroupNorm(1, 4))
+    audit = ns.audit(net, images(2, 3, 20), axes="b c t", causal="t", select=["NS7"])
+    (finding,) = audit.findings
+    assert (finding.code, finding.path, finding.severity) == ("NS702", "1", "error")
+    assert "the first quarter of the output changes with the second half" in finding.message
+    plain = ns.audit(net[:1], images(2, 3, 20), axes="b c t", causal="t", select=["NS7"])
+    assert [(f.code, f.severity) for f in plain.findings] == [("NS702", "warning")]
+
+
+@pytest.mark.framework
 def test_what_sees_far_and_is_no_statistic_is_not_known() -> None:
     import torch
     from torch import nn

@@ -285,4 +285,4 @@ def test_every_rule_is_documented() -> None:
     for rule in all_rules():
         assert rule.documentation.startswith(f"{rule.code} {rule.name}: ")
         assert [h for h in headings if f"\n{h}:\n" in rule.documentation] == list(headings)
-        assert not rule.name.startswith(("no-", "use-", "avoid-"))
+        assert not rule.name.startswith(("use-", "avoid-", "do-"))  # it names the bad pattern

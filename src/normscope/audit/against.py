@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from normscope.audit.parameters import channels_of
+
 if TYPE_CHECKING:  # a `ModelGraph` holds an `Against`
     from normscope.audit.model_graph import ModelGraph, Site
 
@@ -148,17 +150,9 @@ def _prefix(
     return best if 2 * times >= min(len(ours), len(theirs)) else ((), True)
 
 
-def channels(site: Site) -> int | None:
-    """How many channels its arrays have; None where it has no arrays."""
-    for role in ("scale", "running_mean", "running_var", "bias"):
-        if role in site.arrays:
-            return int(np.size(site.arrays[role]))
-    return None
-
-
 def _may_be_same(site: Site, other: Site) -> bool:
     """Whether the lengths of what they hold allow that one stands for the other."""
-    own, others = channels(site), channels(other)
+    own, others = channels_of(site), channels_of(other)
     return own is None or others is None or own == others
 
 
@@ -206,12 +200,12 @@ def _kind(site: Site) -> Hashable:
     """What it normalizes, without names and order of axes, and of how many channels."""
     spec: Any = site.spec
     if spec is None:
-        return (site.kind, channels(site))
-    return (spec.center, spec.measure, site.couples_samples(spec), channels(site))
+        return (site.kind, channels_of(site))
+    return (spec.center, spec.measure, site.couples_samples(spec), channels_of(site))
 
 
 def _channels(site: Site) -> Hashable:
-    return channels(site)
+    return channels_of(site)
 
 
 def _any_kind(site: Site) -> Hashable:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 
-from normscope.audit.catalogue import selected_rules
+from normscope.audit.allowances import Allow, Intents
+from normscope.audit.baseline import Baseline
+from normscope.audit.configuration import policy_of, read_configuration
+from normscope.audit.judging import judged_by
 from normscope.audit.model_graph import ModelGraph
-from normscope.audit.promises import PromisedAxes, wanted_promises
+from normscope.audit.policy import Policy
+from normscope.audit.promises import PromisedAxes
 from normscope.audit.readers.asked import Asked
 from normscope.audit.result import Audit
 from normscope.progress import Progress, tell_nobody
@@ -23,8 +27,13 @@ def audit(
     independent: PromisedAxes | None = None,
     causal: PromisedAxes | None = None,
     against: Any = None,
+    optimizer: Any = None,
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
+    allow: Allow | None = None,
+    intents: Intents | None = None,
+    baseline: str | os.PathLike[str] | None = None,
+    config: str | os.PathLike[str] | None = None,
     release: str | None = None,
     backend: str | None = None,
     verbose: bool = False,
@@ -52,8 +61,19 @@ def audit(
         against: what it is compared with: another model, of any framework, or the path of a file,
             also one of weights alone (.safetensors, .pt). Some rules need it: what a port, a
             conversion, a surgery or a load has changed.
-        select: codes, names or families ("NS1") of the rules to apply; all, if none is given.
+        optimizer: that trains the model, of PyTorch or Keras; it is asked which arrays it decays.
+            A model of Keras that is compiled tells its own.
+        select: codes, names or families ("NS1", "axes") of the rules to apply; all, if none is
+            given.
         ignore: those not to apply.
+        allow: findings that need no mending, by the path of the layer, in which `*` is any text:
+            `{"encoder.*": "batch-statistics-at-inference: test-time adaptation"}`. A reason is
+            required. They are in `Audit.allowed`; one that is not needed is a finding itself.
+        intents: what layers are meant to do, so that rules which take it for a mistake are silent:
+            `{"teacher.*": "train-mode-teacher"}`. The tags are those of `normscope.audit.Intent`.
+        baseline: the path of a file with the findings that are known; they are in `Audit.known`.
+        config: the path of a `pyproject.toml`, whose `[tool.normscope]` holds what is not said
+            here. None is read without it.
         release, backend: the release of Keras 1 ("1.0.0" to "1.2.2") and the backend
             ("tensorflow", "theano" or "theano<0.9") that wrote a file of Keras 1, where it does not
             tell them; what is assumed without them is in `Audit.graph.assumed` and in the report.
@@ -65,8 +85,9 @@ def audit(
 
     Raises:
         ModelFileError: the file could not be read, or what it holds contradicts itself.
-        SpecError: there is no rule of a code or name, no such release or backend; it is no model,
-            cannot be called with these inputs, or tells no shapes and `inputs` is left out.
+        SpecError: there is no rule of a code or name, no such axis, intent, release or backend; an
+            allowance says no reason, or the configuration is wrong; it is no model, cannot be
+            called with these inputs, or tells no shapes and `inputs` is left out.
         MissingPackageError: what runs it is not installed.
 
     Example:
@@ -76,17 +97,52 @@ def audit(
         >>> report.findings[0].name
         'rank-outside-contract'
     """
+    policy = policy_of(
+        select, ignore, independent, causal, allow=allow, intents=intents, baseline=baseline
+    )
+    if config is not None:
+        found = read_configuration(config)
+        if baseline is None and found.baseline is not None:
+            policy = replace(policy, baseline=Baseline.read(found.baseline))
+        policy = found.policy.overridden(policy)
+    return audited(
+        model,
+        inputs,
+        policy,
+        axes,
+        against,
+        optimizer=optimizer,
+        release=release,
+        backend=backend,
+        verbose=verbose,
+        progress=progress,
+    )
+
+
+def audited(
+    model: Any,
+    inputs: Any,
+    policy: Policy,
+    axes: str | Mapping[str, str] | None = None,
+    against: Any = None,
+    *,
+    optimizer: Any = None,
+    release: str | None = None,
+    backend: str | None = None,
+    verbose: bool = False,
+    progress: Progress = tell_nobody,
+) -> Audit:
+    """An audit by a policy; the other arguments are those of `audit`."""
     from normscope.audit.readers.registry import read_graph  # h5py only when a file is read
 
-    selected_rules(select, ignore)  # a wrong name is said before anything is read
-    wanted = wanted_promises(independent, causal)
-    asked = Asked(inputs, axes, release, backend, wanted, progress)
+    policy.checked()
+    asked = Asked(inputs, axes, release, backend, policy.promises, progress, optimizer)
     graph = read_graph(model, asked)
     if against is not None:
         from normscope.audit.readers.reference import with_reference
 
         graph = with_reference(graph, against, replace(asked, promises=()))
-    return judged(graph, select, ignore, verbose)
+    return judged_by(graph, policy, verbose)
 
 
 def judged(
@@ -96,10 +152,4 @@ def judged(
     verbose: bool = False,
 ) -> Audit:
     """What the rules say of a model; the arguments are those of `audit`."""
-    rules = selected_rules(select, ignore)
-    by_site = tuple(
-        tuple(finding for rule in rules for finding in rule.check(site, graph))
-        for site in graph.sites
-    )
-    of_model = tuple(finding for rule in rules for finding in rule.check_model(graph))
-    return Audit(graph, (*of_model, *chain.from_iterable(by_site)), verbose, by_site, of_model)
+    return judged_by(graph, Policy(tuple(select), tuple(ignore)), verbose)

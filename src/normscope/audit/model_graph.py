@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from normscope.audit.flow import Flow
 from normscope.audit.found.site import Kind as Kind
 from normscope.audit.probe import Probe
 from normscope.audit.promises import Promise as Promise
@@ -81,9 +83,13 @@ class Site:
             last holds what the `running` of the training spec says, which may be a deviation.
         parameters: where the model holds these: role -> path.
         call_number: 1 at the first call of the layer, 2 where it is used again, ...
+        set_size: how many values the largest statistics set holds, by its operators alone; None
+            where these do not tell.
+        groups: of a group normalization in one operator, how many groups it says there are.
         composite: whether one operator of the framework does it as a whole.
         around: what stands around it.
         condition: how the layer stood when the model was given.
+        flow: where its numbers come from and where they go; None where it was read.
         probe: runs it again on chosen numbers; None where it was read, and not run.
     """
 
@@ -110,9 +116,12 @@ class Site:
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
     call_number: int = 1
+    set_size: int | None = None
+    groups: int | None = None
     composite: bool = False
     around: Surroundings = field(default_factory=Surroundings)
     condition: Condition = field(default_factory=Condition)
+    flow: Flow | None = None
     probe: Probe | None = None
 
     @cached_property
@@ -156,6 +165,33 @@ class Site:
         if self.layout is None or not -len(self.layout.shape) <= dim < len(self.layout.shape):
             return None
         return axis_word(self.layout, dim % len(self.layout.shape))
+
+    @property
+    def channel_axis(self) -> int | None:
+        """The axis along which all its makers put their channels; None if they do not agree."""
+        axes = {maker.channel_axis for maker in self.makers}
+        axis = axes.pop() if len(axes) == 1 else None
+        return axis if axis is not None and axis < len(self.input_shape or ()) else None
+
+    @property
+    def shared_axes(self) -> tuple[int, ...]:
+        """The axes along which elements share statistics, all of them or in groups."""
+        rank = len(self.input_shape or ())
+        return tuple(axis for axis in range(rank) if self.word(axis) not in (None, "independent"))
+
+    @property
+    def scaled_axes(self) -> tuple[int, ...]:
+        """The axes along which its learned scale, or else its learned bias, runs."""
+        learned = self.spec and (self.spec.scale or self.spec.bias)
+        if not learned or self.layout is None:
+            return ()
+        layout = self.layout
+        return tuple(sorted({layout.axes[number].dim for number in layout.named(learned)}))
+
+    def is_called(self, *names: str) -> bool:
+        """Whether its layer or its operator is called so, as "layernorm", be it among more."""
+        called = re.sub(r"[\W_]", "", f"{self.type} {self.operator}").lower()
+        return any(name in called for name in names)
 
     def subtracts_along(self, axis: int) -> bool:
         """Whether it subtracts what is the same at all places of one index along an axis."""
@@ -219,6 +255,9 @@ class ModelGraph:
         followed: its operators were followed; else the settings of its layers were read.
         promises: what the model must keep, and what was found of it, for each mode.
         one_mode: nothing tells it a mode: training and inference are the same.
+        unread: the names of learned arrays that the model holds and that no mode reads.
+        decays: the weight decay of each learned array, by the optimizer that was given or that the
+            model is compiled with; empty if there is none.
         array_names: of a file of weights alone, the names of all arrays in it.
         residuals: its residual additions; empty where it was read and not run.
         unused: the normalization layers of a live model that no mode calls.
@@ -241,6 +280,8 @@ class ModelGraph:
     promises: tuple[Promise, ...] = ()
     followed: bool = True
     one_mode: bool = False
+    unread: frozenset[str] = frozenset()
+    decays: Mapping[str, float] = field(default_factory=dict)
     array_names: tuple[str, ...] = ()
     residuals: Residuals = field(default_factory=Residuals)
     unused: tuple[UnusedLayer, ...] = ()

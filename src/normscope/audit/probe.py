@@ -141,16 +141,17 @@ class Probe:
         rounded = self._arrays.from_numpy(np.asarray(x), self.dtype)
         return np.array(self._arrays.to_numpy(rounded), np.float64)
 
-    def once(self, measure: Callable[[Probe], T]) -> T:
+    def once(self, measure: Callable[..., T], *given: Hashable) -> T:
         """What is measured at the site; of alike sites of a model it is measured at one.
 
         Args:
-            measure: a function of a module, as it stands for what it measures; it uses `bare`
-                where the learned numbers matter to it.
+            measure: a function of a module, as it stands for what it measures: `measure(probe,
+                *given)`. It uses `bare` where the learned numbers matter to it.
+            given: more arguments.
         """
-        key = (self if self._likeness is None else self._likeness, measure)
+        key = (self if self._likeness is None else self._likeness, measure, given)
         if key not in self._answers:
-            self._answers[key] = measure(self)
+            self._answers[key] = measure(self, *given)
         found: T = self._answers[key]
         return found
 

@@ -9,6 +9,8 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
+from normscope.audit.allowances import Allowed, AtPaths
+from normscope.audit.baseline import Entry
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
 from normscope.errors import printable
@@ -34,6 +36,11 @@ class Audit:
         verbose: the report lists, too, what looked like a normalization and is none.
         by_site: the findings at each of the layers.
         of_model: those about the model as a whole, or about layers that normalize nothing.
+        allowed: the findings that do not count, as they are allowed for a reason.
+        known: those that do not count, as they are in the baseline.
+        stale: what the baseline holds and was not found any more; writing it anew removes them.
+        unused: what was allowed or said to be meant, and was not needed.
+        entries: the findings that count or are known, as a baseline holds them.
     """
 
     graph: ModelGraph
@@ -41,6 +48,11 @@ class Audit:
     verbose: bool = False
     by_site: tuple[tuple[Finding, ...], ...] = ()
     of_model: tuple[Finding, ...] = ()
+    allowed: tuple[Allowed, ...] = ()
+    known: tuple[Finding, ...] = ()
+    stale: tuple[Entry, ...] = ()
+    unused: frozenset[AtPaths] = frozenset()
+    entries: tuple[Entry, ...] = ()
 
     @property
     def layers(self) -> tuple[Site, ...]:
@@ -106,7 +118,11 @@ class Audit:
                 "samples": {mode: samples.to_dict() for mode, samples in self.samples.items()},
             },
             "layers": [_layer_dict(site) for site in self.layers],
+            "promises": [promise.to_dict() for promise in graph.promises],
             "findings": [finding.to_dict() for finding in self.findings],
+            "allowed": [{**a.finding.to_dict(), "reason": a.reason} for a in self.allowed],
+            "known": [finding.to_dict() for finding in self.known],
+            "stale": [entry.to_dict() for entry in self.stale],
             "summary": self.summary,
         }
 
@@ -126,7 +142,7 @@ class Audit:
         """The findings as JUnit XML, one test case for each layer, for dashboards of CI."""
         from normscope.audit.reports.junit import as_junit
 
-        return as_junit(self)
+        return as_junit([self])
 
     def __str__(self) -> str:
         from normscope.audit.reports.text import plain_text

@@ -9,9 +9,11 @@ from __future__ import annotations
 import inspect
 import sys
 from abc import ABC
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import Any, ClassVar
+from functools import wraps
+from typing import Any, ClassVar, TypeVar
+from weakref import WeakKeyDictionary
 
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
@@ -46,6 +48,22 @@ class Intent(StrEnum):
     ZERO_INIT = "zero-init"  # a scale that begins at zero
 
 
+Told = TypeVar("Told")
+
+
+def once_per_model(tell: Callable[[ModelGraph], Told]) -> Callable[[ModelGraph], Told]:
+    """A function that looks at all sites of a model once, and not again at each of them."""
+    known: WeakKeyDictionary[ModelGraph, Told] = WeakKeyDictionary()
+
+    @wraps(tell)
+    def told(graph: ModelGraph) -> Told:
+        if graph not in known:
+            known[graph] = tell(graph)
+        return known[graph]
+
+    return told
+
+
 class Rule(ABC):
     """Base class of the rules. A rule is named after the bad pattern, so "allow NAME" reads well.
 
@@ -58,6 +76,7 @@ class Rule(ABC):
         since: the release of normscope that has it first.
         symptoms: what a user sees who has it.
         intents: what a user can say is meant, at a layer, so that the rule is silent there.
+        default: whether it is applied where no rules are selected; most models need it.
     """
 
     code: ClassVar[str]
@@ -66,6 +85,7 @@ class Rule(ABC):
     since: ClassVar[str]
     symptoms: ClassVar[tuple[Symptom, ...]] = ()
     intents: ClassVar[tuple[Intent, ...]] = ()
+    default: ClassVar[bool] = True
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
         """The findings at one site."""

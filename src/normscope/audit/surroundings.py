@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -39,6 +39,24 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Dropped:
+    """A dropout that feeds a site in training, with nothing but linear maps between.
+
+    Attributes:
+        path: of its layer.
+        rate: the share of elements that it sets to zero.
+        direct: whether nothing stands between but moves, casts and factors.
+        measuring: takes the axes along which statistics are apart; finds how many times the
+            variance at the site is larger in training than at inference, None if it cannot.
+    """
+
+    path: str
+    rate: float
+    direct: bool
+    measuring: Callable[[Collection[int]], float | None] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Surroundings:
     """What stands around a site, in training where it is there in training, else at inference.
 
@@ -47,20 +65,30 @@ class Surroundings:
             cast nor a bias, such as an activation or a dropout; in order.
         users: what uses y, looking through moves and casts.
         is_output: whether y is an output of the model, looking through moves and casts.
+        to_output: what stands between y and an output of the model where that depends on nothing
+            but y, without products and further normalizations; None where there is no such output.
         previous: the number of the site whose y is x, looking through moves, casts, dropout and
             single factors; None if there is none.
         ends_branch: whether y is added, scaled and shifted at most, to what its branch was made of.
         carries_on: whether y is added to what a branch makes of y as it is: h + f(h).
         begins_branch: whether x is added to what a branch makes of y: x + f(y).
+        looking_for_dropout: finds `dropped`.
     """
 
     between: tuple[Step, ...] = ()
     users: tuple[Step, ...] = ()
     is_output: bool = False
+    to_output: tuple[Step, ...] | None = None
     previous: int | None = None
     ends_branch: bool = False
     carries_on: bool = False
     begins_branch: bool = False
+    looking_for_dropout: Callable[[], Dropped | None] = field(default=lambda: None, repr=False)
+
+    @cached_property
+    def dropped(self) -> Dropped | None:
+        """The nearest dropout upstream with only linear maps between; None if there is none."""
+        return self.looking_for_dropout()
 
 
 @dataclass(frozen=True)
@@ -87,6 +115,7 @@ class Addition:
         source: the line of the program, "file.py:12"; "" if it is not known.
         skip: the number of the site whose y the skip is; None if it is of none.
         before: the number of the addition whose result the skip is; None if it is of none.
+        resumes: the number of the addition whose result the site of the skip normalizes; or None.
         begins: the numbers of the sites with which the branch begins; none where it takes the
             skip as it is.
         learned: whether the branch holds a product with learned numbers.
@@ -101,6 +130,7 @@ class Addition:
     source: str
     skip: int | None
     before: int | None
+    resumes: int | None
     begins: tuple[int, ...]
     learned: bool
     ends: int | None

@@ -7,7 +7,7 @@ allows it, what its submodules are given and give.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
@@ -133,6 +133,14 @@ class Live:
     def arrays(self) -> dict[str, Array]:
         """Copies of all parameters and state arrays, by name."""
         return {}
+
+    def decays(self, optimizer: Any) -> Mapping[str, float] | None:
+        """The weight decay of each learned array, by name; None if this optimizer does not tell it.
+
+        Args:
+            optimizer: of the framework; None is the one that the model itself holds, if it does.
+        """
+        return None
 
     def write(self, name: str, value: Array) -> None:
         """Give an array new values."""

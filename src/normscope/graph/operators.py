@@ -142,8 +142,8 @@ class Node:
             changes in no way. None where it cannot be run again.
         call: of the innermost layer that it belongs to.
         source: "file.py:12", where the program says it; "" if that is not known.
-        channel_axis: for a `PRODUCT` with learned numbers, the axis of result 0 that holds the
-            channels it makes; None if it makes none, or is none.
+        channel_axis: for a `PRODUCT` with learned numbers, or a recurrent layer in one operator,
+            the axis of result 0 that holds the channels it makes; None if it makes none.
         adds_bias: whether it adds one learned number per channel too.
         name: that a file gives it; "" in a program, where operators have none.
         settings: of a normalization, what its arguments or attributes say, by their native names.

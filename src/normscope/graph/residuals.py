@@ -11,6 +11,7 @@ from normscope.graph.dropouts import Dropouts
 from normscope.graph.operators import Call, Graph, Node, Role, Value
 from normscope.graph.site_ends import common_call
 from normscope.graph.sites import Site
+from normscope.graph.statistics_flow import is_shape
 
 _MOST_NODES = 600
 """So many operators of a branch are looked at; a longer one is taken for none."""
@@ -28,6 +29,7 @@ class Addition:
         skip: what is added to its own branch; carried to it by moves, casts, dropouts and factors.
         skip_site: the site whose y the skip is; None if it is none.
         before: the addition whose result the skip is; None if there is none.
+        resumes: the addition whose result the site of the skip normalizes; None if there is none.
         begins: the sites with which the branch begins; none where it takes the skip as it is.
         raw: whether the branch takes the skip as it is, be it besides.
         learned: whether the branch holds a product with learned numbers.
@@ -43,6 +45,7 @@ class Addition:
     skip: Value
     skip_site: Site | None
     before: Addition | None
+    resumes: Addition | None
     begins: tuple[Site, ...]
     raw: bool
     learned: bool
@@ -81,7 +84,7 @@ class Residuals:
     def __init__(self, graph: Graph, sites: Sequence[Site], dropouts: Dropouts) -> None:
         self._graph = graph
         self.dropouts = dropouts
-        self._made = {site.y: site for site in sites if not site.dismissed}
+        self._made = {value: site for site in sites if not site.dismissed for value in _ends(site)}
         self._found: dict[Value, Addition] = {}
         for part in (graph, *graph.bodies()):
             for node in part.nodes:
@@ -166,14 +169,17 @@ class Residuals:
     def _walked(self, branch: Value, root: Value) -> _Walk | None:
         """From the end of a branch back to its beginning; None if it does not begin there."""
         first = -1 if root.node is None else root.node.number
+        of_root = self._made.get(root)
         begins: dict[Site, None] = {}
         raw = learned = False
         todo, seen = [branch], {branch}
         while todo:
             value = todo.pop()
             node, site = value.node, self._made.get(value)
-            raw |= value is root
-            if value is root or node is None or node.number <= first:
+            if value is root or (site is not None and site is of_root):
+                raw = True
+                continue
+            if node is None or not value.live or node.number < first:
                 continue
             if site is not None and self._is_carried(site.x, root):
                 begins[site] = None
@@ -190,6 +196,11 @@ class Residuals:
     def _is_carried(self, value: Value, root: Value) -> bool:
         return any(one is root for one in carried_from(value, self.dropouts))
 
+    def _sum_before(self, value: Value) -> Addition | None:
+        """The addition that a value is carried from; None if it is none."""
+        found = (self._found.get(one) for one in carried_from(value, self.dropouts))
+        return next((one for one in found if one is not None), None)
+
     def _made_of(self, node: Node, root: Value, branch: Value, walk: _Walk) -> Addition:
         site = self._made.get(root)
         ends = (self._made.get(one) for one in carried_from(branch, self.dropouts, affine=True))
@@ -203,6 +214,7 @@ class Residuals:
             root,
             site,
             self._found.get(root),
+            None if site is None else self._sum_before(site.x),
             walk.begins,
             walk.raw,
             walk.learned,
@@ -220,6 +232,15 @@ class _Walk:
     begins: tuple[Site, ...]
     raw: bool
     learned: bool
+
+
+def _ends(site: Site) -> Iterator[Value]:
+    """What a site gives, and what that is before casts and moves; neighbours may share these."""
+    value = site.y
+    yield value
+    while (node := value.node) is not None and node in site.nodes and is_shape(node):
+        value = node.operands[0]
+        yield value
 
 
 def _adds_two(node: Node) -> bool:

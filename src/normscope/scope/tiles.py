@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +25,8 @@ class Tiles:
     Attributes:
         far: whether an outer quarter of an output changes with the other half of the input; None
             where no output could be asked.
+        early: whether the first quarter changes with the second half, as where statistics of all
+            steps reach the first ones.
         difference: the largest, of an output element, between the whole and two tiles; None where
             that could not be measured.
         away: the same in the outer quarters, away from the cut.
@@ -33,6 +35,7 @@ class Tiles:
     """
 
     far: bool | None = None
+    early: bool | None = None
     difference: float | None = None
     away: float | None = None
     spread: float | None = None
@@ -70,16 +73,19 @@ def tiles(
     at = {name: axis for name, axis in _named(base, outputs) if all(name in m for m in changed)}
     if not at:
         return Tiles(why="it is not known which output has this axis")
-    far = any(
-        values.shape != made[name].shape
-        or bool(_outer(values.changed(made[name]), at[name], at_end).any())
+    early, late = (
+        any(
+            own.shape != made[name].shape
+            or bool(_outer(own.changed(made[name]), at[name], at_end).any())
+            for name, own in base.items()
+            if name in at
+        )
         for made, at_end in zip(changed, (False, True), strict=True)
-        for name, values in base.items()
-        if name in at
     )
+    seen = Tiles(early or late, early)
     again = calls.outputs(training, second, stream=None)
     if any(changed[0][name].changed(again[name]).any() for name in at if name in again):
-        return Tiles(far, why="it draws random numbers, others for a tile than for the whole")
+        return replace(seen, why="it draws random numbers, others for a tile than for the whole")
     cut = min(sizes) // 2
     try:
         parts = [
@@ -88,8 +94,8 @@ def tiles(
         ]
     except Exception as error:  # nor need it take inputs of another shape
         why = f"it takes no tiles: {type(error).__name__}: {one_line(error, 100)}"
-        return Tiles(far, why=why)
-    return _largest(changed[0], parts, at, far)
+        return replace(seen, why=why)
+    return _largest(changed[0], parts, at, seen)
 
 
 def _named(base: Outputs, outputs: Mapping[str, int]) -> Iterator[tuple[str, int]]:
@@ -148,7 +154,7 @@ def _tile(
 
 
 def _largest(
-    whole: Outputs, parts: Sequence[Outputs], outputs: Mapping[str, int], far: bool
+    whole: Outputs, parts: Sequence[Outputs], outputs: Mapping[str, int], seen: Tiles
 ) -> Tiles:
     """The output in which the whole and the tiles differ most."""
     found = []
@@ -164,6 +170,6 @@ def _largest(
         if np.isfinite(differ).all():
             found.append((float(differ.max()), away, float(all_of.std())))
     if not found:
-        return Tiles(far, why="the outputs of two tiles do not make up that of the whole")
+        return replace(seen, why="the outputs of two tiles do not make up that of the whole")
     difference, away, spread = max(found)
-    return Tiles(far, difference, away, spread)
+    return replace(seen, difference=difference, away=away, spread=spread)

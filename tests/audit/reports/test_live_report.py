@@ -8,10 +8,12 @@ import re
 from dataclasses import replace
 
 import pytest
+from markupsafe import escape
 from rich.console import Console
 
 from audits_by_hand import (
     EVIL,
+    accepted,
     batch_norm,
     global_response_norm,
     hostile,
@@ -56,6 +58,23 @@ def test_findings_about_the_model_come_right_after_the_answer() -> None:
     found = [line for line in str(mixed()).splitlines() if line.startswith("NS")]
     assert found[0] == "NS401 warning redundant-bias in the model as a whole"
     assert [line.split()[1] for line in found[1:]] == ["error", "error", "error", "info"]
+
+
+def test_promises_and_what_is_accepted_stand_below_the_answer() -> None:
+    audit = accepted()
+    lines = str(audit).splitlines()
+    said = [
+        'Promise broken: independent="b" in training.',
+        'Promise kept: independent="b" at inference: proved.',
+        'Promise not known to be kept: causal="t@inference" at inference.',
+        "Allowed: NS302 at stem.bn (test-time adaptation).",
+        "1 finding is known, in the baseline.",
+    ]
+    assert [line for line in lines if line in said] == said
+    page = audit.to_html()
+    for line in said:
+        assert str(escape(line)) in page
+    assert "an order decides" in page
 
 
 def test_findings_that_differ_are_not_one() -> None:

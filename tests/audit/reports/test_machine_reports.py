@@ -11,9 +11,21 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 
-from audits_by_hand import ALL, EVIL, audit_of, batch_norm, empty, layer_norm, mixed, model, resnet
+from audits_by_hand import (
+    ALL,
+    EVIL,
+    accepted,
+    audit_of,
+    batch_norm,
+    empty,
+    layer_norm,
+    mixed,
+    model,
+    resnet,
+)
 from keras1_models import conv, dense, norm, sequential, write_json
 from normscope import audit
+from normscope.audit.reports.junit import as_junit
 from normscope.audit.result import SCHEMA_VERSION, Audit, audit_schema
 from normscope.cli.output import as_json
 from normscope.notation.spec import NormSpec
@@ -55,7 +67,9 @@ def test_sarif_is_valid(report: Audit) -> None:
     log = json.loads(as_json(report.to_sarif()))
     jsonschema.Draft4Validator(sarif_schema(), format_checker=checker).validate(log)
     (run,) = log["runs"]
-    assert len(run["results"]) == len(report.findings)
+    others = len(report.allowed) + len(report.known)
+    assert len(run["results"]) == len(report.findings) + others
+    assert sum("suppressions" in result for result in run["results"]) == others
     for result in run["results"]:
         assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
 
@@ -160,6 +174,35 @@ def test_findings_about_the_model_come_first() -> None:
     case = ElementTree.fromstring(audit.to_junit().encode())[0].find("testcase")
     assert case is not None
     assert "12 of the 16 convolutions" in "".join(case.itertext())
+
+
+def test_what_does_not_count_is_told_and_does_not_fail() -> None:
+    audit = accepted()
+    results = audit.to_sarif()["runs"][0]["results"]
+    suppressed = {
+        result["ruleId"]: (result["suppressions"][0]["justification"], result["baselineState"])
+        for result in results
+        if "suppressions" in result
+    }
+    assert suppressed == {
+        "NS302": ("test-time adaptation", "new"),
+        "NS102": ("it is in the baseline", "unchanged"),
+    }
+    cases = ElementTree.fromstring(audit.to_junit().encode())[0].findall("testcase")
+    told = {case.get("name"): case for case in cases}
+    for path, words in (
+        ("stem.bn", "allowed: test-time adaptation"),
+        ("body.rows", "known, in the baseline"),
+    ):
+        assert told[path].find("failure") is None
+        assert words in (told[path].findtext("system-out") or "")
+
+
+def test_several_models_are_several_suites() -> None:
+    root = ElementTree.fromstring(as_junit([mixed(), resnet()]).encode())
+    assert Schema(DATA / "junit-10.xsd").problems(root) == []
+    assert [suite.get("name") for suite in root] == ["Mixed", "Net"]
+    assert root.get("tests") == f"{23 + 54}"
 
 
 def fingerprints(audit: Audit) -> list[str]:

@@ -20,6 +20,7 @@ class Asked:
         release, backend: what wrote a file, where it does not tell.
         promises: what the model must keep.
         progress: is told of (what is being done, steps done, steps in all).
+        optimizer: that trains the model; None where none was given.
     """
 
     inputs: Any = None
@@ -28,3 +29,4 @@ class Asked:
     backend: str | None = None
     promises: tuple[Wanted, ...] = ()
     progress: Progress = tell_nobody
+    optimizer: Any = None

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from normscope.audit.axes import Axes
+from normscope.audit.flow import Flow
 from normscope.audit.found.site import FoundSite
 from normscope.audit.model_graph import Kind, Maker, Site
 from normscope.audit.readers.probes import probe_of
@@ -73,10 +74,13 @@ def site_of(
         arrays=found.arrays,
         parameters=found.parameters,
         call_number=found.call.number,
+        set_size=found.site.set_size,
+        groups=_groups(found),
         composite=found.site.form is Form.COMPOSITE,
         around=surroundings_of(found, numbers),
         condition=_condition(found, framework),
         probe=probe_of(found, axes, answers),
+        flow=Flow(found.placed[found.modes[0]].graph, found.site.x, found.site.y),
     )
 
 
@@ -144,6 +148,12 @@ def _declared_at(found: FoundSite) -> Declaration | None:
     except Exception:  # settings of layers of strangers may be refused by any exception
         return None
     return declared
+
+
+def _groups(found: FoundSite) -> int | None:
+    """How many groups an operator says that there are."""
+    said = (node.settings.get("num_groups") for node in found.site.statistics)
+    return next((number for number in said if isinstance(number, int)), None)
 
 
 def _title(found: FoundSite, declared: Declaration | None) -> str:

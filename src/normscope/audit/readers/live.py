@@ -84,6 +84,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         raise SpecError(unfit)
     given = live.inputs(_given(live, asked))
     names = input_axes(given, asked.axes)
+    decays = live.decays(asked.optimizer)
     promised = resolved(asked.promises, given, names)
     with live.kept():
         asked.progress("following its operators", 1, 4)
@@ -118,8 +119,10 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         samples=samples,
         unknown_operators=_unknown_operators(traced.graphs),
         promises=promises,
-        notes=tuple(dict.fromkeys([*live.notes, *traced.notes()])),
+        notes=tuple(dict.fromkeys([*live.notes, *traced.notes(), *_untold(asked, decays)])),
         one_mode=len(live.modes) == 1,
+        unread=live.learned - _read_by(traced.graphs),
+        decays=decays or {},
         residuals=_residuals(sites, numbers),
         unused=() if traced.problems else tuple(unused_norms(live.layers(), traced.graphs)),
     )
@@ -223,6 +226,23 @@ def _said_names(
         own if name in named else (None,) * len(own)
         for name, own in zip(given.names, names, strict=True)
     ]
+
+
+def _untold(asked: Asked, decays: Mapping[str, float] | None) -> Iterator[str]:
+    """That an optimizer was given, and what it decays is not known."""
+    if asked.optimizer is not None and decays is None:
+        kind = f"{type(asked.optimizer).__module__}.{type(asked.optimizer).__qualname__}"
+        yield (
+            f"what the optimizer ({kind}) decays is not known: it has no groups of parameters of "
+            "this model, as those of PyTorch and Keras have"
+        )
+
+
+def _read_by(graphs: Mapping[bool, Graph]) -> frozenset[str]:
+    """The names of the arrays of the model that any operator reads."""
+    bodies = [body for graph in graphs.values() for body in (graph, *graph.bodies())]
+    operands = (value for body in bodies for node in body.nodes for value in node.operands)
+    return frozenset(value.name for value in operands if value.is_parameter)
 
 
 def _framework(model: Any) -> str:

@@ -137,8 +137,9 @@ class Promised:
         if found.causal:
             how = "proved" if found.proved else "by probing"
             return Promise(wanted, About.STEPS, mode, Standing.KEPT, how, found.through, found.why)
+        along = self._along(training, axes)[0]
         if found.causal is None:
-            return Promise(
+            return self._causal_by_sites(wanted, mode, training, axes, along) or Promise(
                 wanted, About.STEPS, mode, Standing.UNKNOWN, "", found.through, found.why
             )
         leak = found.leak
@@ -162,10 +163,32 @@ class Promised:
             "",
             found.through,
             found.why,
-            self._along(training, axes)[0],
+            along,
             measured,
             numbers,
         )
+
+    def _causal_by_sites(
+        self,
+        wanted: Wanted,
+        mode: str,
+        training: bool,
+        axes: list[int | None],
+        along: tuple[int, ...],
+    ) -> Promise | None:
+        """A break where the steps of an output are others than those of the inputs.
+
+        Statistics along the steps, and a first quarter of the output that changes with the second
+        half of the input; None where that is not so.
+        """
+        if not along:
+            return None
+        outputs = self._outputs(self.graphs[training], axes)
+        if not tiles(Calls(self.live, self.given), training, axes, outputs).early:
+            return None
+        why = "the first quarter of the output changes with the second half of the input"
+        place = _place(self.found[along[0]])
+        return Promise(wanted, About.STEPS, mode, Standing.BROKEN, "", place, why, along, why)
 
     # --- positions ----------------------------------------------------------------------------
 

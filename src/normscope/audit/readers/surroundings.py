@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from normscope.audit.found.matching import Placed
 from normscope.audit.found.site import FoundSite
-from normscope.audit.surroundings import Addition, Residuals, Step, StreamEnd, Surroundings
+from normscope.audit.surroundings import Addition, Dropped, Residuals, Step, StreamEnd, Surroundings
 from normscope.graph.dropouts import Dropouts
 from normscope.graph.operators import Node
 from normscope.graph.residuals import Addition as FoundAddition, Residuals as FoundResiduals
 from normscope.graph.rules import Labels, Window
 from normscope.graph.sites import Site
+from normscope.graph.variance_shift import dropped_before, inflation
 
 
 def surroundings_of(found: FoundSite, numbers: Mapping[Site, int]) -> Surroundings:
@@ -23,14 +25,34 @@ def surroundings_of(found: FoundSite, numbers: Mapping[Site, int]) -> Surroundin
     placed = found.placed[found.modes[0]]
     around, residuals = placed.neighbours, placed.residuals
     previous = residuals.previous(placed.site)
+
+    def steps(nodes: Iterable[Node]) -> tuple[Step, ...]:
+        return tuple(step_of(node, residuals.dropouts) for node in nodes)
+
     return Surroundings(
-        between=tuple(step_of(node, residuals.dropouts) for node in around.between),
-        users=tuple(step_of(node, residuals.dropouts) for node in around.users),
+        between=steps(around.between),
+        users=steps(around.users),
         is_output=around.is_output,
+        to_output=None if around.to_output is None else steps(around.to_output),
         previous=None if previous is None else numbers.get(previous),
         ends_branch=residuals.ends_branch(placed.site),
         carries_on=residuals.carries_on(placed.site),
         begins_branch=residuals.begins_branch(placed.site),
+        looking_for_dropout=lambda: _dropped(placed),
+    )
+
+
+def _dropped(placed: Placed) -> Dropped | None:
+    graph, x = placed.graph, placed.site.x
+    found = dropped_before(x, placed.residuals.dropouts)
+    if found is None:
+        return None
+    node = found.node
+    return Dropped(
+        path=node.path or node.operator,
+        rate=found.rate,
+        direct=found.direct,
+        measuring=lambda kept: inflation(graph, found, x, kept),
     )
 
 
@@ -63,6 +85,7 @@ def residuals_of(found: FoundResiduals, numbers: Mapping[Site, int]) -> Residual
             source=one.node.source,
             skip=None if one.skip_site is None else numbers.get(one.skip_site),
             before=None if one.before is None else place[one.before],
+            resumes=None if one.resumes is None else place[one.resumes],
             begins=tuple(numbers[site] for site in one.begins if site in numbers),
             learned=one.learned,
             ends=None if one.ends is None else numbers.get(one.ends),

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from normscope.audit.catalogue import all_rules
 from normscope.audit.finding import Severity
 from normscope.audit.model_graph import Kind, Site
+from normscope.audit.reports.accepted import accepted
 from normscope.audit.reports.answer import (
     answer,
     differences,
@@ -120,6 +121,9 @@ def _fragment(audit: Audit, prefix: str, page: bool) -> str:
             few=FEW_LAYERS,
             evidence=evidence_rows,
             proofs=list(_proofs(audit)),
+            accepted=list(accepted(audit)),
+            promises=audit.graph.promises,
+            place_of=place_of,
             unverified=_unverified(audit),
             unknown=what_nobody_knows(audit.graph.unknown_operators),
             dismissed=audit.dismissed if audit.verbose else (),

@@ -15,37 +15,61 @@ if TYPE_CHECKING:
     from normscope.audit.result import Audit
 
 
-def as_junit(audit: Audit) -> str:
-    """The report as a JUnit document: one suite for the model, one case for each layer.
+def as_junit(audits: Sequence[Audit]) -> str:
+    """The report as a JUnit document: one suite for each model, one case for each layer.
 
     The first case is the model as a whole. A case fails by errors and warnings; what is only good
-    to know stands in its output. Each case has at most one `<failure>`, since many readers show no
-    second one; it holds every finding. There is no time in it, so it is the same every time.
+    to know, what is allowed and what is known stand in its output. Each case has at most one
+    `<failure>`, since many readers show no second one; it holds every finding. There is no time in
+    it, so it is the same every time.
     """
-    model = printable(audit.graph.file or audit.graph.name)
-    cases = [(MODEL_AS_A_WHOLE, audit.of_model), *_layers(audit)]
-    failures = sum(bool(_failing(findings)) for _, findings in cases)
-    counts = {"tests": f"{len(cases)}", "failures": f"{failures}", "errors": "0"}
-    root = ElementTree.Element("testsuites", {"name": "normscope", **counts})
-    suite = ElementTree.SubElement(root, "testsuite", {"name": model, **counts, "skipped": "0"})
-    properties = ElementTree.SubElement(suite, "properties")
-    for name, value in _properties(audit):
-        ElementTree.SubElement(properties, "property", {"name": name, "value": printable(value)})
-    for path, findings in cases:
-        _case(suite, model, printable(path), findings)
+    root = ElementTree.Element("testsuites", {"name": "normscope"})
+    suites = [_suite(audit) for audit in audits]
+    root.extend(suites)
+    for count in ("tests", "failures", "errors"):
+        root.set(count, f"{sum(int(suite.get(count, '0')) for suite in suites)}")
     ElementTree.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(root, "unicode")}'
 
 
-def _layers(audit: Audit) -> list[tuple[str, Sequence[Finding]]]:
-    """Name and findings of each layer; a path that comes again is numbered."""
+def _suite(audit: Audit) -> ElementTree.Element:
+    model = printable(audit.graph.file or audit.graph.name)
+    cases = _cases(audit)
+    failures = sum(bool(_failing(findings)) for _, findings, _ in cases)
+    counts = {"tests": f"{len(cases)}", "failures": f"{failures}", "errors": "0", "skipped": "0"}
+    suite = ElementTree.Element("testsuite", {"name": model, **counts})
+    properties = ElementTree.SubElement(suite, "properties")
+    for name, value in _properties(audit):
+        ElementTree.SubElement(properties, "property", {"name": name, "value": printable(value)})
+    for path, findings, accepted in cases:
+        _case(suite, model, printable(path), findings, accepted)
+    return suite
+
+
+def _cases(audit: Audit) -> list[tuple[str, Sequence[Finding], list[str]]]:
+    """Name, findings, and what is accepted: of the model as a whole, then of each layer."""
+    accepted: dict[str, list[str]] = {}
+    for one in audit.allowed:
+        said = f"{_headline(one.finding)}\n  allowed: {one.reason}"
+        accepted.setdefault(one.finding.path, []).append(said)
+    for finding in audit.known:
+        said = f"{_headline(finding)}\n  known, in the baseline"
+        accepted.setdefault(finding.path, []).append(said)
+    named = _layers(audit)
+    layers = [(name, findings, accepted.pop(path, [])) for path, name, findings in named]
+    rest = [said for found in accepted.values() for said in found]
+    return [(MODEL_AS_A_WHOLE, audit.of_model, rest), *layers]
+
+
+def _layers(audit: Audit) -> list[tuple[str, str, Sequence[Finding]]]:
+    """Path, name and findings of each layer; a path that comes again is numbered."""
     seen: Counter[str] = Counter()
-    named: list[tuple[str, Sequence[Finding]]] = []
+    named: list[tuple[str, str, Sequence[Finding]]] = []
     for number, site in enumerate(audit.layers):
         path = site.path or THE_MODEL
         seen[path] += 1
         times = f" ({seen[path]})" if seen[path] > 1 else ""
-        named.append((path + times, audit.findings_of(number)))
+        named.append((site.path, path + times, audit.findings_of(number)))
     return named
 
 
@@ -58,7 +82,13 @@ def _properties(audit: Audit) -> Iterable[tuple[str, str]]:
         yield "note", message
 
 
-def _case(suite: ElementTree.Element, model: str, name: str, findings: Sequence[Finding]) -> None:
+def _case(
+    suite: ElementTree.Element,
+    model: str,
+    name: str,
+    findings: Sequence[Finding],
+    accepted: Sequence[str],
+) -> None:
     case = ElementTree.SubElement(suite, "testcase", {"classname": model, "name": name})
     failing = _failing(findings)
     if failing:
@@ -68,10 +98,12 @@ def _case(suite: ElementTree.Element, model: str, name: str, findings: Sequence[
             "type": str(first.severity),
             "message": printable(f"{first.code} {first.name}: {first.message}{more}"),
         }
-        ElementTree.SubElement(case, "failure", said).text = _text(failing)
-    told = [finding for finding in findings if finding.severity is Severity.INFO]
-    if told:
-        ElementTree.SubElement(case, "system-out").text = _text(told)
+        text = "\n".join(map(_text, failing))
+        ElementTree.SubElement(case, "failure", said).text = _allowed_in_xml(text)
+    told = [_text(finding) for finding in findings if finding.severity is Severity.INFO]
+    if told or accepted:
+        text = "\n".join([*told, *accepted])
+        ElementTree.SubElement(case, "system-out").text = _allowed_in_xml(text)
 
 
 def _failing(findings: Iterable[Finding]) -> list[Finding]:
@@ -80,12 +112,17 @@ def _failing(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(failing, key=lambda finding: finding.severity.rank)
 
 
-def _text(findings: Iterable[Finding]) -> str:
-    """Findings with what to do, without the characters that XML forbids."""
-    lines: list[str] = []
-    for finding in findings:
-        where = f", {finding.path}" if finding.path else ""
-        lines.append(f"{finding.code} {finding.severity} {finding.name}{where}")
-        lines.append(f"  {finding.message}")
-        lines += [f"  -> {advice}" for advice in finding.fix.splitlines()]
-    return "\n".join(map(printable, lines))
+def _text(finding: Finding) -> str:
+    """A finding with what to do."""
+    advice = (f"  -> {line}" for line in finding.fix.splitlines())
+    return "\n".join([_headline(finding), f"  {printable(finding.message)}", *advice])
+
+
+def _headline(finding: Finding) -> str:
+    where = f", {printable(finding.path)}" if finding.path else ""
+    return f"{finding.code} {finding.severity} {finding.name}{where}"
+
+
+def _allowed_in_xml(text: str) -> str:
+    """The lines of a text, without the characters that XML forbids."""
+    return "\n".join(map(printable, text.split("\n")))

@@ -76,12 +76,10 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 
 def _results(audit: Audit, indices: dict[str, int]) -> Iterator[dict[str, Any]]:
-    """The findings about the model as a whole, then those at each layer."""
+    """The findings about the model as a whole, those at each layer, and those that do not count."""
     seen: Counter[tuple[str, str, str]] = Counter()
-    places: list[tuple[Site | None, Finding]] = [(None, finding) for finding in audit.of_model]
-    for layer, findings in zip(audit.layers, audit.by_site, strict=True):
-        places += [(layer, finding) for finding in findings]
-    for site, finding in places:
+    compared = bool(audit.known or audit.stale)
+    for site, finding, accepted in _places(audit):
         told = (finding.code, finding.path, "model" if site is None else str(site.kind))
         seen[told] += 1
         yield {
@@ -96,8 +94,31 @@ def _results(audit: Audit, indices: dict[str, int]) -> Iterator[dict[str, Any]]:
                 }
             ],
             "partialFingerprints": {FINGERPRINT: _fingerprint(*told, str(seen[told]))},
+            **({"baselineState": "unchanged" if accepted == KNOWN else "new"} if compared else {}),
+            **({"suppressions": [_suppression(accepted)]} if accepted else {}),
             "properties": dict(finding.evidence),
         }
+
+
+KNOWN = "it is in the baseline"
+
+
+def _places(audit: Audit) -> Iterator[tuple[Site | None, Finding, str]]:
+    """Each finding with its layer, and why it does not count; "" if it does."""
+    for finding in audit.of_model:
+        yield None, finding, ""
+    for site, findings in zip(audit.layers, audit.by_site, strict=True):
+        for finding in findings:
+            yield site, finding, ""
+    by_path = {site.path: site for site in reversed(audit.layers)}
+    for one in audit.allowed:
+        yield by_path.get(one.finding.path), one.finding, one.reason
+    for finding in audit.known:
+        yield by_path.get(finding.path), finding, KNOWN
+
+
+def _suppression(reason: str) -> dict[str, str]:
+    return {"kind": "external", "status": "accepted", "justification": reason}
 
 
 def _physical(audit: Audit, site: Site | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from normscope.audit.finding import Severity
 from normscope.audit.model_graph import Kind, ModelGraph, Site
+from normscope.audit.reports.accepted import accepted
 from normscope.audit.reports.answer import answer, differences, what_nobody_knows, who_sees_whom
 from normscope.audit.reports.grouping import MOST_GROUPS, SiteGroup, grouped, not_shown
 from normscope.audit.reports.recurring import Recurring, recurring
@@ -65,6 +66,8 @@ def _lines(audit: Audit) -> Iterator[Line]:
     unknown = what_nobody_knows(audit.graph.unknown_operators)
     if unknown:
         yield [(unknown, "yellow")]
+    for sentence in accepted(audit):
+        yield [(sentence, "bold")]
     yield [(model_line(audit.graph), "")]
     for message in audit.graph.assumed:
         yield from _wrapped(f"assumed: {message}", "yellow", subsequent="  ")

@@ -30,6 +30,7 @@ from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
 from normscope.audit.rule import Rule
 from normscope.notation.shape import product
+from normscope.notation.spec import Measure
 
 
 class BatchStatisticsAtInference(Rule):
@@ -39,6 +40,8 @@ class BatchStatisticsAtInference(Rule):
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
         if site.infer is None or not site.couples_samples(site.infer):
             return
+        if not site.infer.center and site.infer.measure in (Measure.L1, Measure.L2):
+            return  # lengths of vectors: l2-normalize-dim says it
         alone = _values_of_one_sample(site)
         erased = "; a sample predicted alone comes out as the bias" if alone == 1 else ""
         yield self.finding(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from normscope.errors import NormscopeError
 from normscope.frameworks.attributes import Attributes
 from normscope.frameworks.inputs import Inputs, Passing
 from normscope.frameworks.keras.build import built
+from normscope.frameworks.keras.decay import decays
 from normscope.frameworks.keras.example import example
 from normscope.frameworks.keras.state import KerasState, is_generator, no_gradients, value_of
 from normscope.frameworks.keras.sublayers import paths_of, watched_sublayers
@@ -117,6 +118,10 @@ class KerasLive(Live):
         variables = {name: value_of(variable) for name, variable in self._variables.items()}
         constants = {name: value_of(getattr(self.layer, name)) for name in self.constants}
         return {**variables, **constants}
+
+    def decays(self, optimizer: Any) -> Mapping[str, float] | None:
+        """The weight decay of each variable; a model that is compiled holds an optimizer."""
+        return decays(self._variables, optimizer or getattr(self.layer, "optimizer", None))
 
     def write(self, name: str, value: Array) -> None:
         """Replace one array."""

@@ -39,6 +39,9 @@ _BY_RUNTIME = frozenset(
 )
 """What the reference does by loops in Python, or not in all directions."""
 
+_STASHED = frozenset({"LayerNormalization", "RMSNormalization", "GroupNormalization"})
+"""What takes its statistics in the dtype of `stash_type`, float32 if it says nothing."""
+
 _REFUSED = frozenset({"ImageDecoder", "RegexFullMatch"})
 """What decodes, or matches patterns of the file."""
 
@@ -114,23 +117,36 @@ class Evaluation:
             raise CannotReplayError(f"{self._node.op_type} is not run")
         try:
             if not self._ways:
-                self._model, self._names = self._made(arrays)
+                self._model, self._names = self._made(self._stash(arrays))
                 self._ways = self._possible(arrays)
             if not self._ways:
                 raise CannotReplayError("no implementation is known for these dtypes")
-            feeds = dict(zip(self._names, map(np.asarray, arrays), strict=True))
+            wide = self._stash(arrays)
+            feeds = dict(zip(self._names, map(np.asarray, wide), strict=True))
         except Exception as error:  # of a node that anybody wrote
             raise self._error(error) from error
         while True:
             try:
                 if self._evaluator is None:
                     self._evaluator = self._ways[0](self._model)
-                return list(self._evaluator.run(None, feeds))
+                found = list(self._evaluator.run(None, feeds))
+                if wide is not arrays:
+                    found[0] = np.asarray(found[0]).astype(np.asarray(arrays[0]).dtype)
+                return found
             except Exception as error:  # the other way may do it
                 if len(self._ways) < 2:
                     raise self._error(error) from error
                 self._evaluator = None
                 self._ways.pop(0)
+
+    def _stash(self, arrays: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
+        """The operands, in the wider dtype in which a normalization takes its statistics."""
+        if self._node.op_type not in _STASHED or self._node.domain:
+            return arrays
+        said = {one.name: one.i for one in self._node.attribute}
+        if said.get("stash_type", 1) != 1 or dtype_of(arrays[0]) not in ("float16", "bfloat16"):
+            return arrays
+        return [np.asarray(array).astype(np.float32) for array in arrays]
 
     def _error(self, error: Exception) -> CannotReplayError:
         text = one_line(error, 200)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from normscope.frameworks.live import FirstCall, Live
 from normscope.frameworks.randomness import Randomness
 from normscope.frameworks.recorder import Recorder
 from normscope.frameworks.torch.arrays import as_tensor, to_numpy
+from normscope.frameworks.torch.decay import decays
 from normscope.frameworks.torch.example import example
 from normscope.frameworks.torch.hooks import hooked
 from normscope.frameworks.torch.state import TorchState
@@ -118,6 +119,10 @@ class TorchLive(Live):
     def arrays(self) -> dict[str, Array]:
         """Parameters and state by name."""
         return {name: to_numpy(t) for name, t in _named_tensors(self.module).items()}
+
+    def decays(self, optimizer: Any) -> Mapping[str, float] | None:
+        """The weight decay of each parameter; a module holds no optimizer itself."""
+        return decays(self.module, optimizer)
 
     def write(self, name: str, value: Array) -> None:
         """Replace one array."""
