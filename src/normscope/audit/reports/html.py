@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 FEW_LAYERS = 8
 """So many layers of a kind are listed at once; more, when asked."""
 
+MOST_WORDS = 200
+"""Of so many findings that differ in names and numbers a page shows the words."""
+
 _DETAILS = ("Who sees whom", "Contract", ALTERNATIVES)
 """Sections of an explanation that open when asked: the answer has said what matters of them."""
 
@@ -119,6 +122,7 @@ def _fragment(audit: Audit, prefix: str, page: bool) -> str:
             rows_of=rows_of,
             anchors=_anchors_by_layer(entries, anchors),
             few=FEW_LAYERS,
+            most_words=MOST_WORDS,
             evidence=evidence_rows,
             proofs=list(_proofs(audit)),
             accepted=list(accepted(audit)),
