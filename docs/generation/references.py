@@ -114,7 +114,6 @@ REPOSITORIES = {
     "llama": "meta-llama/llama",
     "llm-foundry": "mosaicml/llm-foundry",
     "llmman": "llmmanorg/llmman",
-    "LSTM-for-Human-Activity-Recognition-using-2D-Pose_Pytorch": "xieyulai/LSTM-for-Human-Activity-Recognition-using-2D-Pose_Pytorch",
     "ludwig": "ludwig-ai/ludwig",
     "Lumina-T2X": "Alpha-VLLM/Lumina-T2X",
     "Mask_RCNN": "matterport/Mask_RCNN",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from normscope.audit.flow import Flow
 from normscope.audit.found.site import Kind as Kind
+from normscope.audit.observed import Observed
 from normscope.audit.probe import Probe
 from normscope.audit.promises import Promise as Promise
 from normscope.audit.surroundings import Residuals, Step as Step, Surroundings, UnusedLayer
@@ -91,6 +92,8 @@ class Site:
         condition: how the layer stood when the model was given.
         flow: where its numbers come from and where they go; None where it was read.
         probe: runs it again on chosen numbers; None where it was read, and not run.
+        observed: what it was given at inference, when the model was run on data that stand for
+            those that it is meant for; None where it was not.
     """
 
     path: str
@@ -123,6 +126,7 @@ class Site:
     condition: Condition = field(default_factory=Condition)
     flow: Flow | None = None
     probe: Probe | None = None
+    observed: Observed | None = None
 
     @cached_property
     def spec(self) -> NormSpec | None:
@@ -254,6 +258,8 @@ class ModelGraph:
         notes: what the reader of a report should know about how it was found.
         followed: its operators were followed; else the settings of its layers were read.
         promises: what the model must keep, and what was found of it, for each mode.
+        drops_at_inference: where random masks are applied to values at inference, as by a dropout
+            in training mode: the path of the layer, once for each place.
         one_mode: nothing tells it a mode: training and inference are the same.
         unread: the names of learned arrays that the model holds and that no mode reads.
         decays: the weight decay of each learned array, by the optimizer that was given or that the
@@ -279,6 +285,7 @@ class ModelGraph:
     notes: tuple[str, ...] = ()
     promises: tuple[Promise, ...] = ()
     followed: bool = True
+    drops_at_inference: tuple[str, ...] = ()
     one_mode: bool = False
     unread: frozenset[str] = frozenset()
     decays: Mapping[str, float] = field(default_factory=dict)

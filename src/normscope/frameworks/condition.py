@@ -14,6 +14,7 @@ class Condition:
             such thing.
         trainable: whether any of its own parameters was to be learned, or of the nearest layer
             around it that has any; None where there are none, or where that is not known.
+        learning: whether anything in the model is to be learned; None where that is not known.
         updates: how often its running statistics were updated; None where nothing counts.
         decay: the share of the old statistics that an update keeps, as the layer states it; None
             where it states none.
@@ -21,18 +22,16 @@ class Condition:
             it gives none, or where that is not seen.
         overrides: the normalization of its framework whose call its class replaces by code of its
             own; "" if it replaces none.
-        averaged: how often an average of weights around it took in those of a model without its
-            running statistics; None where there is no such average.
         unused: the names of arrays that it holds and that no mode reads.
     """
 
     training: bool | None = None
     trainable: bool | None = None
+    learning: bool | None = None
     updates: int | None = None
     decay: float | None = None
     told: bool | None = None
     overrides: str = ""
-    averaged: int | None = None
     unused: tuple[str, ...] = ()
 
 

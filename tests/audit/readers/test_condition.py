@@ -30,8 +30,12 @@ def test_torch_tells_mode_counter_and_what_is_learned(training: bool) -> None:
     model.train(training)
     first, second = conditions(model)
     assert model.training is model[1].training is training
-    assert first == Condition(training=training, trainable=False, updates=1, decay=0.75)
-    assert second == Condition(training=training, trainable=True, updates=1, decay=0.9)
+    assert first == Condition(
+        training=training, trainable=False, learning=True, updates=1, decay=0.75
+    )
+    assert second == Condition(
+        training=training, trainable=True, learning=True, updates=1, decay=0.9
+    )
 
 
 def test_torch_asks_the_layer_around_where_one_has_no_parameters() -> None:
@@ -64,19 +68,13 @@ def test_torch_reads_the_momentum_of_a_functional_call() -> None:
     assert alone.decay is None
 
 
-def test_torch_tells_what_is_averaged_and_what_is_never_read() -> None:
+def test_torch_tells_what_is_never_read() -> None:
     from torch import nn
-    from torch.optim.swa_utils import AveragedModel
 
     norm = nn.InstanceNorm1d(6, track_running_stats=True)
     norm.track_running_stats = False
-    inside = nn.Sequential(nn.Conv1d(6, 6, 1), norm)
-    averaged = AveragedModel(inside)  # type: ignore[no-untyped-call]
-    averaged.update_parameters(inside)
-    (found,) = conditions(averaged, np.stack([X] * 5, -1))
-    assert found.averaged == 1
+    (found,) = conditions(nn.Sequential(nn.Conv1d(6, 6, 1), norm), np.stack([X] * 5, -1))
     assert found.unused == ("running_mean", "running_var")
-    assert conditions(inside, np.stack([X] * 5, -1))[0].averaged is None
 
 
 def test_keras_tells_what_is_learned_and_what_a_call_was_told() -> None:

@@ -160,16 +160,15 @@ def _stored_names(pair: Matched, functions: Mapping[bool, Extracted]) -> frozens
     """The arrays that may hold statistics: those used only where none are taken."""
     stored, others = set[str](), set[str]()
     for mode, placed in pair.by_mode.items():
-        takes_none = placed.site.form is Form.STORED or _takes_no_statistics(placed)
-        (stored if takes_none else others).update(functions[mode].names())
+        (stored if takes_no_statistics(placed) else others).update(functions[mode].names())
     return frozenset(stored - others) or frozenset(stored)
 
 
-def _takes_no_statistics(placed: Placed) -> bool:
-    """Whether a composite operator sees no further than each element."""
+def takes_no_statistics(placed: Placed) -> bool:
+    """Whether it applies what is stored, so that it sees no further than each element."""
     site = placed.site
     if site.form is not Form.COMPOSITE:
-        return False
+        return site.form is Form.STORED
     rule = site.statistics[0].rule
     dims = getattr(rule, "operands", {}).get(0, (None,))
     return None not in dims

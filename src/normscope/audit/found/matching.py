@@ -8,6 +8,7 @@ from typing import Any
 
 from normscope.graph.neighbours import Neighbours
 from normscope.graph.operators import Graph, Value
+from normscope.graph.origins import Origins
 from normscope.graph.residuals import Residuals
 from normscope.graph.sites import Site
 
@@ -21,6 +22,7 @@ class Placed:
         graph: of the mode.
         neighbours: what stands around it.
         residuals: the residual additions of that graph.
+        origins: where its values come from.
         given: the native arrays of inputs of the model that hold no real numbers, such as indices.
     """
 
@@ -28,6 +30,7 @@ class Placed:
     graph: Graph
     neighbours: Neighbours
     residuals: Residuals
+    origins: Origins
     given: Mapping[Value, Any] = field(default_factory=dict)
 
 

@@ -18,6 +18,7 @@ from normscope.frameworks.live import Arguments, Live
 from normscope.frameworks.opened import opened
 from normscope.frameworks.opening import opener
 from normscope.frameworks.registry import advice_of, kind_of, live_of
+from normscope.graph.dropouts import Dropouts
 from normscope.graph.operators import CannotTraceError, Graph, OutOfSightError
 from normscope.notation.axis_roles import sample_axis
 from normscope.wording import one_line
@@ -71,6 +72,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
     from normscope.audit.axes import places_of
     from normscope.audit.found.found import found_sites
     from normscope.audit.readers.found_sites import site_of
+    from normscope.audit.readers.observed import with_observed
     from normscope.audit.readers.promises import Promised, resolved
     from normscope.audit.readers.unused import unused_norms
     from normscope.audit.readers.verdicts import samples_of
@@ -107,6 +109,9 @@ def read(source: Any, asked: Asked) -> ModelGraph:
     def site(one: FoundSite) -> Site:
         return site_of(one, places[one.modes[0]].of(one.site.x), framework, numbers, answers)
 
+    shown = list(map(site, sites))
+    if asked.data is not None:
+        shown = with_observed(live, asked.data, sites, shown)
     return ModelGraph(
         file=_file(source),
         name=live.model_title,
@@ -114,12 +119,14 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         framework=framework,
         provenance=_provenance(given, names, traced.graphs),
         advice=advice_of(framework),
-        sites=tuple(map(site, sites)),
+        sites=tuple(shown),
         dismissed=tuple(site(one) for one in found if one.dismissed),
         samples=samples,
         unknown_operators=_unknown_operators(traced.graphs),
         promises=promises,
+        details=live.details,
         notes=tuple(dict.fromkeys([*live.notes, *traced.notes(), *_untold(asked, decays)])),
+        drops_at_inference=_drops(traced.graphs),
         one_mode=len(live.modes) == 1,
         unread=live.learned - _read_by(traced.graphs),
         decays=decays or {},
@@ -153,6 +160,7 @@ def _given(live: Live, asked: Asked) -> Any:
         SpecError: there are none.
     """
     given = live.example() if asked.inputs is None else asked.inputs
+    given = asked.data if given is None else given
     if given is None:
         raise SpecError(
             f"{live.model_title} does not tell the shapes of its inputs; give inputs of at least "
@@ -272,6 +280,16 @@ def _provenance(given: Inputs, names: list[tuple[str, ...]], graphs: dict[bool, 
     ]
     operators = max(sum(node.live for node in graph.nodes) for graph in graphs.values())
     return f"called with {', '.join(said)}, {operators:,} operators"
+
+
+def _drops(graphs: dict[bool, Graph]) -> tuple[str, ...]:
+    """Where random masks are applied at inference."""
+    if False not in graphs:
+        return ()
+    graph = graphs[False]
+    dropouts = Dropouts(graph)
+    nodes = (node for one in (graph, *graph.bodies()) for node in one.nodes)
+    return tuple(node.path for node in nodes if dropouts.may_drop(node))
 
 
 def _unknown_operators(graphs: dict[bool, Graph]) -> dict[str, int]:

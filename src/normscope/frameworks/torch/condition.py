@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch.optim.swa_utils import AveragedModel
 
 from normscope.frameworks.condition import UNKNOWN, Condition
 from normscope.graph.operators import Node, calls_around
@@ -29,9 +28,9 @@ def condition(node: Node, parameters: Mapping[str, str]) -> Condition:
     return Condition(
         training=own.training,
         trainable=_trainable(modules, parameters),
+        learning=any(p.requires_grad for p in modules[-1].parameters()),
         updates=_updates(own),
         decay=_decay(modules, node),
-        averaged=_averaged(modules),
         unused=_unused(own),
     )
 
@@ -62,13 +61,6 @@ def _decay(modules: list[torch.nn.Module], node: Node) -> float | None:
         stored = [o for o in node.operands if o.is_parameter and o.name not in learned]
         share = node.settings.get("momentum") if stored else None
     return 1 - share if isinstance(share, int | float) else None
-
-
-def _averaged(modules: list[torch.nn.Module]) -> int | None:
-    for module in modules:
-        if isinstance(module, AveragedModel) and not module.use_buffers:
-            return int(module.n_averaged)
-    return None
 
 
 def _unused(module: torch.nn.Module) -> tuple[str, ...]:
