@@ -88,6 +88,7 @@ IMPORTS = {
             "audit.readers.live",
             "audit.readers.entries",
             "audit.readers.found_sites",
+            "audit.readers.observed",
             "audit.readers.promises",
             "audit.readers.probes",
             "audit.readers.surroundings",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from normscope.audit.entry import Entry
 from normscope.audit.flow import Flow
 from normscope.audit.found.site import Kind as Kind
+from normscope.audit.observed import Observed
 from normscope.audit.probe import Probe
 from normscope.audit.promises import Promise as Promise
 from normscope.audit.surroundings import Residuals, Step as Step, Surroundings, UnusedLayer
@@ -92,6 +93,8 @@ class Site:
         condition: how the layer stood when the model was given.
         flow: where its numbers come from and where they go; None where it was read.
         probe: runs it again on chosen numbers; None where it was read, and not run.
+        observed: what it was given at inference, when the model was run on data that stand for
+            those that it is meant for; None where it was not.
     """
 
     path: str
@@ -124,6 +127,7 @@ class Site:
     condition: Condition = field(default_factory=Condition)
     flow: Flow | None = None
     probe: Probe | None = None
+    observed: Observed | None = None
 
     @cached_property
     def spec(self) -> NormSpec | None:

@@ -91,6 +91,8 @@ class Surroundings:
             but y, without products and further normalizations; None where there is no such output.
         previous: the number of the site whose y is x, looking through moves, casts, dropout and
             single factors; None if there is none.
+        is_added: whether y is added to what does not depend on it, with nothing but functions of
+            single elements, factors and moves before that.
         ends_branch: whether y is added, scaled and shifted at most, to what its branch was made of.
         carries_on: whether y is added to what a branch makes of y as it is: h + f(h).
         begins_branch: whether x is added to what a branch makes of y: x + f(y).
@@ -105,6 +107,7 @@ class Surroundings:
     is_output: bool = False
     to_output: tuple[Step, ...] | None = None
     previous: int | None = None
+    is_added: bool = False
     ends_branch: bool = False
     carries_on: bool = False
     begins_branch: bool = False

@@ -47,6 +47,7 @@ def surroundings_of(found: FoundSite, numbers: Mapping[Site, int]) -> Surroundin
         users=steps(around.users),
         is_output=around.is_output,
         to_output=None if around.to_output is None else steps(around.to_output),
+        is_added=around.is_added,
         previous=None if previous is None else numbers.get(previous),
         ends_branch=residuals.ends_branch(placed.site),
         carries_on=residuals.carries_on(placed.site),
