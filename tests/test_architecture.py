@@ -87,6 +87,7 @@ IMPORTS = {
             "audit.readers.live",
             "audit.readers.found_sites",
             "audit.readers.observed",
+            "audit.readers.steps",
             "audit.readers.promises",
             "audit.readers.probes",
             "audit.readers.surroundings",

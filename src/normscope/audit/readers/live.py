@@ -74,6 +74,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
     from normscope.audit.readers.found_sites import site_of
     from normscope.audit.readers.observed import with_observed
     from normscope.audit.readers.promises import Promised, resolved
+    from normscope.audit.readers.steps import with_steps
     from normscope.audit.readers.unused import unused_norms
     from normscope.audit.readers.verdicts import samples_of
     from normscope.scope.scope import input_axes
@@ -110,6 +111,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         return site_of(one, places[one.modes[0]].of(one.site.x), framework, numbers, answers)
 
     shown = list(map(site, sites))
+    shown = with_steps(live, given, sites, shown)
     if asked.data is not None:
         shown = with_observed(live, asked.data, sites, shown)
     return ModelGraph(
