@@ -78,7 +78,8 @@ IMPORTS = {
     "audit.rule": "audit.finding audit.model_graph",
     "audit.rules.*": "notation.* explain.* sight.verdict graph.operators reference "
     "audit.site_explanation audit.finding audit.model_graph audit.parameters audit.probe "
-    "audit.promises audit.promises_at audit.surroundings audit.rule audit.training_signs",
+    "audit.promises audit.promises_at audit.padding audit.surroundings audit.rule "
+    "audit.training_signs",
     "audit.readers.*": "progress files.* notation.* frameworks.* keras1.files.* keras1.network.* "
     "sight.verdict audit.model_graph audit.promises audit.readers.*",
     # a live model is followed operator by operator, and its places are asked
@@ -88,6 +89,7 @@ IMPORTS = {
             "audit.readers.found_sites",
             "audit.readers.promises",
             "audit.readers.probes",
+            "audit.readers.padding",
             "audit.readers.surroundings",
             "audit.readers.unused",
             "audit.readers.verdicts",

@@ -72,6 +72,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
     from normscope.audit.axes import places_of
     from normscope.audit.found.found import found_sites
     from normscope.audit.readers.found_sites import site_of
+    from normscope.audit.readers.padding import padding_of
     from normscope.audit.readers.promises import Promised, resolved
     from normscope.audit.readers.unused import unused_norms
     from normscope.audit.readers.verdicts import samples_of
@@ -95,6 +96,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         asked.progress("looking who sees whom", 3, 4)
         samples = samples_of(live, given, names, traced.graphs)
         sites = [one for one in found if not one.dismissed]
+        padding = padding_of(traced.graphs, given.arrays)
         promises = Promised(live, given, names, traced.graphs, sites, samples).judged(promised)
     sample_axes = [sample_axis(own) if own else None for own in names]
     used = {one.modes[0] for one in found}
@@ -126,6 +128,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         unread=live.learned - _read_by(traced.graphs),
         decays=decays or {},
         residuals=_residuals(sites, numbers),
+        padding=padding,
         unused=() if traced.problems else tuple(unused_norms(live.layers(), traced.graphs)),
     )
 
