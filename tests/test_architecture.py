@@ -77,8 +77,8 @@ IMPORTS = {
     # rules see only the graph, which asks no framework; only readers know where it came from
     "audit.rule": "audit.finding audit.model_graph",
     "audit.rules.*": "notation.* explain.* sight.verdict graph.operators reference "
-    "audit.site_explanation audit.finding audit.model_graph audit.parameters audit.probe "
-    "audit.promises audit.promises_at audit.padding audit.surroundings audit.rule "
+    "audit.entry audit.site_explanation audit.finding audit.model_graph audit.parameters "
+    "audit.probe audit.promises audit.promises_at audit.padding audit.surroundings audit.rule "
     "audit.training_signs",
     "audit.readers.*": "progress files.* notation.* frameworks.* keras1.files.* keras1.network.* "
     "sight.verdict audit.model_graph audit.promises audit.readers.*",
@@ -86,7 +86,9 @@ IMPORTS = {
     **dict.fromkeys(
         (
             "audit.readers.live",
+            "audit.readers.entries",
             "audit.readers.found_sites",
+            "audit.readers.observed",
             "audit.readers.promises",
             "audit.readers.probes",
             "audit.readers.padding",

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from normscope.audit.entry import Entry
 from normscope.audit.flow import Flow
 from normscope.audit.found.site import Kind as Kind
+from normscope.audit.observed import Observed
 from normscope.audit.padding import Padding
 from normscope.audit.probe import Probe
 from normscope.audit.promises import Promise as Promise
@@ -92,6 +94,8 @@ class Site:
         condition: how the layer stood when the model was given.
         flow: where its numbers come from and where they go; None where it was read.
         probe: runs it again on chosen numbers; None where it was read, and not run.
+        observed: what it was given at inference, when the model was run on data that stand for
+            those that it is meant for; None where it was not.
     """
 
     path: str
@@ -124,6 +128,7 @@ class Site:
     condition: Condition = field(default_factory=Condition)
     flow: Flow | None = None
     probe: Probe | None = None
+    observed: Observed | None = None
 
     @cached_property
     def spec(self) -> NormSpec | None:
@@ -253,6 +258,7 @@ class ModelGraph:
         details: what else is known of the model, by the framework's own names, as JSON types.
         assumed: what the file does not tell, what is assumed, and how the numbers would differ.
         notes: what the reader of a report should know about how it was found.
+        entries: what is done to its inputs before the first product or normalization.
         followed: its operators were followed; else the settings of its layers were read.
         promises: what the model must keep, and what was found of it, for each mode.
         drops_at_inference: where random masks are applied to values at inference, as by a dropout
@@ -282,6 +288,7 @@ class ModelGraph:
     assumed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     promises: tuple[Promise, ...] = ()
+    entries: tuple[Entry, ...] = ()
     followed: bool = True
     drops_at_inference: tuple[str, ...] = ()
     one_mode: bool = False

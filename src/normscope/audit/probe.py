@@ -141,6 +141,17 @@ class Probe:
         rounded = self._arrays.from_numpy(np.asarray(x), self.dtype)
         return np.array(self._arrays.to_numpy(rounded), np.float64)
 
+    def stored(self) -> dict[str, NDArray[Any]]:
+        """The arrays of the model that the site uses, by path; none where they cannot be read."""
+        try:
+            return {
+                name: array
+                for one in self._functions.values()
+                for name, array in one.arrays().items()
+            }
+        except Exception:  # its arrays may be refused by any exception
+            return {}
+
     def once(self, measure: Callable[..., T], *given: Hashable) -> T:
         """What is measured at the site; of alike sites of a model it is measured at one.
 
@@ -167,11 +178,7 @@ class Probe:
     @cached_property
     def small(self) -> Shape | None:
         """A shape with short axes, where it has no learned numbers along them; None as above."""
-        try:
-            arrays = next(iter(self._functions.values())).arrays().values()
-            fixed = {n for a in arrays for n in (*a.shape, a.size) if n > 1}
-        except Exception:  # its arrays may be refused by any exception
-            return self.few_samples
+        fixed = {n for a in self.stored().values() for n in (*a.shape, a.size) if n > 1}
         samples = dict.fromkeys(self._sample_axes, _SAMPLES)
         positions = {
             axis: _POSITIONS

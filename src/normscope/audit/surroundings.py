@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from normscope.graph.operators import Role
@@ -24,6 +25,8 @@ class Step:
         learned: whether it has learned numbers among its operands.
         pads: whether it puts zeros around positions, as a convolution with padding does.
         dropping: finds `drops`.
+        runs: gives what it makes of other numbers in the place of its one live operand; None where
+            it cannot be run so.
     """
 
     path: str
@@ -34,6 +37,9 @@ class Step:
     learned: bool = False
     pads: bool = False
     dropping: Callable[[], float | None] = field(default=lambda: None, repr=False)
+    runs: Callable[[NDArray[Any]], NDArray[np.float64] | None] = field(
+        default=lambda x: None, repr=False
+    )
 
     @cached_property
     def drops(self) -> float | None:
@@ -85,6 +91,8 @@ class Surroundings:
             but y, without products and further normalizations; None where there is no such output.
         previous: the number of the site whose y is x, looking through moves, casts, dropout and
             single factors; None if there is none.
+        is_added: whether y is added to what does not depend on it, with nothing but functions of
+            single elements, factors and moves before that.
         ends_branch: whether y is added, scaled and shifted at most, to what its branch was made of.
         carries_on: whether y is added to what a branch makes of y as it is: h + f(h).
         begins_branch: whether x is added to what a branch makes of y: x + f(y).
@@ -100,6 +108,7 @@ class Surroundings:
     is_output: bool = False
     to_output: tuple[Step, ...] | None = None
     previous: int | None = None
+    is_added: bool = False
     ends_branch: bool = False
     carries_on: bool = False
     begins_branch: bool = False

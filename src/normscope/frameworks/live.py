@@ -190,6 +190,11 @@ class Live:
         """The layers inside that can be called, by the paths that `trace` gives their calls."""
         return {}
 
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """What else the model says of itself, by the framework's own names, as JSON types."""
+        return {}
+
     def example(self) -> Any:
         """Inputs of the shapes that the model itself tells; None if it tells none."""
         return None

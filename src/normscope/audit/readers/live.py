@@ -71,7 +71,9 @@ def read(source: Any, asked: Asked) -> ModelGraph:
     # what asks places and proves is loaded only for a model that is followed
     from normscope.audit.axes import places_of
     from normscope.audit.found.found import found_sites
+    from normscope.audit.readers.entries import entries_of
     from normscope.audit.readers.found_sites import site_of
+    from normscope.audit.readers.observed import with_observed
     from normscope.audit.readers.padding import padding_of
     from normscope.audit.readers.promises import Promised, resolved
     from normscope.audit.readers.unused import unused_norms
@@ -110,6 +112,9 @@ def read(source: Any, asked: Asked) -> ModelGraph:
     def site(one: FoundSite) -> Site:
         return site_of(one, places[one.modes[0]].of(one.site.x), framework, numbers, answers)
 
+    shown = list(map(site, sites))
+    if asked.data is not None:
+        shown = with_observed(live, asked.data, sites, shown)
     return ModelGraph(
         file=_file(source),
         name=live.model_title,
@@ -117,14 +122,16 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         framework=framework,
         provenance=_provenance(given, names, traced.graphs),
         advice=advice_of(framework),
-        sites=tuple(map(site, sites)),
+        sites=tuple(shown),
         dismissed=tuple(site(one) for one in found if one.dismissed),
         samples=samples,
         unknown_operators=_unknown_operators(traced.graphs),
         promises=promises,
+        details=live.details,
         notes=tuple(dict.fromkeys([*live.notes, *traced.notes(), *_untold(asked, decays)])),
         drops_at_inference=_drops(traced.graphs),
         one_mode=len(live.modes) == 1,
+        entries=entries_of(traced.graphs[min(traced.graphs)]),
         unread=live.learned - _read_by(traced.graphs),
         decays=decays or {},
         residuals=_residuals(sites, numbers),
@@ -158,6 +165,7 @@ def _given(live: Live, asked: Asked) -> Any:
         SpecError: there are none.
     """
     given = live.example() if asked.inputs is None else asked.inputs
+    given = asked.data if given is None else given
     if given is None:
         raise SpecError(
             f"{live.model_title} does not tell the shapes of its inputs; give inputs of at least "

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from normscope.audit.found.matching import Placed
 from normscope.audit.found.site import FoundSite
@@ -16,7 +20,8 @@ from normscope.audit.surroundings import (
     Surroundings,
 )
 from normscope.graph.dropouts import Dropouts
-from normscope.graph.operators import Node
+from normscope.graph.operators import Graph, Node
+from normscope.graph.replay import replay
 from normscope.graph.residuals import Addition as FoundAddition, Residuals as FoundResiduals
 from normscope.graph.rules import Labels, Window
 from normscope.graph.sites import Site
@@ -35,13 +40,14 @@ def surroundings_of(found: FoundSite, numbers: Mapping[Site, int]) -> Surroundin
     previous = residuals.previous(placed.site)
 
     def steps(nodes: Iterable[Node]) -> tuple[Step, ...]:
-        return tuple(step_of(node, residuals.dropouts) for node in nodes)
+        return tuple(step_of(node, placed.graph, residuals.dropouts) for node in nodes)
 
     return Surroundings(
         between=steps(around.between),
         users=steps(around.users),
         is_output=around.is_output,
         to_output=None if around.to_output is None else steps(around.to_output),
+        is_added=around.is_added,
         previous=None if previous is None else numbers.get(previous),
         ends_branch=residuals.ends_branch(placed.site),
         carries_on=residuals.carries_on(placed.site),
@@ -74,8 +80,21 @@ def _dropped(placed: Placed) -> Dropped | None:
     )
 
 
-def step_of(node: Node, dropouts: Dropouts) -> Step:
+def step_of(node: Node, graph: Graph, dropouts: Dropouts) -> Step:
     """An operator, as rules see it."""
+
+    def runs(x: NDArray[Any]) -> NDArray[np.float64] | None:
+        """What it makes of other numbers."""
+        if len(node.live_operands) != 1 or node.live_operands[0].shape != x.shape:
+            return None
+        (operand,) = node.live_operands
+        try:
+            given = {operand: graph.arrays.from_numpy(x, operand.dtype)}
+            (y,) = replay(graph, node.results[:1], given)
+            return np.array(graph.arrays.to_numpy(y), np.float64)
+        except Exception:  # an operator may refuse by any exception
+            return None
+
     return Step(
         path=node.path,
         type=node.call.type,
@@ -85,6 +104,7 @@ def step_of(node: Node, dropouts: Dropouts) -> Step:
         learned=any(operand.is_parameter for operand in node.operands),
         pads=_pads(node),
         dropping=lambda: dropouts.rate(node),
+        runs=runs,
     )
 
 

@@ -61,6 +61,8 @@ class OnePassVariance(Rule):
             return
         if not spec.center or spec.measure != Measure.VARIANCE or spec.pattern is None:
             return
+        if site.composite and graph.framework == "onnx":
+            return  # how it is computed is up to the runtime
         if probe.dtype not in ("float32", "float64") or any(probe.narrow):
             return
         found = probe.once(shift_error)
