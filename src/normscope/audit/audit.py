@@ -28,6 +28,7 @@ def audit(
     causal: PromisedAxes | None = None,
     against: Any = None,
     optimizer: Any = None,
+    data: Any = None,
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     allow: Allow | None = None,
@@ -63,6 +64,9 @@ def audit(
             conversion, a surgery or a load has changed.
         optimizer: that trains the model, of PyTorch or Keras; it is asked which arrays it decays.
             A model of Keras that is compiled tells its own.
+        data: some of the data that the model is meant for, in the form of `inputs`, at least 16
+            samples: it is called with them at inference, and what each place is given is compared
+            with its stored statistics.
         select: codes, names or families ("NS1", "axes") of the rules to apply; all, if none is
             given.
         ignore: those not to apply.
@@ -112,6 +116,7 @@ def audit(
         axes,
         against,
         optimizer=optimizer,
+        data=data,
         release=release,
         backend=backend,
         verbose=verbose,
@@ -127,6 +132,7 @@ def audited(
     against: Any = None,
     *,
     optimizer: Any = None,
+    data: Any = None,
     release: str | None = None,
     backend: str | None = None,
     verbose: bool = False,
@@ -136,12 +142,12 @@ def audited(
     from normscope.audit.readers.registry import read_graph  # h5py only when a file is read
 
     policy.checked()
-    asked = Asked(inputs, axes, release, backend, policy.promises, progress, optimizer)
+    asked = Asked(inputs, axes, release, backend, policy.promises, progress, optimizer, data)
     graph = read_graph(model, asked)
     if against is not None:
         from normscope.audit.readers.reference import with_reference
 
-        graph = with_reference(graph, against, replace(asked, promises=()))
+        graph = with_reference(graph, against, replace(asked, promises=(), data=None))
     return judged_by(graph, policy, verbose)
 
 

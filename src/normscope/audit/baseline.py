@@ -33,7 +33,7 @@ class Entry:
     Attributes:
         path: of the layer.
         rule: the code.
-        kind: of the normalization, without names and lengths: "[*] * [* *]".
+        kind: of the normalization, without names and lengths, such as `"[*] * [* *]"`.
     """
 
     path: str

@@ -54,6 +54,16 @@ class AuditFormat(StrEnum):
     JSON = "json"
     HTML = "html"
     SARIF = "sarif"
+    JUNIT = "junit"
+
+
+def _print_schema(wanted: bool) -> None:
+    """Print the JSON schema of reports, and end."""
+    if wanted:
+        from normscope.audit.result import audit_schema
+
+        write(as_json(audit_schema()), None)
+        raise typer.Exit(CLEAN)
 
 
 def audit(
@@ -118,6 +128,12 @@ def audit(
         bool,
         typer.Option("--verbose", help="Also list what looked like a normalization and is none."),
     ] = False,
+    schema: Annotated[
+        bool,
+        typer.Option(
+            "--schema", callback=_print_schema, is_eager=True, help="Print the schema of the JSON."
+        ),
+    ] = False,
 ) -> None:
     """Find every normalization of a model, by what it computes, and what is wrong with it.
 
@@ -175,7 +191,7 @@ def audit(
 _ABOUT = ("shape", "inputs", "against")
 """Options that are about a model, so that one was to be named."""
 
-_OF_SEVERAL = (AuditFormat.TEXT, AuditFormat.SARIF)
+_OF_SEVERAL = (AuditFormat.TEXT, AuditFormat.SARIF, AuditFormat.JUNIT)
 """The forms in which one report can be about several models."""
 
 
@@ -199,3 +215,7 @@ def _report(audits: Sequence[Audit], output_format: AuditFormat, output: Path | 
             write(
                 as_json({**logs[0], "runs": [run for log in logs for run in log["runs"]]}), output
             )
+        case AuditFormat.JUNIT:
+            from normscope.audit.reports.junit import as_junit
+
+            write(as_junit(audits), output)

@@ -21,6 +21,7 @@ class Asked:
         promises: what the model must keep.
         progress: is told of (what is being done, steps done, steps in all).
         optimizer: that trains the model; None where none was given.
+        data: some of those that the model is meant for, in the form of the inputs; or None.
     """
 
     inputs: Any = None
@@ -30,3 +31,4 @@ class Asked:
     promises: tuple[Wanted, ...] = ()
     progress: Progress = tell_nobody
     optimizer: Any = None
+    data: Any = None

@@ -71,8 +71,12 @@ def read(source: Any, asked: Asked) -> ModelGraph:
     # what asks places and proves is loaded only for a model that is followed
     from normscope.audit.axes import places_of
     from normscope.audit.found.found import found_sites
+    from normscope.audit.readers.entries import entries_of
     from normscope.audit.readers.found_sites import site_of
+    from normscope.audit.readers.observed import with_observed
+    from normscope.audit.readers.padding import padding_of
     from normscope.audit.readers.promises import Promised, resolved
+    from normscope.audit.readers.steps import with_steps
     from normscope.audit.readers.unused import unused_norms
     from normscope.audit.readers.verdicts import samples_of
     from normscope.scope.scope import input_axes
@@ -95,6 +99,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         asked.progress("looking who sees whom", 3, 4)
         samples = samples_of(live, given, names, traced.graphs)
         sites = [one for one in found if not one.dismissed]
+        padding = padding_of(traced.graphs, given.arrays)
         promises = Promised(live, given, names, traced.graphs, sites, samples).judged(promised)
     sample_axes = [sample_axis(own) if own else None for own in names]
     used = {one.modes[0] for one in found}
@@ -108,6 +113,10 @@ def read(source: Any, asked: Asked) -> ModelGraph:
     def site(one: FoundSite) -> Site:
         return site_of(one, places[one.modes[0]].of(one.site.x), framework, numbers, answers)
 
+    shown = list(map(site, sites))
+    shown = with_steps(live, given, sites, shown)
+    if asked.data is not None:
+        shown = with_observed(live, asked.data, sites, shown)
     return ModelGraph(
         file=_file(source),
         name=live.model_title,
@@ -115,7 +124,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         framework=framework,
         provenance=_provenance(given, names, traced.graphs),
         advice=advice_of(framework),
-        sites=tuple(map(site, sites)),
+        sites=tuple(shown),
         dismissed=tuple(site(one) for one in found if one.dismissed),
         samples=samples,
         unknown_operators=_unknown_operators(traced.graphs),
@@ -124,9 +133,11 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         notes=tuple(dict.fromkeys([*live.notes, *traced.notes(), *_untold(asked, decays)])),
         drops_at_inference=_drops(traced.graphs),
         one_mode=len(live.modes) == 1,
+        entries=entries_of(traced.graphs[min(traced.graphs)]),
         unread=live.learned - _read_by(traced.graphs),
         decays=decays or {},
         residuals=_residuals(sites, numbers),
+        padding=padding,
         unused=() if traced.problems else tuple(unused_norms(live.layers(), traced.graphs)),
     )
 
@@ -156,6 +167,7 @@ def _given(live: Live, asked: Asked) -> Any:
         SpecError: there are none.
     """
     given = live.example() if asked.inputs is None else asked.inputs
+    given = asked.data if given is None else given
     if given is None:
         raise SpecError(
             f"{live.model_title} does not tell the shapes of its inputs; give inputs of at least "

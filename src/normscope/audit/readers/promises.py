@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from normscope.audit.axes import Lineage, lineage_along
 from normscope.audit.found.site import FoundSite, Kind as SiteKind
 from normscope.audit.promises import About, Kind, Promise, Standing, Wanted
+from normscope.errors import NormscopeError
 from normscope.frameworks.inputs import Inputs
 from normscope.frameworks.live import Live
 from normscope.graph.operators import Graph
@@ -261,7 +262,10 @@ def _runs_along(found: FoundSite, training: bool, lineage: Lineage | None) -> bo
         return False
     if axes is None or spec is None:
         return None
-    layout = spec.layout(found.input_shape)
+    try:
+        layout = spec.layout(found.input_shape)
+    except NormscopeError:  # a spec for another shape
+        return None
     return any(axis_word(layout, axis) != "independent" for axis in axes)
 
 
