@@ -78,7 +78,7 @@ IMPORTS = {
     "audit.rule": "audit.finding audit.model_graph",
     "audit.rules.*": "notation.* explain.* sight.verdict graph.operators reference "
     "audit.entry audit.site_explanation audit.finding audit.model_graph audit.parameters "
-    "audit.probe audit.promises audit.promises_at audit.surroundings audit.rule "
+    "audit.probe audit.promises audit.promises_at audit.padding audit.surroundings audit.rule "
     "audit.training_signs",
     "audit.readers.*": "progress files.* notation.* frameworks.* keras1.files.* keras1.network.* "
     "sight.verdict audit.model_graph audit.promises audit.readers.*",
@@ -89,8 +89,10 @@ IMPORTS = {
             "audit.readers.entries",
             "audit.readers.found_sites",
             "audit.readers.observed",
+            "audit.readers.steps",
             "audit.readers.promises",
             "audit.readers.probes",
+            "audit.readers.padding",
             "audit.readers.surroundings",
             "audit.readers.unused",
             "audit.readers.verdicts",

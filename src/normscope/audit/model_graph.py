@@ -15,6 +15,7 @@ from normscope.audit.entry import Entry
 from normscope.audit.flow import Flow
 from normscope.audit.found.site import Kind as Kind
 from normscope.audit.observed import Observed
+from normscope.audit.padding import Padding
 from normscope.audit.probe import Probe
 from normscope.audit.promises import Promise as Promise
 from normscope.audit.surroundings import Residuals, Step as Step, Surroundings, UnusedLayer
@@ -268,6 +269,7 @@ class ModelGraph:
             model is compiled with; empty if there is none.
         array_names: of a file of weights alone, the names of all arrays in it.
         residuals: its residual additions; empty where it was read and not run.
+        padding: what tells which positions of its inputs are padded; None if nothing does.
         unused: the normalization layers of a live model that no mode calls.
         against: the model that it is compared with, and its sites in pairs; None if there is none.
     """
@@ -294,6 +296,7 @@ class ModelGraph:
     decays: Mapping[str, float] = field(default_factory=dict)
     array_names: tuple[str, ...] = ()
     residuals: Residuals = field(default_factory=Residuals)
+    padding: Padding | None = None
     unused: tuple[UnusedLayer, ...] = ()
     against: Against | None = None
 

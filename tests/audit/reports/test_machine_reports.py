@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from audits_by_hand import (
     resnet,
 )
 from keras1_models import conv, dense, norm, sequential, write_json
-from normscope import audit
+from normscope import audit, cli
 from normscope.audit.reports.junit import as_junit
 from normscope.audit.result import SCHEMA_VERSION, Audit, audit_schema
 from normscope.cli.output import as_json
@@ -263,3 +264,29 @@ def test_the_reports_as_they_are(snapshot: Any) -> None:
     snapshot(folder / "audit.json", as_json(audit.to_dict()) + "\n")
     snapshot(folder / "audit.xml", audit.to_junit() + "\n")
     snapshot(folder / "audit.txt", str(audit) + "\n")
+
+
+def printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[int, str]:
+    monkeypatch.setattr(sys, "argv", ["normscope", "audit", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0), capsys.readouterr().out
+
+
+def test_the_command_prints_the_schema(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, text = printed(monkeypatch, capsys, "--schema")
+    assert (status, json.loads(text)) == (0, audit_schema())
+
+
+def test_the_command_prints_junit_of_several_models(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seeds = [str(path) for path in sorted((ROOT / "examples").glob("seed_network_full_*.json"))]
+    status, text = printed(monkeypatch, capsys, "--no-config", "--format", "junit", *seeds)
+    assert status == 1
+    names = [suite.get("name") for suite in ElementTree.fromstring(text.encode())]
+    assert names == [Path(seed).name for seed in seeds]
