@@ -98,6 +98,7 @@ class Surroundings:
         begins_branch: whether x is added to what a branch makes of y: x + f(y).
         sources: the inputs of the model on which x depends.
         follows: whether x depends on what another call of the same layer gave, as in a recurrence.
+        side_inputs: whether anything else that depends on an input enters the site, as a mask.
         receiving: gives x for the inputs of the audit, where the layer is called again; else None.
         looking_for_dropout: finds `dropped`.
     """
@@ -113,6 +114,7 @@ class Surroundings:
     begins_branch: bool = False
     sources: tuple[Source, ...] = ()
     follows: bool = False
+    side_inputs: bool = False
     receiving: Callable[[], NDArray[Any] | None] = field(default=lambda: None, repr=False)
     looking_for_dropout: Callable[[], Dropped | None] = field(default=lambda: None, repr=False)
 

@@ -107,6 +107,7 @@ class Call:
         number: 1 at the first call, 2 where the layer is used again, ...
         told: the mode that an argument of the call gives it: True is training; None where none
             does, or where that is not seen.
+        again: it is run again in the backward pass, as activation checkpointing does.
     """
 
     path: str
@@ -117,6 +118,7 @@ class Call:
     outputs: tuple[Value, ...] = field(default=(), repr=False)
     number: int = 1
     told: bool | None = None
+    again: bool = False
 
 
 def calls_around(call: Call) -> Iterator[Call]:
