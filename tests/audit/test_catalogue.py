@@ -42,6 +42,12 @@ def test_rules_are_found_by_code_name_and_family() -> None:
             selected_rules([wrong])
 
 
+def test_a_rule_that_few_models_need_is_selected_by_its_name_alone() -> None:
+    assert "NS207" not in {rule.code for rule in (*selected_rules(), *selected_rules(["NS2"]))}
+    for own in ("NS207", "ns207", "batch-invariance"):
+        assert [rule.code for rule in selected_rules([own])] == ["NS207"]
+
+
 def test_a_new_rule_is_its_file(tmp_path: Path) -> None:
     (tmp_path / "ns999_layer_exists.py").write_text(CHECK)
     code = f"""

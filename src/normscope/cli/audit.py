@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from normscope.cli.audit_runs import Runs, models_to_audit
+from normscope.cli.inputs import data_from_text
 from normscope.cli.options import (
     CLEAN,
     UNUSABLE,
@@ -84,6 +85,14 @@ def audit(
         typer.Option(
             metavar="FILE|FILE.py:EXPRESSION",
             help="What it is compared with: a model, or a file, also one of weights alone.",
+        ),
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE.npy",
+            help="Some of the data that it is meant for; its stored statistics are compared with "
+            "what each place is given.",
         ),
     ] = None,
     output_format: Annotated[AuditFormat, typer.Option("--format")] = AuditFormat.TEXT,
@@ -172,6 +181,7 @@ def audit(
         policy_of(select or (), ignore or (), independent, causal),
         baseline or (None if found.baseline is None else Path(found.baseline)),
         verbose,
+        data_from_text(data or ()),
     )
     if len(runs.models) > 1 and output_format not in _OF_SEVERAL:
         raise SpecError(

@@ -279,6 +279,18 @@ class Graph:
         self.nodes.append(node)
         return node
 
+    def release_unused_moves(self) -> None:
+        """Take moves whose results nothing uses from the users of what they move.
+
+        A value that is used once besides is then used once, as its user sees it.
+        """
+        held = {*self.outputs, *(value for call in self.calls for value in call.outputs)}
+        for node in reversed(self.nodes):
+            if node.role is not Role.MOVE or any(r.users or r in held for r in node.results):
+                continue
+            for value in dict.fromkeys(node.operands):
+                value.users.remove(node)
+
     @property
     def unknown_operators(self) -> dict[str, int]:
         """The live operators of which nothing is known, and how often each occurs."""

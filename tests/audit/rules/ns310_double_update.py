@@ -55,7 +55,6 @@ def checkpointed_layer_norm_torch() -> Any:
 
 @healthy("torch")
 def knows_of_checkpointing_torch() -> Any:
-    import torch
     from torch import nn
 
     class Once(nn.BatchNorm1d):
@@ -69,7 +68,6 @@ def knows_of_checkpointing_torch() -> Any:
                 return super().forward(x)
             return nn.functional.batch_norm(x, None, None, self.weight, self.bias, True, 0.0)
 
-    del torch
     return _torch(Once(6))
 
 
