@@ -166,3 +166,11 @@ def test_without_a_reference_there_is_none() -> None:
     assert [twin.graph.counterpart(one).path for one in twin.layers] == [  # type: ignore[union-attr]
         one.path for one in twin.layers
     ]
+
+
+@pytest.mark.framework
+def test_an_optimizer_that_does_not_tell_what_it_decays_is_noted() -> None:
+    audit = ns.audit(torch_net(), IMAGES, optimizer=object())
+    (note,) = (note for note in audit.graph.notes if "optimizer" in note)
+    assert note.startswith("what the optimizer (builtins.object) decays is not known")
+    assert not audit.graph.decays

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from normscope.audit.entry import Entry
 from normscope.audit.flow import Flow
 from normscope.audit.found.site import Kind as Kind
 from normscope.audit.observed import Observed
+from normscope.audit.padding import Padding
 from normscope.audit.probe import Probe
 from normscope.audit.promises import Promise as Promise
 from normscope.audit.surroundings import Residuals, Step as Step, Surroundings, UnusedLayer
@@ -256,6 +258,7 @@ class ModelGraph:
         details: what else is known of the model, by the framework's own names, as JSON types.
         assumed: what the file does not tell, what is assumed, and how the numbers would differ.
         notes: what the reader of a report should know about how it was found.
+        entries: what is done to its inputs before the first product or normalization.
         followed: its operators were followed; else the settings of its layers were read.
         promises: what the model must keep, and what was found of it, for each mode.
         drops_at_inference: where random masks are applied to values at inference, as by a dropout
@@ -266,6 +269,7 @@ class ModelGraph:
             model is compiled with; empty if there is none.
         array_names: of a file of weights alone, the names of all arrays in it.
         residuals: its residual additions; empty where it was read and not run.
+        padding: what tells which positions of its inputs are padded; None if nothing does.
         unused: the normalization layers of a live model that no mode calls.
         against: the model that it is compared with, and its sites in pairs; None if there is none.
     """
@@ -284,6 +288,7 @@ class ModelGraph:
     assumed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     promises: tuple[Promise, ...] = ()
+    entries: tuple[Entry, ...] = ()
     followed: bool = True
     drops_at_inference: tuple[str, ...] = ()
     one_mode: bool = False
@@ -291,6 +296,7 @@ class ModelGraph:
     decays: Mapping[str, float] = field(default_factory=dict)
     array_names: tuple[str, ...] = ()
     residuals: Residuals = field(default_factory=Residuals)
+    padding: Padding | None = None
     unused: tuple[UnusedLayer, ...] = ()
     against: Against | None = None
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.resources import files
 from typing import Any
 
 from normscope.audit.allowances import Allowed, AtPaths
@@ -14,6 +16,12 @@ from normscope.audit.model_graph import ModelGraph, Site
 from normscope.errors import printable
 from normscope.sight.verdict import Samples
 from normscope.version import __version__
+
+SCHEMA_VERSION = "1.0"
+"""Of the report as JSON: the first number grows where a field goes or changes its meaning, the
+second where one is added. `audit_schema` has the schema."""
+
+SCHEMA_ID = f"urn:normscope:audit:{SCHEMA_VERSION}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -90,10 +98,12 @@ class Audit:
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON types."""
+        """The report as JSON types, as `audit_schema` describes it."""
         graph = self.graph
         unknown = dict(graph.unknown_operators)
         return {
+            "$schema": SCHEMA_ID,
+            "schema_version": SCHEMA_VERSION,
             "model": {
                 "name": graph.name,
                 "format": graph.format,
@@ -128,6 +138,12 @@ class Audit:
 
         return as_sarif(self, __version__)
 
+    def to_junit(self) -> str:
+        """The findings as JUnit XML, one test case for each layer, for dashboards of CI."""
+        from normscope.audit.reports.junit import as_junit
+
+        return as_junit([self])
+
     def __str__(self) -> str:
         from normscope.audit.reports.text import plain_text
 
@@ -140,6 +156,13 @@ class Audit:
         from normscope.audit.reports.html import as_notebook_cell
 
         return as_notebook_cell(self)
+
+
+def audit_schema() -> dict[str, Any]:
+    """The JSON schema (draft 2020-12) of what `Audit.to_dict` returns."""
+    text = files("normscope.audit.reports").joinpath("audit.schema.json").read_text("utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
 
 
 def _layer_dict(site: Site) -> dict[str, Any]:

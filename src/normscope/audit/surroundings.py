@@ -91,11 +91,14 @@ class Surroundings:
             but y, without products and further normalizations; None where there is no such output.
         previous: the number of the site whose y is x, looking through moves, casts, dropout and
             single factors; None if there is none.
+        is_added: whether y is added to what does not depend on it, with nothing but functions of
+            single elements, factors and moves before that.
         ends_branch: whether y is added, scaled and shifted at most, to what its branch was made of.
         carries_on: whether y is added to what a branch makes of y as it is: h + f(h).
         begins_branch: whether x is added to what a branch makes of y: x + f(y).
         sources: the inputs of the model on which x depends.
         follows: whether x depends on what another call of the same layer gave, as in a recurrence.
+        side_inputs: whether anything else that depends on an input enters the site, as a mask.
         receiving: gives x for the inputs of the audit, where the layer is called again; else None.
         looking_for_dropout: finds `dropped`.
     """
@@ -105,11 +108,13 @@ class Surroundings:
     is_output: bool = False
     to_output: tuple[Step, ...] | None = None
     previous: int | None = None
+    is_added: bool = False
     ends_branch: bool = False
     carries_on: bool = False
     begins_branch: bool = False
     sources: tuple[Source, ...] = ()
     follows: bool = False
+    side_inputs: bool = False
     receiving: Callable[[], NDArray[Any] | None] = field(default=lambda: None, repr=False)
     looking_for_dropout: Callable[[], Dropped | None] = field(default=lambda: None, repr=False)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from normscope.cli.audit_runs import Runs, models_to_audit
+from normscope.cli.inputs import data_from_text
 from normscope.cli.options import (
     CLEAN,
     UNUSABLE,
@@ -54,6 +55,16 @@ class AuditFormat(StrEnum):
     JSON = "json"
     HTML = "html"
     SARIF = "sarif"
+    JUNIT = "junit"
+
+
+def _print_schema(wanted: bool) -> None:
+    """Print the JSON schema of reports, and end."""
+    if wanted:
+        from normscope.audit.result import audit_schema
+
+        write(as_json(audit_schema()), None)
+        raise typer.Exit(CLEAN)
 
 
 def audit(
@@ -74,6 +85,14 @@ def audit(
         typer.Option(
             metavar="FILE|FILE.py:EXPRESSION",
             help="What it is compared with: a model, or a file, also one of weights alone.",
+        ),
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE.npy",
+            help="Some of the data that it is meant for; its stored statistics are compared with "
+            "what each place is given.",
         ),
     ] = None,
     output_format: Annotated[AuditFormat, typer.Option("--format")] = AuditFormat.TEXT,
@@ -118,6 +137,12 @@ def audit(
         bool,
         typer.Option("--verbose", help="Also list what looked like a normalization and is none."),
     ] = False,
+    schema: Annotated[
+        bool,
+        typer.Option(
+            "--schema", callback=_print_schema, is_eager=True, help="Print the schema of the JSON."
+        ),
+    ] = False,
 ) -> None:
     """Find every normalization of a model, by what it computes, and what is wrong with it.
 
@@ -156,6 +181,7 @@ def audit(
         policy_of(select or (), ignore or (), independent, causal),
         baseline or (None if found.baseline is None else Path(found.baseline)),
         verbose,
+        data_from_text(data or ()),
     )
     if len(runs.models) > 1 and output_format not in _OF_SEVERAL:
         raise SpecError(
@@ -175,7 +201,7 @@ def audit(
 _ABOUT = ("shape", "inputs", "against")
 """Options that are about a model, so that one was to be named."""
 
-_OF_SEVERAL = (AuditFormat.TEXT, AuditFormat.SARIF)
+_OF_SEVERAL = (AuditFormat.TEXT, AuditFormat.SARIF, AuditFormat.JUNIT)
 """The forms in which one report can be about several models."""
 
 
@@ -199,3 +225,7 @@ def _report(audits: Sequence[Audit], output_format: AuditFormat, output: Path | 
             write(
                 as_json({**logs[0], "runs": [run for log in logs for run in log["runs"]]}), output
             )
+        case AuditFormat.JUNIT:
+            from normscope.audit.reports.junit import as_junit
+
+            write(as_junit(audits), output)

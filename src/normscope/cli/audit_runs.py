@@ -29,6 +29,7 @@ class Runs:
         said: what the command line says, which comes first.
         baseline: the path of the baseline; None without one.
         verbose: the reports list, too, what looked like a normalization and is none.
+        data: some that the models are meant for; None where none are given.
     """
 
     models: tuple[ModelToAudit, ...]
@@ -36,6 +37,7 @@ class Runs:
     said: Policy
     baseline: Path | None = None
     verbose: bool = False
+    data: Any = None
 
     def audits(self, writing: bool = False) -> tuple[Audit, ...]:
         """The audits, one of each model.
@@ -74,6 +76,7 @@ class Runs:
                 release=asked.release,
                 backend=asked.backend,
                 verbose=self.verbose,
+                data=self.data,
                 progress=progress,
             )
 

@@ -16,6 +16,9 @@ class Condition:
             around it that has any; None where there are none, or where that is not known.
         learning: whether anything in the model is to be learned; None where that is not known.
         updates: how often its running statistics were updated; None where nothing counts.
+        updates_per_step: how often one training step, forward and backward, updates them, where
+            that was counted or seen; else None.
+        inputs_per_step: from how many different inputs; None likewise.
         decay: the share of the old statistics that an update keeps, as the layer states it; None
             where it states none.
         told: the mode that a call at inference gives the layer itself: True is training; None where
@@ -29,6 +32,8 @@ class Condition:
     trainable: bool | None = None
     learning: bool | None = None
     updates: int | None = None
+    updates_per_step: int | None = None
+    inputs_per_step: int | None = None
     decay: float | None = None
     told: bool | None = None
     overrides: str = ""

@@ -7,7 +7,7 @@ allows it, what its submodules are given and give.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
@@ -207,6 +207,23 @@ class Live:
             CannotTraceError: there is none; the text says why.
         """
         raise OutOfSightError(f"the operators of {self.title} cannot be seen")
+
+    def updates_in_a_step(
+        self, given: Inputs, paths: Collection[str]
+    ) -> dict[str, tuple[int, int]]:
+        """How often a forward and a backward pass update the running statistics of layers.
+
+        The state of the model may change.
+
+        Args:
+            given: the inputs.
+            paths: of the layers.
+
+        Returns:
+            By path, the number of updates, and of different inputs in the forward pass; of those
+            layers alone that count their updates.
+        """
+        return {}
 
     def watched(self, recorder: Recorder) -> AbstractContextManager[None]:
         """Within, the recorder hears of each submodule that is entered and left."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ MOST_MAKERS = 4
 
 _MOST_BETWEEN = 8
 _MOST_USERS = 16
+_MOST_FOLLOWED = 64
 _MOST_NAMES = 2**24
 _ENDS = frozenset(
     {Role.SOFTMAX, Role.STATISTIC, Role.EXTREME, *(role for role in Role if role.elementwise)}
@@ -68,6 +70,8 @@ class Neighbours:
         to_output: what stands between y and an output of the model where that depends on nothing
             but y, without products and further normalizations, moves and casts left out; None
             where there is no such output.
+        is_added: whether y is added to what does not depend on it, with nothing but functions of
+            single elements, factors and moves before that.
     """
 
     makers: tuple[Maker, ...] = ()
@@ -76,6 +80,7 @@ class Neighbours:
     users: tuple[Node, ...] = ()
     is_output: bool = False
     to_output: tuple[Node, ...] | None = None
+    is_added: bool = False
 
 
 def neighbours(graph: Graph, sites: Sequence[Site]) -> list[Neighbours]:
@@ -103,6 +108,7 @@ def neighbours(graph: Graph, sites: Sequence[Site]) -> list[Neighbours]:
                 users=users,
                 is_output=is_output,
                 to_output=_to_output(site.y, outputs),
+                is_added=_is_added(site.y),
             )
         )
     return _with_shared_numbers(graph, found)
@@ -165,6 +171,31 @@ def _to_output(y: Value, outputs: set[Value]) -> tuple[Node, ...] | None:
             todo += node.results
             todo += [value for value in reached if len(value.users) > 1]
     return tuple(node for node in passed if not is_shape(node)) if ends else None
+
+
+def _is_added(y: Value) -> bool:
+    """Whether a value is added to what does not depend on it, before any product."""
+    along, derived = {y}, {y}
+    todo = [(node.number, id(node), node) for node in set(y.users)]
+    seen = {node for *_, node in todo}
+    heapify(todo)
+    for _ in range(_MOST_FOLLOWED):
+        if not todo:
+            break
+        *_, node = heappop(todo)  # in the order of computation, so that operands are known
+        if node.role.elementwise or is_shape(node):
+            live = [operand for operand in node.live_operands if operand.is_float]
+            on_the_way = any(operand in along for operand in live)
+            if on_the_way and node.role is Role.SHIFT and not derived.issuperset(live):
+                return True
+            if on_the_way:
+                along.update(node.results)
+        derived.update(node.results)
+        for user in (user for result in node.results for user in result.users):
+            if user not in seen:
+                seen.add(user)
+                heappush(todo, (user.number, id(user), user))
+    return False
 
 
 _NONE = Neighbours()

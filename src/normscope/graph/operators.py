@@ -107,6 +107,7 @@ class Call:
         number: 1 at the first call, 2 where the layer is used again, ...
         told: the mode that an argument of the call gives it: True is training; None where none
             does, or where that is not seen.
+        again: it is run again in the backward pass, as activation checkpointing does.
     """
 
     path: str
@@ -117,6 +118,7 @@ class Call:
     outputs: tuple[Value, ...] = field(default=(), repr=False)
     number: int = 1
     told: bool | None = None
+    again: bool = False
 
 
 def calls_around(call: Call) -> Iterator[Call]:
@@ -276,6 +278,18 @@ class Graph:
             value.users.append(node)
         self.nodes.append(node)
         return node
+
+    def release_unused_moves(self) -> None:
+        """Take moves whose results nothing uses from the users of what they move.
+
+        A value that is used once besides is then used once, as its user sees it.
+        """
+        held = {*self.outputs, *(value for call in self.calls for value in call.outputs)}
+        for node in reversed(self.nodes):
+            if node.role is not Role.MOVE or any(r.users or r in held for r in node.results):
+                continue
+            for value in dict.fromkeys(node.operands):
+                value.users.remove(node)
 
     @property
     def unknown_operators(self) -> dict[str, int]:

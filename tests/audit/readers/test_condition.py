@@ -77,6 +77,28 @@ def test_torch_tells_what_is_never_read() -> None:
     assert found.unused == ("running_mean", "running_var")
 
 
+def test_a_step_is_counted_and_leaves_nothing_behind() -> None:
+    import torch
+    from torch import nn
+    from torch.utils.checkpoint import checkpoint
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block = nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6))
+
+        def forward(self, x: Any) -> Any:
+            return checkpoint(self.block, x, use_reentrant=False)
+
+    model = Net().eval()
+    before = {name: array.clone() for name, array in model.state_dict().items()}
+    (found,) = conditions(model)
+    assert (found.updates, found.updates_per_step, found.inputs_per_step) == (0, 2, 1)
+    assert all(torch.equal(array, before[name]) for name, array in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert not any(part.training or part._forward_pre_hooks for part in model.modules())
+
+
 def test_keras_tells_what_is_learned_and_what_a_call_was_told() -> None:
     import keras
 

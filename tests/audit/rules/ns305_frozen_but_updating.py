@@ -76,6 +76,22 @@ def overridden_train_torch() -> Any:
 
 
 @healthy("torch")
+def teacher_in_training_torch() -> Any:
+    from torch import nn
+
+    class Byol(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.online_encoder = _encoder()
+            self.target_encoder = _encoder().requires_grad_(False)
+
+        def forward(self, x: Any) -> Any:
+            return self.online_encoder(x) - self.target_encoder(x)
+
+    return Byol(), X
+
+
+@healthy("torch")
 def learned_torch() -> Any:
     return _classifier(_encoder()), X
 

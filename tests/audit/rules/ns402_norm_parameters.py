@@ -45,6 +45,56 @@ def zero_init_residual_torch() -> Any:
 
 
 @healthy("torch")
+def zero_init_before_a_gate_torch() -> Any:
+    """As residual networks with squeeze and excitation begin."""
+    import torch
+    from torch import nn
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.bn = nn.Conv2d(6, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6)
+            self.squeeze, self.skip = nn.Linear(6, 6), nn.Conv2d(6, 6, 1)
+            nn.init.zeros_(self.bn.weight)
+
+        def forward(self, x: Any) -> Any:
+            h = self.bn(self.conv(x))
+            gate = torch.sigmoid(self.squeeze(h.mean((2, 3))))
+            return torch.relu(h * gate[..., None, None] + self.skip(x))
+
+    return Block(), X
+
+
+@sick("torch", at="before.norm1")
+def zeros_before_another_norm_torch() -> Any:
+    """What the second norm subtracts is a mean of the same values."""
+    from torch import nn
+
+    class Pair(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm1, self.norm2 = nn.LayerNorm(12), nn.LayerNorm(12)
+            nn.init.zeros_(self.norm1.weight)
+
+        def forward(self, x: Any) -> Any:
+            h = self.norm1(x)
+            h = (h - h.mean(-1, keepdim=True)) / (
+                h.var(-1, keepdim=True, unbiased=False) + 1
+            ).sqrt()
+            return self.norm2(h)
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.before, self.head = Pair(), nn.Linear(12, 3)
+
+        def forward(self, x: Any) -> Any:
+            return self.head(self.before(x))
+
+    return Net(), ROWS
+
+
+@healthy("torch")
 def random_scales_torch() -> Any:
     from torch import nn
 

@@ -37,6 +37,15 @@ def instance_norm_by_default_torch() -> Any:
     return _torch(affine=False)
 
 
+@sick("torch", at="1")
+def activation_in_place_torch() -> Any:
+    """It writes into the memory of what the normalization made."""
+    from torch import nn
+
+    conv = nn.Conv2d(3, 6, 3, bias=False)
+    return nn.Sequential(conv, nn.InstanceNorm2d(6), nn.ReLU(inplace=True), nn.Flatten()), X
+
+
 @healthy("torch")
 def instance_norm_that_learns_torch() -> Any:
     return _torch(affine=True)

@@ -71,6 +71,11 @@ def multiplied_by_the_root_torch() -> Any:
     return _torch(lambda d, x: d * (x.var(-1, keepdim=True, unbiased=False) + 1e-5).sqrt())
 
 
+@sick("torch", at="norm")
+def mean_square_without_the_root_torch() -> Any:
+    return _torch(lambda _, x: x / (x.pow(2).mean(-1, keepdim=True) + 1e-6))
+
+
 @healthy("torch")
 def as_usual_torch() -> Any:
     return _torch(lambda d, x: d / (x.var(-1, keepdim=True, unbiased=False) + 1e-6).sqrt())
@@ -78,6 +83,17 @@ def as_usual_torch() -> Any:
 
 @healthy("torch")
 def standardized_inputs_torch() -> Any:
+    from torch import nn
+
+    class Standardize(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return (x - x.mean(-1, keepdim=True)) / x.std(-1, keepdim=True)
+
+    return nn.Sequential(Standardize(), nn.Linear(WIDTH, 3)), ROWS
+
+
+@sick("torch", at="norm")
+def without_parameters_torch() -> Any:
     return _torch(lambda d, x: d / x.std(-1, keepdim=True), learns=False)
 
 

@@ -71,9 +71,12 @@ def read(source: Any, asked: Asked) -> ModelGraph:
     # what asks places and proves is loaded only for a model that is followed
     from normscope.audit.axes import places_of
     from normscope.audit.found.found import found_sites
+    from normscope.audit.readers.entries import entries_of
     from normscope.audit.readers.found_sites import site_of
     from normscope.audit.readers.observed import with_observed
+    from normscope.audit.readers.padding import padding_of
     from normscope.audit.readers.promises import Promised, resolved
+    from normscope.audit.readers.steps import with_steps
     from normscope.audit.readers.unused import unused_norms
     from normscope.audit.readers.verdicts import samples_of
     from normscope.scope.scope import input_axes
@@ -96,6 +99,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         asked.progress("looking who sees whom", 3, 4)
         samples = samples_of(live, given, names, traced.graphs)
         sites = [one for one in found if not one.dismissed]
+        padding = padding_of(traced.graphs, given.arrays)
         promises = Promised(live, given, names, traced.graphs, sites, samples).judged(promised)
     sample_axes = [sample_axis(own) if own else None for own in names]
     used = {one.modes[0] for one in found}
@@ -110,6 +114,7 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         return site_of(one, places[one.modes[0]].of(one.site.x), framework, numbers, answers)
 
     shown = list(map(site, sites))
+    shown = with_steps(live, given, sites, shown)
     if asked.data is not None:
         shown = with_observed(live, asked.data, sites, shown)
     return ModelGraph(
@@ -128,9 +133,11 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         notes=tuple(dict.fromkeys([*live.notes, *traced.notes(), *_untold(asked, decays)])),
         drops_at_inference=_drops(traced.graphs),
         one_mode=len(live.modes) == 1,
+        entries=entries_of(traced.graphs[min(traced.graphs)]),
         unread=live.learned - _read_by(traced.graphs),
         decays=decays or {},
         residuals=_residuals(sites, numbers),
+        padding=padding,
         unused=() if traced.problems else tuple(unused_norms(live.layers(), traced.graphs)),
     )
 

@@ -47,15 +47,23 @@ def surroundings_of(found: FoundSite, numbers: Mapping[Site, int]) -> Surroundin
         users=steps(around.users),
         is_output=around.is_output,
         to_output=None if around.to_output is None else steps(around.to_output),
+        is_added=around.is_added,
         previous=None if previous is None else numbers.get(previous),
         ends_branch=residuals.ends_branch(placed.site),
         carries_on=residuals.carries_on(placed.site),
         begins_branch=residuals.begins_branch(placed.site),
         sources=tuple(Source(one.name, one.shape) for one in placed.origins.inputs(placed.site)),
         follows=placed.origins.follows(placed.site),
+        side_inputs=_has_side_inputs(placed.site),
         receiving=lambda: placed.origins.received(placed.site),
         looking_for_dropout=lambda: _dropped(placed),
     )
+
+
+def _has_side_inputs(site: Site) -> bool:
+    """Whether a live value enters it that is neither x nor made inside."""
+    inside = {site.x, *(result for node in site.nodes for result in node.results)}
+    return any(value not in inside for node in site.nodes for value in node.live_operands)
 
 
 def _dropped(placed: Placed) -> Dropped | None:

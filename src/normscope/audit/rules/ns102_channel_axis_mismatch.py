@@ -37,7 +37,7 @@ from collections.abc import Iterator
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
 from normscope.audit.rule import Intent, Rule, Symptom
-from normscope.notation.spec import spec
+from normscope.notation.spec import Measure, spec
 
 
 class ChannelAxisMismatch(Rule):
@@ -100,6 +100,8 @@ def _shared_position(site: Site, channels: int) -> int | None:
     """The one axis, of several positions, that a layer normalization takes for the channels."""
     if site.input_shape is None or site.couples_samples(site.spec) is not False:
         return None
+    if site.spec is not None and site.spec.measure in (Measure.L1, Measure.L2):
+        return None  # lengths of vectors: l2-normalize-dim says it
     if site.declared is not None and site.declared.documented is not None:
         return None  # what it is documented for is judged by NS103
     shared = [d for d in range(len(site.input_shape)) if site.word(d) != "independent"]

@@ -67,8 +67,8 @@ class TokenLayoutBatchNorm(Rule):
             f"{what} {site.axis_name(tokens[0])}, of length {site.input_shape[tokens[0]]}, but "
             f"{makers} puts the features on {site.axis_name(channels)}, of length "
             f"{site.input_shape[channels]}",
-            fix="transpose to (batch, features, length) before it and back after it, flatten to "
-            "(batch * length, features), or normalize the features of each token by a layer norm",
+            fix=f"{graph.advice.channel_axis(channels)}; or normalize the features of each token "
+            "by a layer norm; what is learned belongs to the old axis, so train again",
             evidence={
                 "token_axis": tokens[0],
                 "channel_axis": channels,

@@ -37,10 +37,11 @@ import numpy as np
 
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import Kind, ModelGraph, Site
-from normscope.audit.probe import MOST_ELEMENTS, Probe
+from normscope.audit.probe import Probe
 from normscope.audit.rule import Rule, Symptom
 
-_SAMPLES = 64
+_SAMPLES = 32
+_MOST_ELEMENTS = 2**21
 _ALONE = 4
 _EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float64": 2.0**-52}
 
@@ -71,7 +72,7 @@ class BatchInvariance(Rule):
 def difference(probe: Probe) -> float | None:
     """The largest difference between samples alone and in a batch, in ulp; None if unknown."""
     rest = probe.shape[1:]
-    if _SAMPLES * int(np.prod(rest)) > MOST_ELEMENTS:
+    if _SAMPLES * int(np.prod(rest)) > _MOST_ELEMENTS:
         return None
     x = np.random.default_rng(0).standard_normal((_SAMPLES, *rest))
     together = probe.bare(x)

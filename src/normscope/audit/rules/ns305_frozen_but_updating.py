@@ -18,7 +18,10 @@ Measured:
     The share of each running statistic that one training step replaces.
 
 Known limits:
-    A model nothing of which is learned is a warning only: it may be a teacher that is called in
+    A teacher that is called in training mode beside its student, as in BYOL and MoCo, is told by
+    its name (teacher, target, ema, momentum, key) and a learned twin at the same place of another
+    part, and not reported; one of another name needs the intent train-mode-teacher. A model nothing
+    of which is learned is a warning only: it may be a teacher that is called in
     training mode, or have been frozen for a look at it. What an optimizer of JAX leaves out does
     not show in the model.
 
@@ -33,12 +36,16 @@ References:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
 from normscope.audit.rule import Intent, Rule, Symptom
 from normscope.audit.training_signs import decay_of, moves_statistics
+
+_TEACHERS = re.compile(r"teacher|target|ema|momentum|averaged?|(^|_)(k|key)$", re.IGNORECASE)
+"""In the name of a part that follows another one."""
 
 
 class FrozenButUpdating(Rule):
@@ -50,6 +57,8 @@ class FrozenButUpdating(Rule):
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
         stands = site.condition
         if stands.trainable is not False or stands.training is False or not moves_statistics(site):
+            return
+        if _teaches(site, graph):
             return
         decay = decay_of(site)
         share = None if decay is None else round(1 - decay, 6)
@@ -72,3 +81,17 @@ class FrozenButUpdating(Rule):
             evidence={"share_per_step": share, "updates": stands.updates},
             severity=Severity.ERROR if stands.learning is not False else Severity.WARNING,
         )
+
+
+def _teaches(site: Site, graph: ModelGraph) -> bool:
+    """Whether it stands in a part with the name of a teacher that has a learned twin elsewhere."""
+    parts = re.split(r"[./]", site.path)
+    for place, part in enumerate(parts):
+        if not _TEACHERS.search(part):
+            continue
+        for other in graph.sites:
+            theirs = re.split(r"[./]", other.path)
+            alike = theirs[:place] == parts[:place] and theirs[place + 1 :] == parts[place + 1 :]
+            if alike and other.condition.trainable and other.type == site.type:
+                return True
+    return False

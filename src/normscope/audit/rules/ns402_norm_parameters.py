@@ -12,8 +12,8 @@ Why it matters:
 
 How it is found:
     By looking at the learned arrays, as they act: with `x * (1 + scale)` a stored 0 is a factor
-    of 1, and a stored -1 a factor of 0. What uses the output is followed to see whether it is added
-    to something else.
+    of 1, and a stored -1 a factor of 0. What uses the output is followed, through activations,
+    dropout and gates, to see whether it is added to something that does not depend on it.
 
 Measured:
     How many channels have a factor of 0, and the largest bias in multiples of the largest factor.
@@ -41,7 +41,6 @@ from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
 from normscope.audit.parameters import acting_scale
 from normscope.audit.rule import Intent, Rule, Symptom
-from normscope.graph.operators import Role
 from normscope.wording import counted
 
 HUGE = 1000.0
@@ -100,6 +99,4 @@ class NormParameters(Rule):
 
 def _may_end_a_branch(site: Site, graph: ModelGraph) -> bool:
     """Whether it ends a residual branch, or that cannot be seen."""
-    if not graph.followed or site.around.ends_branch:
-        return True
-    return any(step.role is Role.SHIFT and not step.learned for step in site.around.users)
+    return not graph.followed or site.around.ends_branch or site.around.is_added

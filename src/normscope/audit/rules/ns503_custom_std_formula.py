@@ -49,7 +49,7 @@ from normscope.reference import reference
 NARROW = 0.01
 """The relative difference from which it is a warning: sets of 50 elements, with N - 1."""
 
-_NORM = re.compile("norm|ln", re.IGNORECASE)
+_NORM = re.compile(r"norm|(\b|_)ln(\b|_|\d)", re.IGNORECASE)
 """In the names of layers that are meant to normalize."""
 
 MOST_ELEMENTS = 2**20
@@ -72,13 +72,13 @@ class CustomStdFormula(Rule):
 
     def check_model(self, graph: ModelGraph) -> Iterator[Finding]:
         for site in graph.dismissed:  # a factor made of a statistic looks like a gate
-            if _NORM.search(f"{site.path} {site.type}"):
+            if _is_called_norm(site):
                 yield from self._power(site)
 
     def _formula(self, site: Site, spec: NormSpec, graph: ModelGraph) -> Iterator[Finding]:
         if not spec.center or spec.measure is not Measure.VARIANCE or site.layout is None:
             return
-        if spec.scale is None and spec.bias is None:
+        if spec.scale is None and spec.bias is None and not _is_called_norm(site):
             return  # inputs are standardized in many ways, and no weights depend on it
         size = site.layout.set_size
         if not (spec.ddof or spec.eps_outside) or size is None or size <= spec.ddof + 1:
@@ -86,7 +86,7 @@ class CustomStdFormula(Rule):
         standard = replace(spec, ddof=0, eps=spec.eps + spec.eps_outside, eps_outside=0.0)
         difference = _difference(spec, standard, size)
         message = (
-            f"this layer divides by {_divisor(spec)}, not sqrt(var + {standard.eps:g}): on a "
+            f"this layer divides by {_divisor(spec)}, not {_divisor(standard)}: on a "
             f"random row of {size} elements its output differs by {100 * difference:.2g} %"
         )
         below = _below(spec.eps_outside)
@@ -110,28 +110,33 @@ class CustomStdFormula(Rule):
         )
 
     def _power(self, site: Site) -> Iterator[Finding]:
-        power = _power_of_variance(site)
-        if power is None:
+        told = _power_told(site)
+        if told is None:
             return
+        power, centred = told
         grows = 1 - 2 * power
         how = "divided" if power > 0 else "multiplied"
+        x, measure = ("x - mean", "the variance") if centred else ("x", "its mean square")
         yield self.finding(
             site,
-            f"x - mean is {how} by the variance to the power {abs(power):g}, not divided by its "
-            f"root (0.5): twice the input gives {2.0**grows:.3g} times the output, so nothing is "
+            f"{x} is {how} by {measure} to the power {abs(power):g}, not divided by the root of it "
+            f"(0.5): twice the input gives {2.0**grows:.3g} times the output, so nothing is "
             "normalized",
-            fix="divide by (var + eps) ** 0.5",
+            fix=f"divide by ({'var' if centred else 'mean square'} + eps) ** 0.5",
             evidence={"power": power, "twice": 2.0**grows},
             severity=Severity.ERROR,
         )
 
 
+def _is_called_norm(site: Site) -> bool:
+    """Whether its layer is meant to normalize, by its name."""
+    return _NORM.search(f"{site.path} {site.type}") is not None
+
+
 def _divisor(spec: NormSpec) -> str:
     """What is divided by, as a formula."""
     unbiased = f"ddof={spec.ddof}" if spec.ddof else ""
-    if spec.eps_outside and not spec.eps:
-        return f"std({unbiased or 'x'}) + {spec.eps_outside:g}"
-    root = f"sqrt(var({unbiased or 'x'}) + {spec.eps:g})"
+    root = f"sqrt(var({unbiased or 'x'}) + {spec.eps:g})" if spec.eps else f"std({unbiased or 'x'})"
     return f"{root} + {spec.eps_outside:g}" if spec.eps_outside else root
 
 
@@ -154,11 +159,14 @@ def _below(eps: float) -> float:
     return float(deviations[apart].max(initial=0.0))
 
 
-def _power_of_variance(site: Site) -> float | None:
-    """The power of the variance by which x - mean is divided; None if it is no such thing.
+def _power_told(site: Site) -> tuple[float, bool] | None:
+    """The power of the variance by which x - mean is divided, or of the mean square for x.
 
     The output for zeros is the bias. Without it, x - mean times one factor for each set is left;
     how the factor changes with the size of x tells the power.
+
+    Returns:
+        The power, and whether the mean is subtracted; None if it is no such thing.
     """
     shape = site.input_shape
     if site.probe is None or shape is None:
@@ -180,16 +188,16 @@ def _power_of_variance(site: Site) -> float | None:
     power = round(float(np.median(1 - grows))) / 2
     if power in (0.5, 0.0) or np.abs(grows - (1 - 2 * power)).max() > 0.02:
         return None
-    return power if _is_centred(x, small, power) else None
+    return next(((power, c) for c in (True, False) if _is_by(x, small, power, c)), None)
 
 
-def _is_centred(x: NDArray[np.float64], y: NDArray[np.float64], power: float) -> bool:
-    """Whether y is x - mean over some axes, by that power of the variance, and a scale."""
+def _is_by(x: NDArray[np.float64], y: NDArray[np.float64], power: float, centred: bool) -> bool:
+    """Whether y is x, centred or not, by that power of its measure over some axes, and a scale."""
     last = x.ndim - 1
     candidates = {(last,), (1,), tuple(range(1, x.ndim)), tuple(range(2, x.ndim))} - {()}
     for axes in candidates:
-        mean, var = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
-        expected = (x - mean) / (16 * var) ** power
+        x0 = x - x.mean(axes, keepdims=True) if centred else x
+        expected = x0 / (16 * (x0**2).mean(axes, keepdims=True)) ** power
         with np.errstate(all="ignore"):
             scale = y / expected
         middle = np.median(scale, 0, keepdims=True)

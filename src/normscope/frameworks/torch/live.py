@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -238,6 +238,17 @@ class TorchLive(Live):
             self._followed = False
         graph.calls[0].layer = self.module
         return graph
+
+    def updates_in_a_step(
+        self, given: Inputs, paths: Collection[str]
+    ) -> dict[str, tuple[int, int]]:
+        """How often a forward and a backward pass update the running statistics of layers."""
+        from normscope.frameworks.torch.training_step import TrainingStep
+
+        self._copy_parameters()
+        arguments, named = given.arguments(self.leaf)
+        step = TrainingStep(self.module, paths)
+        return step.run(lambda: self.call(arguments, named, True))
 
     def _graph(self, given: Inputs, training: bool, modules: dict[str, torch.nn.Module]) -> Graph:
         from normscope.frameworks.torch.module_calls import watched
