@@ -17,10 +17,10 @@ keras_tests := tests/layers/keras tests/keras1/live tests/keras1/convert \
   tests/keras1/test_backend.py tests/keras1/test_scripts.py tests/frameworks/keras \
   tests/frameworks/test_arguments.py tests/frameworks/test_live.py \
   tests/frameworks/native/test_round_trip.py
-sources := src tests docs $(wildcard examples benchmarks catalogue)
+sources := src tests docs $(wildcard examples benchmarks catalogue healthy)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint docs bench catalogue format clean chromium
+.PHONY: help demo check test lint docs bench catalogue healthy format clean chromium
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +58,10 @@ bench: .venv/.stamp-test ## time normalize against the peers and a plain copy, i
 
 catalogue: .venv/.stamp-test ## ask every layer of every framework anew, and write docs/computed.md
 	$(venv_python) -m catalogue
+
+healthy: .venv/.stamp-test ## audit forty models of timm, transformers, Keras and Flax with all rules
+	$(pip_install) -c constraints.txt -e '.[healthy]'
+	$(venv_python) -m healthy
 
 format: .venv/.stamp-test ## format the code and fix what can be fixed
 	$(ruff) check --fix $(sources)

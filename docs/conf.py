@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import normscope
-from normscope.audit import all_rules
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from generation import write_all
 
 if TYPE_CHECKING:
     from docutils.nodes import Element
@@ -15,16 +18,24 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
 
-    from normscope.audit.rule import Rule
-
 project = "normscope"
 author = "the normscope contributors"
 copyright = author
 version = release = normscope.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
+# parts of pages, which the pages include
+exclude_patterns = [
+    "_build",
+    "generated/usual.md",
+    "generated/gallery.md",
+    "generated/symptoms.md",
+    "generated/rules/list.md",
+]
 html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["cards.css"]
+html_extra_path = ["generated/report.html"]
 html_title = f"normscope {version}"
 
 myst_enable_extensions = ["deflist", "dollarmath"]
@@ -57,21 +68,9 @@ def resolve_public_name(
     )
 
 
-def add_rules(app: Sphinx, docname: str, source: list[str]) -> None:
-    """The page of the rules is made of their docstrings, so that it cannot differ from them."""
-    if docname == "rules":
-        source[0] += "\n".join(rule_page(rule) for rule in all_rules())
-
-
-def rule_page(rule: Rule) -> str:
-    """One rule in Markdown: its headings become the terms of a definition list."""
-    _, *lines = rule.documentation.splitlines()
-    text = textwrap.dedent("\n".join(lines))
-    text = re.sub(r"^(\S.*):$\n\s+", r"\n\1\n: ", text, flags=re.M)
-    return (
-        f"\n## {rule.code} {rule.name}\n\n{rule.summary[0].upper()}{rule.summary[1:]}\n"
-        f"Severity: {rule.severity}; since {rule.since}.\n\n{text}\n"
-    )
+def write_pages(app: Sphinx, config: object) -> None:
+    """Pages that are made of the package are written anew, so that they cannot differ from it."""
+    write_all(Path(app.srcdir))
 
 
 def described_already(
@@ -84,4 +83,4 @@ def described_already(
 def setup(app: Sphinx) -> None:
     app.connect("autodoc-skip-member", described_already)
     app.connect("missing-reference", resolve_public_name)
-    app.connect("source-read", add_rules)
+    app.connect("config-inited", write_pages, priority=1)  # before it looks for what is written

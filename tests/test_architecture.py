@@ -73,15 +73,32 @@ IMPORTS = {
     # what is normalized at a site is asked as of any layer
     "audit.found.*": "notation.* graph.* frameworks.* sight.* reference explain.* identify.* "
     "audit.found.*",
+    # a file that others may have changed
+    "audit.baseline": "files.json notation.* audit.finding audit.model_graph",
     # rules see only the graph, which asks no framework; only readers know where it came from
     "audit.rule": "audit.finding audit.model_graph",
-    "audit.rules.*": "notation.* explain.* audit.site_explanation audit.finding audit.model_graph "
-    "audit.rule",
+    "audit.rules.*": "notation.* explain.* sight.verdict graph.operators reference "
+    "audit.entry audit.site_explanation audit.finding audit.model_graph audit.parameters "
+    "audit.probe audit.promises audit.promises_at audit.padding audit.surroundings audit.rule "
+    "audit.training_signs",
     "audit.readers.*": "progress files.* notation.* frameworks.* keras1.files.* keras1.network.* "
-    "sight.verdict audit.model_graph audit.readers.*",
+    "sight.verdict audit.model_graph audit.promises audit.readers.*",
     # a live model is followed operator by operator, and its places are asked
     **dict.fromkeys(
-        ("audit.readers.live", "audit.readers.found_sites", "audit.readers.verdicts"),
+        (
+            "audit.readers.live",
+            "audit.readers.entries",
+            "audit.readers.found_sites",
+            "audit.readers.observed",
+            "audit.readers.steps",
+            "audit.readers.promises",
+            "audit.readers.probes",
+            "audit.readers.padding",
+            "audit.readers.surroundings",
+            "audit.readers.unused",
+            "audit.readers.verdicts",
+            "audit.readers.reference",
+        ),
         "progress files.* notation.* sight.* graph.* frameworks.* scope.* audit.*",
     ),
 }

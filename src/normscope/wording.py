@@ -9,6 +9,7 @@ from pathlib import Path
 _PLURALS = {
     "axis": "axes",
     "batch": "batches",
+    "bias": "biases",
     "class": "classes",
     "entry": "entries",
     "index": "indices",

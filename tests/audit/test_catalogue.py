@@ -35,11 +35,17 @@ class LayerExists(Rule):
 
 def test_rules_are_found_by_code_name_and_family() -> None:
     assert find_rule("ns103") is find_rule("rank-outside-contract")
-    assert {rule.code for rule in selected_rules(["NS1"])} == {"NS101", "NS102", "NS103"}
+    assert {rule.code for rule in selected_rules(["NS1"])} == {f"NS10{n}" for n in range(1, 9)}
     assert "NS103" not in {rule.code for rule in selected_rules(ignore=["NS1"])}
-    for wrong in ("NS9", "N", "", "what"):
+    for wrong in ("NS99", "N", "", "what"):
         with pytest.raises(SpecError, match="there is no rule"):
             selected_rules([wrong])
+
+
+def test_a_rule_that_few_models_need_is_selected_by_its_name_alone() -> None:
+    assert "NS207" not in {rule.code for rule in (*selected_rules(), *selected_rules(["NS2"]))}
+    for own in ("NS207", "ns207", "batch-invariance"):
+        assert [rule.code for rule in selected_rules([own])] == ["NS207"]
 
 
 def test_a_new_rule_is_its_file(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
@@ -35,3 +36,13 @@ def test_channels_first_and_the_default_axis(data_format: str, axis: int, fires:
 def test_a_redundant_bias_is_told_in_the_words_of_keras() -> None:
     (finding,) = ns.audit(net("channels_last", -1), select=["NS401"]).findings
     assert finding.fix == "give conv use_bias=False"
+
+
+def test_arrays_are_told_where_all_axes_are_as_long() -> None:
+    """Six channels behind six rows and columns: which axis the statistics lie along is tried."""
+    norm = keras.layers.BatchNormalization(name="bn")
+    net = keras.Sequential([keras.Input((6, 6, 6)), norm])
+    norm.set_weights([np.linspace(a, a + 1, 6) for a in (1, 2, 3, 4)])
+    (site,) = ns.audit(net, np.random.default_rng(0).normal(size=(4, 6, 6, 6))).layers
+    first = [float(site.arrays[role][0]) for role in ("scale", "bias", "running_mean")]
+    assert first == [1, 2, 3]

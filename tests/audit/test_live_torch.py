@@ -221,3 +221,18 @@ def test_what_cannot_be_followed_says_what_to_do() -> None:
         ns.audit(lambda x: x - x.mean(), np.ones((4, 3)))
     with pytest.raises(ns.SpecError, match="is code"):
         ns.audit("model.py:Net()")
+
+
+def test_arrays_that_hide_what_a_layer_does_are_told_all_the_same() -> None:
+    net = nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 8), nn.LayerNorm(8), nn.BatchNorm1d(8))
+    net[0].weight.data[3] = torch.nan
+    net[2].bias.data[5] = 3e6
+    net[3].running_var[1] = torch.inf
+    before = {name: array.clone() for name, array in net.state_dict().items()}
+    sites = ns.audit(net, np.random.default_rng(0).normal(size=(6, 8)).astype("float32")).layers
+    assert [site.kind for site in sites] == ["normalization"] * 3
+    assert np.isnan(sites[0].arrays["scale"]).tolist() == [n == 3 for n in range(8)]
+    assert sites[1].arrays["bias"][5] == 3e6
+    assert np.isinf(sites[2].arrays["running_var"][1])
+    for name, array in net.state_dict().items():
+        assert torch.equal(torch.nan_to_num(array, 7), torch.nan_to_num(before[name], 7))

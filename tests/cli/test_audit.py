@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from normscope import cli
@@ -49,6 +50,31 @@ def test_a_live_model(run: Run) -> None:
     status, out, _ = run("audited.py:net(True)", "--input", "4,3,8,8", "--format", "json")
     assert status == 1
     assert [finding["code"] for finding in json.loads(out)["findings"]] == ["NS401"]
+
+
+@pytest.mark.framework
+def test_a_model_to_compare_with(run: Run) -> None:
+    model = ("audited.py:net(False)", "--shape", "4,3,8,8")
+    status, out, err = run(*model, "--against", "audited.py:net(True)")
+    assert (status, err) == (0, "")
+    assert "compared with" in out
+    assert "1 normalization layer paired by path" in out
+    assert run(*model, "--against", "nowhere.pt")[0] == 2
+
+
+@pytest.mark.framework
+def test_data_that_are_not_those_of_the_statistics(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "shifted.py").write_text(
+        "from torch import nn\nnet = nn.Sequential(nn.BatchNorm1d(6))\nnet[0].running_mean += 3\n"
+    )
+    np.save(tmp_path / "data.npy", np.random.default_rng(0).normal(size=(64, 6)))
+    said = ("shifted.py:net", "--select", "NS309", "--data")
+    status, out, err = run(*said, "data.npy")
+    assert (status, err) == (1, "")
+    assert "the means are off by 3 standard" in out
+    assert "give the file of an array" in run(*said, "64,6")[2]
+    np.save(tmp_path / "data.npy", np.zeros((64, 5)))
+    assert "does not take the data" in run(*said, "data.npy", "--shape", "4,6")[2]
 
 
 @pytest.mark.framework

@@ -206,7 +206,7 @@ def test_without_arguments_a_command_shows_how_it_is_used(run, command: str) -> 
     assert f"normscope {command}" in out.split("Examples")[1]
 
 
-COMMANDS = ["explain", "identify", "scope", "audit", "convert", "warmup", "rules"]
+COMMANDS = ["explain", "identify", "scope", "audit", "convert", "warmup", "rules", "new-rule"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

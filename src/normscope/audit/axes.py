@@ -43,11 +43,13 @@ class Places:
         samples: Sequence[int | None],
     ) -> None:
         self._sampled = tuple(samples)
-        self._samples = _lineage(graph, samples)
+        self._samples = lineage_along(graph, samples)
         self._named: dict[str, Lineage | None] = {}
         for name in dict.fromkeys(name for own in names for name in own if name):
             axes = [own.index(name) if name in own else None for own in map(list, names)]
-            self._named[name] = self._samples if axes == list(samples) else _lineage(graph, axes)
+            self._named[name] = (
+                self._samples if axes == list(samples) else lineage_along(graph, axes)
+            )
 
     def of(self, value: Value) -> Axes:
         """What the axes of a value are."""
@@ -128,8 +130,13 @@ def _varies(indices: Ints, axis: int) -> bool:
     return bool((np.where(indices == NOBODY, most, indices).min(axis, keepdims=True) < most).any())
 
 
-def _lineage(graph: Graph, axes: Sequence[int | None]) -> Lineage | None:
-    """The lineage along an axis of each input; None where the lengths are not one."""
+def lineage_along(graph: Graph, axes: Sequence[int | None]) -> Lineage | None:
+    """The lineage along an axis of each input; None where the lengths are not one.
+
+    Args:
+        graph: of one mode of a model.
+        axes: of each input; None for one that has no such axis.
+    """
     lengths = {
         value.shape[axis]
         for value, axis in zip(graph.inputs, axes, strict=True)

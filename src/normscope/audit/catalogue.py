@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
@@ -12,13 +12,27 @@ from normscope.audit import rules
 from normscope.audit.rule import Rule
 from normscope.errors import SpecError
 
+FAMILIES = {
+    "NS0": "settings",
+    "NS1": "axes",
+    "NS2": "numerics",
+    "NS3": "statistics",
+    "NS4": "parameters",
+    "NS5": "porting",
+    "NS6": "structure",
+    "NS7": "coupling",
+    "NS8": "export",
+    "NS9": "inputs",
+}
+"""The first letters of the codes of a family, and its name; NS0 is about the audit itself."""
+
 
 @cache
 def all_rules() -> tuple[Rule, ...]:
     """One instance of every rule, in the order of their codes.
 
-    >>> [rule.name for rule in all_rules()][:3]
-    ['single-value-statistic', 'channel-axis-mismatch', 'rank-outside-contract']
+    >>> "single-value-statistic" in [rule.name for rule in all_rules()]
+    True
     """
     for module in pkgutil.iter_modules(rules.__path__):
         import_module(f"{rules.__name__}.{module.name}")
@@ -35,6 +49,7 @@ def find_rule(code_or_name: str) -> Rule:
         if code_or_name.lower() in (rule.code.lower(), rule.name):
             return rule
     names = [word for rule in all_rules() for word in (rule.code, rule.name)]
+    names += FAMILIES.values()
     close = get_close_matches(code_or_name, [*names, *map(str.lower, names)], n=1, cutoff=0.7)
     meant = [word if word in names else word.upper() for word in close]
     hint = f"did you mean {meant[0]}? There" if meant else "there"
@@ -43,16 +58,36 @@ def find_rule(code_or_name: str) -> Rule:
 
 
 def selected_rules(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple[Rule, ...]:
-    """The rules of these codes, names or families ("NS1"); all if none is selected.
+    """The rules of these codes, names or families; all if none is selected.
+
+    >>> [rule.code for rule in selected_rules(["NS501, coupling"], ["NS702"])][:2]
+    ['NS501', 'NS701']
+
+    A rule that most models do not need (`Rule.default`) is selected by its own code or name alone.
 
     Raises:
         SpecError: a code or name that no rule has.
     """
-    wanted = [rule for word in select for rule in _matching(word)] if select else all_rules()
-    unwanted = [rule for word in ignore for rule in _matching(word)]
+    wanted = rules_called(select) if select else _usual(all_rules())
+    unwanted = rules_called(ignore)
     return tuple(rule for rule in all_rules() if rule in wanted and rule not in unwanted)
 
 
+def rules_called(texts: Sequence[str]) -> tuple[Rule, ...]:
+    """The rules that texts name: each one a code, a name or a family, or several with commas.
+
+    Raises:
+        SpecError: a code or name that no rule has.
+    """
+    words = [part.strip() for text in texts for part in text.removesuffix(",").split(",")]
+    return tuple(dict.fromkeys(rule for word in words for rule in _matching(word)))
+
+
 def _matching(word: str) -> list[Rule]:
-    family = [rule for rule in all_rules() if rule.code.startswith(word.upper())]
-    return family if len(word) > 2 and family else [find_rule(word)]
+    code = {name: code for code, name in FAMILIES.items()}.get(word.lower(), word.upper())
+    family = _usual(rule for rule in all_rules() if rule.code.startswith(code))
+    return family if len(code) > 2 and family else [find_rule(word)]
+
+
+def _usual(rules: Iterable[Rule]) -> list[Rule]:
+    return [rule for rule in rules if rule.default]

@@ -11,9 +11,9 @@ from typing import Any
 class Severity(StrEnum):
     """How bad a finding is."""
 
-    ERROR = "error"  # the layer does not do what its user must believe
-    WARNING = "warning"  # it may not
-    INFO = "info"  # good to know
+    ERROR = "error"  # the result is wrong, or the promise of the layer is broken
+    WARNING = "warning"  # most likely not meant
+    INFO = "info"  # could be better
 
     @property
     def rank(self) -> int:

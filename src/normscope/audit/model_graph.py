@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from normscope.audit.entry import Entry
+from normscope.audit.flow import Flow
 from normscope.audit.found.site import Kind as Kind
+from normscope.audit.observed import Observed
+from normscope.audit.padding import Padding
+from normscope.audit.probe import Probe
+from normscope.audit.promises import Promise as Promise
+from normscope.audit.surroundings import Residuals, Step as Step, Surroundings, UnusedLayer
 from normscope.frameworks.advice import Advice
+from normscope.frameworks.condition import Condition
 from normscope.frameworks.declaration import Declaration
 from normscope.notation.axis_words import axis_word
 from normscope.notation.layout import Layout
 from normscope.notation.shape import Size
 from normscope.notation.spec import NormSpec, Running
 from normscope.sight.verdict import Samples
+
+if TYPE_CHECKING:
+    from normscope.audit.against import Against
 
 Shape = tuple[Size, ...]
 
@@ -72,6 +84,18 @@ class Site:
             statistics, by the axes along which they run; None elsewhere.
         arrays: stored values by role: scale, bias, running_mean, running_var; those there are. The
             last holds what the `running` of the training spec says, which may be a deviation.
+        parameters: where the model holds these: role -> path.
+        call_number: 1 at the first call of the layer, 2 where it is used again, ...
+        set_size: how many values the largest statistics set holds, by its operators alone; None
+            where these do not tell.
+        groups: of a group normalization in one operator, how many groups it says there are.
+        composite: whether one operator of the framework does it as a whole.
+        around: what stands around it.
+        condition: how the layer stood when the model was given.
+        flow: where its numbers come from and where they go; None where it was read.
+        probe: runs it again on chosen numbers; None where it was read, and not run.
+        observed: what it was given at inference, when the model was run on data that stand for
+            those that it is meant for; None where it was not.
     """
 
     path: str
@@ -95,6 +119,16 @@ class Site:
     more_makers: bool = False
     remembered: NormSpec | None = None
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    call_number: int = 1
+    set_size: int | None = None
+    groups: int | None = None
+    composite: bool = False
+    around: Surroundings = field(default_factory=Surroundings)
+    condition: Condition = field(default_factory=Condition)
+    flow: Flow | None = None
+    probe: Probe | None = None
+    observed: Observed | None = None
 
     @cached_property
     def spec(self) -> NormSpec | None:
@@ -137,6 +171,33 @@ class Site:
         if self.layout is None or not -len(self.layout.shape) <= dim < len(self.layout.shape):
             return None
         return axis_word(self.layout, dim % len(self.layout.shape))
+
+    @property
+    def channel_axis(self) -> int | None:
+        """The axis along which all its makers put their channels; None if they do not agree."""
+        axes = {maker.channel_axis for maker in self.makers}
+        axis = axes.pop() if len(axes) == 1 else None
+        return axis if axis is not None and axis < len(self.input_shape or ()) else None
+
+    @property
+    def shared_axes(self) -> tuple[int, ...]:
+        """The axes along which elements share statistics, all of them or in groups."""
+        rank = len(self.input_shape or ())
+        return tuple(axis for axis in range(rank) if self.word(axis) not in (None, "independent"))
+
+    @property
+    def scaled_axes(self) -> tuple[int, ...]:
+        """The axes along which its learned scale, or else its learned bias, runs."""
+        learned = self.spec and (self.spec.scale or self.spec.bias)
+        if not learned or self.layout is None:
+            return ()
+        layout = self.layout
+        return tuple(sorted({layout.axes[number].dim for number in layout.named(learned)}))
+
+    def is_called(self, *names: str) -> bool:
+        """Whether its layer or its operator is called so, as "layernorm", be it among more."""
+        called = re.sub(r"[\W_]", "", f"{self.type} {self.operator}").lower()
+        return any(name in called for name in names)
 
     def subtracts_along(self, axis: int) -> bool:
         """Whether it subtracts what is the same at all places of one index along an axis."""
@@ -197,8 +258,20 @@ class ModelGraph:
         details: what else is known of the model, by the framework's own names, as JSON types.
         assumed: what the file does not tell, what is assumed, and how the numbers would differ.
         notes: what the reader of a report should know about how it was found.
+        entries: what is done to its inputs before the first product or normalization.
         followed: its operators were followed; else the settings of its layers were read.
+        promises: what the model must keep, and what was found of it, for each mode.
+        drops_at_inference: where random masks are applied to values at inference, as by a dropout
+            in training mode: the path of the layer, once for each place.
         one_mode: nothing tells it a mode: training and inference are the same.
+        unread: the names of learned arrays that the model holds and that no mode reads.
+        decays: the weight decay of each learned array, by the optimizer that was given or that the
+            model is compiled with; empty if there is none.
+        array_names: of a file of weights alone, the names of all arrays in it.
+        residuals: its residual additions; empty where it was read and not run.
+        padding: what tells which positions of its inputs are padded; None if nothing does.
+        unused: the normalization layers of a live model that no mode calls.
+        against: the model that it is compared with, and its sites in pairs; None if there is none.
     """
 
     file: str
@@ -214,5 +287,19 @@ class ModelGraph:
     details: Mapping[str, Any] = field(default_factory=dict)
     assumed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    promises: tuple[Promise, ...] = ()
+    entries: tuple[Entry, ...] = ()
     followed: bool = True
+    drops_at_inference: tuple[str, ...] = ()
     one_mode: bool = False
+    unread: frozenset[str] = frozenset()
+    decays: Mapping[str, float] = field(default_factory=dict)
+    array_names: tuple[str, ...] = ()
+    residuals: Residuals = field(default_factory=Residuals)
+    padding: Padding | None = None
+    unused: tuple[UnusedLayer, ...] = ()
+    against: Against | None = None
+
+    def counterpart(self, site: Site) -> Site | None:
+        """The same site in the model that this one is compared with; None if there is none."""
+        return None if self.against is None else self.against.counterpart(site)

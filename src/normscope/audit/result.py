@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.resources import files
 from typing import Any
 
+from normscope.audit.allowances import Allowed, AtPaths
+from normscope.audit.baseline import Entry
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
 from normscope.errors import printable
 from normscope.sight.verdict import Samples
 from normscope.version import __version__
+
+SCHEMA_VERSION = "1.0"
+"""Of the report as JSON: the first number grows where a field goes or changes its meaning, the
+second where one is added. `audit_schema` has the schema."""
+
+SCHEMA_ID = f"urn:normscope:audit:{SCHEMA_VERSION}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -22,15 +32,27 @@ class Audit:
 
     Attributes:
         graph: the model.
-        findings: sorted by place in the model, then by code.
+        findings: those about the model as a whole, then by place in the model; there by code.
         verbose: the report lists, too, what looked like a normalization and is none.
         by_site: the findings at each of the layers.
+        of_model: those about the model as a whole, or about layers that normalize nothing.
+        allowed: the findings that do not count, as they are allowed for a reason.
+        known: those that do not count, as they are in the baseline.
+        stale: what the baseline holds and was not found any more; writing it anew removes them.
+        unused: what was allowed or said to be meant, and was not needed.
+        entries: the findings that count or are known, as a baseline holds them.
     """
 
     graph: ModelGraph
     findings: tuple[Finding, ...]
     verbose: bool = False
     by_site: tuple[tuple[Finding, ...], ...] = ()
+    of_model: tuple[Finding, ...] = ()
+    allowed: tuple[Allowed, ...] = ()
+    known: tuple[Finding, ...] = ()
+    stale: tuple[Entry, ...] = ()
+    unused: frozenset[AtPaths] = frozenset()
+    entries: tuple[Entry, ...] = ()
 
     @property
     def layers(self) -> tuple[Site, ...]:
@@ -76,10 +98,12 @@ class Audit:
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON types."""
+        """The report as JSON types, as `audit_schema` describes it."""
         graph = self.graph
         unknown = dict(graph.unknown_operators)
         return {
+            "$schema": SCHEMA_ID,
+            "schema_version": SCHEMA_VERSION,
             "model": {
                 "name": graph.name,
                 "format": graph.format,
@@ -94,7 +118,11 @@ class Audit:
                 "samples": {mode: samples.to_dict() for mode, samples in self.samples.items()},
             },
             "layers": [_layer_dict(site) for site in self.layers],
+            "promises": [promise.to_dict() for promise in graph.promises],
             "findings": [finding.to_dict() for finding in self.findings],
+            "allowed": [{**a.finding.to_dict(), "reason": a.reason} for a in self.allowed],
+            "known": [finding.to_dict() for finding in self.known],
+            "stale": [entry.to_dict() for entry in self.stale],
             "summary": self.summary,
         }
 
@@ -110,6 +138,12 @@ class Audit:
 
         return as_sarif(self, __version__)
 
+    def to_junit(self) -> str:
+        """The findings as JUnit XML, one test case for each layer, for dashboards of CI."""
+        from normscope.audit.reports.junit import as_junit
+
+        return as_junit([self])
+
     def __str__(self) -> str:
         from normscope.audit.reports.text import plain_text
 
@@ -122,6 +156,13 @@ class Audit:
         from normscope.audit.reports.html import as_notebook_cell
 
         return as_notebook_cell(self)
+
+
+def audit_schema() -> dict[str, Any]:
+    """The JSON schema (draft 2020-12) of what `Audit.to_dict` returns."""
+    text = files("normscope.audit.reports").joinpath("audit.schema.json").read_text("utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
 
 
 def _layer_dict(site: Site) -> dict[str, Any]:

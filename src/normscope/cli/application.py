@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from normscope.cli import audit, convert, explain, identify, rules, scope, warmup
+from normscope.cli import audit, convert, explain, identify, new_rule, rules, scope, warmup
 from normscope.cli.options import CLEAN, UNUSABLE
 from normscope.cli.output import discard_output, print_error, print_text
 from normscope.cli.streams import prepare_streams
@@ -51,10 +51,11 @@ def _options(
 app.command(no_args_is_help=True, epilog=explain.ENDING)(explain.explain)
 app.command(no_args_is_help=True, epilog=identify.ENDING)(identify.identify)
 app.command(no_args_is_help=True, epilog=scope.ENDING)(scope.scope)
-app.command(no_args_is_help=True, epilog=audit.ENDING)(audit.audit)
+app.command(epilog=audit.ENDING)(audit.audit)
 app.command(no_args_is_help=True, epilog=convert.ENDING)(convert.convert)
 app.command(epilog=warmup.ENDING)(warmup.warmup)
 app.command(epilog=rules.ENDING)(rules.rules)
+app.command(no_args_is_help=True, epilog=new_rule.ENDING)(new_rule.new_rule)
 
 
 def main() -> None:

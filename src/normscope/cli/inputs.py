@@ -57,6 +57,26 @@ def inputs_from_text(texts: Sequence[str]) -> Any:
     return arrays[0] if len(arrays) == 1 else arrays
 
 
+def data_from_text(texts: Sequence[str]) -> Any:
+    """Data that a command line names: files alone, as random numbers stand for nothing.
+
+    Args:
+        texts: each one the path of an array (`x.npy`); all or none with a name before.
+
+    Raises:
+        SpecError: a text is not the path of an array, or the array cannot be read.
+
+    Example:
+        >>> data_from_text(["4,3"])
+        Traceback (most recent call last):
+        normscope.errors.SpecError: --data 4,3: give the file of an array, such as --data x.npy
+    """
+    for text in texts:
+        if not _FILE.fullmatch(text.replace(" ", "")):
+            raise SpecError(f"--data {text}: give the file of an array, such as --data x.npy")
+    return inputs_from_text(texts) if texts else None
+
+
 def further_inputs(texts: Sequence[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Inputs besides the first one: those by position, and those by name.
 

@@ -7,7 +7,7 @@ allows it, what its submodules are given and give.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
@@ -134,6 +134,14 @@ class Live:
         """Copies of all parameters and state arrays, by name."""
         return {}
 
+    def decays(self, optimizer: Any) -> Mapping[str, float] | None:
+        """The weight decay of each learned array, by name; None if this optimizer does not tell it.
+
+        Args:
+            optimizer: of the framework; None is the one that the model itself holds, if it does.
+        """
+        return None
+
     def write(self, name: str, value: Array) -> None:
         """Give an array new values."""
         raise NotImplementedError  # not asked where `arrays` has none, as of a plain function
@@ -178,6 +186,15 @@ class Live:
 
     # --- what happens inside --------------------------------------------------------------------
 
+    def layers(self) -> dict[str, Any]:
+        """The layers inside that can be called, by the paths that `trace` gives their calls."""
+        return {}
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """What else the model says of itself, by the framework's own names, as JSON types."""
+        return {}
+
     def example(self) -> Any:
         """Inputs of the shapes that the model itself tells; None if it tells none."""
         return None
@@ -190,6 +207,23 @@ class Live:
             CannotTraceError: there is none; the text says why.
         """
         raise OutOfSightError(f"the operators of {self.title} cannot be seen")
+
+    def updates_in_a_step(
+        self, given: Inputs, paths: Collection[str]
+    ) -> dict[str, tuple[int, int]]:
+        """How often a forward and a backward pass update the running statistics of layers.
+
+        The state of the model may change.
+
+        Args:
+            given: the inputs.
+            paths: of the layers.
+
+        Returns:
+            By path, the number of updates, and of different inputs in the forward pass; of those
+            layers alone that count their updates.
+        """
+        return {}
 
     def watched(self, recorder: Recorder) -> AbstractContextManager[None]:
         """Within, the recorder hears of each submodule that is entered and left."""

@@ -18,10 +18,12 @@ from normscope.wording import qualified
 
 if TYPE_CHECKING:
     from normscope.frameworks.advice import Advice
+    from normscope.frameworks.condition import Condition
     from normscope.frameworks.declaration import Declaration
     from normscope.frameworks.live import FirstCall, Live
     from normscope.frameworks.preset_patterns import Preset
     from normscope.frameworks.state import State
+    from normscope.graph.operators import Node
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Framework:
         presets: its `presets` has `PRESETS`, which turn names into specs.
         settings: its `settings` has `from_layer`, which reads what a layer declares.
         advice: its `advice` has `ADVICE`, what its users write instead.
+        condition: its `condition` has `condition`, which tells how a layer stands.
         generators: the module that is loaded where its common random generators may be in use;
             its `randomness` has `CommonGenerators`; "" if it has none.
         arrays: the packages of its arrays; `arrays` of the folder has `to_numpy` and `like`.
@@ -63,6 +66,7 @@ class Framework:
     presets: bool = False
     settings: bool = False
     advice: bool = False
+    condition: bool = False
     generators: str = ""
     arrays: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
@@ -90,6 +94,7 @@ FRAMEWORKS = (
         presets=True,
         settings=True,
         advice=True,
+        condition=True,
         generators="torch.random",
         arrays=("torch",),
         files={".pt": _TORCH_WEIGHTS, ".pth": _TORCH_WEIGHTS},
@@ -108,6 +113,7 @@ FRAMEWORKS = (
         presets=True,
         settings=True,
         advice=True,
+        condition=True,
         generators="keras.src.backend.common.global_state",
         opens={".keras": "saved.file:keras_file"},
         files={
@@ -125,6 +131,7 @@ FRAMEWORKS = (
         presets=True,
         settings=True,
         advice=True,
+        condition=True,
     ),
     Framework(
         "haiku",
@@ -142,6 +149,7 @@ FRAMEWORKS = (
         ),
         presets=True,
         advice=True,
+        condition=True,
         opens={".onnx": "file:onnx_model"},
     ),
     Framework("sklearn", presets=True, settings=True),
@@ -225,6 +233,25 @@ def advice_of(name: str) -> Advice:
     chosen = found or next(f for f in FRAMEWORKS if f.name == "jax")
     advice: Advice = chosen.part("advice:ADVICE")
     return advice
+
+
+def condition_at(node: Node, parameters: Mapping[str, str], name: str) -> Condition:
+    """How the layer stands that an operator belongs to; where nothing tells it, all is None.
+
+    Args:
+        node: an operator that normalizes.
+        parameters: where the model holds its scale and bias, by role.
+        name: of the framework of the model, which tells it where there is no layer, as in a file.
+    """
+    from normscope.frameworks.condition import UNKNOWN
+
+    layer = node.call.layer
+    found = None if layer is None else kind_of(layer)
+    framework = found[0] if found else next((f for f in FRAMEWORKS if f.name == name), None)
+    if framework is None or not framework.condition:
+        return UNKNOWN
+    told: Condition = framework.part("condition:condition")(node, parameters)
+    return told
 
 
 def all_presets() -> dict[str, Preset]:

@@ -134,7 +134,12 @@ class Extracted:
 
 def parameter_paths(site: Site) -> tuple[str, ...]:
     """The paths of the arrays of the model that a site uses."""
-    return tuple(_plan(site)[0].parameters)
+    return tuple(parameters_of(site))
+
+
+def parameters_of(site: Site) -> dict[str, Value]:
+    """The arrays of the model that a site uses, by their paths."""
+    return _plan(site)[0].parameters
 
 
 class _Open:

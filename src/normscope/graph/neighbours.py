@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from normscope.graph.operators import Graph, Node, Role, Value
 from normscope.graph.replay import known_numbers
-from normscope.graph.rules import NOTHING, Labels, Move
+from normscope.graph.rules import NOTHING, Fixed, Labels, Move
 from normscope.graph.sites import Site
 from normscope.graph.statistics_flow import is_shape
 
@@ -20,7 +21,11 @@ MOST_MAKERS = 4
 
 _MOST_BETWEEN = 8
 _MOST_USERS = 16
+_MOST_FOLLOWED = 64
 _MOST_NAMES = 2**24
+_ENDS = frozenset(
+    {Role.SOFTMAX, Role.STATISTIC, Role.EXTREME, *(role for role in Role if role.elementwise)}
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +67,11 @@ class Neighbours:
             bias, such as an activation; in order.
         users: what uses y, looking through moves and casts.
         is_output: whether y is an output of the model, looking through moves and casts.
+        to_output: what stands between y and an output of the model where that depends on nothing
+            but y, without products and further normalizations, moves and casts left out; None
+            where there is no such output.
+        is_added: whether y is added to what does not depend on it, with nothing but functions of
+            single elements, factors and moves before that.
     """
 
     makers: tuple[Maker, ...] = ()
@@ -69,6 +79,8 @@ class Neighbours:
     between: tuple[Node, ...] = ()
     users: tuple[Node, ...] = ()
     is_output: bool = False
+    to_output: tuple[Node, ...] | None = None
+    is_added: bool = False
 
 
 def neighbours(graph: Graph, sites: Sequence[Site]) -> list[Neighbours]:
@@ -89,7 +101,16 @@ def neighbours(graph: Graph, sites: Sequence[Site]) -> list[Neighbours]:
         alone = site.x not in outputs and inside.issuperset(site.x.users)
         makers = [replace(maker, sole=maker.sole and alone) for maker in channels.makers]
         users, is_output = _uses(site.y, outputs)
-        found.append(replace(channels, makers=tuple(makers), users=users, is_output=is_output))
+        found.append(
+            replace(
+                channels,
+                makers=tuple(makers),
+                users=users,
+                is_output=is_output,
+                to_output=_to_output(site.y, outputs),
+                is_added=_is_added(site.y),
+            )
+        )
     return _with_shared_numbers(graph, found)
 
 
@@ -125,12 +146,56 @@ def _uses(y: Value, outputs: set[Value]) -> tuple[tuple[Node, ...], bool]:
         value = todo.pop()
         is_output |= value in outputs
         for node in value.users:
+            if isinstance(node.rule, Fixed):
+                continue  # it takes the shape alone
             if not is_shape(node):
                 users[node] = None
                 continue
             todo += [result for result in node.results if result not in seen]
             seen.update(node.results)
     return tuple(sorted(users, key=lambda node: node.number)), is_output
+
+
+def _to_output(y: Value, outputs: set[Value]) -> tuple[Node, ...] | None:
+    """What computes an output of a value alone, such as a softmax; None if nothing does."""
+    reached, passed = {y}, list[Node]()
+    todo, ends = [y], y in outputs
+    while todo and len(passed) <= _MOST_USERS:  # a softmax may be ten operators
+        for node in todo.pop().users:
+            single = reached.issuperset(node.live_operands) and node.live
+            if not single or not (node.role in _ENDS or is_shape(node)) or node in passed:
+                continue
+            passed.append(node)
+            reached.update(node.results)
+            ends |= not outputs.isdisjoint(node.results)
+            todo += node.results
+            todo += [value for value in reached if len(value.users) > 1]
+    return tuple(node for node in passed if not is_shape(node)) if ends else None
+
+
+def _is_added(y: Value) -> bool:
+    """Whether a value is added to what does not depend on it, before any product."""
+    along, derived = {y}, {y}
+    todo = [(node.number, id(node), node) for node in set(y.users)]
+    seen = {node for *_, node in todo}
+    heapify(todo)
+    for _ in range(_MOST_FOLLOWED):
+        if not todo:
+            break
+        *_, node = heappop(todo)  # in the order of computation, so that operands are known
+        if node.role.elementwise or is_shape(node):
+            live = [operand for operand in node.live_operands if operand.is_float]
+            on_the_way = any(operand in along for operand in live)
+            if on_the_way and node.role is Role.SHIFT and not derived.issuperset(live):
+                return True
+            if on_the_way:
+                along.update(node.results)
+        derived.update(node.results)
+        for user in (user for result in node.results for user in result.users):
+            if user not in seen:
+                seen.add(user)
+                heappush(todo, (user.number, id(user), user))
+    return False
 
 
 _NONE = Neighbours()
@@ -168,7 +233,7 @@ class _Upstream:
             return _NONE
         if value in self.normalized:
             return _after(self.normalized[value], self.found[self.normalized[value].x])
-        if node.role is Role.PRODUCT and node.channel_axis is not None:
+        if node.channel_axis is not None:
             if value is not node.results[0]:
                 return _NONE
             axis = node.channel_axis % len(value.shape)
@@ -215,7 +280,7 @@ class _Upstream:
             label = node.rule.operands.get(number, (None,) * len(operand.shape))[axis]
             dims = node.rule.results[node.results.index(value)]
             return dims.index(label) if label is not None and label in dims else None
-        return _moved_axis(self.graph, node, operand, value, axis)
+        return moved_axis(self.graph, node, operand, value, axis)
 
 
 def _keeps_axes(site: Site) -> bool:
@@ -271,14 +336,14 @@ def _only_axis(graph: Graph, value: Value) -> int | None:
             axis = (
                 None
                 if axis is None
-                else _moved_axis(graph, node, node.operands[0], node.results[0], axis)
+                else moved_axis(graph, node, node.operands[0], node.results[0], axis)
             )
         except Exception:  # whatever the operator raises on names, it is not known then
             return None
     return axis
 
 
-def _moved_axis(graph: Graph, node: Node, operand: Value, value: Value, axis: int) -> int | None:
+def moved_axis(graph: Graph, node: Node, operand: Value, value: Value, axis: int) -> int | None:
     """Where a move puts an axis: the one along which the indices of that axis then run."""
     rule = node.rule
     if not isinstance(rule, Move) or max(operand.size, value.size) > _MOST_NAMES:

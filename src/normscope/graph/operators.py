@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from math import prod
@@ -105,6 +105,9 @@ class Call:
         layer: the layer itself; None in a file.
         inputs, outputs: the values that went in and came out; empty where they are not known.
         number: 1 at the first call, 2 where the layer is used again, ...
+        told: the mode that an argument of the call gives it: True is training; None where none
+            does, or where that is not seen.
+        again: it is run again in the backward pass, as activation checkpointing does.
     """
 
     path: str
@@ -114,6 +117,16 @@ class Call:
     inputs: tuple[Value, ...] = field(default=(), repr=False)
     outputs: tuple[Value, ...] = field(default=(), repr=False)
     number: int = 1
+    told: bool | None = None
+    again: bool = False
+
+
+def calls_around(call: Call) -> Iterator[Call]:
+    """A call, and those inside of which it is made; the last is that of the model itself."""
+    around: Call | None = call
+    while around is not None:
+        yield around
+        around = around.parent
 
 
 @dataclass(eq=False)
@@ -131,9 +144,11 @@ class Node:
             changes in no way. None where it cannot be run again.
         call: of the innermost layer that it belongs to.
         source: "file.py:12", where the program says it; "" if that is not known.
-        channel_axis: for a `PRODUCT` with learned numbers, the axis of result 0 that holds the
-            channels it makes; None if it makes none, or is none.
+        channel_axis: for a `PRODUCT` with learned numbers, or a recurrent layer in one operator,
+            the axis of result 0 that holds the channels it makes; None if it makes none.
         adds_bias: whether it adds one learned number per channel too.
+        name: that a file gives it; "" in a program, where operators have none.
+        settings: of a normalization, what its arguments or attributes say, by their native names.
     """
 
     number: int
@@ -147,6 +162,8 @@ class Node:
     source: str = ""
     channel_axis: int | None = None
     adds_bias: bool = False
+    name: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def live(self) -> bool:
@@ -155,8 +172,8 @@ class Node:
 
     @property
     def path(self) -> str:
-        """The innermost layer that it belongs to."""
-        return self.call.path
+        """The innermost layer that it belongs to; where a file tells of none, its own name."""
+        return self.call.path or self.name
 
     @property
     def live_operands(self) -> tuple[Value, ...]:
@@ -241,6 +258,7 @@ class Graph:
         source: str = "",
         channel_axis: int | None = None,
         adds_bias: bool = False,
+        name: str = "",
     ) -> Node:
         """A new node at the end; `results` are shapes and dtypes. The attributes are a `Node`'s."""
         node = Node(
@@ -255,6 +273,7 @@ class Graph:
             source,
             channel_axis,
             adds_bias,
+            name,
         )
         live = not isinstance(rule, Fixed) and any(value.live for value in operands)
         node.results = tuple(Value(tuple(s), dtype, node, live=live) for s, dtype in results)
@@ -262,6 +281,18 @@ class Graph:
             value.users.append(node)
         self.nodes.append(node)
         return node
+
+    def release_unused_moves(self) -> None:
+        """Take moves whose results nothing uses from the users of what they move.
+
+        A value that is used once besides is then used once, as its user sees it.
+        """
+        held = {*self.outputs, *(value for call in self.calls for value in call.outputs)}
+        for node in reversed(self.nodes):
+            if node.role is not Role.MOVE or any(r.users or r in held for r in node.results):
+                continue
+            for value in dict.fromkeys(node.operands):
+                value.users.remove(node)
 
     @property
     def unknown_operators(self) -> dict[str, int]:

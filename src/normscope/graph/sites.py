@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
+from math import prod
 
 from normscope.graph.dismissals import reason_against
-from normscope.graph.operators import Call, Graph, Node, Value, bodies_of
+from normscope.graph.operators import Call, Graph, Node, Role, Value, bodies_of
+from normscope.graph.rules import Labels
 from normscope.graph.site_ends import common_call, widened
 from normscope.graph.site_groups import Group, joined
-from normscope.graph.statistics_flow import Way, between, place
+from normscope.graph.statistics_flow import Way, between, place, source_of
 from normscope.graph.stored_statistics import stored_steps
 
 
@@ -46,8 +48,18 @@ class Site:
 
     @property
     def path(self) -> str:
-        """The layer, as its user names it."""
-        return self.call.path
+        """The layer, as its user names it; where a file tells of none, the operator."""
+        return self.call.path or (self.statistics or self.nodes)[0].name
+
+    @property
+    def set_size(self) -> int | None:
+        """How many elements of x the largest statistics set has, as its operators tell.
+
+        None where they do not, or where they take no statistics.
+        """
+        sizes = [_set_size(node) for node in self.statistics]
+        known = [size for size in sizes if size is not None]
+        return max(known) if known and len(known) == len(sizes) else None
 
     @property
     def operator(self) -> str:
@@ -58,6 +70,21 @@ class Site:
     def source(self) -> str:
         """The line of the program, "file.py:12"; "" if it is not known."""
         return next((node.source for node in self.nodes if node.source), "")
+
+
+def _set_size(node: Node) -> int | None:
+    """How many elements one statistic is taken of; None if that is not known."""
+    if node.role is Role.NORMALIZATION:
+        rule = node.rule
+        if not isinstance(rule, Labels) or 0 not in rule.operands:
+            return None
+        x = node.operands[0]
+        shared = [n for n, label in zip(x.shape, rule.operands[0], strict=True) if label is None]
+        return prod(shared)
+    source = source_of(node)
+    if source is None or node.role is Role.RUNNING or not node.results[0].size:
+        return None
+    return source.size // node.results[0].size
 
 
 def find_sites(graph: Graph) -> tuple[Site, ...]:

@@ -8,13 +8,31 @@ from typing import Any
 
 from normscope.errors import SpecError
 from normscope.frameworks.inputs import Inputs
-from normscope.graph.proof import Verdict, causal
+from normscope.graph.proof import Proof, Verdict, causal
 from normscope.scope.calls import Calls
 from normscope.scope.probe import Probe
 from normscope.scope.proved import place_of, proof_of
 from normscope.scope.replacement import Replacement
 from normscope.scope.scope import asked_model
 from normscope.sight.verdict import Through
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A step of an output that was seen to depend on a later step of an input."""
+
+    output: str
+    step: int
+    input: str
+    later: int
+
+    def __str__(self) -> str:
+        return f"step {self.step} of {self.output} changes with step {self.later} of {self.input}"
+
+    @property
+    def ahead(self) -> int:
+        """How many steps it looks ahead."""
+        return self.later - self.step
 
 
 @dataclass(frozen=True)
@@ -26,12 +44,14 @@ class Causality:
         proved: it follows from the operators; else it was seen, or not seen, by calls.
         through: where a step sees a later one first, or what leaves it open.
         why: the reason, in words.
+        leak: the step that was seen to look the furthest ahead; None if none was.
     """
 
     causal: bool | None
     proved: bool
     through: Through | None
     why: str
+    leak: Leak | None = None
 
 
 def causality(
@@ -52,18 +72,25 @@ def causality(
         SpecError: no input has such an axis; and as `scope` does.
     """
     live, given, names = asked_model(model, inputs, axes)
-    at = _time_axes(given, names, axis)
+    at = axes_called(given, names, axis)
     found = {}
     with live.kept():
         calls = Calls(live, given)
         for training in live.modes:
-            found["training" if training else "inference"] = _mode(calls, training, at)
+            proof = proof_of(live, given, training, lambda graph: causal(graph, at))
+            found["training" if training else "inference"] = causality_in(
+                calls, training, at, proof
+            )
     (either, *_) = found.values()
     return {mode: found.get(mode, either) for mode in ("training", "inference")}
 
 
-def _time_axes(given: Inputs, names: list[tuple[str, ...]], axis: int | str) -> list[int | None]:
-    """Of each input, the axis of time."""
+def axes_called(given: Inputs, names: list[tuple[str, ...]], axis: int | str) -> list[int | None]:
+    """Of each input, the axis of a number or name; None where it has none.
+
+    Raises:
+        SpecError: no input has it.
+    """
     found: list[int | None] = []
     for array, own in zip(given.arrays, names, strict=True):
         if isinstance(axis, str):
@@ -81,31 +108,39 @@ def _time_axes(given: Inputs, names: list[tuple[str, ...]], axis: int | str) -> 
     return found
 
 
-def _mode(calls: Calls, training: bool, axes: list[int | None]) -> Causality:
-    proof = proof_of(calls.model, calls.inputs, training, lambda graph: causal(graph, axes))
+def causality_in(calls: Calls, training: bool, axes: list[int | None], proof: Proof) -> Causality:
+    """Whether steps see later ones in one mode.
+
+    Args:
+        calls: of the model, which is called where the proof leaves it open.
+        training: the mode.
+        axes: of each input, that of time.
+        proof: what the graph of the mode says.
+    """
     if proof.verdict is Verdict.APART:
         return Causality(True, True, None, proof.why)
     through = place_of(proof.node)
     try:
-        seen, asked = _later_step(calls, training, axes)
+        leaks, asked = _later_steps(calls, training, axes)
     except Exception as error:  # a model may refuse to be called by any exception
         why = f"{proof.why}; the model raised {type(error).__name__}: {error}"
         return Causality(None, False, through, why)
-    if seen:
+    if leaks:
+        furthest = max(leaks, key=lambda leak: leak.ahead)
         if proof.verdict is not Verdict.MEET:
-            return Causality(False, False, None, seen)
-        return Causality(
-            False, True, through, f"a step sees a later one, first in {through}; {seen}"
-        )
+            return Causality(False, False, None, f"{leaks[0]}", furthest)
+        why = f"a step sees a later one, first in {through}; {leaks[0]}"
+        return Causality(False, True, through, why, furthest)
     if proof.verdict is Verdict.MEET or not asked:
         return Causality(None, False, through, f"{proof.why}, but no probe shows it")
     return Causality(True, False, through, f"by probing; not proved: {proof.why}")
 
 
-def _later_step(calls: Calls, training: bool, axes: list[int | None]) -> tuple[str, bool]:
-    """A step that was seen to depend on a later one, in words; and whether any step was probed."""
+def _later_steps(calls: Calls, training: bool, axes: list[int | None]) -> tuple[list[Leak], bool]:
+    """Steps that were seen to depend on later ones; and whether any step was probed."""
     probe = Probe(calls, training, all_axes=False)
     asked = False
+    found = []
     inputs = calls.inputs
     for number, (name, array) in enumerate(zip(inputs.names, inputs.arrays, strict=True)):
         axis = axes[number]
@@ -117,10 +152,9 @@ def _later_step(calls: Calls, training: bool, axes: list[int | None]) -> tuple[s
                 if entry.size != entry.output_size:
                     continue
                 asked |= entry.word != "none"
-                for step, changed in entry.seen:
-                    if changed and min(changed) < step:
-                        return (
-                            f"step {min(changed)} of {output} changes with step {step} of {name}",
-                            True,
-                        )
-    return "", asked
+                found += [
+                    Leak(output, min(changed), name, step)
+                    for step, changed in entry.seen
+                    if changed and min(changed) < step
+                ]
+    return found, asked

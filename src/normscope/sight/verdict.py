@@ -36,6 +36,15 @@ class Through:
         layer = f"{self.path} ({self.type})" if self.path else self.type or "the model itself"
         return ", ".join(filter(None, (f"{self.operator} in {layer}", self.source)))
 
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON types."""
+        return {
+            "path": self.path,
+            "type": self.type,
+            "operator": self.operator,
+            "source": self.source,
+        }
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -56,13 +65,6 @@ class Samples:
         through = self.through
         return {
             "verdict": str(self.verdict),
-            "through": None
-            if through is None
-            else {
-                "path": through.path,
-                "type": through.type,
-                "operator": through.operator,
-                "source": through.source,
-            },
+            "through": None if through is None else through.to_dict(),
             "why": self.why,
         }

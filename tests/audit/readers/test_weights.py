@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,21 +12,7 @@ import torch
 import normscope as ns
 from normscope import ModelFileError
 from normscope.audit import Audit
-
-
-def safetensors(path: Path, arrays: Mapping[str, Any]) -> Path:
-    header, data = {}, b""
-    for name, array in arrays.items():
-        own = np.asarray(array, np.float32).tobytes()
-        header[name] = {
-            "dtype": "F32",
-            "shape": list(np.shape(array)),
-            "data_offsets": [len(data), len(data) + len(own)],
-        }
-        data += own
-    text = json.dumps(header).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
-    return path
+from weight_files import safetensors
 
 
 def checkpoint(path: Path, content: object, zipped: bool = True) -> Path:

@@ -79,7 +79,8 @@ def test_thousands_of_readers_of_one_bias(tmp_path: Path) -> None:
 def test_what_a_report_leaves_out_is_said(tmp_path: Path) -> None:
     different = [norm(mode=1, epsilon=0.001 * (1 + k)) for k in range(MOST_GROUPS + 7)]
     report = audit(write_json(tmp_path / "m.json", sequential(IMAGES, *different)))
-    said = "7 more layers are in --format json and --format sarif only."
-    assert said in str(report)
-    assert said in report.to_html()
+    assert "7 more layers are in --format json and --format html only." in str(report)
+    page = report.to_html()
+    assert "The 7 layers, without pictures and formulas" in page
+    assert all(f'id="l{number}"' in page for number in range(MOST_GROUPS + 7))
     assert len(report.to_dict()["layers"]) == MOST_GROUPS + 7

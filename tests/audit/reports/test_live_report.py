@@ -2,103 +2,103 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Sequence
+import re
 from dataclasses import replace
 
 import pytest
+from markupsafe import escape
+from rich.console import Console
 
+from audits_by_hand import (
+    EVIL,
+    accepted,
+    batch_norm,
+    global_response_norm,
+    hostile,
+    layer_norm,
+    mixed,
+    model,
+    resnet,
+)
 from normscope.audit.audit import judged
-from normscope.audit.model_graph import Kind, Maker, ModelGraph, Site
-from normscope.audit.result import Audit
-from normscope.frameworks.declaration import Declaration
-from normscope.frameworks.registry import advice_of
-from normscope.notation.spec import NormSpec, Running
+from normscope.audit.model_graph import Maker, Site
+from normscope.audit.reports.recurring import recurring
+from normscope.audit.reports.text import rich_text
+from normscope.notation.spec import NormSpec
 from normscope.sight.verdict import Samples, Through, Word
 
-TRAINED = Samples(
-    Word.MIXED,
-    Through("layer1.0.bn1", "BatchNorm2d", "aten.native_batch_norm", "resnet.py:12"),
-    "its statistics are those of the batch",
-)
-APART = Samples(Word.PROVED)
 
-
-def batch_norm(path: str, channels: int, size: int) -> Site:
-    train = NormSpec(
-        "[b] c [h w]", sizes={"c": channels}, scale="c", bias="c", running=Running(0.9, ddof=1)
-    )
-    declared = Declaration("torch.nn.BatchNorm2d", train, train.inference())
-    return Site(
-        path=path,
-        type="BatchNorm2d",
-        title="torch.nn.BatchNorm2d",
-        train=train,
-        infer=train.inference(),
-        input_shape=(4, channels, size, size),
-        declared=declared,
-        operator="aten.native_batch_norm",
-        source="resnet.py:12",
-        verified=True,
-        max_ulp=2.5,
-        makers=(Maker(path.replace("bn", "conv"), 1, False, True, True, True),),
-    )
-
-
-def layer_norm(path: str, pattern: str = "b s [c]", **more: object) -> Site:
-    shared = pattern[pattern.index("[") + 1 : pattern.index("]")]
-    spec = NormSpec(pattern, scale=shared, bias=shared)
-    site = Site(
-        path=path,
-        type="LayerNorm",
-        title="torch.nn.LayerNorm",
-        train=spec,
-        infer=spec,
-        input_shape=(4, 16, 64) if len(pattern.split()) == 3 else (4, 8, 6, 5),
-        operator="aten.native_layer_norm",
-        verified=True,
-        max_ulp=1.0,
-    )
-    return replace(site, **more)  # type: ignore[arg-type]
-
-
-def model(sites: Sequence[Site], **more: object) -> ModelGraph:
-    graph = ModelGraph(
-        file="",
-        name="Net",
-        format="live",
-        framework="torch",
-        provenance="called with x (b=4, c=3, h=224, w=224), 175 operators",
-        advice=advice_of("torch"),
-        sites=tuple(sites),
-        samples={"training": APART, "inference": APART},
-    )
-    return replace(graph, **more)  # type: ignore[arg-type]
-
-
-def resnet() -> Audit:
-    sizes = [(64, 56), (128, 28), (256, 14), (512, 7)]
-    sites = [
-        batch_norm(f"layer{stage + 1}.{block}.bn{number + 1}", channels, size)
-        for stage, (channels, size) in enumerate(sizes)
-        for block in range(4)
-        for number in range(3)
-    ]
-    return judged(model(sites, samples={"training": TRAINED, "inference": APART}))
+def rows(text: str, columns: int = 100) -> int:
+    """How many rows of a terminal a text takes."""
+    return sum(max(1, -(-len(line) // columns)) for line in text.splitlines())
 
 
 def test_a_resnet_fits_on_one_screen() -> None:
-    lines = str(resnet()).splitlines()
-    assert len(lines) <= 24
+    text = str(resnet(bias=True))
+    lines = text.splitlines()
+    assert rows(text) <= 30
     assert lines[:3] == [
-        "Each of the 48 normalization layers normalizes one channel over the whole batch; "
+        "Each of the 53 normalization layers normalizes one channel over the whole batch; "
         "at inference it uses stored statistics.",
         "In training, samples see each other, first through layer1.0.bn1 (BatchNorm2d, "
         "aten.native_batch_norm, resnet.py:12).",
         "At inference, no sample sees another: proved on the operators.",
     ]
-    assert "layer1.0.bn1 ... layer4.3.bn3 (48 layers alike)" in lines
-    assert '  "[b] c [h w]" on (4, 64 to 512, 7 to 56, 7 to 56)' in lines
+    assert "bn1 ... layer4.2.bn3 (53 layers alike)" in lines
+    assert '  "[b] c [h w]" on (4, 64 to 2048, 7 to 112, 7 to 112)' in lines
+    assert "NS401 info redundant-bias in 53 layers, bn1 ... layer4.2.bn3" in lines
+    assert lines.index(
+        "NS401 info redundant-bias in 53 layers, bn1 ... layer4.2.bn3"
+    ) < lines.index("bn1 ... layer4.2.bn3 (53 layers alike)")
+
+
+def test_findings_about_the_model_come_right_after_the_answer() -> None:
+    found = [line for line in str(mixed()).splitlines() if line.startswith("NS")]
+    assert found[0] == "NS401 warning redundant-bias in the model as a whole"
+    assert [line.split()[1] for line in found[1:]] == ["error", "error", "error", "info"]
+
+
+def test_promises_and_what_is_accepted_stand_below_the_answer() -> None:
+    audit = accepted()
+    lines = str(audit).splitlines()
+    said = [
+        'Promise broken: independent="b" in training.',
+        'Promise kept: independent="b" at inference: proved.',
+        'Promise not known to be kept: causal="t@inference" at inference.',
+        "Allowed: NS302 at stem.bn (test-time adaptation).",
+        "1 finding is known, in the baseline.",
+    ]
+    assert [line for line in lines if line in said] == said
+    page = audit.to_html()
+    for line in said:
+        assert str(escape(line)) in page
+    assert "an order decides" in page
+
+
+def test_findings_that_differ_are_not_one() -> None:
+    eps = [NormSpec("b s [c]", eps=value) for value in (0.0, 1e-46, 0.0)]
+    sites = [layer_norm(f"n{k}", train=spec, infer=spec) for k, spec in enumerate(eps)]
+    found = recurring(judged(model(sites), select=["NS201"]))
+    assert [entry.paths for entry in found] == [("n0", "n2"), ("n1",)]
+
+
+def test_colour_changes_nothing_but_colour() -> None:
+    audit = mixed()
+    console = Console(file=io.StringIO(), width=100, color_system="truecolor", force_terminal=True)
+    console.print(rich_text(audit), soft_wrap=True, highlight=False)
+    coloured = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "\x1b[" in coloured
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
+    assert [line.rstrip() for line in plain.rstrip().splitlines()] == str(audit).splitlines()
+
+
+def test_names_are_escaped_in_the_text() -> None:
+    text = str(hostile())
+    assert all(line.isprintable() for line in text.splitlines())
+    assert EVIL not in text
+    assert "\\x1b[31m\\n" in text
 
 
 def test_html_and_sarif_say_the_same() -> None:
@@ -106,7 +106,7 @@ def test_html_and_sarif_say_the_same() -> None:
     page = audit.to_html()
     for line in str(audit).splitlines()[:3]:
         assert line in page
-    assert "(4, 64 to 512, 7 to 56, 7 to 56)" in page
+    assert "(4, 64 to 2048, 7 to 112, 7 to 112)" in page
     assert json.dumps(audit.to_sarif())
 
 
@@ -120,18 +120,7 @@ def test_the_headline_is_what_is_not_as_declared() -> None:
 
 
 def test_what_no_pattern_says_is_told_in_words() -> None:
-    grn = Site(
-        "grn",
-        "GRN",
-        "aten.linalg_vector_norm in GRN",
-        None,
-        None,
-        (4, 5, 5, 16),
-        kind=Kind.MIXING,
-        operator="aten.linalg_vector_norm",
-        words="global response norm",
-    )
-    audit = judged(model([grn]))
+    audit = judged(model([global_response_norm("grn")]))
     text = str(audit)
     assert "grn mixes values as no pattern says it: global response norm." in text
     assert "Global response norm on (4, 5, 5, 16)" in text
@@ -221,7 +210,7 @@ def test_two_places_in_one_layer_have_findings_of_their_own() -> None:
     eps = NormSpec("b s [c]", eps=0.0)
     sites = [layer_norm(""), layer_norm("", train=eps, infer=eps, source="net.py:9")]
     audit = judged(model(sites), select=["NS201"])
-    assert str(audit).count("NS201") == 1
+    assert str(audit).count("\nNS201 error") == 1
     (result,) = audit.to_sarif()["runs"][0]["results"]
     assert result["locations"][0]["physicalLocation"] == {
         "artifactLocation": {"uri": "net.py"},

@@ -137,6 +137,22 @@ def _checked(
 
 def _asked_in_full(pair: Matched, one: Asked) -> Answer:
     """The answer of a site that is like none before."""
+    with one.ordinary() as ordinary:
+        found = _identification(ordinary)
+    if isinstance(found, Answer):
+        return found
+    if found is None:
+        if one.own:
+            return _asked_in_full(pair, operators_of(pair))
+        return Answer(Kind.UNKNOWN, words="its operators could not be run again on other numbers")
+    shape, identification = found
+    if identification.kind is not Identified.NORMALIZATION and one.own:
+        return _asked_in_full(pair, operators_of(pair))
+    return _answer(pair, one, shape, identification)
+
+
+def _identification(one: Asked) -> Answer | tuple[Shape, Identification] | None:
+    """What a site is, at the first shape that tells it; None if there is none."""
     for shape in one.shapes():
         if not one.takes(shape):
             continue
@@ -147,16 +163,14 @@ def _asked_in_full(pair: Matched, one: Asked) -> Answer:
         except NormscopeError:  # it cannot be called in this way
             continue
         if identification.kind is not Identified.NORMALIZATION and one.own:
-            return _asked_in_full(pair, operators_of(pair))
+            return shape, identification
         if identification.kind is Identified.NORMALIZATION:
             if not _holds_in_full(one, shape, identification):
                 continue
         elif shape != one.full and math.prod(one.full) <= _SMALL:
             identification = _identified(one, shape := one.full)  # numbers may be meant for it
-        return _answer(pair, one, shape, identification)
-    if one.own:
-        return _asked_in_full(pair, operators_of(pair))
-    return Answer(Kind.UNKNOWN, words="its operators could not be run again on other numbers")
+        return shape, identification
+    return None
 
 
 def _identified(one: Asked, shape: Shape) -> Identification:
@@ -268,7 +282,7 @@ def _without_spec(pair: Matched, one: Asked, shape: Shape, found: Identification
         )
     if site.form is Form.STORED and not takes_a_root(site.nodes):
         return Answer(Kind.UNKNOWN, dismissed="a factor made of what the model holds, and no more")
-    if sums_to_one(one, shape):
+    if sums_to_one(one, site, shape):
         return Answer(Kind.MIXING, dismissed="weights that sum to one")
     notes = "; ".join(found.train_report.notes)
     if found.kind is Identified.MIXING:

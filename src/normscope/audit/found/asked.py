@@ -6,7 +6,8 @@ import math
 import re
 import warnings
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +27,9 @@ from normscope.notation.axis_roles import axis_names
 
 MOST_ELEMENTS = 2**17
 """Of an input that is asked many times; of a larger one only what is supposed is checked."""
+
+_LARGEST = 2.0**13
+"""Of the numbers of an array, that hides nothing: float32 has ten more bits."""
 
 Shape = tuple[int, ...]
 
@@ -76,6 +80,31 @@ class Asked:
         declared = other.declared
         if declared is None or not declared.train.sizes:
             self.declared = declared
+
+    @contextmanager
+    def ordinary(self) -> Iterator[Asked]:
+        """Within, it as it is without numbers that hide what it does; it itself is as it was.
+
+        NaN and infinite numbers hide everything, and beside very large ones the rest is rounded
+        away; such arrays hold ordinary numbers meanwhile.
+        """
+        strange = {
+            name: array
+            for name, array in self.adapter.arrays().items()
+            if array.dtype.kind == "f" and not np.all(np.abs(array) <= _LARGEST)
+        }
+        if not strange:
+            yield self
+            return
+        rng = np.random.default_rng(0)
+        with self.adapter.kept():
+            try:
+                for name, array in strange.items():
+                    self.adapter.write(name, rng.uniform(0.5, 1.5, array.shape))
+                yield replace(self)
+            finally:
+                for name, array in strange.items():
+                    self.adapter.write(name, array)
 
     def shapes(self) -> Iterator[Shape]:
         """Shapes to ask it with, small ones first; the last is that of the model."""
@@ -131,16 +160,15 @@ def _stored_names(pair: Matched, functions: Mapping[bool, Extracted]) -> frozens
     """The arrays that may hold statistics: those used only where none are taken."""
     stored, others = set[str](), set[str]()
     for mode, placed in pair.by_mode.items():
-        takes_none = placed.site.form is Form.STORED or _takes_no_statistics(placed)
-        (stored if takes_none else others).update(functions[mode].names())
+        (stored if takes_no_statistics(placed) else others).update(functions[mode].names())
     return frozenset(stored - others) or frozenset(stored)
 
 
-def _takes_no_statistics(placed: Placed) -> bool:
-    """Whether a composite operator sees no further than each element."""
+def takes_no_statistics(placed: Placed) -> bool:
+    """Whether it applies what is stored, so that it sees no further than each element."""
     site = placed.site
     if site.form is not Form.COMPOSITE:
-        return False
+        return site.form is Form.STORED
     rule = site.statistics[0].rule
     dims = getattr(rule, "operands", {}).get(0, (None,))
     return None not in dims

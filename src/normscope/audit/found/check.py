@@ -136,12 +136,28 @@ def _by_stored(
     slope = (y2 - y1) / (x2 - x1)
     shift = y1 - slope * x1
     eps = subject.precision.eps
+    for arrays in _along_axes(subject):
+        told = _fitting(spec, arrays, (x1, y1), slope, shift, eps)
+        if told is not None:
+            return told
+    return None
+
+
+def _fitting(
+    spec: NormSpec,
+    arrays: Mapping[str, Floats],
+    given: tuple[Floats, Floats],
+    slope: Floats,
+    shift: Floats,
+    eps: float,
+) -> Checked | None:
+    """The choice of arrays by which each element is scaled and shifted; None if there is none."""
+    x1, y1 = given
     tolerated = max(64 * eps, 1e-5)
-    arrays = _along_an_axis(subject)
     divisors = {name: _divisor(spec, a) for name, a in arrays.items()}
-    scales: dict[str, Any] = {"": 1.0} if spec.scale is None else arrays
-    biases: dict[str, Any] = {"": 0.0} if spec.bias is None else arrays
-    means: dict[str, Any] = {"": 0.0} if not spec.center else arrays
+    scales: dict[str, Any] = {"": 1.0} if spec.scale is None else dict(arrays)
+    biases: dict[str, Any] = {"": 0.0} if spec.bias is None else dict(arrays)
+    means: dict[str, Any] = {"": 0.0} if not spec.center else dict(arrays)
     for (var, divisor), (scale, factor) in product(divisors.items(), scales.items()):
         found_slope = (factor + spec.scale_shift) / divisor
         if var == scale or not _close(slope, found_slope, tolerated):
@@ -166,17 +182,32 @@ def _divisor(spec: NormSpec, stored: Floats) -> Floats:
     return result
 
 
-def _along_an_axis(subject: Subject) -> dict[str, Floats]:
-    """The arrays, each laid along the axis that it fits; those that fit none are left."""
-    found: dict[str, Floats] = {}
-    for name, array in _floats(subject).items():
-        axes = [n for n, size in enumerate(subject.shape) if size == array.size]
-        if array.size == 1:
-            found[name] = array.reshape([1] * len(subject.shape))
-        elif axes:
-            axis = axes[0] if len(axes) == 1 else axes[-1] if 1 not in axes else 1
-            found[name] = array.reshape([-1 if n == axis else 1 for n in range(len(subject.shape))])
-    return found
+def _along_axes(subject: Subject) -> Iterator[dict[str, Floats]]:
+    """The arrays, each laid along an axis that it fits, in all ways; those that fit none are left.
+
+    Arrays of one length lie along the same axis: first along axis 1, where channels often are.
+    """
+    rank = len(subject.shape)
+    arrays = _floats(subject)
+    fitting = {
+        length: sorted(
+            (n for n, size in enumerate(subject.shape) if size == length),
+            key=lambda n: (n != 1, -n),
+        )
+        for length in {array.size for array in arrays.values()} - {1}
+    }
+    fitting = {length: axes for length, axes in fitting.items() if axes}
+    for choice in product(*fitting.values()):
+        along = dict(zip(fitting, choice, strict=True))
+        found: dict[str, Floats] = {}
+        for name, array in arrays.items():
+            if array.size == 1:
+                found[name] = array.reshape([1] * rank)
+            elif array.size in along:
+                found[name] = array.reshape(
+                    [-1 if n == along[array.size] else 1 for n in range(rank)]
+                )
+        yield found
 
 
 def _close(measured: Floats, expected: Any, tolerated: float) -> bool:

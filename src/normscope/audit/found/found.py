@@ -9,11 +9,15 @@ from typing import Any
 from numpy.typing import NDArray
 
 from normscope.audit.found.answers import Answer, answers
+from normscope.audit.found.in_model import numbers_in_model, specs_in_model
 from normscope.audit.found.matching import Matched, Placed, matched
 from normscope.audit.found.site import FoundSite, Kind
+from normscope.graph.dropouts import Dropouts
 from normscope.graph.extract import parameter_paths
 from normscope.graph.neighbours import neighbours
 from normscope.graph.operators import Graph
+from normscope.graph.origins import Origins
+from normscope.graph.residuals import Residuals
 from normscope.graph.sites import find_sites
 
 _WORDS = re.compile(r"\w+")
@@ -44,7 +48,12 @@ def _placed(graph: Graph, arrays: Sequence[NDArray[Any]]) -> list[Placed]:
     }
     sites = find_sites(graph)
     around = neighbours(graph, sites)
-    return [Placed(site, graph, one, given) for site, one in zip(sites, around, strict=True)]
+    residuals = Residuals(graph, sites, Dropouts(graph))
+    origins = Origins(graph, sites, arrays)
+    return [
+        Placed(site, graph, one, residuals, origins, given)
+        for site, one in zip(sites, around, strict=True)
+    ]
 
 
 def _found(pair: Matched, answer: Answer | None, followed: frozenset[bool]) -> FoundSite:
@@ -52,6 +61,8 @@ def _found(pair: Matched, answer: Answer | None, followed: frozenset[bool]) -> F
     site = first.site
     missing = followed - pair.by_mode.keys()  # in a mode in which it is not there, it does nothing
     answer = answer or Answer(Kind.UNKNOWN, dismissed=site.dismissed)
+    train, infer, differs = specs_in_model(pair, answer)
+    parameters = {role: _full_path(pair, name) for role, name in answer.names.items()}
     return FoundSite(
         path=site.path,
         type=site.call.type,
@@ -61,19 +72,23 @@ def _found(pair: Matched, answer: Answer | None, followed: frozenset[bool]) -> F
         input_shape=site.x.shape,
         dtype=site.x.dtype,
         kind=answer.kind,
-        train=None if True in missing else answer.train,
-        infer=None if False in missing else answer.infer,
+        train=None if True in missing else train,
+        infer=None if False in missing else infer,
         modes=tuple(pair.by_mode),
         verified=answer.verified,
         max_ulp=answer.max_ulp,
         declared=answer.declared,
-        differs=answer.differs,
+        differs=differs,
         words=answer.words,
         dismissed=answer.dismissed,
         neighbours=first.neighbours,
         site=site,
-        arrays={role: answer.arrays[name] for role, name in answer.names.items()},
-        parameters={role: _full_path(pair, name) for role, name in answer.names.items()},
+        placed=pair.by_mode,
+        arrays={
+            role: numbers_in_model(pair, parameters[role], answer.arrays[name])
+            for role, name in answer.names.items()
+        },
+        parameters=parameters,
     )
 
 

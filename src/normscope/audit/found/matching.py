@@ -8,6 +8,8 @@ from typing import Any
 
 from normscope.graph.neighbours import Neighbours
 from normscope.graph.operators import Graph, Value
+from normscope.graph.origins import Origins
+from normscope.graph.residuals import Residuals
 from normscope.graph.sites import Site
 
 
@@ -19,12 +21,16 @@ class Placed:
         site: the site.
         graph: of the mode.
         neighbours: what stands around it.
+        residuals: the residual additions of that graph.
+        origins: where its values come from.
         given: the native arrays of inputs of the model that hold no real numbers, such as indices.
     """
 
     site: Site
     graph: Graph
     neighbours: Neighbours
+    residuals: Residuals
+    origins: Origins
     given: Mapping[Value, Any] = field(default_factory=dict)
 
 

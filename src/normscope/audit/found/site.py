@@ -13,6 +13,7 @@ from normscope.frameworks.declaration import Declaration
 from normscope.notation.spec import NormSpec
 
 if TYPE_CHECKING:
+    from normscope.audit.found.matching import Placed
     from normscope.graph.neighbours import Neighbours
     from normscope.graph.operators import Call
     from normscope.graph.sites import Site
@@ -54,6 +55,7 @@ class FoundSite:
         arrays: stored values by role: scale, bias, running_mean, running_var; those there are.
         parameters: where the model holds these: role -> path.
         site: in the operator graph of the first of its modes.
+        placed: where it is, in each of its modes; True is training.
     """
 
     path: str
@@ -75,5 +77,6 @@ class FoundSite:
     dismissed: str
     neighbours: Neighbours
     site: Site
+    placed: Mapping[bool, Placed]
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)

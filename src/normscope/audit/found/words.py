@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from normscope.audit.found.asked import Asked, Shape
 from normscope.graph.operators import Node, Role, Value
-from normscope.graph.sites import Site
+from normscope.graph.sites import Form, Site
 from normscope.graph.statistics_flow import source_of
 
 
@@ -37,18 +40,28 @@ def _comes_from(node: Node, made: set[Value]) -> bool:
     return source is not None
 
 
-def sums_to_one(one: Asked, shape: Shape) -> bool:
-    """Whether the results sum up to the same number, which is not 0, along an axis."""
+def _centres(site: Site) -> bool:
+    """Whether something that depends on the input is subtracted; of one operator, it may be."""
+    return site.form is Form.COMPOSITE or any(
+        node.role is Role.SHIFT and len(node.live_operands) > 1 for node in site.nodes
+    )
+
+
+def sums_to_one(one: Asked, site: Site, shape: Shape) -> bool:
+    """Whether the results sum up to the same number, which is not 0, along an axis.
+
+    Of sets of one value, those that are centred or that keep a sign are no such weights.
+    """
     rng = np.random.default_rng(7)
+
+    def results(x: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(one.adapter.call(one.adapter.received(x), one.adapter.modes[0]))
+
     try:
-        y = np.stack(
-            [
-                one.adapter.call(
-                    one.adapter.received(rng.uniform(0.1, 2.0, shape)), one.adapter.modes[0]
-                )
-                for _ in range(2)
-            ]
-        )
+        x = rng.uniform(0.1, 2.0, shape)
+        y = np.stack([results(x), results(rng.uniform(0.1, 2.0, shape))])
+        if site.set_size == 1 and (_centres(site) or not np.array_equal(results(-x), y[0])):
+            return False
     except Exception:  # it may refuse by any exception
         return False
     for axis in range(1, y.ndim):

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from normscope.audit.axes import Axes
+from normscope.audit.flow import Flow
 from normscope.audit.found.site import FoundSite
 from normscope.audit.model_graph import Kind, Maker, Site
+from normscope.audit.readers.probes import probe_of
+from normscope.audit.readers.surroundings import surroundings_of
 from normscope.errors import NormscopeError
 from normscope.frameworks.axis_names import with_axis_names
+from normscope.frameworks.condition import Condition
 from normscope.frameworks.declaration import Declaration
+from normscope.frameworks.registry import condition_at
 from normscope.frameworks.settings import declare
 from normscope.graph.neighbours import Maker as FoundMaker
 from normscope.graph.operators import Node, Role
 from normscope.graph.rules import Labels, Window
-from normscope.graph.sites import Form
+from normscope.graph.sites import Form, Site as GraphSite
 from normscope.notation.spec import NormSpec
 
 _POSITIONS = {1: ("s",), 2: ("h", "w"), 3: ("d", "h", "w")}
@@ -24,12 +30,21 @@ _POSITIONS = {1: ("s",), 2: ("h", "w"), 3: ("d", "h", "w")}
 convolutions: those of attention may be heads."""
 
 
-def site_of(found: FoundSite, axes: Axes) -> Site:
+def site_of(
+    found: FoundSite,
+    axes: Axes,
+    framework: str,
+    numbers: Mapping[GraphSite, int],
+    answers: dict[Hashable, Any] | None = None,
+) -> Site:
     """A site as rules and reports see it.
 
     Args:
-        found: at one place.
+        found: at one place; the model is as it was given again.
         axes: what the axes of its input are.
+        framework: the name of that of the model.
+        numbers: of the sites of the model, as they are in its graphs.
+        answers: what alike sites of the model were measured to do, for its probe.
     """
     makers = tuple(_maker(maker) for maker in found.neighbours.makers)
     names = axis_names(found, axes, makers)
@@ -57,7 +72,27 @@ def site_of(found: FoundSite, axes: Axes) -> Site:
         more_makers=found.neighbours.more,
         remembered=_renamed(remembered(found), names),
         arrays=found.arrays,
+        parameters=found.parameters,
+        call_number=found.call.number,
+        set_size=found.site.set_size,
+        groups=_groups(found),
+        composite=found.site.form is Form.COMPOSITE,
+        around=surroundings_of(found, numbers),
+        condition=_condition(found, framework),
+        probe=probe_of(found, axes, answers),
+        flow=Flow(found.placed[found.modes[0]].graph, found.site.x, found.site.y),
     )
+
+
+def _condition(found: FoundSite, framework: str) -> Condition:
+    """How the layer stands; what a call at inference told it is asked of that call."""
+    nodes = found.site.nodes
+    whole = (node for node in nodes if node.role is Role.NORMALIZATION)
+    condition = condition_at(next(whole, nodes[0]), found.parameters, framework)
+    at_inference = found.placed.get(False)
+    if condition.told is not None or at_inference is None:
+        return condition
+    return replace(condition, told=at_inference.site.call.told)
 
 
 def remembered(found: FoundSite) -> NormSpec | None:
@@ -113,6 +148,12 @@ def _declared_at(found: FoundSite) -> Declaration | None:
     except Exception:  # settings of layers of strangers may be refused by any exception
         return None
     return declared
+
+
+def _groups(found: FoundSite) -> int | None:
+    """How many groups an operator says that there are."""
+    said = (node.settings.get("num_groups") for node in found.site.statistics)
+    return next((number for number in said if isinstance(number, int)), None)
 
 
 def _title(found: FoundSite, declared: Declaration | None) -> str:

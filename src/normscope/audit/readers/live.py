@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normscope.audit.model_graph import ModelGraph, Site
 from normscope.audit.readers.asked import Asked
+from normscope.audit.surroundings import Residuals
 from normscope.errors import SpecError, printable
 from normscope.files.readable import Readable
 from normscope.frameworks.inputs import Inputs
@@ -17,12 +18,14 @@ from normscope.frameworks.live import Arguments, Live
 from normscope.frameworks.opened import opened
 from normscope.frameworks.opening import opener
 from normscope.frameworks.registry import advice_of, kind_of, live_of
+from normscope.graph.dropouts import Dropouts
 from normscope.graph.operators import CannotTraceError, Graph, OutOfSightError
 from normscope.notation.axis_roles import sample_axis
 from normscope.wording import one_line
 
 if TYPE_CHECKING:
     from normscope.audit.found.site import FoundSite
+    from normscope.graph.sites import Site as GraphSite
 
 TAKES = (
     "a live model (of PyTorch, Keras, JAX or ONNX, or a function), the path of one in a file "
@@ -68,7 +71,13 @@ def read(source: Any, asked: Asked) -> ModelGraph:
     # what asks places and proves is loaded only for a model that is followed
     from normscope.audit.axes import places_of
     from normscope.audit.found.found import found_sites
+    from normscope.audit.readers.entries import entries_of
     from normscope.audit.readers.found_sites import site_of
+    from normscope.audit.readers.observed import with_observed
+    from normscope.audit.readers.padding import padding_of
+    from normscope.audit.readers.promises import Promised, resolved
+    from normscope.audit.readers.steps import with_steps
+    from normscope.audit.readers.unused import unused_norms
     from normscope.audit.readers.verdicts import samples_of
     from normscope.scope.scope import input_axes
 
@@ -80,6 +89,8 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         raise SpecError(unfit)
     given = live.inputs(_given(live, asked))
     names = input_axes(given, asked.axes)
+    decays = live.decays(asked.optimizer)
+    promised = resolved(asked.promises, given, names)
     with live.kept():
         asked.progress("following its operators", 1, 4)
         traced = _traced(live, given)
@@ -87,15 +98,25 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         found = found_sites(traced.graphs, given.arrays)
         asked.progress("looking who sees whom", 3, 4)
         samples = samples_of(live, given, names, traced.graphs)
+        sites = [one for one in found if not one.dismissed]
+        padding = padding_of(traced.graphs, given.arrays)
+        promises = Promised(live, given, names, traced.graphs, sites, samples).judged(promised)
     sample_axes = [sample_axis(own) if own else None for own in names]
     used = {one.modes[0] for one in found}
     graphs = {mode: graph for mode, graph in traced.graphs.items() if mode in used}
     places = places_of(graphs, _said_names(given, names, asked), sample_axes)
 
-    def site(one: FoundSite) -> Site:
-        return site_of(one, places[one.modes[0]].of(one.site.x))
-
+    answers: dict[Hashable, Any] = {}
+    numbers = {placed.site: n for n, one in enumerate(sites) for placed in one.placed.values()}
     framework = _framework(model)
+
+    def site(one: FoundSite) -> Site:
+        return site_of(one, places[one.modes[0]].of(one.site.x), framework, numbers, answers)
+
+    shown = list(map(site, sites))
+    shown = with_steps(live, given, sites, shown)
+    if asked.data is not None:
+        shown = with_observed(live, asked.data, sites, shown)
     return ModelGraph(
         file=_file(source),
         name=live.model_title,
@@ -103,13 +124,30 @@ def read(source: Any, asked: Asked) -> ModelGraph:
         framework=framework,
         provenance=_provenance(given, names, traced.graphs),
         advice=advice_of(framework),
-        sites=tuple(site(one) for one in found if not one.dismissed),
+        sites=tuple(shown),
         dismissed=tuple(site(one) for one in found if one.dismissed),
         samples=samples,
         unknown_operators=_unknown_operators(traced.graphs),
-        notes=tuple(dict.fromkeys([*live.notes, *traced.notes()])),
+        promises=promises,
+        details=live.details,
+        notes=tuple(dict.fromkeys([*live.notes, *traced.notes(), *_untold(asked, decays)])),
+        drops_at_inference=_drops(traced.graphs),
         one_mode=len(live.modes) == 1,
+        entries=entries_of(traced.graphs[min(traced.graphs)]),
+        unread=live.learned - _read_by(traced.graphs),
+        decays=decays or {},
+        residuals=_residuals(sites, numbers),
+        padding=padding,
+        unused=() if traced.problems else tuple(unused_norms(live.layers(), traced.graphs)),
     )
+
+
+def _residuals(found: Sequence[FoundSite], numbers: Mapping[GraphSite, int]) -> Residuals:
+    """The residual additions of the model, in training where anything is normalized there."""
+    from normscope.audit.readers.surroundings import residuals_of
+
+    by_mode = {mode: one.residuals for site in found for mode, one in site.placed.items()}
+    return residuals_of(by_mode[max(by_mode)], numbers) if by_mode else Residuals()
 
 
 def _model(source: Any) -> Any:
@@ -129,6 +167,7 @@ def _given(live: Live, asked: Asked) -> Any:
         SpecError: there are none.
     """
     given = live.example() if asked.inputs is None else asked.inputs
+    given = asked.data if given is None else given
     if given is None:
         raise SpecError(
             f"{live.model_title} does not tell the shapes of its inputs; give inputs of at least "
@@ -204,6 +243,23 @@ def _said_names(
     ]
 
 
+def _untold(asked: Asked, decays: Mapping[str, float] | None) -> Iterator[str]:
+    """That an optimizer was given, and what it decays is not known."""
+    if asked.optimizer is not None and decays is None:
+        kind = f"{type(asked.optimizer).__module__}.{type(asked.optimizer).__qualname__}"
+        yield (
+            f"what the optimizer ({kind}) decays is not known: it has no groups of parameters of "
+            "this model, as those of PyTorch and Keras have"
+        )
+
+
+def _read_by(graphs: Mapping[bool, Graph]) -> frozenset[str]:
+    """The names of the arrays of the model that any operator reads."""
+    bodies = [body for graph in graphs.values() for body in (graph, *graph.bodies())]
+    operands = (value for body in bodies for node in body.nodes for value in node.operands)
+    return frozenset(value.name for value in operands if value.is_parameter)
+
+
 def _framework(model: Any) -> str:
     found = kind_of(model)
     return "function" if found is None else found[0].name
@@ -231,6 +287,16 @@ def _provenance(given: Inputs, names: list[tuple[str, ...]], graphs: dict[bool, 
     ]
     operators = max(sum(node.live for node in graph.nodes) for graph in graphs.values())
     return f"called with {', '.join(said)}, {operators:,} operators"
+
+
+def _drops(graphs: dict[bool, Graph]) -> tuple[str, ...]:
+    """Where random masks are applied at inference."""
+    if False not in graphs:
+        return ()
+    graph = graphs[False]
+    dropouts = Dropouts(graph)
+    nodes = (node for one in (graph, *graph.bodies()) for node in one.nodes)
+    return tuple(node.path for node in nodes if dropouts.may_drop(node))
 
 
 def _unknown_operators(graphs: dict[bool, Graph]) -> dict[str, int]:

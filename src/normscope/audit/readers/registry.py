@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any, Protocol
 
 from normscope.audit.model_graph import ModelGraph
 from normscope.audit.readers import keras1, live, weights
 from normscope.audit.readers.asked import Asked
+from normscope.audit.readers.promises_read import promises_read
 from normscope.errors import NormscopeError, SpecError
 from normscope.files.readable import Readable, not_read
 from normscope.files.recognition import recognise
@@ -56,7 +58,10 @@ def read_graph(source: object, asked: Asked) -> ModelGraph:
         )
     for reader in READERS:
         if reader.recognises(source):
-            return reader.read(source, asked)
+            graph = reader.read(source, asked)
+            if graph.followed or not asked.promises:
+                return graph
+            return replace(graph, promises=promises_read(graph, asked.promises))
     raise _not_recognised(source)
 
 

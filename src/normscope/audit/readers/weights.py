@@ -102,6 +102,7 @@ def read(source: str | os.PathLike[str], asked: Asked) -> ModelGraph:
         sites=tuple(_sites(looks, notes)),
         notes=tuple(notes),
         followed=False,
+        array_names=tuple(arrays),
     )
 
 
@@ -174,6 +175,7 @@ class _Look:
 
     path: str
     arrays: Mapping[str, StoredArray]
+    names: Mapping[str, str]
     words: str
 
     @property
@@ -194,10 +196,10 @@ _SCALE = "it holds a scale alone, as an RMS normalization does, or a PReLU"
 
 
 def _looks(arrays: Mapping[str, StoredArray]) -> list[_Look]:
-    layers: dict[str, dict[str, StoredArray]] = {}
+    layers: dict[str, dict[str, tuple[str, StoredArray]]] = {}
     for name, array in arrays.items():
         layer, _, last = _without_collection(name).replace("/", ".").rpartition(".")
-        layers.setdefault(layer, {})[last] = array
+        layers.setdefault(layer, {})[last] = name, array
     looks = (_look(layer, own) for layer, own in layers.items())
     return [look for look in looks if look is not None]
 
@@ -207,26 +209,27 @@ def _without_collection(name: str) -> str:
     return rest if separator and first in _COLLECTIONS else name
 
 
-def _look(path: str, own: Mapping[str, StoredArray]) -> _Look | None:
+def _look(path: str, own: Mapping[str, tuple[str, StoredArray]]) -> _Look | None:
     found = {
-        role: (name, own[name])
+        role: name
         for role, names in _ROLES.items()
         for name in names
-        if name in own and own[name].is_float
+        if name in own and own[name][1].is_float
     }
-    arrays = {role: array for role, (_, array) in found.items()}
-    if "scale" in arrays and not _is_scale(*found["scale"], arrays.get("bias")):
+    arrays = {role: own[name][1] for role, name in found.items()}
+    paths = {role: own[name][0] for role, name in found.items()}
+    if "scale" in arrays and not _is_scale(found["scale"], arrays["scale"], arrays.get("bias")):
         return None
     mean, variance = arrays.get("running_mean"), arrays.get("running_var")
     if mean is not None and variance is not None:
         alike = all(a.shape == mean.shape for a in arrays.values()) and mean.size > 0
-        return _Look(path, arrays, _STATISTICS) if alike else None
+        return _Look(path, arrays, paths, _STATISTICS) if alike else None
     if "scale" not in arrays or mean is not None or variance is not None:
         return None
     if "bias" in arrays:
-        return _Look(path, arrays, _PARAMETERS)
+        return _Look(path, arrays, paths, _PARAMETERS)
     alone = len(own) == 1 and arrays["scale"].size > 1
-    return _Look(path, arrays, _SCALE) if alone else None
+    return _Look(path, arrays, paths, _SCALE) if alone else None
 
 
 def _is_scale(name: str, scale: StoredArray, bias: StoredArray | None) -> bool:
@@ -262,6 +265,7 @@ def _sites(looks: Sequence[_Look], notes: list[str]) -> Iterator[Site]:
             sample_axes=None,
             words=look.words,
             arrays=values,
+            parameters=look.names,
         )
     if unread:
         notes.append(f"numbers that were not read, as they are many: {counted(unread, 'layer')}")

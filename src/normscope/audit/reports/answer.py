@@ -105,13 +105,13 @@ def _verdict(samples: Samples) -> str:
         case Word.PROVED:
             return "no sample sees another: proved on the operators"
         case Word.PROBED:
-            open_at = _place(samples.through)
+            open_at = place_of(samples.through)
             where = f" (the operators leave it open at {open_at})" if open_at else ""
             return f"no sample was seen to see another, by probing{where}"
         case Word.MIXED:
-            through = _place(samples.through)
+            through = place_of(samples.through)
             return "samples see each other" + (f", first through {through}" if through else "")
-    at = _place(samples.through)
+    at = place_of(samples.through)
     return (
         "it is not known whether samples see each other"
         + (f", because of {at}" if at else "")
@@ -119,7 +119,7 @@ def _verdict(samples: Samples) -> str:
     )
 
 
-def _place(through: Through | None) -> str:
+def place_of(through: Through | None) -> str:
     """A place in a model: "bn1 (BatchNorm2d, aten.native_batch_norm, net.py:12)"."""
     if through is None:
         return ""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from normscope.audit.finding import Finding
+from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import Shape, Site
 from normscope.audit.site_explanation import explanation_of
 from normscope.errors import NormscopeError
@@ -23,10 +24,17 @@ MOST_GROUPS = 100
 
 @dataclass(frozen=True)
 class SiteGroup:
-    """Sites that do alike, with alike findings. The findings are those of the first."""
+    """Sites that do alike.
 
+    Attributes:
+        numbers: of the sites, in the order of computation.
+        sites: they themselves.
+        findings_at: the findings at each of them.
+    """
+
+    numbers: tuple[int, ...]
     sites: tuple[Site, ...]
-    findings: tuple[Finding, ...]
+    findings_at: tuple[tuple[Finding, ...], ...]
 
     @cached_property
     def representative(self) -> Site:
@@ -57,11 +65,12 @@ class SiteGroup:
         return explanation_of(self.representative)
 
     @property
-    def others(self) -> str:
-        """That the findings of the others are like those of the first; "" where they are equal."""
-        if not (self.findings and self.followed and len(self.sites) > 1):
-            return ""
-        return f"Likewise in the other {len(self.sites) - 1}; --format json tells of each."
+    def codes(self) -> dict[tuple[str, Severity, str], int]:
+        """Code, severity and name of what was found, with how many of the sites have it."""
+        counts: Counter[tuple[str, Severity, str]] = Counter()
+        for findings in self.findings_at:
+            counts.update({(f.code, f.severity, f.name) for f in findings})
+        return dict(sorted(counts.items(), key=lambda item: (item[0][1].rank, item[0][0])))
 
     @property
     def followed(self) -> bool:
@@ -84,21 +93,25 @@ def grouped(audit: Audit) -> tuple[SiteGroup, ...]:
     """The sites of a model, alike ones together, those with the worst findings first."""
     together: dict[object, list[int]] = {}
     for number, site in enumerate(audit.layers):
-        together.setdefault(_likeness(site, audit.findings_of(number)), []).append(number)
+        together.setdefault(_likeness(site), []).append(number)
     groups = [
-        SiteGroup(tuple(audit.layers[n] for n in numbers), audit.findings_of(numbers[0]))
+        SiteGroup(
+            tuple(numbers),
+            tuple(audit.layers[n] for n in numbers),
+            tuple(audit.findings_of(n) for n in numbers),
+        )
         for numbers in together.values()
     ]
     return tuple(sorted(groups, key=_worst))
 
 
 def not_shown(groups: tuple[SiteGroup, ...]) -> str:
-    """What a report leaves out, in words; empty if nothing."""
+    """What a text leaves out, in words; empty if nothing."""
     left = sum(len(group.sites) for group in groups[MOST_GROUPS:])
-    return f"{left} more layers are in --format json and --format sarif only." if left else ""
+    return f"{left} more layers are in --format json and --format html only." if left else ""
 
 
-def _likeness(site: Site, findings: tuple[Finding, ...]) -> object:
+def _likeness(site: Site) -> object:
     """What sites have in common that are said once.
 
     Of a layer that was read from a file the numbers are told; of operators, of which there are
@@ -106,12 +119,10 @@ def _likeness(site: Site, findings: tuple[Finding, ...]) -> object:
     """
     alike = (site.title, site.kind, site.differs, site.words, site.dtype)
     if not site.operator:
-        said = tuple((f.code, f.message, f.fix) for f in findings)
-        return (*alike, site.declared, site.input_shape, said)
-    codes = tuple(f.code for f in findings)
+        return (*alike, site.declared, site.input_shape)
     specs = tuple(map(_without_sizes, (site.train, site.infer)))
     rank = None if site.input_shape is None else len(site.input_shape)
-    return (*alike, site.operator if site.declared is None else "", specs, rank, codes)
+    return (*alike, site.operator if site.declared is None else "", specs, rank)
 
 
 def _without_sizes(spec: NormSpec | None) -> NormSpec | None:
@@ -144,4 +155,5 @@ def _range(lengths: set[int | None]) -> str:
 
 
 def _worst(group: SiteGroup) -> int:
-    return min((finding.severity.rank for finding in group.findings), default=99)
+    ranks = (finding.severity.rank for findings in group.findings_at for finding in findings)
+    return min(ranks, default=99)

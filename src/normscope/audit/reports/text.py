@@ -1,22 +1,28 @@
-"""An audit as text: what is normalized, then what is wrong with it, equal layers said once."""
+"""An audit as text: what is normalized, then what is wrong with it, then the layers.
+
+What is alike is said once. Names come from strangers: what a screen would obey is escaped.
+"""
 
 from __future__ import annotations
 
 import io
 import re
 import textwrap
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.text import Text
 
-from normscope.audit.finding import Finding, Severity
+from normscope.audit.finding import Severity
 from normscope.audit.model_graph import Kind, ModelGraph, Site
+from normscope.audit.reports.accepted import accepted
 from normscope.audit.reports.answer import answer, differences, what_nobody_knows, who_sees_whom
 from normscope.audit.reports.grouping import MOST_GROUPS, SiteGroup, grouped, not_shown
+from normscope.audit.reports.recurring import Recurring, recurring
 from normscope.errors import printable
 from normscope.notation.spec import Running
-from normscope.wording import counted
+from normscope.wording import counted, listed
 
 if TYPE_CHECKING:
     from normscope.audit.result import Audit
@@ -28,26 +34,13 @@ _SAYS_MODEL = re.compile(r"\bmodel\b|^the ")
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "bold blue"}
 
+Line = list[tuple[str, str]]
+"""Words, each with its style."""
+
 
 def rich_text(audit: Audit) -> Group:
-    """The report as a Rich renderable: first the answer, then the layers, the worst first."""
-    groups = grouped(audit)
-    left_out = not_shown(groups)
-    unknown = what_nobody_knows(audit.graph.unknown_operators)
-    return Group(
-        *(Text(line, style="bold red") for line in differences(groups)),
-        *(Text(sentence, style="bold") for sentence in answer(groups)),
-        *(Text(sentence, style="bold") for sentence in who_sees_whom(audit.graph)),
-        *([Text(unknown, style="yellow")] if unknown else []),
-        Text(model_line(audit.graph)),
-        *(_assumed(f"assumed: {message}") for message in audit.graph.assumed),
-        *(_assumed(f"note: {message}") for message in audit.graph.notes),
-        *(_group(group) for group in groups[:MOST_GROUPS]),
-        *([Text(f"\n{left_out}")] if left_out else []),
-        *([_dismissed(audit)] if audit.verbose and audit.dismissed else []),
-        Text(""),
-        Text(summary_line(audit), style="bold"),
-    )
+    """The report as a Rich renderable: the answer, the findings, the layers, the counts."""
+    return Group(*map(_shown, _lines(audit)))
 
 
 def plain_text(audit: Audit) -> str:
@@ -56,6 +49,48 @@ def plain_text(audit: Audit) -> str:
     with console.capture() as capture:
         console.print(rich_text(audit), soft_wrap=True, highlight=False)
     return "\n".join(line.rstrip() for line in capture.get().rstrip().splitlines())
+
+
+def _shown(line: Line) -> Text:
+    return Text.assemble(*((printable(words), style) for words, style in line))
+
+
+def _lines(audit: Audit) -> Iterator[Line]:
+    """The lines of a report."""
+    groups = grouped(audit)
+    found = recurring(audit)
+    for sentence in differences(groups):
+        yield [(sentence, "bold red")]
+    for sentence in (*answer(groups), *who_sees_whom(audit.graph)):
+        yield [(sentence, "bold")]
+    unknown = what_nobody_knows(audit.graph.unknown_operators)
+    if unknown:
+        yield [(unknown, "yellow")]
+    for sentence in accepted(audit):
+        yield [(sentence, "bold")]
+    yield [(model_line(audit.graph), "")]
+    for message in audit.graph.assumed:
+        yield from _wrapped(f"assumed: {message}", "yellow", subsequent="  ")
+    for message in audit.graph.notes:
+        yield from _wrapped(f"note: {message}", "yellow", subsequent="  ")
+    for entry in found:
+        yield []
+        yield from _finding(entry)
+    for group in groups[:MOST_GROUPS]:
+        yield []
+        yield from _group(group)
+    left_out = not_shown(groups)
+    if left_out:
+        yield from ([], [(left_out, "")])
+    if audit.verbose and audit.dismissed:
+        yield []
+        yield from _dismissed(audit)
+    yield from ([], [(summary_line(audit), "bold")])
+
+
+def _wrapped(words: str, style: str, indent: str = "", subsequent: str = "") -> Iterator[Line]:
+    lines = textwrap.wrap(printable(words), WIDTH - len(indent), subsequent_indent=subsequent)
+    yield from ([(f"{indent}{line}", style)] for line in lines)
 
 
 def model_line(graph: ModelGraph) -> str:
@@ -81,35 +116,46 @@ def summary_line(audit: Audit) -> str:
     return f"{layers}: {', '.join(kinds)}"
 
 
-def _assumed(message: str) -> Text:
-    lines = textwrap.wrap(message, WIDTH, subsequent_indent="  ")
-    return Text("\n".join(lines), style="yellow")
-
-
-def _dismissed(audit: Audit) -> Text:
+def _dismissed(audit: Audit) -> Iterator[Line]:
     """What looked like a normalization and is none."""
-    text = Text("\nno normalization after all", style="bold")
+    yield [("no normalization after all", "bold")]
     for site in audit.dismissed:
         place = ", ".join(filter(None, (site.title, site.source)))
-        line = f"  {site.path or 'the model itself'} ({place}): {site.dismissed}"
-        text.append(f"\n{line}", style="not bold")
-    return text
+        yield [(f"  {site.path or 'the model itself'} ({place}): {site.dismissed}", "")]
 
 
-def _group(group: SiteGroup) -> Text:
-    site = group.representative
+def _finding(entry: Recurring) -> Iterator[Line]:
+    """What was found, at all the layers where it was found."""
+    first = entry.first
+    yield [
+        (f"{first.code} ", ""),
+        (str(first.severity), _STYLES[first.severity]),
+        (f" {first.name}", "bold"),
+        (f" in {entry.where}", ""),
+    ]
+    yield from _wrapped(first.message, "", indent="  ")
+    for advice in first.fix.splitlines():
+        yield from _wrapped(f"-> {advice}", "green", indent="  ", subsequent="   ")
+    if entry.others:
+        yield [(f"  {entry.others}", "")]
+
+
+def _group(group: SiteGroup) -> Iterator[Line]:
+    """What layers that are alike do, and which findings they have."""
     times = f" ({len(group.sites)} layers alike)" if len(group.sites) > 1 else ""
-    text = Text("\n")
-    text.append(f"{group.paths}{times}", style="bold cyan")
-    text.append(f"\n  {place_line(site)}")
+    yield [(f"{group.paths}{times}", "bold cyan")]
+    yield [(f"  {place_line(group.representative)}", "")]
     for line in what_lines(group):
-        text.append(f"\n  {line}")
-    for finding in group.findings:
-        text.append("\n")
-        _finding(text, finding)
-    if group.others:
-        text.append(f"\n    {group.others}")
-    return text
+        yield [(f"  {line}", "")]
+    if group.codes:
+        yield [(f"  Findings: {listed(list(_codes(group)))}.", "")]
+
+
+def _codes(group: SiteGroup) -> Iterator[str]:
+    total = len(group.sites)
+    for (code, severity, name), times in group.codes.items():
+        at = "" if times == total else f" in {times} of them"
+        yield f"{code} {severity} {name}{at}"
 
 
 def place_line(site: Site) -> str:
@@ -162,14 +208,3 @@ def _remembered(running: Running) -> str:
             ": what is stored is no variance."
         )
     return "Training takes the batch's mean and variance, inference the running ones."
-
-
-def _finding(text: Text, finding: Finding) -> None:
-    text.append(f"\n  {finding.code} ")
-    text.append(str(finding.severity), style=_STYLES[finding.severity])
-    text.append(f" {finding.name}", style="bold")
-    for line in textwrap.wrap(finding.message, WIDTH - 4):
-        text.append(f"\n    {line}")
-    for advice in finding.fix.splitlines():
-        for line in textwrap.wrap(f"-> {advice}", WIDTH - 4, subsequent_indent="   "):
-            text.append(f"\n    {line}", style="green")

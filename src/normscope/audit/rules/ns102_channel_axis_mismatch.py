@@ -14,8 +14,13 @@ How it is found:
     From the axes of the statistics and the axis on which the nearest layers upstream put the
     channels that they make, looking through activations, merges, pooling, padding and moves.
 
+Measured:
+    The number of the axis that is taken for the channels, and of that which holds them, with the
+    length of each at this place in the model.
+
 Known limits:
-    Keeping one frequency bin apart can be meant so in audio models: then ignore this rule there.
+    Keeping one frequency bin apart can be meant so in audio models: then say that this layer is
+    "per-position". On tokens, token-layout-batchnorm and layernorm-wrong-dims say it.
 
 Use instead:
     axis=1 with channels first, axis=-1 with channels last. In torch the channels are on dim 1 for
@@ -31,13 +36,15 @@ from collections.abc import Iterator
 
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
-from normscope.audit.rule import Rule
-from normscope.notation.spec import spec
+from normscope.audit.rule import Intent, Rule, Symptom
+from normscope.notation.spec import Measure, spec
 
 
 class ChannelAxisMismatch(Rule):
     code, name, since = "NS102", "channel-axis-mismatch", "0.1"
     severity = Severity.ERROR
+    symptoms = (Symptom.SIZE, Symptom.LEARNING, Symptom.PORT)
+    intents = (Intent.PER_POSITION,)
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
         axes = {maker.channel_axis for maker in site.makers}
@@ -58,6 +65,9 @@ class ChannelAxisMismatch(Rule):
             "input_shape": list(site.input_shape),
         }
         kept = _kept_axis(site)
+        convolved = any(maker.convolves for maker in site.makers)
+        if len(site.input_shape) == 3 and not convolved:
+            kept = None  # tokens: token-layout-batchnorm says it
         if kept is not None and kept != channels:
             yield self.finding(
                 site,
@@ -90,6 +100,8 @@ def _shared_position(site: Site, channels: int) -> int | None:
     """The one axis, of several positions, that a layer normalization takes for the channels."""
     if site.input_shape is None or site.couples_samples(site.spec) is not False:
         return None
+    if site.spec is not None and site.spec.measure in (Measure.L1, Measure.L2):
+        return None  # lengths of vectors: l2-normalize-dim says it
     if site.declared is not None and site.declared.documented is not None:
         return None  # what it is documented for is judged by NS103
     shared = [d for d in range(len(site.input_shape)) if site.word(d) != "independent"]

@@ -14,6 +14,13 @@ Why it matters:
 How it is found:
     From the rank of the input at this place in the model and the documented contract.
 
+Measured:
+    How many axes the input has, how many values a statistics set has there, and how many sets there
+    are in a sample.
+
+Known limits:
+    A contract is known of few layers: those whose documentation promises less than they accept.
+
 Use instead:
     The layer that says what you mean: over all features of a sample "b [c h w]", over each
     channel of a sample "b c [h w]", over the channels of each position "b [c] h w".
@@ -28,7 +35,7 @@ from collections.abc import Iterator
 
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
-from normscope.audit.rule import Rule
+from normscope.audit.rule import Rule, Symptom
 from normscope.audit.site_explanation import explanation_of
 from normscope.notation.spec import NormSpec
 from normscope.wording import counted, listed
@@ -37,6 +44,7 @@ from normscope.wording import counted, listed
 class RankOutsideContract(Rule):
     code, name, since = "NS103", "rank-outside-contract", "0.1"
     severity = Severity.ERROR
+    symptoms = (Symptom.LEARNING, Symptom.PORT)
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
         declared = site.declared

@@ -8,54 +8,55 @@ Why it matters:
     Training uses batch statistics and looks perfect; inference then does not normalize at all.
 
 How it is found:
-    By comparing the stored arrays with 0 and 1.
+    By comparing the stored arrays with 0 and 1. Training moves the scale and the bias: a bias that
+    is exactly 0 beside a scale whose numbers all differ is a model that was just made.
+
+Measured:
+    The number of channels whose mean and variance are the initial ones (all of them), and which
+    parameters moved.
 
 Known limits:
     An untrained model holds initial parameters too and is not reported; a scale of 0 throughout, as
-    in the last layer of a residual block, is initial too. One that was drawn at random is not told
-    from a trained one.
+    in the last layer of a residual block, is initial too. A model whose scale and bias were both
+    drawn at random is not told from a trained one; one of whose layers was frozen at its initial
+    parameters is not reported at that layer.
 
 Use instead:
-    Run the update operations in training; or re-estimate the statistics over some data.
+    Run the update operations in training (in a loop of your own in Keras, call the model with
+    training=True; in JAX keep the new statistics that a call returns); or re-estimate the
+    statistics over some data, as torch.optim.swa_utils.update_bn does.
 
 References:
-    tensorflow#11965, tensorflow#10118, keras#13316
+    tensorflow#11965, tensorflow#10118, tensorflow#16455, keras#13316, ageron/handson-ml#56,
+    facebookresearch/higher#55
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
-from normscope.audit.rule import Rule
+from normscope.audit.rule import Rule, Symptom
+from normscope.audit.training_signs import has_initial_statistics, moved
 
 
 class RunningStatisticsNeverUpdated(Rule):
     code, name, since = "NS301", "running-statistics-never-updated", "0.1"
     severity = Severity.ERROR
+    symptoms = (Symptom.EVALUATION, Symptom.PORT)
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
-        mean, var = site.stored("running_mean"), site.stored("running_var")
-        if mean is None or var is None or mean.size == 0:
+        if not has_initial_statistics(site):
             return
-        if np.any(mean != 0) or np.any(var != 1):
-            return
-        scale, bias = site.stored("scale"), site.stored("bias")
-        moved = [
-            name
-            for name, array, initial in (("scale", scale, 1), ("bias", bias, 0))
-            if array is not None and np.any(array) and np.any(array != initial)
-        ]
-        if not moved:
+        found = list(moved(site))
+        if not found:
             return
         spread = "deviation" if site.running is not None and site.running.deviation else "variance"
         yield self.finding(
             site,
             f"the stored running statistics are still mean 0 and {spread} 1, but the "
-            f"{' and '.join(moved)} moved: at inference nothing is normalized",
+            f"{' and '.join(found)} moved: at inference nothing is normalized",
             fix="run the updates of the layer in training, or re-estimate the statistics over data",
-            evidence={"values": int(mean.size), "moved": moved},
+            evidence={"values": int(site.arrays["running_mean"].size), "moved": found},
         )

@@ -10,16 +10,21 @@ Why it matters:
     features without positions, the bias alone. Test sets sorted by class leak their labels.
 
 How it is found:
-    From the inference mode that the layer's settings declare.
+    From what the layer computes at inference, as it was followed; of a file of Keras 1, from the
+    inference mode that the settings of the layer declare.
+
+Measured:
+    The number of values in a statistics set where the batch is one sample, for the shape at this
+    place of the model; 1 means that a sample that is predicted alone comes out as the bias.
 
 Known limits:
-    Meant so in some GANs, in style transfer and in test-time adaptation: then ignore this rule.
+    Meant so in some GANs, in style transfer and in test-time adaptation: declare that intent.
 
 Use instead:
     Running statistics (mode 0, today's BatchNormalization), or statistics within one sample.
 
 References:
-    keras#5162, keras#10210, ArdhenduBehera/cap#8
+    keras#5162, keras#10210, ArdhenduBehera/cap#8, skip-ganomaly#11, pytorch#58986, coinrun#41
 """
 
 from __future__ import annotations
@@ -28,17 +33,22 @@ from collections.abc import Iterator
 
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
-from normscope.audit.rule import Rule
+from normscope.audit.rule import Intent, Rule, Symptom
 from normscope.notation.shape import product
+from normscope.notation.spec import Measure
 
 
 class BatchStatisticsAtInference(Rule):
     code, name, since = "NS302", "batch-statistics-at-inference", "0.1"
     severity = Severity.ERROR
+    symptoms = (Symptom.BATCH, Symptom.EVALUATION)
+    intents = (Intent.TRANSDUCTIVE, Intent.TEST_TIME_ADAPTATION)
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
         if site.infer is None or not site.couples_samples(site.infer):
             return
+        if not site.infer.center and site.infer.measure in (Measure.L1, Measure.L2):
+            return  # lengths of vectors: l2-normalize-dim says it
         alone = _values_of_one_sample(site)
         erased = "; a sample predicted alone comes out as the bias" if alone == 1 else ""
         yield self.finding(

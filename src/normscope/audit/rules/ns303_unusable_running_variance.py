@@ -10,11 +10,16 @@ Why it matters:
     multiplied by 1 / sqrt(eps), over 300 for eps=1e-5, as soon as it varies after all.
 
 How it is found:
-    By looking at the stored arrays.
+    By looking at the stored arrays. A channel whose scale is 0 was pruned, and its variance of 0
+    is not reported; neither are means and variances that are 0 throughout beside initial
+    parameters: some libraries begin with these.
+
+Measured:
+    The number of channels, and which they are.
 
 Known limits:
-    A channel that is dead for good, such as one behind a ReLU that never opens or one that was
-    pruned, has a variance of 0 and does no harm.
+    A channel that is dead for good, such as one behind a ReLU that never opens, has a variance of 0
+    and does no harm.
 
 Use instead:
     Find the batch that made the number (a loss that overflowed, an empty batch), and re-estimate
@@ -32,13 +37,15 @@ import numpy as np
 
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
-from normscope.audit.rule import Rule
+from normscope.audit.rule import Rule, Symptom
+from normscope.audit.training_signs import moved
 from normscope.wording import counted
 
 
 class UnusableRunningVariance(Rule):
     code, name, since = "NS303", "unusable-running-variance", "0.1"
     severity = Severity.ERROR
+    symptoms = (Symptom.NAN, Symptom.EVALUATION)
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
         mean, var = site.stored("running_mean"), site.stored("running_var")
@@ -46,6 +53,11 @@ class UnusableRunningVariance(Rule):
             return
         broken = ~np.isfinite(mean) | ~np.isfinite(var) | (var < 0)
         still = ~broken & (var == 0)
+        scale = site.stored("scale")
+        if scale is not None and scale.shape == var.shape:
+            still &= scale != 0
+        if not np.any(mean) and not np.any(var) and not moved(site):
+            still[...] = False
         spread = "deviation" if site.running is not None and site.running.deviation else "variance"
         if broken.any():
             said = f"no usable mean and {spread} (NaN, infinite, or below 0): they come out as NaN"

@@ -10,6 +10,13 @@ Why it matters:
 How it is found:
     From the stored configuration.
 
+Measured:
+    The mode, as it is stored; over which axes it takes its statistics follows from the source of
+    that release, and is what the report says of the layer.
+
+Known limits:
+    A layer of a class of the user's own, in a file, is not known.
+
 Use instead:
     Mode 1 takes mean and variance over the last axis: LayerNormalization(axis=-1), but for the
     place of epsilon. Mode 2 is BatchNormalization called with training=True, also at inference.
@@ -24,12 +31,13 @@ from collections.abc import Iterator
 
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
-from normscope.audit.rule import Rule
+from normscope.audit.rule import Rule, Symptom
 
 
 class KerasModeRemoved(Rule):
     code, name, since = "NS501", "keras-mode-removed", "0.1"
     severity = Severity.WARNING
+    symptoms = (Symptom.PORT,)
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
         if graph.framework != "keras1" or site.declared is None:

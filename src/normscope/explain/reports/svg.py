@@ -59,7 +59,7 @@ STYLE = """
 """.replace("\n", "")
 
 
-def draw_svg(picture: Picture, least_width: float = WIDTH) -> str:
+def draw_svg(picture: Picture, least_width: float = WIDTH, styled: bool = True) -> str:
     """Draw one statistics set among the others.
 
     The last axis runs to the right, the one before it down, and from rank 4 on the one before
@@ -70,6 +70,7 @@ def draw_svg(picture: Picture, least_width: float = WIDTH) -> str:
     Args:
         picture: what to draw.
         least_width: how wide it is at least, in pixels; what is drawn stands in the middle.
+        styled: it brings its style sheet; else the page around it has `STYLE`.
 
     Returns:
         An `<svg>` element as text.
@@ -89,7 +90,7 @@ def draw_svg(picture: Picture, least_width: float = WIDTH) -> str:
     else:
         canvas.text((0, 0), ("", picture.description))
     title = f"One statistics set of {picture.pattern}"
-    return canvas.svg(title, picture.description, least_width)
+    return canvas.svg(title, picture.description, least_width, STYLE if styled else "")
 
 
 class _Canvas:
@@ -127,10 +128,11 @@ class _Canvas:
         for along, across in ((start, -8.0), (start + length, 8.0)):
             self.reach.append((x + across, y - along) if upward else (x + along, y + across))
 
-    def svg(self, title: str, description: str, least_width: float) -> str:
+    def svg(self, title: str, description: str, least_width: float, style: str) -> str:
         left, top = (min(point[i] for point in self.reach) for i in (0, 1))
         right, bottom = (max(point[i] for point in self.reach) for i in (0, 1))
         width, height = max(least_width, right - left + 16), bottom - top + 16
+        sheet = f"<style>{style}</style>" if style else ""
         paths = "".join(
             f'<path class="{kind}" d="{"".join(d)}"/>' for kind, d in self.paths.items()
         )
@@ -139,7 +141,7 @@ class _Canvas:
             f'viewBox="{(left + right - width) / 2:.1f} {top - 8:.1f} {width:.1f} {height:.1f}" '
             f'width="100%" style="max-width:{width:.0f}px;min-width:{LEAST_SCALE * width:.0f}px">'
             f"<title>{escape(title)}</title><desc>{escape(description)}</desc>"
-            f"<style>{STYLE}</style>{paths}{''.join(self.texts)}</svg>"
+            f"{sheet}{paths}{''.join(self.texts)}</svg>"
         )
 
 

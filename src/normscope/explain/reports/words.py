@@ -24,12 +24,30 @@ ALTERNATIVES = "Other normalizations of this input"
 
 
 @dataclass(frozen=True)
+class Table:
+    """The lines of a section that stand in columns; the first of each row names it."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
 class Section:
-    """A title and what there is to say under it; `detail` can wait until after the picture."""
+    """A title and what there is to say under it.
+
+    Attributes:
+        title: of the section.
+        lines: all that there is to say.
+        detail: it can wait until after the picture.
+        table: what of it stands in columns, for reports that have tables; None if nothing does.
+        beside: the lines that stand under the table there.
+    """
 
     title: str
     lines: tuple[str, ...]
     detail: bool = False
+    table: Table | None = None
+    beside: tuple[str, ...] = ()
 
 
 def sections(explanation: Explanation) -> tuple[Section, ...]:
@@ -37,8 +55,12 @@ def sections(explanation: Explanation) -> tuple[Section, ...]:
     spec, layout, facts = explanation.spec, explanation.layout, explanation.facts
     broken = not explanation.contract_met
     plan, dtype = explanation.plan, explanation.dtype
+    tables = {
+        "Who sees whom": (_sight_table(facts), (_samples(explanation.remembers, facts),)),
+        ALTERNATIVES: (_alternatives_table(explanation), _how_to_see_alternatives(explanation)),
+    }
     return tuple(
-        Section(title, tuple(lines), detail)
+        Section(title, tuple(lines), detail, *tables.get(title, ()))
         for title, lines, detail in (
             ("Statistics", _statistics(spec, layout, facts, explanation.labels), False),
             ("Who sees whom", _sight(explanation), False),
@@ -106,13 +128,24 @@ def _per_sample(facts: Facts) -> str:
 
 
 def _sight(explanation: Explanation) -> Iterator[str]:
-    facts = explanation.facts
-    names = [f"{axis.label} {_meaning(axis)}".rstrip() for axis in facts.axes]
-    width = max(map(len, names), default=0)
-    for name, axis in zip(names, facts.axes, strict=True):
-        size = "any" if axis.size is None else f"{axis.size:,}"
-        yield f"{name:{width}}  {size:>6}  {axis.word:14} {_sees(axis)}"
-    yield _samples(explanation.remembers, facts)
+    rows = _sight_table(explanation.facts).rows
+    width = max((len(name) for name, *_ in rows), default=0)
+    for name, size, word, sees in rows:
+        yield f"{name:{width}}  {size:>6}  {word:14} {sees}"
+    yield _samples(explanation.remembers, explanation.facts)
+
+
+def _sight_table(facts: Facts) -> Table:
+    rows = tuple(
+        (
+            f"{axis.label} {_meaning(axis)}".rstrip(),
+            "any" if axis.size is None else f"{axis.size:,}",
+            axis.word,
+            _sees(axis),
+        )
+        for axis in facts.axes
+    )
+    return Table(("Axis", "Length", "Indices are", "What that means"), rows)
 
 
 _ROLES = {Role.SAMPLE: "(samples)", Role.CHANNEL: "(channels)"}
@@ -281,9 +314,8 @@ def _contract(explanation: Explanation) -> Iterator[str]:
 
 
 def _alternatives(explanation: Explanation) -> Iterator[str]:
+    yield from _how_to_see_alternatives(explanation)
     others = explanation.alternatives
-    if not others:
-        yield 'Name the axes to see them: axes="b c h w" (--axes "b c h w").'
     width = max((len(f"{other.spec.pattern}") for other in others), default=0)
     for other in others:
         yield f"{other.spec.pattern:{width}}  {other.name}"
@@ -291,6 +323,24 @@ def _alternatives(explanation: Explanation) -> Iterator[str]:
             yield f"{'':{width}}  {other.keras.code}"
             for remark in filter(None, (other.keras.difference, other.keras.caution)):
                 yield f"{'':{width}}  ({remark})"
+
+
+def _how_to_see_alternatives(explanation: Explanation) -> tuple[str, ...]:
+    if explanation.alternatives:
+        return ()
+    return ('Name the axes to see them: axes="b c h w" (--axes "b c h w").',)
+
+
+def _alternatives_table(explanation: Explanation) -> Table | None:
+    if not explanation.alternatives:
+        return None
+    rows = []
+    for other in explanation.alternatives:
+        keras = other.keras
+        remarks = filter(None, (keras.difference, keras.caution)) if keras else ()
+        code = keras.code if keras else ""
+        rows.append((f'"{other.spec.pattern}"', other.name, code, "; ".join(remarks)))
+    return Table(("Pattern", "What it normalizes", "In Keras", "Remarks"), tuple(rows))
 
 
 def _accepts(layout: Layout) -> str:

@@ -82,6 +82,10 @@ class NnxLive(JaxLive):
         node = self._variables[name]
         node.set_value(jnp.asarray(value, dtype=node.get_value().dtype))
 
+    def layers(self) -> dict[str, Any]:
+        """All modules inside that can be called."""
+        return {path: part for path, part in self._parts.items() if callable(part)}
+
     @contextmanager
     def watched(self, recorder: Recorder) -> Iterator[None]:
         """The `__call__` of each class in the model, replaced."""

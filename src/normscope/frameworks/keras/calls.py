@@ -65,6 +65,7 @@ class LayerCalls:
         """A layer is about to run."""
         call = self._opened(part)
         self._open.append(call)
+        call.told = told(arguments[1])
         self.given[call] = arguments
         self.places[call] = self._where()
         return call
@@ -87,6 +88,12 @@ class LayerCalls:
         call = Call(path, type(part).__name__, parent, part, number=self._numbers[path])
         self.calls.append(call)
         return call
+
+
+def told(named: Any) -> bool | None:
+    """The mode that the arguments of a call give by name; None where they give none."""
+    mode = named.get("training")
+    return bool(mode) if isinstance(mode, bool | int) else None
 
 
 @contextmanager

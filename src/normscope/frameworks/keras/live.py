@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -15,9 +15,10 @@ from normscope.errors import NormscopeError
 from normscope.frameworks.attributes import Attributes
 from normscope.frameworks.inputs import Inputs, Passing
 from normscope.frameworks.keras.build import built
+from normscope.frameworks.keras.decay import decays
 from normscope.frameworks.keras.example import example
 from normscope.frameworks.keras.state import KerasState, is_generator, no_gradients, value_of
-from normscope.frameworks.keras.sublayers import watched_sublayers
+from normscope.frameworks.keras.sublayers import paths_of, watched_sublayers
 from normscope.frameworks.live import FirstCall, Live
 from normscope.frameworks.recorder import Recorder
 from normscope.frameworks.trees import Array
@@ -118,6 +119,10 @@ class KerasLive(Live):
         constants = {name: value_of(getattr(self.layer, name)) for name in self.constants}
         return {**variables, **constants}
 
+    def decays(self, optimizer: Any) -> Mapping[str, float] | None:
+        """The weight decay of each variable; a model that is compiled holds an optimizer."""
+        return decays(self._variables, optimizer or getattr(self.layer, "optimizer", None))
+
     def write(self, name: str, value: Array) -> None:
         """Replace one array."""
         with no_gradients():
@@ -150,6 +155,10 @@ class KerasLive(Live):
         return {**generators, **self._variables, **constants}
 
     # --- what happens inside --------------------------------------------------------------------
+
+    def layers(self) -> dict[str, Any]:
+        """All layers inside, and the operations of functional models."""
+        return paths_of(self.layer)
 
     def example(self) -> Any:
         """Inputs of the shapes that the model itself tells; None if it tells none."""

@@ -10,7 +10,14 @@ import keras
 from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
 
 from normscope.frameworks.inputs import Inputs
-from normscope.frameworks.keras.calls import LayerCalls, Original, Paths, noted, replaced_calls
+from normscope.frameworks.keras.calls import (
+    LayerCalls,
+    Original,
+    Paths,
+    noted,
+    replaced_calls,
+    told,
+)
 from normscope.frameworks.keras.saved.unknown import UnknownLayer, unknown_outputs
 from normscope.frameworks.live import Live
 from normscope.frameworks.trees import Array
@@ -106,6 +113,7 @@ def _by_torch(live: KerasLive, given: Inputs, training: bool) -> Graph:
                     open_paths.pop()
             open_paths.append(paths.of(part, open_paths[-1]))
             one = calls.enter(open_paths[-1], type(part).__name__, part, (arguments, named))
+            one.told = told(named)
             output = None
             try:
                 output = original(part, *arguments, **named)

@@ -39,6 +39,9 @@ _BY_RUNTIME = frozenset(
 )
 """What the reference does by loops in Python, or not in all directions."""
 
+_STASHED = frozenset({"LayerNormalization", "RMSNormalization", "GroupNormalization"})
+"""What takes its statistics in the dtype of `stash_type`, float32 if it says nothing."""
+
 _REFUSED = frozenset({"ImageDecoder", "RegexFullMatch"})
 """What decodes, or matches patterns of the file."""
 
@@ -78,6 +81,16 @@ def np_dtype(name: str) -> np.dtype[Any]:
         return dtype
 
 
+def per_group(node: Any, versions: Mapping[str, int]) -> bool:
+    """Whether it is GroupNormalization with a scale per group, as it was until version 21."""
+    return (
+        node.op_type == "GroupNormalization"
+        and not node.domain
+        and 18 <= versions.get("", 0) < 21
+        and any(one.name == "num_groups" and one.i > 0 for one in node.attribute)
+    )
+
+
 class Evaluation:
     """Runs one node.
 
@@ -114,23 +127,44 @@ class Evaluation:
             raise CannotReplayError(f"{self._node.op_type} is not run")
         try:
             if not self._ways:
-                self._model, self._names = self._made(arrays)
+                self._model, self._names = self._made(self._fitted(arrays))
                 self._ways = self._possible(arrays)
             if not self._ways:
                 raise CannotReplayError("no implementation is known for these dtypes")
-            feeds = dict(zip(self._names, map(np.asarray, arrays), strict=True))
+            feeds = dict(zip(self._names, map(np.asarray, self._fitted(arrays)), strict=True))
         except Exception as error:  # of a node that anybody wrote
             raise self._error(error) from error
         while True:
             try:
                 if self._evaluator is None:
                     self._evaluator = self._ways[0](self._model)
-                return list(self._evaluator.run(None, feeds))
+                found = list(self._evaluator.run(None, feeds))
+                if self._stashes(arrays):
+                    found[0] = np.asarray(found[0]).astype(np.asarray(arrays[0]).dtype)
+                return found
             except Exception as error:  # the other way may do it
                 if len(self._ways) < 2:
                     raise self._error(error) from error
                 self._evaluator = None
                 self._ways.pop(0)
+
+    def _stashes(self, arrays: Sequence[NDArray[Any]]) -> bool:
+        """Whether a normalization takes its statistics in a wider dtype than that of its input."""
+        if self._node.op_type not in _STASHED or self._node.domain:
+            return False
+        said = {one.name: one.i for one in self._node.attribute}
+        return said.get("stash_type", 1) == 1 and dtype_of(arrays[0]) in ("float16", "bfloat16")
+
+    def _fitted(self, arrays: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
+        """The operands as the implementations take them."""
+        if self._stashes(arrays):
+            arrays = [np.asarray(array).astype(np.float32) for array in arrays]
+        if per_group(self._node, self._versions):
+            x, *learned = map(np.asarray, arrays)
+            groups = next(one.i for one in self._node.attribute if one.name == "num_groups")
+            each = x.shape[1] // groups
+            arrays = [x, *(np.repeat(a, each) if a.size == groups else a for a in learned)]
+        return arrays
 
     def _error(self, error: Exception) -> CannotReplayError:
         text = one_line(error, 200)
@@ -158,6 +192,8 @@ class Evaluation:
         versions = self._versions
         if node.op_type == "Scatter" and not node.domain:  # its name until version 11
             node.op_type, versions = "ScatterElements", {"": 11}
+        if per_group(node, versions):
+            versions = {**versions, "": 21}
         del node.input[:]
         node.input.extend(f"operand {n}" if name else "" for n, name in enumerate(self._node.input))
         given = [name for name in node.input if name] + list(self._captured)

@@ -74,6 +74,12 @@ class OnnxLive(Live):
         self._recorder: Recorder | None = None
         self.remember()
 
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """The version of the standard operators."""
+        versions = {entry.domain: entry.version for entry in self._model.opset_import}
+        return {"opset": versions.get("", versions.get("ai.onnx", 1))}
+
     def misfit(self, given: Inputs) -> str:
         """What onnxruntime says of a model that it does not run."""
         try:

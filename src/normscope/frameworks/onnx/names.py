@@ -117,6 +117,12 @@ def paths_of(name: str) -> list[str]:
     return found
 
 
+def own_name(node: Any) -> str:
+    """What a node is called, or else what it makes; "" where the name tells of the whole model."""
+    name = node.name or next(iter(node.output), "")
+    return "" if name.startswith("/") else name
+
+
 def source_of(node: Any) -> str:
     """The user's line that a node comes from, "file.py:12"; "" if the file does not tell.
 

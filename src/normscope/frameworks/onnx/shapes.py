@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import defs, helper, numpy_helper, shape_inference
 
-from normscope.frameworks.onnx.evaluation import np_dtype, type_of
+from normscope.frameworks.onnx.evaluation import np_dtype, per_group, type_of
 from normscope.frameworks.onnx.operators.applied import Made
 from normscope.graph.operators import Value
 from normscope.wording import one_line
@@ -49,6 +49,9 @@ def inferred(
     Raises:
         MisfitError: the operands do not fit.
     """
+    x = places[0] if places else None
+    if per_group(node, versions) and x is not None:
+        return [(x.shape, x.dtype)]
     types = {
         name: type_of(value)
         for name, value in zip(node.input, places, strict=True)

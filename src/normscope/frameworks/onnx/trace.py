@@ -20,8 +20,8 @@ from normscope.frameworks.onnx.evaluation import (
 )
 from normscope.frameworks.onnx.functions import Bindings, bindings, bound, without_missing
 from normscope.frameworks.onnx.memory import MOST_BYTES
-from normscope.frameworks.onnx.names import Calls, source_of
-from normscope.frameworks.onnx.nodes import constant, said
+from normscope.frameworks.onnx.names import Calls, own_name, source_of
+from normscope.frameworks.onnx.nodes import attributes_of, constant, said
 from normscope.frameworks.onnx.operators.applied import Made
 from normscope.frameworks.onnx.shapes import bytes_of, declared, largest
 from normscope.frameworks.onnx.structure import StructureError, check, ordered
@@ -279,7 +279,7 @@ class Walk:
             raise CannotTraceError(
                 f"{said(node)} gives an array of {largest(results)} elements, which is too many"
             )
-        return self.graph.add(
+        added = self.graph.add(
             f"{node.domain}.{node.op_type}" if node.domain else node.op_type,
             role,
             rule,
@@ -288,7 +288,11 @@ class Walk:
             run if sum(map(bytes_of, results)) < MANY_BYTES else None,
             self.calls.of(node, self.around),
             source=source_of(node),
+            name=own_name(node),
         )
+        if role is Role.NORMALIZATION:
+            added.settings = attributes_of(node)
+        return added
 
     # --- numbers --------------------------------------------------------------------------------
 

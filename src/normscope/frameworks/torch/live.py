@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from normscope.frameworks.live import FirstCall, Live
 from normscope.frameworks.randomness import Randomness
 from normscope.frameworks.recorder import Recorder
 from normscope.frameworks.torch.arrays import as_tensor, to_numpy
+from normscope.frameworks.torch.decay import decays
 from normscope.frameworks.torch.example import example
 from normscope.frameworks.torch.hooks import hooked
 from normscope.frameworks.torch.state import TorchState
@@ -119,6 +120,10 @@ class TorchLive(Live):
         """Parameters and state by name."""
         return {name: to_numpy(t) for name, t in _named_tensors(self.module).items()}
 
+    def decays(self, optimizer: Any) -> Mapping[str, float] | None:
+        """The weight decay of each parameter; a module holds no optimizer itself."""
+        return decays(self.module, optimizer)
+
     def write(self, name: str, value: Array) -> None:
         """Replace one array."""
         self._copy_parameters()
@@ -192,6 +197,15 @@ class TorchLive(Live):
 
     # --- what happens inside --------------------------------------------------------------------
 
+    def layers(self) -> dict[str, Any]:
+        """All modules inside; lists and dictionaries of modules are none that can be called."""
+        containers = torch.nn.ModuleList, torch.nn.ModuleDict
+        return {
+            path: module
+            for path, module in self.module.named_modules()
+            if path and not isinstance(module, containers)
+        }
+
     @contextmanager
     def watched(self, recorder: Recorder) -> Iterator[None]:
         """Hooks on each submodule."""
@@ -224,6 +238,17 @@ class TorchLive(Live):
             self._followed = False
         graph.calls[0].layer = self.module
         return graph
+
+    def updates_in_a_step(
+        self, given: Inputs, paths: Collection[str]
+    ) -> dict[str, tuple[int, int]]:
+        """How often a forward and a backward pass update the running statistics of layers."""
+        from normscope.frameworks.torch.training_step import TrainingStep
+
+        self._copy_parameters()
+        arguments, named = given.arguments(self.leaf)
+        step = TrainingStep(self.module, paths)
+        return step.run(lambda: self.call(arguments, named, True))
 
     def _graph(self, given: Inputs, training: bool, modules: dict[str, torch.nn.Module]) -> Graph:
         from normscope.frameworks.torch.module_calls import watched

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from normscope.frameworks.torch.operator_recorder import OperatorRecorder
+from normscope.frameworks.torch.training_step import counts_updates, inside_a_checkpoint
 from normscope.frameworks.trees import arrays_by_name
 from normscope.graph.operators import Call, Value
 
@@ -27,6 +28,7 @@ class ModuleCalls:
         inside = self._recorder.call
         inputs = self._values(arguments)
         call = Call(path, type_name, inside, layer, inputs, (), self._numbers[path])
+        call.again = counts_updates(layer) and inside_a_checkpoint()
         self._recorder.graph.calls.append(call)
         self._recorder.call = call
         return call

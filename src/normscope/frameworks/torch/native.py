@@ -123,7 +123,7 @@ def _with_memory(axes: WholeAxes, name: str, *, affine_default: bool) -> NativeL
     running = axes.spec.running
     arguments: dict[str, Any] = {"num_features": axes.length(1), "eps": inner_eps(axes.spec)}
     if running is not None:
-        arguments["momentum"] = 1 - running.decay
+        arguments["momentum"] = _momentum(running.decay)
     affine = axes.spec.scale is not None
     if affine != affine_default:
         arguments["affine"] = affine
@@ -187,3 +187,13 @@ def _affine(axes: WholeAxes, name: str, *, has_bias: bool = True) -> dict[str, b
 
 _SPACE = {2: 1, 3: 1, 4: 2, 5: 3}
 """From the rank of the input to the number in the name of the layer."""
+
+
+def _momentum(decay: float) -> float:
+    """The share of the new value, in as few digits as say it.
+
+    >>> _momentum(0.9)
+    0.1
+    """
+    short = float(f"{1 - decay:.12g}")
+    return short if 1 - short == decay else 1 - decay

@@ -149,6 +149,9 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             channel_axis=meaning.channel_axis,
             adds_bias=meaning.adds_bias,
         )
+        if node.role is Role.NORMALIZATION:
+            plain = bool, int, float
+            node.settings = {k: v for k, v in op.arguments.items() if isinstance(v, plain)}
         for tensor, value in zip(op.results, node.results, strict=True):
             self.known.bind(tensor, value)
         for tensor in written:

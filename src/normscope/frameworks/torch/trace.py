@@ -179,6 +179,7 @@ class Tracing:
             self.graph.outputs.append(self._value(leaf))
             self.graph.output_names.append(name)
         self.graph.calls[0].outputs = tuple(self.graph.outputs)
+        self.graph.release_unused_moves()
 
     def _value(self, leaf: Any) -> Value:
         if not isinstance(leaf, torch.Tensor):

@@ -32,8 +32,9 @@ def over_positions(node: Applied) -> Meaning:
 
 
 def over_groups(node: Applied) -> Meaning:
-    """GroupNormalization: which channels share is not said here, so all of them may."""
-    return _over(node, range(1, node.rank()), None)
+    """GroupNormalization: each channel is a group of its own, or all of them may share."""
+    alone = node.attributes.get("num_groups") == node.shape()[1]
+    return _over(node, range(2 if alone else 1, node.rank()), 1 if alone else None)
 
 
 def over_batch(node: Applied) -> Meaning:

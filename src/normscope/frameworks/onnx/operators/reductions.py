@@ -198,7 +198,8 @@ def recurrent(node: Applied) -> Meaning:
         dims for dims, made in zip((steps, last, last), node.made, strict=False) if made is not None
     )
     relations = {} if both else {"t": Scan(direction == "reverse")}
-    return Meaning(Role.OTHER, Labels(operands, results, relations))
+    channels = 3 if node.made[:1] != (None,) and node.made else None
+    return Meaning(Role.OTHER, Labels(operands, results, relations), channel_axis=channels)
 
 
 def einsum(node: Applied) -> Meaning:

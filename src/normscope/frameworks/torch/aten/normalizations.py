@@ -20,9 +20,9 @@ def over_last_axes(op: Application) -> Meaning:
 
 
 def over_groups(op: Application) -> Meaning:
-    """Group normalization: of the axes, only the first tells sets apart."""
+    """Group normalization: the first axis tells sets apart, and the channels if each is a group."""
     rank = op.ranks[0]
-    sets = range(1, rank)
+    sets = range(2 if op.get("group") == op.operands[0].shape[1] else 1, rank)
     x: Dims = normalization(op.ranks, sets).operands[0]
     return Meaning(Role.NORMALIZATION, normalization(op.ranks, sets, 1, _rest(op, x)))
 

@@ -25,7 +25,8 @@ def walked(op: Application) -> Meaning:
         operands[slot.number] = (None,) * op.ranks[slot.number]
     output = (label[batch], label[time], None)
     results = (output, *[(None, "n", None)] * (len(op.results) - 1))
-    return Meaning(Role.OTHER, Labels(operands, results, {} if both else {"t": Scan()}))
+    rule = Labels(operands, results, {} if both else {"t": Scan()})
+    return Meaning(Role.OTHER, rule, channel_axis=2)
 
 
 def of_matrices(op: Application) -> Meaning:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,6 +40,11 @@ class ProgramLive(TorchLive):
         self.modes = (False,)
         mode = "training" if program.trains else "inference"
         self.notes.append(f"an exported program has one mode, that of its export: {mode}")
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """The mode in which it was exported."""
+        return {"exported": "training" if self.program.trains else "inference"}
 
     def inputs(self, given: Any) -> Inputs:
         """The inputs, if the program was exported for their shapes."""
