@@ -17,6 +17,7 @@ from normscope.frameworks.keras.saved.settings import (
     UnknownClassError,
     checked,
     class_of,
+    dtype_of_numbers,
     modern,
 )
 from normscope.frameworks.keras.saved.unknown import Spec, UnknownLayer
@@ -327,7 +328,7 @@ def _revived(value: Any, made: Mapping[str, Any]) -> Any:
                 raise UnknownClassError("a tensor from nowhere")
             return _output(made, history)
         case "__tensor__" | "__numpy__":
-            return np.asarray(config.get("value"), str(config.get("dtype")))
+            return np.asarray(config.get("value"), dtype_of_numbers(config))
         case "__slice__":
             return slice(*(_revived(config.get(key), made) for key in ("start", "stop", "step")))
         case "__ellipsis__":
