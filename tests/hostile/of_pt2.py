@@ -467,9 +467,7 @@ def _kept(count: int, length: int) -> Change:
             )
         last = "z"
         for name in names:
-            graph["nodes"].append(
-                node("torch.ops.aten.sum.default", f"{name}_sum", self=ref(name))
-            )
+            graph["nodes"].append(node("torch.ops.aten.sum.default", f"{name}_sum", self=ref(name)))
             graph["nodes"].append(
                 node(
                     "torch.ops.aten.add.Tensor",
@@ -661,7 +659,7 @@ _PROGRAMS: dict[str, Change] = {
     "a length of -5 at export": _symbol("Symbol('s0', integer=True)", -5),
     "a length of a text at export": _symbol("Symbol('s0', integer=True)", "2"),
     "branches in branches": _nested(40),
-    "300 branches in branches": _nested(300),
+    "90 branches in branches": _nested(90),
     "a scan in scans": _doubling(12),
     "a branch that is a text": _first(
         "torch.ops.higher_order.wrap", {"body": {"as_graph": {"name": "g", "graph": "x"}}}

@@ -152,9 +152,7 @@ class Tensors:
         try:
             return next(place for place in places if place is not None and place.is_file())
         except (OSError, StopIteration):  # a name too long
-            raise self._error(
-                f"the data of tensor {name!r} are missing: no file {shown}"
-            ) from None
+            raise self._error(f"the data of tensor {name!r} are missing: no file {shown}") from None
 
     def _whole(self, text: str, name: str) -> int:
         if not text.isascii() or not text.isdigit() or len(text) > 18:

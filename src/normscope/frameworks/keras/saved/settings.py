@@ -26,10 +26,10 @@ stateful_metrics batch_size num_oov shared_object_id synchronized
 """Settings of other releases that change nothing in what is computed."""
 
 _DTYPES_OF_NUMBERS = frozenset(
-    """
-    bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 bfloat16 float16 float32 float64
-    complex64 complex128
-    """.split()
+    (
+        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+        *("bfloat16", "float16", "float32", "float64", "complex64", "complex128"),
+    )
 )
 
 _OF_ANY_LAYER = ("name", "trainable", "dtype", "activity_regularizer", "autocast")
