@@ -55,7 +55,7 @@ def _message_problems(outcome: Outcome) -> list[str]:
 def _form_problems(text: str) -> list[str]:
     """What is wrong with a report in JSON, XML or HTML as such."""
     try:
-        if text.startswith("{"):
+        if text.startswith("{\n"):
             json.loads(text)
         elif text.startswith("<?xml"):
             ElementTree.fromstring(text)
