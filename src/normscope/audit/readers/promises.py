@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from normscope.audit.axes import Lineage, lineage_along
 from normscope.audit.found.site import FoundSite, Kind as SiteKind
@@ -184,7 +185,7 @@ class Promised:
         """
         if not along:
             return None
-        outputs = self._outputs(self.graphs[training], axes)
+        outputs = self._outputs(training, axes)
         if not tiles(Calls(self.live, self.given), training, axes, outputs).early:
             return None
         why = "the first quarter of the output changes with the second half of the input"
@@ -200,7 +201,7 @@ class Promised:
         if graph is None:
             return Promise(wanted, About.POSITIONS, mode, Standing.UNKNOWN, why=_NOT_FOLLOWED)
         along, unclear = self._along(training, axes)
-        seen = tiles(Calls(self.live, self.given), training, axes, self._outputs(graph, axes))
+        seen = tiles(Calls(self.live, self.given), training, axes, self._outputs(training, axes))
         standing, how, why = _standing(wanted.axis, len(self.found), along, unclear, seen)
         blamed = (along or unclear)[:1] if standing is not Standing.KEPT else ()
         return Promise(
@@ -222,9 +223,9 @@ class Promised:
             },
         )
 
-    def _outputs(self, graph: Graph, axes: list[int | None]) -> dict[str, int]:
+    def _outputs(self, training: bool, axes: list[int | None]) -> dict[str, int]:
         """The axis of each output that comes from these axes, by the name of the output."""
-        lineage = lineage_along(graph, axes)
+        graph, lineage = self.graphs[training], self._lineages(axes)[training]
         names = graph.output_names
         found = {}
         for number, value in enumerate(graph.outputs):
@@ -235,11 +236,23 @@ class Promised:
 
     # --- sites --------------------------------------------------------------------------------
 
+    @cached_property
+    def _followed(self) -> dict[tuple[int | None, ...], dict[bool, Lineage | None]]:
+        return {}
+
+    def _lineages(self, axes: list[int | None]) -> dict[bool, Lineage | None]:
+        """In each mode, what comes from these axes of the inputs; followed once."""
+        key = tuple(axes)
+        if key not in self._followed:
+            graphs = self.graphs.items()
+            self._followed[key] = {mode: lineage_along(graph, axes) for mode, graph in graphs}
+        return self._followed[key]
+
     def _along(
         self, training: bool, axes: list[int | None]
     ) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The sites whose statistics run along axes of the inputs in a mode, and the unclear."""
-        lineages = {mode: lineage_along(graph, axes) for mode, graph in self.graphs.items()}
+        lineages = self._lineages(axes)
         along, unclear = [], []
         for number, one in enumerate(self.found):
             runs = _runs_along(one, training, lineages[one.modes[0]])
