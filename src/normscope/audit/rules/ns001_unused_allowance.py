@@ -33,7 +33,7 @@ from normscope.audit.rule import Rule
 
 
 class UnusedAllowance(Rule):
-    code, name, since = "NS001", "unused-allowance", "0.2"
+    code, name, since = "NS001", "unused-allowance", "0.1"
     severity = Severity.WARNING
 
     def unused(self, where: str, path: str, why: str) -> Finding:
