@@ -43,6 +43,7 @@ def of_flax() -> ns.Audit:
     return ns.audit(net, np.ones((2, 6), np.float32))
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("audited", [of_torch, of_keras, of_flax])
 def test_a_copy_tells_the_same_and_holds_no_model(audited: Callable[[], ns.Audit]) -> None:
     audit = audited()
