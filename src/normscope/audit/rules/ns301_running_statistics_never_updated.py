@@ -18,8 +18,8 @@ Measured:
 Known limits:
     An untrained model holds initial parameters too and is not reported; a scale of 0 throughout, as
     in the last layer of a residual block, is initial too. A model whose scale and bias were both
-    drawn at random is not told from a trained one; one of whose layers was frozen at its initial
-    parameters is not reported at that layer.
+    drawn at random looks like a trained one. A layer that was frozen at its initial parameters is
+    not reported.
 
 Use instead:
     Run the update operations in training (in a loop of your own in Keras, call the model with
