@@ -46,6 +46,7 @@ IMPORTS = {
     "frameworks.opening": "files.* frameworks.*",
     "frameworks.torch.exported.from_file": "files.* frameworks.*",
     "frameworks.onnx.wire": "files.protobuf",
+    "frameworks.onnx.file": "files.regular frameworks.*",
     "frameworks.keras.saved.*": "files.* graph.* frameworks.*",
     # it knows nothing of the fast way, so that it can disagree with it
     "reference": "notation.* frameworks.statement",

@@ -219,7 +219,7 @@ def test_whatever_is_raised_is_one_line_and_status_2(
     def fail(*arguments: object, **named: object) -> None:
         raise error
 
-    monkeypatch.setattr(sys.modules["normscope.audit"], "audit", fail)
+    monkeypatch.setattr(sys.modules["normscope.audit.audit"], "audited", fail)
     status, out, err = run("audit", "m.h5")
     assert (status, out) == (2, "")
     assert said in err

@@ -75,7 +75,7 @@ class ModelFileError(NormscopeError, ValueError):
     def __init__(self, path: str, reason: str) -> None:
         self.path = path
         self.reason = reason
-        super().__init__(printable(f"{path}: {reason}"))
+        super().__init__(printable(shortened(f"{path}: {reason}")))
 
 
 class ContractWarning(UserWarning):
@@ -152,6 +152,22 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+
+
+MOST_LETTERS = 2000
+
+
+def shortened(text: str) -> str:
+    """The text, without its middle where it has more than `MOST_LETTERS`.
+
+    Whatever a stranger called a thing, a message stays one that can be read.
+
+    >>> len(shortened("a" * 10_000_000))
+    2000
+    """
+    if len(text) <= MOST_LETTERS:
+        return text
+    return f"{text[: MOST_LETTERS - 405]} ... {text[-400:]}"
 
 
 def _escaped(letter: str) -> str:

@@ -82,7 +82,8 @@ def test_an_allowance_that_is_not_needed_is_a_finding() -> None:
     unused = {f.path: f.message for f in report.findings if f.code == "NS001"}
     assert set(unused) == set(allow)
     assert (
-        "no layer is called 'batchnormalisation_1'; did you mean" in unused["batchnormalisation_1"]
+        "nothing is normalized or found at 'batchnormalisation_1'; did you mean"
+        in unused["batchnormalisation_1"]
     )
     assert unused[FIRST].endswith(f"NS401 finds nothing at '{FIRST}'")
     assert not audit(SEED, allow=allow, ignore=["NS001", "NS103", "NS5"]).findings

@@ -127,7 +127,10 @@ def test_audit_formats(run, tmp_path: Path, form: str) -> None:  # type: ignore[
 def test_rules_are_listed_and_explained(run) -> None:  # type: ignore[no-untyped-def]
     status, out, _ = run("rules")
     assert status == 0
-    assert len(out.splitlines()) == len(all_rules())
+    assert [line.split()[0] for line in out.splitlines() if line.startswith(" ")] == [
+        rule.code for rule in all_rules()
+    ]
+    assert "\n\nNS1 axes\n  NS101  " in out
     for code in ("NS103", "rank-outside-contract", "ns103"):
         assert "The founding case" in run("rules", code)[1]
 

@@ -175,7 +175,7 @@ def why_unused(one: AtPaths, paths: Iterable[str], ran: frozenset[str]) -> str:
     if not any(one.matches(path) for path in there):
         close = get_close_matches(one.path, there, n=1, cutoff=0.6)
         hint = f"; did you mean {shown(close[0])}?" if close else ""
-        return f"no layer is called {shown(one.path)}{hint}"
+        return f"nothing is normalized or found at {shown(one.path)}{hint}"
     if isinstance(one, Allowance) and one.codes <= ran:
         return f"{one.rule} finds nothing at {shown(one.path)}"
     return ""

@@ -67,6 +67,10 @@ def main() -> None:
         print_error(str(error))
         if isinstance(error, OSError):  # typer could not print the help
             discard_output()
+    except typer.Abort as error:  # which typer makes of these two
+        cause = error.__cause__
+        interrupted = isinstance(cause, KeyboardInterrupt)
+        print_error("interrupted" if interrupted else _unexpected(cause or error))
     except MemoryError as error:
         print_error(f"there is not enough memory for this: {error}".removesuffix(": "))
     except Exception as error:
@@ -82,7 +86,7 @@ def main() -> None:
     sys.exit(UNUSABLE)
 
 
-def _unexpected(error: Exception) -> str:
+def _unexpected(error: BaseException) -> str:
     """The message for an error that is a fault of normscope."""
     *_, (place, line) = traceback.walk_tb(error.__traceback__)
     file = Path(place.f_code.co_filename)

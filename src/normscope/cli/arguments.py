@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from pathlib import Path
 from typing import Any
 
-from normscope.errors import SpecError
+from normscope.errors import ModelFileError, SpecError
 from normscope.notation.shape import MAX_LENGTH
 
 _OPEN = ("any", "none", "?", "b", "n", "-1")
@@ -63,12 +62,12 @@ def size_from_text(text: str) -> tuple[str, int]:
 
 def arrays_from_file(path: Path) -> Any:
     """The array of an `.npy` file, or the list of those of an `.npz` file."""
-    import numpy as np
+    from normscope.files.npy import read_arrays
 
     try:
-        found = np.load(path, allow_pickle=False)
-        return found if isinstance(found, np.ndarray) else [found[key] for key in found.files]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        found = read_arrays(str(path))
+    except ModelFileError as error:
         raise SpecError(
-            f"--data {str(path)!r} is no .npy or .npz file of numbers: {error}"
+            f"--data {str(path)!r} is no .npy or .npz file of numbers: {error.reason}"
         ) from None
+    return found[""] if list(found) == [""] else list(found.values())

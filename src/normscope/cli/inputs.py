@@ -153,8 +153,6 @@ def _dtype(name: str) -> np.dtype[Any]:
 
 
 def _loaded(path: Path) -> Array:
-    try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error  # without the name once more
-        raise SpecError(f"{path} cannot be read: {reason}") from None
+    from normscope.files.npy import read_npy
+
+    return read_npy(str(path))

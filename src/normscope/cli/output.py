@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from normscope.errors import SpecError, printable
+from normscope.errors import SpecError, printable, shortened
 
 
 def as_json(value: dict[str, Any]) -> str:
@@ -78,7 +78,7 @@ def print_error(message: str) -> None:
     """Print a message about what went wrong, where there is somewhere to print it."""
     if sys.stderr is not None:
         with suppress(OSError):
-            print(f"normscope: {_printable_lines(message)}", file=sys.stderr, flush=True)
+            print(f"normscope: {_printable_lines(shortened(message))}", file=sys.stderr, flush=True)
 
 
 def _printable_lines(text: str) -> str:

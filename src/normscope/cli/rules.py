@@ -24,11 +24,23 @@ def rules(
 ) -> None:
     """List the rules of the audit, or explain one."""
     from normscope.audit import all_rules, find_rule
+    from normscope.audit.catalogue import FAMILIES
 
     if code is not None:
         print_text(find_rule(code).documentation)
         return
-    lines = [
-        f"{rule.code}  {rule.severity:7}  {rule.name:33} {rule.summary}" for rule in all_rules()
+    width = max(len(rule.name) for rule in all_rules())
+    families = [
+        "\n".join(
+            [
+                f"{family} {name}",
+                *(
+                    f"  {rule.code}  {rule.severity:7}  {rule.name:{width}}  {rule.summary}"
+                    for rule in all_rules()
+                    if rule.code.startswith(family)
+                ),
+            ]
+        )
+        for family, name in FAMILIES.items()
     ]
-    print_text("\n".join(lines))
+    print_text("\n\n".join(families))

@@ -18,9 +18,10 @@ from typing import Any, BinaryIO
 from normscope.errors import ModelFileError
 from normscope.files.archive import open_archive, stored_place
 from normscope.files.json import decode_json
+from normscope.files.regular import open_regular
 from normscope.files.stored_array import ITEM_BYTES, MAX_RANK, reach
 
-MAX_PROGRAM_BYTES = 2**28  # a hundred thousand operators
+MAX_PROGRAM_BYTES = 2**27  # fifty thousand operators
 MAX_DEPTH = 400  # of branches in branches
 
 DTYPES = {
@@ -83,7 +84,7 @@ def read_exported(path: str) -> ExportedFile:
             version; or its tensors are pickled.
     """
     try:
-        with open(path, "rb") as stream:
+        with open_regular(path) as stream:
             return _Archive(path, stream).read()
     except OSError as error:
         raise ModelFileError(path, f"cannot be read: {error.strerror or error}") from error

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from normscope.errors import ModelFileError
+from normscope.files.regular import open_regular
 
 if TYPE_CHECKING:
     import mmap
@@ -52,6 +53,7 @@ class Hdf5:
         self.file = file
         self.data = data
         self.most = most
+        self.begin = file.userblock_size  # of its addresses, behind what its user put before it
         self.heaps: dict[int, dict[int, tuple[int, int]]] = {}
         self.unpacked = 0
         self.steps = 0
@@ -120,14 +122,13 @@ class Hdf5:
         """An array of numbers inside a group, not yet read: its shape and dtype."""
         found = self._member(group, name)
         where = self._place(group, name)
-        if (
-            not isinstance(found, h5py.Dataset)
-            or found.dtype.kind not in "fiu"
-            or found.shape is None
-        ):
+        if not isinstance(found, h5py.Dataset) or found.dtype.kind not in "fiu":
             raise self.error(f"{where} is not an array of numbers")
+        # before its shape is asked for, which may be that of arrays in other files
         if found.is_virtual or found.external:
             raise self.error(f"{where} is stored outside the file, which is not followed")
+        if found.shape is None:
+            raise self.error(f"{where} is not an array of numbers")
         return found
 
     def _from_chunks(self, found: h5py.Dataset, where: str) -> npt.NDArray[np.generic]:
@@ -206,7 +207,7 @@ class Hdf5:
             self.steps += 1
             if self.steps > MAX_STEPS:
                 raise self.error(f"the names in it lead through more than {MAX_STEPS} groups")
-            if not isinstance(found, h5py.Group) or not part or part not in found:
+            if not isinstance(found, h5py.Group) or not part or not _has(found, part):
                 raise self.error(f"{group.name!r} has no member {name!r}")
             if found.id.links.get_info(part.encode()).type != h5py.h5l.TYPE_HARD:
                 raise self.error(f"{name!r} in {group.name!r} is a link, which is not followed")
@@ -236,11 +237,11 @@ class Hdf5:
 
     def _variable_texts(self, group: h5py.Group, key: str, count: int, longest: int) -> list[bytes]:
         """An attribute of `count` texts of variable length: 4 bytes length, 8 heap, 4 index."""
-        start = self._attribute_data(h5py.h5o.get_info(group.id).addr, key.encode())
+        start = self._attribute_data(self.begin + h5py.h5o.get_info(group.id).addr, key.encode())
         texts = []
         for position in range(start, start + 16 * count, 16):
             length, heap, index = self._unpack("<IQI", position)
-            begin, size = self._heap(heap).get(index, (0, 0))
+            begin, size = self._heap(self.begin + heap).get(index, (0, 0))
             if length > min(size, longest):
                 raise self.error(f"damaged HDF5 file: a text of the attribute {key} is not there")
             texts.append(self.data[begin : begin + length])
@@ -279,7 +280,7 @@ class Hdf5:
                     yield position
                 elif kind == 16:
                     start, length = self._unpack("<QQ", position)
-                    blocks.append((start + signature, length - 2 * signature))
+                    blocks.append((self.begin + start + signature, length - 2 * signature))
                 position += size
 
     def _unpack(self, form: str, position: int) -> tuple[int, ...]:
@@ -311,6 +312,25 @@ class Hdf5:
         return objects
 
 
+def holds(group: h5py.Group, name: str) -> bool:
+    """Whether there is something of this name, each `/` of which is a sub-group.
+
+    No link is followed, as h5py would to find out: what stands behind one counts as there.
+    """
+    found = group
+    for part in name.split("/"):
+        if not isinstance(found, h5py.Group) or not part or not _has(found, part):
+            return False
+        if found.id.links.get_info(part.encode()).type != h5py.h5l.TYPE_HARD:
+            return True
+        found = found[part]
+    return True
+
+
+def _has(group: h5py.Group, name: str) -> bool:
+    return bool(group.id.links.exists(name.encode()))
+
+
 def _padded(size: int) -> int:
     return -(-size // 8) * 8
 
@@ -325,7 +345,7 @@ def open_hdf5(path: str, most: int = sys.maxsize) -> Iterator[Hdf5]:
 
     try:
         with (
-            open(path, "rb") as stream,
+            open_regular(path) as stream,
             mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data,
             h5py.File(path, "r") as file,
         ):

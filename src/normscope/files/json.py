@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from normscope.errors import ModelFileError
+from normscope.files.regular import open_regular
 
 MAX_BYTES = 8 * 2**20  # the architecture of a thousand layers is about half a MiB
 MAX_DEPTH = 100
+MAX_VALUES = 2_000_000  # each of which takes up to 250 bytes of memory
 
 NOT_JSON = "not valid JSON"
 
@@ -25,7 +27,7 @@ def read_json(path: str, if_not: str = NOT_JSON) -> object:
         ModelFileError: the file cannot be read, is too large, or is not JSON within the bounds.
     """
     try:
-        with open(path, "rb") as stream:
+        with open_regular(path) as stream:
             text = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise ModelFileError(path, f"cannot be read: {error.strerror}") from error
@@ -57,10 +59,12 @@ def decode_json(
     {'a': [1, 2]}
     """
     try:
-        value: object = json.loads(
-            text if isinstance(text, str) else text.decode("utf-8-sig"),
-            object_pairs_hook=_without_doubles,
-        )
+        whole = text if isinstance(text, str) else text.decode("utf-8-sig")
+        if sum(map(whole.count, ",[{")) > MAX_VALUES:
+            raise ModelFileError(path, f"{what} holds more than {MAX_VALUES} values")
+        value: object = json.loads(whole, object_pairs_hook=_without_doubles)
+    except ModelFileError:
+        raise
     except _TwiceError as error:
         raise ModelFileError(path, f"{what} says {str(error)!r:.60} twice in one object") from error
     except RecursionError as error:

@@ -7,13 +7,14 @@ containers are themselves. So there is no list of what is safe to call: nothing 
 from __future__ import annotations
 
 import pickletools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 from normscope.wording import one_line
 
-MAX_OPERATIONS = 3_000_000  # a checkpoint of ten thousand arrays has half a million
+MAX_OPERATIONS = 2_000_000  # a checkpoint of ten thousand arrays has half a million
 MAX_BYTES = 2**26  # of the pickle alone; the numbers of a checkpoint stand beside it
 
 
@@ -26,6 +27,9 @@ class Name:
     """What a pickle would import. Attribute: `path`, as "torch._utils._rebuild_tensor_v2"."""
 
     path: str
+
+
+_NOTHING: Mapping[object, object] = MappingProxyType({})
 
 
 @dataclass(slots=True, eq=False)
@@ -43,8 +47,8 @@ class Made:
     maker: object
     arguments: object = ()
     state: object = None
-    elements: list[object] = field(default_factory=list)
-    entries: dict[object, object] = field(default_factory=dict)
+    elements: Sequence[object] = ()
+    entries: Mapping[object, object] = field(default_factory=lambda: _NOTHING)
 
     @property
     def path(self) -> str:
@@ -196,7 +200,10 @@ class _Machine:
 
     def _extend(self, items: list[Any]) -> None:
         target = self.stack[-1]
-        (target.elements if isinstance(target, Made) else target).extend(items)
+        if isinstance(target, Made):
+            target.elements = target.elements or []
+            target = target.elements
+        target.extend(items)
 
     def _setitem(self, _: object) -> None:
         value, key = self.stack.pop(), self.stack.pop()
@@ -206,8 +213,9 @@ class _Machine:
         self._set(self._marked())
 
     def _set(self, items: list[Any]) -> None:
-        target = self.stack[-1]
-        entries = target.entries if isinstance(target, Made) else target
+        target = entries = self.stack[-1]
+        if isinstance(target, Made):
+            target.entries = entries = target.entries or {}
         if not isinstance(entries, dict) or len(items) % 2:
             raise PickleError("a damaged pickle (entries of what is no dict)")
         for key, value in zip(items[::2], items[1::2], strict=True):

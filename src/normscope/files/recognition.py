@@ -12,6 +12,7 @@ from typing import BinaryIO
 from normscope.errors import ModelFileError, printable
 from normscope.files.archive import member_names
 from normscope.files.protobuf import MESSAGE, VARINT, top_level_fields
+from normscope.files.regular import NOT_REGULAR, open_regular
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGIC = b"PK\x03\x04"
@@ -147,8 +148,8 @@ def recognise(path: str) -> FileKind:
         if stat.S_ISDIR(mode):
             return _kind_of_folder(path)
         if not stat.S_ISREG(mode):
-            raise ModelFileError(path, "a device, a pipe or a socket, not a regular file")
-        with open(path, "rb") as stream:
+            raise ModelFileError(path, NOT_REGULAR)
+        with open_regular(path) as stream:
             return _kind_of_file(stream)
     except OSError as error:
         raise ModelFileError(path, f"cannot be opened: {error.strerror or error}") from error
@@ -171,6 +172,8 @@ def _kind_of_file(stream: BinaryIO) -> FileKind:
             return kind
     if head.startswith(ZIP_MAGIC):
         return _kind_of_archive(stream)
+    if _is_hdf5_behind(stream, size):
+        return HDF5
     if head[0] == 0x80 and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         return FileKind("a pickle of Python", _PICKLE)
     if _is_safetensors(head, size):
@@ -199,6 +202,17 @@ def _kind_of_archive(stream: BinaryIO) -> FileKind:
     if "[Content_Types].xml" in names:
         return FileKind("a document of Office")
     return FileKind("a zip archive, but not of a model", _UNPACK)
+
+
+def _is_hdf5_behind(stream: BinaryIO, size: int) -> bool:
+    """Whether an HDF5 file begins where its format lets it, behind what its user put before it."""
+    place = HEAD_BYTES
+    while place < size:
+        stream.seek(place)
+        if stream.read(len(HDF5_MAGIC)) == HDF5_MAGIC:
+            return True
+        place *= 2
+    return False
 
 
 def _is_safetensors(head: bytes, size: int) -> bool:

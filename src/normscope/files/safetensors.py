@@ -14,6 +14,7 @@ import numpy as np
 
 from normscope.errors import ModelFileError
 from normscope.files.json import decode_json
+from normscope.files.regular import open_regular
 from normscope.files.stored_array import ITEM_BYTES, MAX_RANK, StoredArray, from_bytes
 
 MAX_HEADER_BYTES = 2**25
@@ -39,7 +40,7 @@ def read_safetensors(path: str) -> dict[str, StoredArray]:
         ModelFileError: the file cannot be read, or its header does not fit it.
     """
     try:
-        with open(path, "rb") as stream:
+        with open_regular(path) as stream:
             size = stream.seek(0, os.SEEK_END)
             stream.seek(0)
             length = int.from_bytes(stream.read(8), "little")
@@ -72,7 +73,7 @@ def _array(path: str, name: str, entry: object, start: int, size: int) -> Stored
         raise ModelFileError(path, f"{name!r:.60} does not fit the bytes of the file")
 
     def numbers() -> np.ndarray[Any, Any]:
-        with open(path, "rb") as stream:
+        with open_regular(path) as stream:
             stream.seek(start + begin)
             data = stream.read(end - begin)
         return from_bytes(path, data, dtype).reshape(shape)

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normscope.errors import ModelFileError
-from normscope.files.archive import open_archive, stored_place
+from normscope.files.archive import inflated, member_bytes, open_archive, stored_place
 from normscope.files.pickle import MAX_BYTES, Made, Name, Persistent, PickleError, read_pickle
+from normscope.files.regular import open_regular
 from normscope.files.stored_array import (
     ITEM_BYTES,
     MAX_RANK,
@@ -29,6 +30,7 @@ from normscope.files.stored_array import (
 )
 
 MAX_DEPTH = 20
+MAX_INFLATED_BYTES = 2**28  # of all storages that are compressed
 MAX_NAME = 1000
 _LEGACY_PICKLES = 3  # before that of the arrays: a number, a version, the machine
 
@@ -78,7 +80,7 @@ def read_checkpoint(path: str) -> Checkpoint:
         ModelFileError: it cannot be read, or is damaged.
     """
     try:
-        with open(path, "rb") as stream:
+        with open_regular(path) as stream:
             head = stream.read(4)
             found, read = (_zipped if head.startswith(b"PK") else _legacy)(path, stream)
     except OSError as error:
@@ -103,6 +105,7 @@ def _zipped(path: str, stream: BinaryIO) -> tuple[object, Read]:
     found = read_pickle(BytesIO(_member(stream, members[pickled])))
     order = members.get(f"{prefix}byteorder")
     little = order is None or _member(stream, order) != b"big"
+    unpacked = _Inflated(path)
 
     def read(key: str, start: int, stop: int, dtype: str) -> NDArray[Any]:
         member = members.get(f"{prefix}data/{key}")
@@ -110,22 +113,51 @@ def _zipped(path: str, stream: BinaryIO) -> tuple[object, Read]:
         if member is None or member.file_size < stop * item:
             raise ModelFileError(path, f"the storage {key!r:.40} is missing or too short")
         try:
-            with open(path, "rb") as again:
-                begin, _ = stored_place(again, member)
-                again.seek(begin + start * item)
-                data = again.read((stop - start) * item)
+            with open_regular(path) as again:
+                if member.compress_type == zipfile.ZIP_STORED:
+                    begin, _ = stored_place(again, member)
+                    again.seek(begin + start * item)
+                    data = again.read((stop - start) * item)
+                else:
+                    data = unpacked.of(again, member)[start * item : stop * item]
         except (zipfile.BadZipFile, OSError) as error:
-            raise ModelFileError(path, f"the storage {key!r:.40} cannot be read") from error
+            raise ModelFileError(
+                path, f"the storage {key!r:.40} cannot be read: {error}"
+            ) from error
         return from_bytes(path, data, dtype, little)
 
     return found, read
 
 
 def _member(stream: BinaryIO, member: zipfile.ZipInfo) -> bytes:
-    """The bytes of a member, which must be stored as they are: as torch does."""
-    start, stop = stored_place(stream, member)
-    stream.seek(start)
-    return stream.read(stop - start)
+    return member_bytes(stream, member, MAX_BYTES, checked=False)
+
+
+class _Inflated:
+    """Storages that are deflated, as where somebody packed an archive anew; bounded together."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._left = MAX_INFLATED_BYTES
+        self._last: tuple[str, bytes] = ("", b"")
+
+    def of(self, stream: BinaryIO, member: zipfile.ZipInfo) -> bytes:
+        """The bytes of a storage; the last one is kept, as arrays may share it.
+
+        Raises:
+            ModelFileError: all of them have too many bytes.
+            BadZipFile: it is damaged.
+        """
+        if member.filename != self._last[0]:
+            self._left -= member.file_size
+            if self._left < 0:
+                raise ModelFileError(
+                    self.path,
+                    f"its compressed arrays have more than {MAX_INFLATED_BYTES} bytes together; "
+                    "unpack it, and store it without compression",
+                )
+            self._last = (member.filename, inflated(stream, member))
+        return self._last[1]
 
 
 def _legacy(path: str, stream: BinaryIO) -> tuple[object, Read]:
@@ -154,7 +186,7 @@ def _legacy(path: str, stream: BinaryIO) -> tuple[object, Read]:
         item = ITEM_BYTES[dtype]
         if stop > count:
             raise ModelFileError(path, f"the storage {key!r:.40} is missing or too short")
-        with open(path, "rb") as again:
+        with open_regular(path) as again:
             again.seek(at + start * item)
             return from_bytes(path, again.read((stop - start) * item), dtype)
 
@@ -245,13 +277,15 @@ class _Walk:
 
     def _tensor(self, given: tuple[Any, ...], count: int, typed: int | None) -> StoredArray:
         storage = _storage(given[0]) if len(given) >= count else None
-        if storage is None or not all(map(_are_sizes, ([given[1]], given[2], given[3]))):
+        place = None if storage is None else _sizes([given[1]])
+        shape, strides = (None, None) if place is None else map(_sizes, given[2:4])
+        if storage is None or place is None or shape is None or strides is None:
             raise ModelFileError(self.path, "a damaged checkpoint: a tensor without a storage")
         key, dtype = storage
         if typed is not None:  # by its own dtype, of a storage of bytes
             name = given[typed].path if isinstance(given[typed], Name) else ""
             dtype = name.removeprefix("torch.")
-        offset, shape, strides = given[1], tuple(given[2]), tuple(given[3])
+        (offset,) = place
         if len(shape) != len(strides) or dtype not in ITEM_BYTES:
             raise ModelFileError(self.path, f"a tensor of an unknown dtype, {dtype!r:.40}")
         spanned = reach(shape, strides)
@@ -278,20 +312,21 @@ def _kind(value: Made) -> str:
 def _storage(value: object) -> tuple[str, str] | None:
     """The key and the dtype of a storage."""
     match value.id if isinstance(value, Persistent) else None:
-        case (word, Name() as kind, str() | bytes() as key, *_) if _text(word) == "storage":
+        case ("storage" | b"storage", Name() as kind, str() | bytes() as key, *_):
             name = kind.path.rpartition(".")[2].removesuffix("Storage")
             return (_text(key), _STORAGES[name]) if name in _STORAGES else None
     return None
 
 
-def _are_sizes(value: object) -> bool:
-    if isinstance(value, Made) and value.path == "torch.Size" and value.arguments:
-        return _are_sizes(value.arguments)
-    return (
-        isinstance(value, tuple | list)
-        and len(value) <= MAX_RANK
-        and all(type(item) is int and 0 <= item < 2**48 for item in value)
-    )
+def _sizes(value: object) -> tuple[int, ...] | None:
+    """Lengths, a `torch.Size` of them too; None for anything else."""
+    match value:
+        case Made(arguments=(inner,)) if value.path == "torch.Size":
+            value = inner
+    if not isinstance(value, tuple | list) or len(value) > MAX_RANK:
+        return None
+    fits = all(type(item) is int and 0 <= item < 2**48 for item in value)
+    return tuple(value) if fits else None
 
 
 def _entries(container: Mapping[Any, object] | Sequence[object]) -> Iterator[tuple[str, object]]:
@@ -307,5 +342,6 @@ def _joined(name: str, key: str) -> str:
     return (f"{name}.{key}" if name else key)[:MAX_NAME]
 
 
-def _text(word: object) -> str:
-    return word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word)[:MAX_NAME]
+def _text(word: str | bytes | int) -> str:
+    text = word[:MAX_NAME].decode("utf-8", "replace") if isinstance(word, bytes) else str(word)
+    return text[:MAX_NAME]

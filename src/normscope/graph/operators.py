@@ -218,6 +218,8 @@ class Graph:
         blind: why nothing can be proved on this graph, as the program may do what it does not
             show; "" if it shows everything that depends on an input.
         notes: what the reader of a report should know about how it was found.
+        most_bytes: so many bytes of arrays are made at once at most, where a part of it is run
+            again; None where nobody sets a bound, as for a model that came as an object.
     """
 
     arrays: Arrays
@@ -228,6 +230,7 @@ class Graph:
     calls: list[Call] = field(default_factory=lambda: [Call("", "")])
     blind: str = ""
     notes: list[str] = field(default_factory=list)
+    most_bytes: int | None = None
 
     def input(self, shape: Sequence[int], dtype: str, name: str) -> Value:
         """A new input of the model."""

@@ -39,6 +39,9 @@ from normscope.graph.rules import (
     Scatter,
 )
 
+_MOST_MOVED = 2**24
+"""So many elements are told apart where an operator moves them."""
+
 
 class Owners:
     """The owners of all values of a graph.
@@ -234,6 +237,7 @@ class Owners:
         if numbers is None:
             return self._otherwise(node, rule.otherwise)
         operands = self._operands(node)
+        sizes = [value.size for value in (*node.operands, *node.results)]
         data = [operands[number] for number in rule.data]
         plain = all(known.plain for known in data)
         owners = {known.owners.item() for known in data if known.owners.size == 1}
@@ -243,6 +247,8 @@ class Owners:
                 (owner,) = owners
                 ranks = [len(value.shape) for value in node.results]
                 return [Known(constant(r, owner), constant(r, Fact.ORDINARY)) for r in ranks]
+        if max(sizes) > _MOST_MOVED:
+            return self._opaque(node, f"it moves more than {_MOST_MOVED} elements")
         given: list[NDArray[Any]] = []
         for number, array in enumerate(numbers):
             if array is not None:

@@ -39,6 +39,7 @@ def replay(
         CannotReplayError: an operator cannot be run again, or a value is not known.
     """
     arrays: dict[Value, Any] = dict(known)
+    made = 0
     wanted = list(targets)
     stack = list(wanted)
     while stack:
@@ -64,6 +65,11 @@ def replay(
             given = [arrays[v] if v in arrays else _blank(graph, v) for v in node.operands]
             for result, array in zip(node.results, node.run(given), strict=True):
                 arrays.setdefault(result, array)
+                made += getattr(array, "nbytes", 0)
+            if graph.most_bytes is not None and made > graph.most_bytes:
+                raise CannotReplayError(
+                    f"what leads to it takes more than {graph.most_bytes} bytes"
+                )
     return [arrays[value] for value in wanted]
 
 

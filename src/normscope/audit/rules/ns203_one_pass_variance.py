@@ -26,8 +26,8 @@ Use instead:
     The mean of `(x - x.mean()) ** 2`; in Flax, `use_fast_variance=False`.
 
 References:
-    pytorch#51102, onnxruntime#28463 and #21935, mlx#2238, tenstorrent/tt-metal#45968, equinox PR
-    314, keras-core PR 866
+    pytorch#51102, onnxruntime#28463, onnxruntime#21935, mlx#2238, tenstorrent/tt-metal#45968,
+    equinox PR 314, keras-core PR 866
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ from collections.abc import Iterator
 
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
-from normscope.audit.rule import Rule, Symptom
+from normscope.audit.rule import Intent, Rule, Symptom
 from normscope.audit.training_signs import has_initial_statistics, moved, was_drawn
 
 
@@ -46,6 +46,7 @@ class RunningStatisticsNeverUpdated(Rule):
     code, name, since = "NS301", "running-statistics-never-updated", "0.1"
     severity = Severity.ERROR
     symptoms = (Symptom.EVALUATION, Symptom.PORT)
+    intents = (Intent.RE_ESTIMATION, Intent.TEST_TIME_ADAPTATION)
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
         if not has_initial_statistics(site):

@@ -43,7 +43,7 @@ _FEWEST_WITHOUT = 4
 
 
 class FinalNormMissingOrUnused(Rule):
-    code, name, since = "NS604", "final-norm-missing-or-unused", "0.2"
+    code, name, since = "NS604", "final-norm-missing-or-unused", "0.1"
     severity = Severity.WARNING
     symptoms = (Symptom.PARAMETERS, Symptom.PORT, Symptom.LEARNING)
 

@@ -44,7 +44,7 @@ _LARGE_RATIO = 1.5
 
 
 class DropoutBeforeBatchnorm(Rule):
-    code, name, since = "NS605", "dropout-before-batchnorm", "0.2"
+    code, name, since = "NS605", "dropout-before-batchnorm", "0.1"
     severity = Severity.WARNING
     symptoms = (Symptom.EVALUATION,)
 

@@ -41,7 +41,7 @@ from normscope.audit.rule import Rule, Symptom
 
 
 class TileOrSizeDependence(Rule):
-    code, name, since = "NS703", "tile-or-size-dependence", "0.2"
+    code, name, since = "NS703", "tile-or-size-dependence", "0.1"
     severity = Severity.ERROR
     symptoms = (Symptom.SIZE,)
 

@@ -45,7 +45,7 @@ _STASHED = frozenset({"LayerNormalization", "RMSNormalization", "GroupNormalizat
 _REFUSED = frozenset({"ImageDecoder", "RegexFullMatch"})
 """What decodes, or matches patterns of the file."""
 
-MANY_BYTES = 2**30
+MANY_BYTES = 2**28
 """What makes more is not run."""
 
 SECONDS = 20.0
@@ -249,9 +249,12 @@ class _Stopped:
 def _runtime_session(model: Any) -> Any:
     import onnxruntime
 
+    from normscope.frameworks.onnx.memory import bound
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
+    bound(options)
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )

@@ -16,7 +16,10 @@ _STEPS = 8
 POSITIONS = (64, 224, 32)
 """Lengths of images that are tried in turn: networks that halve them often need enough."""
 
-_MANY = 2**27
+MOST_AXES = 64
+"""That an array of NumPy can have."""
+
+_MANY = 2**26
 """So many elements may an input have that is made up."""
 
 _PASSING = frozenset({"Cast", "Identity", "Reshape", "Unsqueeze", "Squeeze", "Flatten", "Expand"})
@@ -47,6 +50,11 @@ def example(
         tensor, dtype = value.type.tensor_type, dtypes[value.name]
         if not tensor.HasField("shape") or dtype.kind in "OUSc":
             return None
+        if len(tensor.shape.dim) > MOST_AXES:
+            raise SpecError(
+                f"the ONNX model states that {value.name!r:.60} has {len(tensor.shape.dim)} axes; "
+                f"an array has at most {MOST_AXES}"
+            )
         image = len(tensor.shape.dim) >= 4 and dtype.kind not in "iub"
         shape = [
             _size(dim, axis, sizes, positions if image and axis >= 2 else _STEPS)
@@ -54,8 +62,8 @@ def example(
         ]
         if prod(shape) > _MANY:
             raise SpecError(
-                f"the ONNX model states that {value.name} has the shape {tuple(shape)}, which is "
-                "too large to be made up; give inputs"
+                f"the ONNX model states that {value.name!r:.60} has the shape {tuple(shape)}, "
+                "which is too large to be made up; give inputs"
             )
         found[value.name] = _numbers(value.name, tuple(shape), dtype, graph, random)
     return found or None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from normscope.errors import MissingPackageError, ModelFileError
+from normscope.files.regular import open_regular
 from normscope.frameworks.onnx.structure import StructureError, check
 from normscope.frameworks.onnx.wire import DamagedError, without_large_arrays
 from normscope.wording import one_line
@@ -74,7 +75,10 @@ def _small_part(path: Path) -> bytes:
     """The bytes of a file, but for its large arrays."""
     if not path.stat().st_size:
         raise DamagedError
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+    with (
+        open_regular(path) as stream,
+        mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as whole,
+    ):
         view = memoryview(whole)
         try:
             return without_large_arrays(view, path.resolve().name)

@@ -26,6 +26,7 @@ except ImportError as missing:
 
 from normscope.frameworks.onnx import example, graphs
 from normscope.frameworks.onnx.folded import note_on_folding
+from normscope.frameworks.onnx.memory import bound
 from normscope.frameworks.onnx.tensors import Tensors
 
 _FOLDER = "session.model_external_initializers_file_folder_path"
@@ -99,10 +100,11 @@ class OnnxLive(Live):
     def _new_session(self, model: Any, *, optimized: bool) -> Any:
         """A session that runs a model; fused nodes would hide what is between them."""
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # warnings about the model are not what was asked for
+        options.log_severity_level = 4  # what it raises is said, and is said once
         if not optimized:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         if self._path is not None:  # where the arrays are that the model refers to
+            bound(options)
             folder = str(self._path.resolve().parent)
             options.add_session_config_entry(_FOLDER, folder)
         return onnxruntime.InferenceSession(

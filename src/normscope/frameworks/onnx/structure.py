@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-MANY_NODES = 1_000_000
+MANY_NODES = 50_000
 DEEP = 64
 
 Key = tuple[str, str, str]

@@ -22,6 +22,10 @@ _PACKED_BITS = {
 }
 
 
+MOST_SPARSE_BYTES = 2**28
+"""Of a sparse array, zeros and all."""
+
+
 class Tensors:
     """Reads the arrays of a model.
 
@@ -59,9 +63,15 @@ class Tensors:
         """Gives the array of a sparse one, zeros and all."""
 
         def read() -> NDArray[Any]:
+            size = prod(sparse.dims) * self.array(sparse.values).itemsize
+            if size > MOST_SPARSE_BYTES:
+                raise self._error(
+                    f"a sparse tensor has {size} bytes with its zeros; at most "
+                    f"{MOST_SPARSE_BYTES} are made"
+                )
             values, places = self.array(sparse.values), self.array(sparse.indices)
-            found = np.zeros(tuple(sparse.dims), values.dtype)
             try:
+                found = np.zeros(tuple(sparse.dims), values.dtype)
                 if places.ndim == 1:
                     found.flat[places] = values
                 else:
@@ -126,23 +136,27 @@ class Tensors:
         """The file of this name, if it lies in the folder of the model."""
         if self.path is None:
             raise self._error(
-                f"the data of tensor {name!r} lie in the file {location!r}: give the path of the "
-                "model, or load it with onnx.load, which reads them"
+                f"the data of tensor {name!r} lie in the file {location!r:.100}: give the "
+                "path of the model, or load it with onnx.load, which reads them"
             )
-        folder = self.path.resolve().parent
+        folder, shown = self.path.resolve().parent, f"{location!r:.100}"
         wanted = Path(location.replace("\\", "/"))
         if wanted.is_absolute() or ".." in wanted.parts or "\0" in location or not location:
-            raise self._error(f"the data of tensor {name!r} lie outside of its folder: {location}")
-        found = (folder / wanted).resolve()
-        if not found.is_relative_to(folder):
-            raise self._error(f"the data of tensor {name!r} lie outside of its folder: {location}")
-        if not found.is_file():
-            raise self._error(f"the data of tensor {name!r} are missing: no file {location}")
+            raise self._error(f"the data of tensor {name!r} lie outside of its folder: {shown}")
+        try:
+            found = (folder / wanted).resolve()
+            inside, there = found.is_relative_to(folder), found.is_file()
+        except (OSError, RuntimeError):  # a name too long, or links in a circle
+            inside, there = True, False
+        if not inside:
+            raise self._error(f"the data of tensor {name!r} lie outside of its folder: {shown}")
+        if not there:
+            raise self._error(f"the data of tensor {name!r} are missing: no file {shown}")
         return found
 
     def _whole(self, text: str, name: str) -> int:
         if not text.isascii() or not text.isdigit() or len(text) > 18:
-            raise self._error(f"the data of tensor {name!r} have no place: {text!r}")
+            raise self._error(f"the data of tensor {name!r} have no place: {text!r:.60}")
         return int(text)
 
     def _error(self, reason: str) -> ModelFileError:

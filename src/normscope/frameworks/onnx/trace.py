@@ -19,6 +19,7 @@ from normscope.frameworks.onnx.evaluation import (
     np_dtype,
 )
 from normscope.frameworks.onnx.functions import Bindings, bindings, bound, without_missing
+from normscope.frameworks.onnx.memory import MOST_BYTES
 from normscope.frameworks.onnx.names import Calls, own_name, source_of
 from normscope.frameworks.onnx.nodes import attributes_of, constant, said
 from normscope.frameworks.onnx.operators.applied import Made
@@ -64,7 +65,7 @@ def trace(model: Any, arrays: Mapping[str, NDArray[Any]], tensors: Tensors) -> G
         CannotTraceError: the model cannot be followed; the text says why.
         ModelFileError: what it refers to outside of itself cannot be read.
     """
-    graph = Graph(NumpyArrays())
+    graph = Graph(NumpyArrays(), most_bytes=MOST_BYTES if tensors.path is not None else None)
     walk = Walk(graph, Calls(graph), model, tensors)
     for name, array in arrays.items():
         value = graph.input(array.shape, array.dtype.name, name)
@@ -120,6 +121,7 @@ class Walk:
 
     def inside(self, graph: Graph) -> Walk:
         """Another walk, without names, for what stands inside of a node."""
+        graph.most_bytes = self.graph.most_bytes
         inner = Walk(graph, self.calls, self.model, self.tensors)
         inner.versions, inner.bindings, inner.around = self.versions, self.bindings, self.around
         inner.loose = self.loose
@@ -271,6 +273,8 @@ class Walk:
         run: Callable[[Sequence[Any]], Sequence[Any]] | None,
     ) -> Node:
         """A node of the file in the graph."""
+        if any(length < 0 for shape, _ in results for length in shape):
+            raise CannotTraceError(f"{said(node)} gives an array with a length below 0")
         if largest(results) > MANY_ELEMENTS:
             raise CannotTraceError(
                 f"{said(node)} gives an array of {largest(results)} elements, which is too many"

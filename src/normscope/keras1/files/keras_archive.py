@@ -18,6 +18,7 @@ from normscope.errors import ModelFileError
 from normscope.files.archive import open_archive
 from normscope.files.hdf5 import DAMAGE, MAX_INFLATED_BYTES, MOST_DEFLATED
 from normscope.files.json import MAX_BYTES, children, decode_json
+from normscope.files.regular import open_regular
 
 CONFIG, WEIGHTS = "config.json", ".weights.h5"
 PACKAGES = ("keras", "keras_hub", "keras_cv", "keras_nlp", "builtins")
@@ -39,7 +40,7 @@ def check_archive(path: str, is_known: Callable[[str], bool]) -> None:
         ModelFileError: it is damaged, holds code, or names what neither Keras nor the user has.
     """
     try:
-        with open(path, "rb") as stream:
+        with open_regular(path) as stream:
             archive = open_archive(stream)
             if archive is None:
                 raise ModelFileError(path, "a damaged .keras archive: its list of files is missing")

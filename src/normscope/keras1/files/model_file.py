@@ -15,7 +15,7 @@ from typing import Literal
 
 import h5py
 
-from normscope.files.hdf5 import open_hdf5
+from normscope.files.hdf5 import holds, open_hdf5
 from normscope.files.json import read_json
 from normscope.files.readable import neither, not_read
 from normscope.files.recognition import HDF5, JSON, KERAS_TODAY_JSON, KERAS_TODAY_WEIGHTS, recognise
@@ -172,7 +172,7 @@ def _why_no_architecture(file: h5py.File) -> str:
             "a file of weights only, as model.save_weights() writes it, has no architecture; "
             "write the model with model.save(), or its architecture with model.to_json()"
         )
-    if "layers" in file or "_layer_checkpoint_dependencies" in file:
+    if holds(file, "layers") or holds(file, "_layer_checkpoint_dependencies"):
         return (
             f"a file of weights of Keras 3, without an architecture; {READS}. "
             f"What to do: {KERAS_TODAY_WEIGHTS}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from normscope.errors import ModelFileError
-from normscope.files.hdf5 import open_hdf5
+from normscope.files.hdf5 import holds, open_hdf5
 from normscope.keras1.files.weights import Array, StrPath
 
 
@@ -36,7 +36,7 @@ def read_training(path: StrPath) -> StoredTraining | None:
         if text is None:
             return None
         state: list[Array] = []
-        if "optimizer_weights" in file.file:
+        if holds(file.file, "optimizer_weights"):
             group = file.group(file.file, "optimizer_weights")
             state = [file.array(group, name) for name in file.names(group, "weight_names")]
     try:

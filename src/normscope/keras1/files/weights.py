@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from normscope.files.hdf5 import MAX_NAMES, Hdf5, open_hdf5
+from normscope.files.hdf5 import MAX_NAMES, Hdf5, holds, open_hdf5
 
 Array: TypeAlias = npt.NDArray[np.generic]
 Backend: TypeAlias = Literal["tensorflow", "theano"]
@@ -43,7 +43,7 @@ def read_weights(path: StrPath) -> tuple[StoredLayer, ...]:
         ModelFileError: not a file of Keras 1 weights, damaged, or beyond the bounds of `hdf5`.
     """
     with open_hdf5(os.fspath(path)) as file:
-        root = file.group(file.file, WEIGHTS) if WEIGHTS in file.file else file.file
+        root = file.group(file.file, WEIGHTS) if holds(file.file, WEIGHTS) else file.file
         if "nb_layers" in root.attrs:
             layers = list(_older_layout(file, root))
         elif any(key in root.attrs for key in MARKS):
@@ -58,7 +58,7 @@ def holds_weights(path: StrPath) -> bool:
     if not h5py.is_hdf5(os.fspath(path)):
         return False
     with open_hdf5(os.fspath(path)) as file:
-        return WEIGHTS in file.file or any(key in file.file.attrs for key in MARKS)
+        return holds(file.file, WEIGHTS) or any(key in file.file.attrs for key in MARKS)
 
 
 def weight_names(file: Hdf5, root: h5py.Group) -> dict[str, tuple[str, ...]]:

@@ -13,6 +13,7 @@ from typing import Any
 from normscope.errors import ModelFileError
 from normscope.files.json import MAX_BYTES, decode_json
 from normscope.files.protobuf import DamagedError, fields
+from normscope.files.regular import open_regular
 
 NAME = "keras_metadata.pb"
 MOST_BYTES = 2**26
@@ -29,7 +30,7 @@ def root_model(folder: Path) -> tuple[Mapping[str, Any], str]:
     """
     path = folder / NAME
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             data = stream.read(MOST_BYTES + 1)
     except FileNotFoundError as error:
         raise ModelFileError(

@@ -11,9 +11,10 @@ from zipfile import BadZipFile, ZipFile
 
 from normscope.errors import ModelFileError
 from normscope.files.archive import open_archive
-from normscope.files.hdf5 import open_hdf5
+from normscope.files.hdf5 import holds, open_hdf5
 from normscope.files.json import MAX_BYTES, decode_json, read_json
 from normscope.files.recognition import HDF5, JSON, KERAS_ARCHIVE, SAVED_MODEL, recognise
+from normscope.files.regular import open_regular
 from normscope.frameworks.keras.saved.metadata import root_model
 from normscope.frameworks.keras.saved.rebuilding import Rebuilt
 from normscope.frameworks.keras.saved.weights import load_keras2, load_keras3, unpacked
@@ -76,7 +77,7 @@ def _version(text: object) -> str:
 
 
 def _of_archive(path: str) -> KerasFile:
-    with open(path, "rb") as stream:
+    with open_regular(path) as stream:
         archive = open_archive(stream)
         if archive is None:
             raise ModelFileError(path, "a damaged or very large zip archive")
@@ -128,7 +129,7 @@ def _of_hdf5(path: str) -> KerasFile:
         version = _version(file.text("keras_version"))
         found = _rebuilt(path, decode_json(path, config, "model_config"), version, [])
         root = file.file
-        if "model_weights" in root:
+        if holds(root, "model_weights"):
             root = file.group(root, "model_weights")
         if "layer_names" not in root.attrs and "layer_names0" not in root.attrs:
             return _noted(found, _NO_WEIGHTS)

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import h5py
 import keras
@@ -15,11 +15,14 @@ import numpy as np
 from keras.src.saving.saving_lib import H5IOStore, _load_state
 
 from normscope.errors import ModelFileError
-from normscope.files.hdf5 import DAMAGE, Hdf5, open_hdf5
+from normscope.files.hdf5 import DAMAGE, Hdf5, holds, open_hdf5
 from normscope.frameworks.keras.saved.unknown import UnknownLayer
 
 MOST_BYTES = 2**32
 """Of the weights in an archive."""
+
+UNPACKED, TIMES = 2**28, 16
+"""So many bytes are unpacked at least, and so many times as many as they are packed in."""
 
 _PIECE = 2**20
 
@@ -31,7 +34,10 @@ def unpacked(path: str, archive: ZipFile, name: str) -> Iterator[str]:
     Raises:
         ModelFileError: it is too large, or damaged.
     """
-    size = archive.getinfo(name).file_size
+    listed = archive.getinfo(name)
+    size = listed.file_size
+    if listed.compress_type != ZIP_STORED and size > max(UNPACKED, TIMES * listed.compress_size):
+        raise ModelFileError(path, f"{name} in it has {size} bytes, far more than it is packed in")
     if size > MOST_BYTES:
         raise ModelFileError(path, f"{name} in it has {size} bytes; at most {MOST_BYTES} are read")
     handle, found = tempfile.mkstemp(suffix=".h5")
@@ -107,7 +113,7 @@ class _Store(H5IOStore):  # type: ignore[misc]
     def has_path(self, path: str) -> bool:
         """Whether there is a group of this name."""
         try:
-            return bool(path in self._file.file)
+            return holds(self._file.file, path)
         except DAMAGE:
             return False
 
