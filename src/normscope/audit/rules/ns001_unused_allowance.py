@@ -22,8 +22,7 @@ Use instead:
     Remove the entry, or correct the path of its layer.
 
 References:
-    The unused suppressions that linters of programs report: ruff RUF100, eslint
-    --report-unused-disable-directives
+    Linters of programs report unused suppressions too: https://docs.astral.sh/ruff/rules/unused-noqa
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ Measured:
 
 Known limits:
     The promise is about statistics: attention, which sees as far, keeps it. Pooling over all of
-    the axis and gates may be statistics, and are reported as not known. A model that takes one size only cannot be tiled; then nothing is measured.
+    the axis and gates may be statistics, and are reported as not known.
+    A model that takes one size only cannot be tiled; then nothing is measured.
 
 Use instead:
     Layer normalization of each position over its channels, batch normalization with running
