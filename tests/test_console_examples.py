@@ -108,7 +108,12 @@ def test_write_puts_the_real_output_in_place() -> None:
     assert console.differences(right) == []
 
 
-@pytest.mark.parametrize("lines", [["$ echo a", "..."], ["$ echo ...", "b"], ["$ echo '$ x'"]])
+def test_write_leaves_what_is_cut_short_and_right() -> None:
+    right = block("$ echo 'a b'", "...", "$ echo a", "a")
+    assert console.rewritten(right) == right
+
+
+@pytest.mark.parametrize("lines", [["$ echo a", "...", "b"], ["$ echo ...", "b"], ["$ echo '$ x'"]])
 def test_write_refuses_what_it_would_spoil(lines: list[str]) -> None:
     with pytest.raises(console.ExampleError):
         console.rewritten(block(*lines))

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from normscope.audit import all_rules
+import normscope as ns
+from normscope.audit import all_rules, find_rule
+from normscope.audit.configuration import policy_of
+from normscope.audit.judging import judged_by
+from normscope.audit.model_graph import ModelGraph
+from normscope.audit.rule import Intent
 from rule_fixtures import FRAMEWORKS, Fixture, fixtures, modules
 
 
@@ -15,7 +20,8 @@ from rule_fixtures import FRAMEWORKS, Fixture, fixtures, modules
 @pytest.mark.parametrize("fixture", fixtures(True), ids=str)
 def test_a_rule_fires(fixture: Fixture, tmp_path: Path) -> None:
     given = fixture.given(tmp_path)
-    findings = given.audit(fixture.code).findings
+    audit = given.audit(fixture.code)
+    findings = audit.findings
     assert {finding.path for finding in findings} == set(fixture.at)
     for finding in findings:
         assert finding.code == fixture.code
@@ -24,6 +30,25 @@ def test_a_rule_fires(fixture: Fixture, tmp_path: Path) -> None:
         assert finding.fix
         json.dumps(finding.to_dict(), allow_nan=False)
         modules()[fixture.code].measured(finding, given)
+    check_intents(audit.graph, fixture)
+
+
+def check_intents(graph: ModelGraph, fixture: Fixture) -> None:
+    """The rule is silent where the place is said to be meant so, in a way that it heeds."""
+    heeded = find_rule(fixture.code).intents
+    for intent in Intent:
+        policy = policy_of([fixture.code], intents=dict.fromkeys(fixture.at, str(intent)))
+        assert bool(judged_by(graph, policy).findings) is (intent not in heeded)
+
+
+def test_every_intent_is_heeded_by_a_rule() -> None:
+    assert {intent for rule in all_rules() for intent in rule.intents} == set(Intent)
+
+
+@pytest.mark.parametrize("rule", all_rules(), ids=lambda rule: rule.code)
+def test_a_rule_is_there_since_a_release_that_is_not_to_come(rule) -> None:  # type: ignore[no-untyped-def]
+    since, now = ([int(part) for part in text.split(".")] for text in (rule.since, ns.__version__))
+    assert since <= now
 
 
 @pytest.mark.framework

@@ -22,8 +22,7 @@ Use instead:
     Remove the entry, or correct the path of its layer.
 
 References:
-    The unused suppressions that linters of programs report: ruff RUF100, eslint
-    --report-unused-disable-directives
+    Linters of programs report unused suppressions too: https://docs.astral.sh/ruff/rules/unused-noqa
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from normscope.audit.rule import Rule
 
 
 class UnusedAllowance(Rule):
-    code, name, since = "NS001", "unused-allowance", "0.2"
+    code, name, since = "NS001", "unused-allowance", "0.1"
     severity = Severity.WARNING
 
     def unused(self, where: str, path: str, why: str) -> Finding:

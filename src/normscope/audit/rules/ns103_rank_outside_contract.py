@@ -35,7 +35,7 @@ from collections.abc import Iterator
 
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
-from normscope.audit.rule import Rule, Symptom
+from normscope.audit.rule import Intent, Rule, Symptom
 from normscope.audit.site_explanation import explanation_of
 from normscope.notation.spec import NormSpec
 from normscope.wording import counted, listed
@@ -45,6 +45,7 @@ class RankOutsideContract(Rule):
     code, name, since = "NS103", "rank-outside-contract", "0.1"
     severity = Severity.ERROR
     symptoms = (Symptom.LEARNING, Symptom.PORT)
+    intents = (Intent.PER_POSITION,)
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
         declared = site.declared

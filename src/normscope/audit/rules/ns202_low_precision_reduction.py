@@ -29,8 +29,8 @@ Use instead:
     export the normalization as one operator (LayerNormalization since opset 17).
 
 References:
-    meta-llama/llama#1048, NVIDIA/TensorRT#2564, #3101 and #4493, pytorch/TensorRT#2730,
-    pytorch#66707, rf-detr#176
+    meta-llama/llama#1048, NVIDIA/TensorRT#2564, NVIDIA/TensorRT#3101, NVIDIA/TensorRT#4493,
+    pytorch/TensorRT#2730, pytorch#66707, rf-detr#176
 """
 
 from __future__ import annotations

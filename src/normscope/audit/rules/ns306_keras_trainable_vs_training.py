@@ -19,8 +19,8 @@ Measured:
     statistics, "training" where it takes those of the batch.
 
 Known limits:
-    It tells what is so, which may be just what is wanted: an information, but for training=True
-    without effect, which is a warning.
+    It tells what is so, which may be just what is wanted: an info, but for training=True without
+    effect, which is a warning.
 
 Use instead:
     trainable=False alone to freeze a layer in Keras 3; and the layer of Keras in the place of a
@@ -37,7 +37,7 @@ from collections.abc import Iterator
 
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
-from normscope.audit.rule import Rule, Symptom
+from normscope.audit.rule import Intent, Rule, Symptom
 from normscope.audit.training_signs import takes_batch_statistics
 
 
@@ -45,6 +45,7 @@ class KerasTrainableVsTraining(Rule):
     code, name, since = "NS306", "keras-trainable-vs-training", "0.1"
     severity = Severity.INFO
     symptoms = (Symptom.FROZEN, Symptom.FINETUNING, Symptom.PORT)
+    intents = (Intent.RE_ESTIMATION,)
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
         stands = site.condition

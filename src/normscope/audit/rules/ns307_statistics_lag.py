@@ -36,7 +36,7 @@ import numpy as np
 
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
-from normscope.audit.rule import Rule, Symptom
+from normscope.audit.rule import Intent, Rule, Symptom
 from normscope.audit.training_signs import (
     decay_of,
     has_initial_statistics,
@@ -53,6 +53,7 @@ class StatisticsLag(Rule):
     code, name, since = "NS307", "statistics-lag", "0.1"
     severity = Severity.WARNING
     symptoms = (Symptom.EVALUATION,)
+    intents = (Intent.RE_ESTIMATION,)
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
         updates, decay = site.condition.updates, decay_of(site)

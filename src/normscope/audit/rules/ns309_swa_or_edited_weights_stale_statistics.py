@@ -41,7 +41,7 @@ import numpy as np
 
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
-from normscope.audit.rule import Rule, Symptom
+from normscope.audit.rule import Intent, Rule, Symptom
 from normscope.audit.training_signs import has_initial_statistics
 
 _FEWEST = 16
@@ -52,6 +52,7 @@ class SwaOrEditedWeightsStaleStatistics(Rule):
     code, name, since = "NS309", "swa-or-edited-weights-stale-statistics", "0.1"
     severity = Severity.ERROR
     symptoms = (Symptom.EVALUATION, Symptom.FINETUNING)
+    intents = (Intent.RE_ESTIMATION, Intent.TEST_TIME_ADAPTATION, Intent.TRAIN_MODE_TEACHER)
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
         seen, mean, var = site.observed, site.stored("running_mean"), site.stored("running_var")

@@ -37,7 +37,7 @@ from collections.abc import Iterator
 
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
-from normscope.audit.rule import Rule, Symptom
+from normscope.audit.rule import Intent, Rule, Symptom
 from normscope.audit.training_signs import decay_of
 from normscope.wording import counted
 
@@ -46,6 +46,7 @@ class DoubleUpdate(Rule):
     code, name, since = "NS310", "double-update", "0.1"
     severity = Severity.WARNING
     symptoms = (Symptom.EVALUATION,)
+    intents = (Intent.RE_ESTIMATION,)
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
         updates, inputs = site.condition.updates_per_step, site.condition.inputs_per_step

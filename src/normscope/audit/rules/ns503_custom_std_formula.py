@@ -63,6 +63,8 @@ class CustomStdFormula(Rule):
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
         spec = site.spec
+        if graph.framework == "keras1":
+            return  # its layers are not written by hand, and keras-mode-removed tells of them
         if spec is None and site.kind in (Kind.MIXING, Kind.UNKNOWN):
             yield from self._power(site)
         elif spec is None:

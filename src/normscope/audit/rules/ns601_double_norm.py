@@ -46,7 +46,7 @@ _DROPS = (Role.MULTIPLY, Role.DIVIDE, Role.SELECT)
 
 
 class DoubleNorm(Rule):
-    code, name, since = "NS601", "double-norm", "0.2"
+    code, name, since = "NS601", "double-norm", "0.1"
     severity = Severity.WARNING
     symptoms = (Symptom.PARAMETERS, Symptom.PORT, Symptom.LEARNING)
 

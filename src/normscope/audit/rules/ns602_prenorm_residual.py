@@ -40,7 +40,7 @@ from normscope.audit.surroundings import Addition
 
 
 class PrenormResidual(Rule):
-    code, name, since = "NS602", "prenorm-residual", "0.2"
+    code, name, since = "NS602", "prenorm-residual", "0.1"
     severity = Severity.WARNING
     symptoms = (Symptom.LEARNING, Symptom.PORT)
 

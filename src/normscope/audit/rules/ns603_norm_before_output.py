@@ -46,7 +46,7 @@ _MOST_CHANNELS = 3
 
 
 class NormBeforeOutput(Rule):
-    code, name, since = "NS603", "norm-before-output", "0.2"
+    code, name, since = "NS603", "norm-before-output", "0.1"
     severity = Severity.WARNING
     symptoms = (Symptom.EVALUATION, Symptom.LEARNING, Symptom.BATCH)
 

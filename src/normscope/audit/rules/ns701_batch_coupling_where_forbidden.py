@@ -40,10 +40,10 @@ from normscope.audit.rule import Intent, Rule, Symptom
 
 
 class BatchCouplingWhereForbidden(Rule):
-    code, name, since = "NS701", "batch-coupling-where-forbidden", "0.2"
+    code, name, since = "NS701", "batch-coupling-where-forbidden", "0.1"
     severity = Severity.ERROR
     symptoms = (Symptom.BATCH,)
-    intents = (Intent.TRANSDUCTIVE,)
+    intents = (Intent.TRANSDUCTIVE, Intent.TEST_TIME_ADAPTATION)
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
         broken = broken_at(graph, site, About.SAMPLES)

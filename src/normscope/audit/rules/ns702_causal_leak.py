@@ -40,7 +40,7 @@ from normscope.audit.rule import Rule, Symptom
 
 
 class CausalLeak(Rule):
-    code, name, since = "NS702", "causal-leak", "0.2"
+    code, name, since = "NS702", "causal-leak", "0.1"
     severity = Severity.ERROR
     symptoms = (Symptom.STREAMING,)
 

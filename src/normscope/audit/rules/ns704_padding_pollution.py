@@ -47,7 +47,7 @@ _NOTHING = 1e-3
 
 
 class PaddingPollution(Rule):
-    code, name, since = "NS704", "padding-pollution", "0.2"
+    code, name, since = "NS704", "padding-pollution", "0.1"
     severity = Severity.WARNING
     symptoms = (Symptom.SIZE, Symptom.BATCH)
 

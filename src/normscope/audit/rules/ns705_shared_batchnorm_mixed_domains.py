@@ -40,14 +40,15 @@ import numpy as np
 
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
-from normscope.audit.rule import Rule, Symptom
+from normscope.audit.rule import Intent, Rule, Symptom
 from normscope.audit.surroundings import Source
 
 
 class SharedBatchnormMixedDomains(Rule):
-    code, name, since = "NS705", "shared-batchnorm-mixed-domains", "0.2"
+    code, name, since = "NS705", "shared-batchnorm-mixed-domains", "0.1"
     severity = Severity.WARNING
     symptoms = (Symptom.EVALUATION, Symptom.LEARNING)
+    intents = (Intent.TRANSDUCTIVE, Intent.TEST_TIME_ADAPTATION)
 
     def check_model(self, graph: ModelGraph) -> Iterator[Finding]:
         calls = defaultdict[str, list[Site]](list)

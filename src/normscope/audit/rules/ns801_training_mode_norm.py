@@ -39,7 +39,7 @@ import numpy as np
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import Kind, ModelGraph, Site
 from normscope.audit.probe import Probe
-from normscope.audit.rule import Rule, Symptom
+from normscope.audit.rule import Intent, Rule, Symptom
 from normscope.notation.spec import Measure
 
 
@@ -47,6 +47,7 @@ class TrainingModeNorm(Rule):
     code, name, since = "NS801", "training-mode-norm", "0.1"
     severity = Severity.ERROR
     symptoms = (Symptom.BATCH, Symptom.DEPLOYMENT, Symptom.EVALUATION)
+    intents = (Intent.TRANSDUCTIVE, Intent.TEST_TIME_ADAPTATION)
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
         if not is_exported(graph) or site.probe is None or site.kind is not Kind.NORMALIZATION:

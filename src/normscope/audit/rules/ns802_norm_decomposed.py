@@ -26,7 +26,7 @@ Use instead:
     framework.
 
 References:
-    NVIDIA/TensorRT#2781 and #4111, rf-detr#176, onnx#2379, onnx#4085
+    NVIDIA/TensorRT#2781, NVIDIA/TensorRT#4111, rf-detr#176, onnx#2379, onnx#4085
 """
 
 from __future__ import annotations
