@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from hostile import (
     of_folders,
@@ -58,7 +60,7 @@ def _good() -> dict[str, tuple[str, Callable[[Place], bytes]]]:
         "Keras 3": (".keras", of(of_keras.ARCHIVE)),
         "Keras 3, deflated": (".keras", deflated),
         "settings": (".json", of(of_keras.JSON)),
-        "arrays of NumPy": (".npz", of(of_numpy.FAMILY)),
+        "an array of NumPy": (".npy", lambda place: of_numpy.npy(np.ones((2, 3, 8, 8), "f4"))),
         "a SavedModel": (
             ".pb",
             lambda place: of_folders.metadata({"model_config": of_hdf5.model2()}),
@@ -80,7 +82,7 @@ def _add() -> None:
                 good: Callable[[Place], bytes] = good,
                 seed: int = 1000 * number + variant,
                 cut: bool = variant < CUT,
-            ) -> Path:
+            ) -> Path | Sequence[str | Path]:
                 rng = random.Random(seed)
                 data = bytearray(good(place))
                 if cut:
@@ -89,7 +91,11 @@ def _add() -> None:
                     data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
                 if ending == ".pb":
                     return of_folders.saved(place, bytes(data))
-                return place.file(f"m{ending}", bytes(data))
+                path = place.file(f"m{ending}", bytes(data))
+                if ending == ".npy":
+                    model = place.file("net.onnx", of_onnx.norm_model().SerializeToString())
+                    return ["audit", model, "--input", str(path)]
+                return path
 
             how = "cut off" if variant < CUT else "with other bits"
             # what a bit of a number says may be as good as before

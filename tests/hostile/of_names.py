@@ -114,7 +114,7 @@ def _input(place: Place) -> Sequence[str | Path]:
     return ["audit", _onnx(place, NAMES["line breaks"]), "--input", "q=2,3,8,8"]
 
 
-@FAMILY.hostile("an input of another shape")
+@FAMILY.odd("an input of another shape")
 def _shape(place: Place) -> Sequence[str | Path]:
     return ["audit", _onnx(place, NAMES["line breaks"]), "--shape", "2,4,8,8"]
 

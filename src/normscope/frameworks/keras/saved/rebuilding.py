@@ -67,6 +67,8 @@ class Rebuilt:
                 f"its layers would hold {numbers} numbers; at most {MOST_NUMBERS} are made. What "
                 "to do: load it yourself, and give the model: ns.audit(model)"
             )
+        if any(variable.dtype == "string" for variable in self.model.variables):
+            raise self.error("a layer has the dtype string, and would learn texts")
         for variable in self.model.variables:
             if variable._value is None:
                 variable._deferred_initialize()
