@@ -57,8 +57,8 @@ class MomentumConvention(Rule):
         stated, meant = (new, decay) if graph.framework in _NEW_SHARE else (decay, new)
         yield self.finding(
             site,
-            f"momentum={stated:g} makes {_percent(new)} of the running statistics those of the newest "
-            f"batch; by the convention of {_others(graph)} it would be {_percent(decay)}",
+            f"momentum={stated:g} makes {_percent(new)} of the running statistics those of the "
+            f"newest batch; by the convention of {_others(graph)} it would be {_percent(decay)}",
             fix=f"momentum={meant:g} was probably meant: {graph.advice.framework} calls the share "
             f"of the {'new batch' if graph.framework in _NEW_SHARE else 'old statistics'} momentum",
             evidence={"momentum": stated, "newest_share": new, "meant": meant},
