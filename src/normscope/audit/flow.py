@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # a file of layers is read without what follows operators
+    from normscope.graph.channel_axes import ChannelAxes
     from normscope.graph.operators import Graph, Value
 
 
@@ -31,10 +32,13 @@ class Flow:
     Args:
         graph: of the site.
         x, y: before and after it.
+        channels: along which axes of the values of that graph channels run; what was found for
+            one site of a model is known for the next.
     """
 
-    def __init__(self, graph: Graph, x: Value, y: Value) -> None:
+    def __init__(self, graph: Graph, x: Value, y: Value, channels: ChannelAxes) -> None:
         self._graph = graph
+        self._channels = channels
         self._x = x
         self._y = y
 
@@ -44,9 +48,7 @@ class Flow:
 
         None if there is too much upstream to tell.
         """
-        from normscope.graph.channel_axes import ChannelAxes
-
-        return ChannelAxes(self._graph).of(self._x)
+        return self._channels.of(self._x)
 
     @cached_property
     def comparisons(self) -> tuple[Comparison, ...]:

@@ -92,8 +92,10 @@ class Site:
         composite: whether one operator of the framework does it as a whole.
         around: what stands around it.
         condition: how the layer stood when the model was given.
-        flow: where its numbers come from and where they go; None where it was read.
-        probe: runs it again on chosen numbers; None where it was read, and not run.
+        flow: where its numbers come from and where they go; None where it was read, and in a copy
+            for another process.
+        probe: runs it again on chosen numbers; None where it was read, and not run, and in such a
+            copy.
         observed: what it was given at inference, when the model was run on data that stand for
             those that it is meant for; None where it was not.
     """
@@ -129,6 +131,10 @@ class Site:
     flow: Flow | None = None
     probe: Probe | None = None
     observed: Observed | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # These two hold the live model, which stays where it is.
+        return vars(self) | {"flow": None, "probe": None}
 
     @cached_property
     def spec(self) -> NormSpec | None:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from normscope.audit.answering import Answering, no_answer
 from normscope.graph.operators import Role
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Answering):
     """One operator near a site.
 
     Attributes:
@@ -36,9 +37,9 @@ class Step:
     source: str = ""
     learned: bool = False
     pads: bool = False
-    dropping: Callable[[], float | None] = field(default=lambda: None, repr=False)
+    dropping: Callable[[], float | None] = field(default=no_answer, repr=False)
     runs: Callable[[NDArray[Any]], NDArray[np.float64] | None] = field(
-        default=lambda x: None, repr=False
+        default=no_answer, repr=False
     )
 
     @cached_property
@@ -48,7 +49,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Dropped:
+class Dropped(Answering):
     """A dropout that feeds a site in training, with nothing but linear maps between.
 
     Attributes:
@@ -79,7 +80,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Surroundings(Answering):
     """What stands around a site, in training where it is there in training, else at inference.
 
     Attributes:
@@ -115,8 +116,8 @@ class Surroundings:
     sources: tuple[Source, ...] = ()
     follows: bool = False
     side_inputs: bool = False
-    receiving: Callable[[], NDArray[Any] | None] = field(default=lambda: None, repr=False)
-    looking_for_dropout: Callable[[], Dropped | None] = field(default=lambda: None, repr=False)
+    receiving: Callable[[], NDArray[Any] | None] = field(default=no_answer, repr=False)
+    looking_for_dropout: Callable[[], Dropped | None] = field(default=no_answer, repr=False)
 
     @cached_property
     def dropped(self) -> Dropped | None:

@@ -2,7 +2,8 @@
 
 A scale is made as ones (zeros at the end of a residual block), or drawn at random; a bias is made
 as zeros. Training moves both. So a bias that is exactly zero beside a scale whose numbers all
-differ is that of a model that was just made.
+differ is that of a model that was just made. A few models draw both around zero, in many layers;
+trained scales are hardly ever below zero.
 """
 
 from __future__ import annotations
@@ -10,6 +11,11 @@ from __future__ import annotations
 import numpy as np
 
 from normscope.audit.model_graph import ModelGraph, Site
+from normscope.audit.rule import once_per_model
+
+_FEWEST_DRAWN = 4
+_SHARE_DRAWN = 0.1
+"""Of scales below zero, from which many layers are taken for drawn around zero."""
 
 
 def has_initial_statistics(site: Site) -> bool:
@@ -35,6 +41,17 @@ def moved(site: Site) -> tuple[str, ...]:
     if found == ["scale"] and bias is not None and scale is not None and _may_be_drawn(scale):
         return ()
     return tuple(found)
+
+
+@once_per_model
+def was_drawn(graph: ModelGraph) -> bool:
+    """Whether the scales of many layers are as drawn around zero, and none was ever updated."""
+    fresh = [site for site in graph.sites if has_initial_statistics(site) and moved(site)]
+    scales = [scale for site in fresh if (scale := site.stored("scale")) is not None and scale.size]
+    if len(scales) < _FEWEST_DRAWN or any(site.condition.updates for site in graph.sites):
+        return False
+    values = np.concatenate([np.ravel(scale) for scale in scales])
+    return bool(np.mean(values < 0) >= _SHARE_DRAWN)
 
 
 def _may_be_drawn(scale: np.ndarray[tuple[int, ...], np.dtype[np.floating]]) -> bool:

@@ -38,13 +38,18 @@ class Advice:
     norm: str
 
 
-def where_lengths_are_known(describe: Describe) -> Describe:
-    """The same, but None where a layer asks for the length of an axis that is not known."""
+@dataclass(frozen=True)
+class WhereLengthsAreKnown:
+    """The same, but None where a layer asks for the length of an axis that is not known.
 
-    def described(spec: NormSpec, layout: Layout) -> NativeLayer | None:
+    A class, and not a function in a function: an advice goes with a report to other processes.
+    """
+
+    describe: Describe
+
+    def __call__(self, spec: NormSpec, layout: Layout) -> NativeLayer | None:
+        """The layer of a framework for a spec, fitted to a shape; None if it has none."""
         try:
-            return describe(spec, layout)
+            return self.describe(spec, layout)
         except ShapeError:
             return None
-
-    return described

@@ -63,6 +63,24 @@ def over_each_head_with_rotation_torch() -> Any:
     return _torch(False, fused=False), X
 
 
+@healthy("torch")
+def batch_norm_over_samples_and_tokens_in_one_axis() -> Any:
+    """One set of a channel holds the tokens of all samples, and attention sums those of one."""
+    from torch import nn
+
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.qkv, self.bn = nn.Linear(16, 48, bias=False), nn.BatchNorm1d(48)
+
+        def forward(self, x: Any) -> Any:
+            qkv = self.bn(self.qkv(x).flatten(0, 1)).view(2, 5, 4, 12)
+            q, k, v = qkv.permute(0, 2, 1, 3).chunk(3, -1)
+            return (q @ k.transpose(2, 3)).softmax(-1) @ v
+
+    return Attention(), X
+
+
 def _keras(whole: bool) -> Any:
     import keras
 

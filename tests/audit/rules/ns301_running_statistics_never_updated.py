@@ -55,6 +55,28 @@ def drawn_scale_torch() -> Any:
 
 
 @healthy("torch")
+def drawn_scales_and_biases_torch() -> Any:
+    """As a RepVGG is made: scale and bias of each branch are drawn."""
+    import torch
+    from torch import nn
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.bn = nn.Conv2d(3, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3)
+            self.identity = nn.BatchNorm2d(3)
+            for bn, mean in ((self.bn, 0.1), (self.identity, 0.0)):
+                nn.init.normal_(bn.weight, mean, 0.1)
+                nn.init.normal_(bn.bias, mean, 0.1)
+
+        def forward(self, x: Any) -> Any:
+            return torch.relu(self.bn(self.conv(x)) + self.identity(x))
+
+    torch.manual_seed(0)
+    return nn.Sequential(Block(), Block(), Block()), IMAGES
+
+
+@healthy("torch")
 def zero_init_residual_torch() -> Any:
     from torch import nn
 

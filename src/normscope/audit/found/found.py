@@ -12,6 +12,7 @@ from normscope.audit.found.answers import Answer, answers
 from normscope.audit.found.in_model import numbers_in_model, specs_in_model
 from normscope.audit.found.matching import Matched, Placed, matched
 from normscope.audit.found.site import FoundSite, Kind
+from normscope.graph.channel_axes import ChannelAxes
 from normscope.graph.dropouts import Dropouts
 from normscope.graph.extract import parameter_paths
 from normscope.graph.neighbours import neighbours
@@ -50,8 +51,9 @@ def _placed(graph: Graph, arrays: Sequence[NDArray[Any]]) -> list[Placed]:
     around = neighbours(graph, sites)
     residuals = Residuals(graph, sites, Dropouts(graph))
     origins = Origins(graph, sites, arrays)
+    channels = ChannelAxes(graph)
     return [
-        Placed(site, graph, one, residuals, origins, given)
+        Placed(site, graph, one, residuals, origins, channels, given)
         for site, one in zip(sites, around, strict=True)
     ]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from normscope.graph.channel_axes import ChannelAxes
 from normscope.graph.neighbours import Neighbours
 from normscope.graph.operators import Graph, Value
 from normscope.graph.origins import Origins
@@ -23,6 +24,7 @@ class Placed:
         neighbours: what stands around it.
         residuals: the residual additions of that graph.
         origins: where its values come from.
+        channels: along which axes of its values channels run.
         given: the native arrays of inputs of the model that hold no real numbers, such as indices.
     """
 
@@ -31,6 +33,7 @@ class Placed:
     neighbours: Neighbours
     residuals: Residuals
     origins: Origins
+    channels: ChannelAxes
     given: Mapping[Value, Any] = field(default_factory=dict)
 
 

@@ -50,6 +50,7 @@ def site_of(
     names = axis_names(found, axes, makers)
     said = found.declared or _declared_at(found)
     declared = said and _renamed_declaration(said, names)
+    placed = found.placed[found.modes[0]]
     return Site(
         path=found.path,
         type=found.type,
@@ -80,7 +81,7 @@ def site_of(
         around=surroundings_of(found, numbers),
         condition=_condition(found, framework),
         probe=probe_of(found, axes, answers),
-        flow=Flow(found.placed[found.modes[0]].graph, found.site.x, found.site.y),
+        flow=Flow(placed.graph, found.site.x, found.site.y, placed.channels),
     )
 
 

@@ -34,6 +34,7 @@ from collections.abc import Iterator
 
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
+from normscope.audit.parameters import within_sample
 from normscope.audit.rule import Rule, Symptom
 
 
@@ -48,8 +49,8 @@ class QkNormScope(Rule):
             return
         whole = site.word(shared[0]) == "shared" and any(maker.direct for maker in site.makers)
         size = site.layout.set_size
-        if not whole or size is None:
-            return
+        if not whole or size is None or not within_sample(site):
+            return  # of samples and tokens in one axis, each sum takes those of one sample
         for product in site.flow.comparisons:
             if product.along != shared or not 1 < product.length < size or size % product.length:
                 continue

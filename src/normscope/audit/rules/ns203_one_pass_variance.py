@@ -19,8 +19,8 @@ Measured:
 Known limits:
     A model whose activations never have such a mean is not hurt, so this is an info where a layer
     of a library does it, as layers of Flax do by default; a warning where it is written by hand, or
-    where running statistics show that such means occur. Half precision is judged by
-    low-precision-reduction.
+    where running statistics show that such means occur. Of the layers of one class it is said at
+    the first. Half precision is judged by low-precision-reduction.
 
 Use instead:
     The mean of `(x - x.mean()) ** 2`; in Flax, `use_fast_variance=False`.
@@ -39,7 +39,7 @@ import numpy as np
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import Kind, ModelGraph, Site
 from normscope.audit.probe import Probe
-from normscope.audit.rule import Rule, Symptom
+from normscope.audit.rule import Rule, Symptom, once_per_model
 from normscope.notation.spec import Measure
 
 MEAN = 2000.0
@@ -56,29 +56,27 @@ class OnePassVariance(Rule):
     symptoms = (Symptom.NAN, Symptom.PORT, Symptom.LEARNING)
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
-        spec, probe = site.spec, site.probe
-        if spec is None or probe is None or site.kind is Kind.STORED:
-            return
-        if not spec.center or spec.measure != Measure.VARIANCE or spec.pattern is None:
-            return
-        if site.composite and graph.framework == "onnx":
-            return  # how it is computed is up to the runtime
-        if probe.dtype not in ("float32", "float64") or any(probe.narrow):
-            return
-        found = probe.once(shift_error)
-        if found is None or not found[0] > _WRONG:
+        found = _shift_error_of(site, graph)
+        if found is None:
             return
         error, since = found
         largest = _largest_mean(site)
         seen = largest is not None and largest >= since
         by_hand = site.declared is None and not site.composite
+        alike: list[Site] = []
+        if not seen and not by_hand:
+            alike = _of_libraries(graph)[site.type]
+            if alike[0] is not site:
+                return  # said at the first of them
         said = (
             f"the variance is a mean of squares minus a squared mean: at mean {MEAN:g} and "
             f"standard deviation 1 the output is {_off(error)}, and from mean {since:g} on by "
             f"more than {_SEEN:.0%}"
         )
-        if seen:
+        if seen and largest is not None:
             said += f"; a running mean is {largest:.3g} standard deviations from 0"
+        if len(alike) > 1:
+            said += f"; so it is in {len(alike) - 1} more of {site.type}"
         yield self.finding(
             site,
             said,
@@ -88,9 +86,36 @@ class OnePassVariance(Rule):
                 "error": error if np.isfinite(error) else None,
                 "wrong_from": since,
                 "largest_running_mean": largest,
+                "places": max(len(alike), 1),
             },
             severity=Severity.WARNING if seen or by_hand else Severity.INFO,
         )
+
+
+def _shift_error_of(site: Site, graph: ModelGraph) -> tuple[float, float] | None:
+    """The `shift_error` of a site, where it says that the variance is taken in one pass."""
+    spec, probe = site.spec, site.probe
+    if spec is None or probe is None or site.kind is Kind.STORED:
+        return None
+    if not spec.center or spec.measure != Measure.VARIANCE or spec.pattern is None:
+        return None
+    if site.composite and graph.framework == "onnx":
+        return None  # how it is computed is up to the runtime
+    if probe.dtype not in ("float32", "float64") or any(probe.narrow):
+        return None
+    found = probe.once(shift_error)
+    return found if found is not None and found[0] > _WRONG else None
+
+
+@once_per_model
+def _of_libraries(graph: ModelGraph) -> dict[str, list[Site]]:
+    """The sites of layers of libraries that take the variance in one pass, by their class."""
+    found: dict[str, list[Site]] = {}
+    for site in graph.sites:
+        of_library = site.declared is not None or site.composite
+        if of_library and _shift_error_of(site, graph) is not None:
+            found.setdefault(site.type, []).append(site)
+    return found
 
 
 def shift_error(probe: Probe) -> tuple[float, float] | None:

@@ -1,4 +1,4 @@
-"""NS205 frozen-batchnorm-eps-zero: stored statistics are divided by without an eps.
+"""NS205 frozen-batchnorm-eps-zero: a stored variance is divided by without an eps.
 
 What it finds:
     A normalization that uses stored statistics in every mode, such as a frozen batch norm of a

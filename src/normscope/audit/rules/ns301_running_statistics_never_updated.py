@@ -17,9 +17,10 @@ Measured:
 
 Known limits:
     An untrained model holds initial parameters too and is not reported; a scale of 0 throughout, as
-    in the last layer of a residual block, is initial too. A model whose scale and bias were both
-    drawn at random is not told from a trained one; one of whose layers was frozen at its initial
-    parameters is not reported at that layer.
+    in the last layer of a residual block, is initial too. A model of a few layers whose scale and
+    bias were both drawn at random is not told from a trained one; from four layers on it is, where
+    scales were drawn around zero. A layer that was frozen at its initial parameters is not
+    reported.
 
 Use instead:
     Run the update operations in training (in a loop of your own in Keras, call the model with
@@ -38,7 +39,7 @@ from collections.abc import Iterator
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import ModelGraph, Site
 from normscope.audit.rule import Intent, Rule, Symptom
-from normscope.audit.training_signs import has_initial_statistics, moved
+from normscope.audit.training_signs import has_initial_statistics, moved, was_drawn
 
 
 class RunningStatisticsNeverUpdated(Rule):
@@ -51,7 +52,7 @@ class RunningStatisticsNeverUpdated(Rule):
         if not has_initial_statistics(site):
             return
         found = list(moved(site))
-        if not found:
+        if not found or was_drawn(graph):
             return
         spread = "deviation" if site.running is not None and site.running.deviation else "variance"
         yield self.finding(

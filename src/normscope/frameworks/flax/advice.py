@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from normscope.frameworks.advice import Advice, where_lengths_are_known
+from normscope.frameworks.advice import Advice, WhereLengthsAreKnown
 from normscope.frameworks.flax.native import flax_layer
 
 
@@ -18,7 +18,7 @@ def without_bias(path: str) -> str:
 
 ADVICE = Advice(
     framework="Flax NNX",
-    layer=where_lengths_are_known(flax_layer),
+    layer=WhereLengthsAreKnown(flax_layer),
     channel_axis=channel_axis,
     without_bias=without_bias,
     running_statistics="nnx.BatchNorm with use_running_average=True",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from normscope.frameworks.advice import Advice, where_lengths_are_known
+from normscope.frameworks.advice import Advice, WhereLengthsAreKnown
 from normscope.frameworks.keras.native import keras_layer
 
 
@@ -18,7 +18,7 @@ def without_bias(path: str) -> str:
 
 ADVICE = Advice(
     framework="Keras 3",
-    layer=where_lengths_are_known(keras_layer),
+    layer=WhereLengthsAreKnown(keras_layer),
     channel_axis=channel_axis,
     without_bias=without_bias,
     running_statistics="keras.layers.BatchNormalization, called with training=False",

@@ -53,6 +53,10 @@ class _Layer:
         return parameters(names, self.config.get("scale", True), self.config.get("center", True))
 
 
+def _plain(axis: Any) -> Any:
+    return list(axis) if isinstance(axis, list | tuple) else axis
+
+
 def is_keras1(layer: Mapping[str, Any]) -> bool:
     """Whether a configuration is one of Keras 1: by its version, or by `mode`, which only it has.
 
@@ -121,6 +125,8 @@ def _declare(
     layer = _Layer(title, config, version, shape, rank or (len(shape) if shape else None))
     train, infer = _READERS[name](layer)
     settings = {key: config[key] for key in _SETTINGS if key in config}
+    if "axis" in settings:  # in a list of Keras that keeps hold of the layer
+        settings["axis"] = _plain(settings["axis"])
     return Declaration(title, train, infer, settings=settings)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from normscope.frameworks.advice import Advice, where_lengths_are_known
+from normscope.frameworks.advice import Advice, WhereLengthsAreKnown
 from normscope.frameworks.torch.native import torch_layer
 
 
@@ -24,7 +24,7 @@ def without_bias(path: str) -> str:
 
 ADVICE = Advice(
     framework="PyTorch",
-    layer=where_lengths_are_known(torch_layer),
+    layer=WhereLengthsAreKnown(torch_layer),
     channel_axis=channel_axis,
     without_bias=without_bias,
     running_statistics="torch.nn.BatchNorm1d, 2d or 3d with track_running_stats=True",
