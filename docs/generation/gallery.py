@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import normscope as ns
-from generation.pages import write_if_changed
+from generation.pages import stacked, write_if_changed
 from normscope.explain.reports.mathml import mathml_formula
 from normscope.explain.reports.picture import picture
 from normscope.explain.reports.sentence import what_is_normalized
@@ -196,9 +196,7 @@ def _whole(entry: Entry) -> str:
             f'<div class="formula scrolls">{mathml_formula(explanation.spec)}</div>',
             "```",
             "",
-            "| framework | layer |",
-            "|-|-|",
-            *layers,
+            stacked("\n".join(["| framework | layer |", "|-|-|", *layers])),
         ]
     )
 

@@ -6,7 +6,7 @@ import re
 import textwrap
 from pathlib import Path
 
-from generation.pages import write_if_changed
+from generation.pages import stacked, write_if_changed
 from generation.references import linked
 from normscope.audit import all_rules
 from normscope.audit.rule import Rule
@@ -64,16 +64,18 @@ def page(rule: Rule) -> str:
 def table() -> str:
     """All rules by family, with what each finds."""
     parts = []
-    for family, title in FAMILIES.items():
+    about_models = {family: title for family, title in FAMILIES.items() if family != "NS0"}
+    for family, title in {**about_models, "NS0": FAMILIES["NS0"]}.items():
         rules = [rule for rule in all_rules() if rule.code.startswith(family)]
         if rules:
             rows = [
-                f"| [{rule.code}](generated/rules/{page_name(rule)}.md) | {rule.name} "
+                f"| [{rule.code} {rule.name}](generated/rules/{page_name(rule)}.md) "
                 f"| {rule.severity} | {rule.summary.rstrip('.')} |"
                 for rule in rules
             ]
-            head = f"## {family} {title}\n\n| | rule | severity | what it finds |\n|-|-|-|-|\n"
-            parts.append(head + "\n".join(rows))
+            head = ["| rule | severity | what it finds |", "|-|-|-|"]
+            whole = stacked("\n".join([*head, *rows]))
+            parts.append(f"## {family} {title}\n\n{whole}")
     pages = "\n".join(f"generated/rules/{page_name(rule)}" for rule in all_rules())
     parts.append(f"```{{toctree}}\n:hidden:\n\n{pages}\n```")
     return "\n\n".join(parts) + "\n"

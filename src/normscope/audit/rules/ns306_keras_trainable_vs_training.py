@@ -19,8 +19,8 @@ Measured:
     statistics, "training" where it takes those of the batch.
 
 Known limits:
-    It tells what is so, which may be just what is wanted: an information, but for training=True
-    without effect, which is a warning.
+    It tells what is so, which may be just what is wanted: an info, but for training=True without
+    effect, which is a warning.
 
 Use instead:
     trainable=False alone to freeze a layer in Keras 3; and the layer of Keras in the place of a

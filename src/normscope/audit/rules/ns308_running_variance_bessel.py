@@ -1,9 +1,9 @@
-"""NS308 running-variance-bessel: the running variance is larger than those that were divided by.
+"""NS308 running-variance-bessel: inference divides by a larger variance than training did.
 
 What it finds:
     A layer that divides by the biased variance in training, as all do, but stores the unbiased one
-    for inference, over sets of at most 10 values whose number does not hang on the batch: PyTorch's
-    instance normalization with track_running_stats=True over a few positions.
+    for inference, over sets of at most 10 values whose number does not depend on the batch: the
+    instance normalization of PyTorch with track_running_stats=True over a few positions.
 
 Why it matters:
     With n values in a set, what inference divides by is sqrt(n / (n - 1)) of what training divided

@@ -17,7 +17,7 @@ Measured:
     The number of channels whose statistics are the initial ones, or those of the student.
 
 Known limits:
-    That the statistics of the student were copied is a way that many go, and an information only.
+    Many copy the statistics of the student, so that is an info only.
     A student whose own statistics are initial is not an example to compare with.
 
 Use instead:

@@ -1,4 +1,4 @@
-"""NS403 no-shift-left: neither the layer before a centred normalization nor the latter has a bias.
+"""NS403 no-shift-left: neither a centred normalization nor the layer before it has a bias.
 
 What it finds:
     A convolution or dense layer without a bias, straight into a normalization that subtracts the

@@ -7,7 +7,7 @@ What it finds:
 Why it matters:
     Two conventions are in use: the scale itself is stored, or what it differs from 1 (Gemma,
     Nemotron). A port or converter that forgets the 1 or adds it twice multiplies each channel by
-    another number, in every layer. Text becomes gibberish, or subtly worse.
+    a wrong number, in every layer. Text becomes gibberish, or subtly worse.
 
 How it is found:
     The formula is found by running the layer, not by its name. The stored scales of all

@@ -19,8 +19,8 @@ Measured:
     How many residual additions the stream is made of.
 
 Known limits:
-    A file holds only what is called. Without a head the end of a stream may be normalized by who
-    uses it, so this is told for four additions or more, and as an information.
+    A file holds only what is called. Without a head the end of a stream may be normalized by what
+    uses the model, so this is told for four additions or more, and as an info.
 
 Use instead:
     Call the layer, or remove it; normalize the last sum before the head.

@@ -11,8 +11,8 @@ Why it matters:
 
 How it is found:
     From the graph in training: products with learned numbers, average pooling, moves, shifts and
-    factors may stand between, an activation or a sum of several values not. A rate of 0.05 or less
-    is left alone, and so is a layer norm, which takes its statistics anew at inference.
+    factors may stand between, an activation or a sum of several values may not. A rate of 0.05 or
+    less is left alone, and so is a layer norm, which takes its statistics anew at inference.
 
 Measured:
     Normal noise, through the activation before the dropout, is run through the dropout and the

@@ -9,9 +9,9 @@ Why it matters:
     Inputs come out at half the spread that is meant.
 
 How it is found:
-    From the scale that all operators make together which scale and shift an input by constants. A
-    model that makes up for it, as EfficientNet of keras.applications with its trained weights does
-    by a second scaling, is right in all, and nothing is said.
+    From all operators that scale and shift an input by constants, and the factor that they make
+    together. A model that makes up for it by a second scaling, as EfficientNet of
+    keras.applications with its trained weights, is right as a whole, and nothing is said.
 
 Measured:
     The factor of each channel, which is 1 / sqrt(deviation) and not 1 / deviation.
