@@ -156,6 +156,59 @@ def test_what_sees_far_and_is_no_statistic_is_not_known() -> None:
 
 
 @pytest.mark.framework
+@pytest.mark.parametrize("composite", [True, False])
+def test_attention_sees_far_and_takes_no_statistics(composite: bool) -> None:
+    import torch
+    from torch import nn
+
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.LayerNorm(6)
+            self.qkv = nn.Linear(6, 18)
+
+        def forward(self, x: Any) -> Any:
+            q, k, v = self.qkv(self.norm(x)).chunk(3, -1)
+            if composite:
+                return x + nn.functional.scaled_dot_product_attention(q, k, v)
+            return x + torch.softmax(q @ k.mT, -1) @ v
+
+    net = nn.Sequential(Attention(), Attention(), nn.LayerNorm(6))
+    audit = ns.audit(net, images(2, 16, 6), axes="b t c", independent="t", select=["NS7"])
+    assert audit.findings == ()
+    for promise in audit.graph.promises:
+        assert (promise.standing, promise.how) == ("kept", "proved")
+        assert "attention" in promise.why
+    net.insert(1, nn.Sequential(nn.Flatten(1), nn.LayerNorm(96), nn.Unflatten(1, (16, 6))))
+    audit = ns.audit(net, images(2, 16, 6), axes="b t c", independent="t", select=["NS7"])
+    assert [(f.path, f.severity) for f in audit.findings] == [("1.1", "error")]
+
+
+@pytest.mark.framework
+def test_statistics_of_patches_are_windows() -> None:
+    from torch import nn
+
+    class Patches(nn.Module):
+        def __init__(self, count: int) -> None:
+            super().__init__()
+            self.count = count
+            self.norm = nn.LayerNorm(48 // count, elementwise_affine=False)
+
+        def forward(self, x: Any) -> Any:  # (b, t, c)
+            return self.norm(x.reshape(x.shape[0], self.count, -1)).reshape(x.shape)
+
+    def found(count: int) -> Any:
+        inputs = images(2, 16, 3)
+        return ns.audit(Patches(count), inputs, axes="b t c", independent="t", select=["NS7"])
+
+    small = found(8)  # each of two positions
+    assert small.findings == ()
+    assert {(p.standing, p.how) for p in small.graph.promises} == {("kept", "by probing")}
+    assert "within parts of it" in small.graph.promises[0].why
+    assert [f.severity for f in found(1).findings] == ["error"]
+
+
+@pytest.mark.framework
 def test_windows_keep_what_is_promised_of_positions() -> None:
     from torch import nn
 

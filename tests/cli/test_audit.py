@@ -53,6 +53,31 @@ def test_a_live_model(run: Run) -> None:
 
 
 @pytest.mark.framework
+def test_reports_of_several_forms_come_from_one_run(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "once.py").write_text(
+        "import pathlib\nimport audited\n\ndef net():\n"
+        "    with pathlib.Path('made').open('a') as file:\n        file.write('.')\n"
+        "    return audited.net(True)\n"
+    )
+    also = ("--also", "sarif:a b.sarif", "--also", "json:found.json")
+    status, out, err = run("once.py:net()", "--shape", "4,3,8,8", *also)
+    assert (status, err) == (1, "")
+    assert "NS401" in out
+    assert (tmp_path / "made").read_text() == "."
+    sarif = json.loads((tmp_path / "a b.sarif").read_text(encoding="utf-8"))
+    assert [found["ruleId"] for found in sarif["runs"][0]["results"]] == ["NS401"]
+    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))["findings"]
+    assert [finding["code"] for finding in found] == ["NS401"]
+
+
+@pytest.mark.parametrize("wrong", ["sarif", "sarif:", "pdf:a.pdf"])
+def test_another_report_is_a_form_and_a_file(run: Run, wrong: str) -> None:
+    status, _, err = run("audited.py:net(True)", "--also", wrong)
+    assert status == 2
+    assert "is not a form and a file" in err
+
+
+@pytest.mark.framework
 def test_a_model_to_compare_with(run: Run) -> None:
     model = ("audited.py:net(False)", "--shape", "4,3,8,8")
     status, out, err = run(*model, "--against", "audited.py:net(True)")

@@ -131,6 +131,8 @@ def test_rules_are_listed_and_explained(run) -> None:  # type: ignore[no-untyped
         rule.code for rule in all_rules()
     ]
     assert "\n\nNS1 axes\n  NS101  " in out
+    assert run("rules", "coupling")[1] == run("rules", "NS7")[1]
+    assert run("rules", "coupling")[1].startswith("NS7 coupling\n  NS701  ")
     for code in ("NS103", "rank-outside-contract", "ns103"):
         assert "The founding case" in run("rules", code)[1]
 
@@ -223,7 +225,8 @@ def test_the_help_of_each_command_says_what_its_exit_status_means(run, command: 
 
 
 def test_there_are_no_other_commands() -> None:
-    assert [command.callback.__name__ for command in cli.app.registered_commands] == COMMANDS
+    registered = [command.callback.__name__ for command in cli.app.registered_commands]
+    assert [name.replace("_", "-") for name in registered] == COMMANDS
 
 
 @pytest.mark.parametrize(
@@ -296,7 +299,13 @@ def test_a_file_says_what_it_has(run, tmp_path: Path) -> None:  # type: ignore[n
 
 
 @pytest.mark.parametrize(
-    ("wrong", "meant"), [("NS1O1", "NS101"), ("101", "NS101"), ("redundant-bais", "redundant-bias")]
+    ("wrong", "meant"),
+    [
+        ("NS1O1", "NS101"),
+        ("ns1o2", "NS102"),
+        ("101", "NS101"),
+        ("redundant-bais", "redundant-bias"),
+    ],
 )
 def test_a_rule_that_is_nearly_one(run, wrong: str, meant: str) -> None:  # type: ignore[no-untyped-def]
     assert f"did you mean {meant}?" in run("rules", wrong)[2]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from functools import cache
 from importlib import import_module
+from operator import eq
 
 from normscope.audit import rules
 from normscope.audit.rule import Rule
@@ -48,13 +49,29 @@ def find_rule(code_or_name: str) -> Rule:
     for rule in all_rules():
         if code_or_name.lower() in (rule.code.lower(), rule.name):
             return rule
+    meant = _nearest(code_or_name)
+    hint = f"did you mean {meant}? " if meant else ""
+    raise SpecError(
+        f"there is no rule {code_or_name!r}; {hint}`normscope rules` lists the "
+        f"{len(all_rules())} there are"
+    )
+
+
+def _nearest(wrong: str) -> str:
+    """The code, name or family that looks most like this text; "" if none does.
+
+    Of several that share as many letters it is the one that has them at the same places.
+    """
     names = [word for rule in all_rules() for word in (rule.code, rule.name)]
     names += FAMILIES.values()
-    close = get_close_matches(code_or_name, [*names, *map(str.lower, names)], n=1, cutoff=0.7)
-    meant = [word if word in names else word.upper() for word in close]
-    hint = f"did you mean {meant[0]}? There" if meant else "there"
-    known = ", ".join(f"{rule.code} {rule.name}" for rule in all_rules())
-    raise SpecError(f"there is no rule {code_or_name!r}; {hint} are {known}")
+    alike = {name.lower(): name for name in names}
+    close = get_close_matches(wrong.lower(), alike, n=len(alike), cutoff=0.7)
+
+    def likeness(name: str) -> tuple[float, int]:
+        same_places = sum(map(eq, name, wrong.lower()))
+        return SequenceMatcher(None, name, wrong.lower()).ratio(), same_places
+
+    return alike[max(close, key=likeness)] if close else ""
 
 
 def selected_rules(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple[Rule, ...]:

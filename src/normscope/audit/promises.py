@@ -4,8 +4,9 @@ Two things can be promised, each along axes of the inputs:
 
 independent  Along the axis of the samples: no sample's output depends on another sample. Along any
              other axis, such as h and w: no normalization takes a statistic along it, so that a
-             part of the input, a tile, is normalized as the whole is. What tells neighbours by a
-             bounded window, as a convolution does, keeps that promise.
+             part of the input, a tile, is normalized as the whole is. Other ways to see along it
+             keep that promise: bounded windows, as of a convolution or of statistics of patches,
+             and attention, whose softmax and products are no statistics of a normalization.
 causal       No step of an output depends on a later step of an input.
 
 A promise holds in training and at inference, unless it is restricted to one: "b@inference".

@@ -23,6 +23,7 @@ from normscope.cli.options import (
 )
 from normscope.cli.output import as_json, show, write
 from normscope.errors import SpecError
+from normscope.notation.values import shown
 from normscope.wording import listed
 
 if TYPE_CHECKING:
@@ -97,6 +98,13 @@ def audit(
     ] = None,
     output_format: Annotated[AuditFormat, typer.Option("--format")] = AuditFormat.TEXT,
     output: Output = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FORMAT:FILE",
+            help="Another report of the same run, in a file: sarif:findings.sarif. Repeatable.",
+        ),
+    ] = None,
     independent: Annotated[
         list[str] | None,
         typer.Option(help='What must stay apart along an axis: b, "b h w", b@inference.'),
@@ -183,16 +191,19 @@ def audit(
         verbose,
         data_from_text(data or ()),
     )
-    if len(runs.models) > 1 and output_format not in _OF_SEVERAL:
-        raise SpecError(
-            f"--format {output_format} is the report of one model, and there are "
-            f"{len(runs.models)}: name one, or write {listed(_OF_SEVERAL, 'or')}"
-        )
+    reports = [(output_format, output), *map(_also, also or ())]
+    for form, _ in reports:
+        if len(runs.models) > 1 and form not in _OF_SEVERAL:
+            raise SpecError(
+                f"{form} is the report of one model, and there are {len(runs.models)}: name one, "
+                f"or write {listed(_OF_SEVERAL, 'or')}"
+            )
     audits = runs.audits(write_baseline)
     if write_baseline:
         runs.write_baseline(audits)
         raise typer.Exit(CLEAN)
-    _report(audits, output_format, output)
+    for form, file in reports:
+        _report(audits, form, file)
     zero = found.exit_zero if exit_zero is None else exit_zero
     least = found.fail_on if fail_on is None else Severity(fail_on.value)
     raise typer.Exit(runs.status(audits, zero, least))
@@ -203,6 +214,21 @@ _ABOUT = ("shape", "inputs", "against")
 
 _OF_SEVERAL = (AuditFormat.TEXT, AuditFormat.SARIF, AuditFormat.JUNIT)
 """The forms in which one report can be about several models."""
+
+
+def _also(said: str) -> tuple[AuditFormat, Path]:
+    """The form and the file of a further report.
+
+    Raises:
+        SpecError: it is not a form and a file.
+    """
+    form, _, file = said.partition(":")
+    if form not in list(AuditFormat) or not file:
+        raise SpecError(
+            f"--also {shown(said)} is not a form and a file; the forms are "
+            f"{listed(list(AuditFormat))}: sarif:findings.sarif"
+        )
+    return AuditFormat(form), Path(file)
 
 
 def _report(audits: Sequence[Audit], output_format: AuditFormat, output: Path | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from normscope.scope.probe import Probe
 from normscope.scope.proved import place_of, proof_of
 from normscope.scope.replacement import Replacement
 from normscope.scope.scope import asked_model
+from normscope.sight.dependence import AxisDependence
 from normscope.sight.verdict import Through
 
 
@@ -137,24 +138,40 @@ def causality_in(calls: Calls, training: bool, axes: list[int | None], proof: Pr
 
 
 def _later_steps(calls: Calls, training: bool, axes: list[int | None]) -> tuple[list[Leak], bool]:
-    """Steps that were seen to depend on later ones; and whether any step was probed."""
-    probe = Probe(calls, training, all_axes=False)
-    asked = False
-    found = []
+    """Steps that were seen to depend on later ones, the first few; and whether any was probed."""
     inputs = calls.inputs
+    asked = False
     for number, (name, array) in enumerate(zip(inputs.names, inputs.arrays, strict=True)):
         axis = axes[number]
         if axis is None or array.shape[axis] < 2 or not Replacement(array).possible:
             continue
+        probe = Probe(
+            calls,
+            training,
+            all_axes=False,
+            enough=lambda seen, _: bool(_leaks("", seen)),
+            last_first=True,  # what the last step changes tells how far a step looks ahead
+        )
         labels = tuple(f"axis {n}" for n in range(array.ndim))
-        for output, entries in probe.input(number, labels, axis).items():
-            for entry in entries:
-                if entry.size != entry.output_size:
-                    continue
-                asked |= entry.word != "none"
-                found += [
-                    Leak(output, min(changed), name, step)
-                    for step, changed in entry.seen
-                    if changed and min(changed) < step
-                ]
-    return found, asked
+        seen = probe.input(number, labels, axis)
+        asked |= any(
+            entry.size == entry.output_size and entry.word != "none"
+            for entries in seen.values()
+            for entry in entries
+        )
+        found = _leaks(name, seen)
+        if found:
+            return found, asked
+    return [], asked
+
+
+def _leaks(name: str, seen: Mapping[str, Sequence[AxisDependence]]) -> list[Leak]:
+    """The steps of outputs that changed with a later step of an input of this name."""
+    return [
+        Leak(output, min(changed), name, step)
+        for output, entries in seen.items()
+        for entry in entries
+        if entry.size == entry.output_size
+        for step, changed in entry.seen
+        if changed and min(changed) < step
+    ]

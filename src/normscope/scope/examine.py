@@ -12,7 +12,7 @@ from normscope.graph.proof import Verdict as Proved
 from normscope.notation.axis_roles import sample_axis
 from normscope.scope.calls import Calls, Outputs
 from normscope.scope.first import First, SamplePair, first_place
-from normscope.scope.probe import ALL_UP_TO, TRIALS, Probe, Probed
+from normscope.scope.probe import ALL_UP_TO, TRIALS, Probe, Probed, samples_meet
 from normscope.scope.proved import Traced, judged, traced
 from normscope.scope.replacement import Replacement
 from normscope.scope.result import ModeScope
@@ -97,7 +97,7 @@ class Examination:
 
     def _mode(self, training: bool, hasty: bool) -> ModeScope:
         most = MOST if self.show else ALL_UP_TO
-        probe = Probe(self.calls, training, self.all_axes, most, hasty)
+        probe = Probe(self.calls, training, self.all_axes, most, samples_meet if hasty else None)
         if not any(np.isfinite(values.array).any() for values in probe.base.values()):
             return ModeScope(notes=("the output holds no finite number",))
         probe.stochastic = _differs(probe.base, self.calls.outputs(training, stream=None))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,9 @@ from normscope.scope.calls import Calls, Outputs
 from normscope.scope.replacement import Replacement
 from normscope.sight.changes import Bools
 from normscope.sight.dependence import AxisDependence, axis_dependences
+
+Enough = Callable[[Mapping[str, Sequence[AxisDependence]], int], bool]
+"""Whether what was seen of each output, along an axis of an input, tells what is asked."""
 
 Masks = dict[int, dict[str, Bools]]
 """For each probed index along an axis: which elements of each output changed."""
@@ -72,7 +75,9 @@ class Probe:
     Attributes:
         all_up_to: of a longer axis only some indices are given other values.
         all_axes: all axes are probed, else those of the samples only.
-        hasty: one trial that shows that samples meet is enough.
+        enough: tells of what was seen along the axis of the samples that no more need be; None if
+            all is to be seen. It is asked after each trial.
+        last_first: it is asked after each index too, from the last on.
         base: the outputs for the inputs as given.
         stochastic: the model draws random numbers.
         changing_shape: the outputs whose shape depends on the values.
@@ -85,12 +90,14 @@ class Probe:
         training: bool,
         all_axes: bool = True,
         all_up_to: int = ALL_UP_TO,
-        hasty: bool = False,
+        enough: Enough | None = None,
+        last_first: bool = False,
     ) -> None:
         self.calls = calls
         self.all_axes = all_axes
         self.all_up_to = all_up_to
-        self.hasty = hasty and not all_axes
+        self.enough = None if all_axes else enough
+        self.last_first = last_first
         self.training = training
         self.stochastic = False
         self.changing_shape: set[str] = set()
@@ -112,11 +119,12 @@ class Probe:
             count = _FOR_SAMPLES if axis == sample_axis else 1
             count = max(count, _STOCHASTIC if self.stochastic else 1)
             for trial in TRIALS[:count]:
-                self._try(asked, axis, trial, masks)
-                if self.hasty and masks:
-                    found = dict(self._words(names, array.shape, seen))
-                    if _meet(found, sample_axis):
-                        return found
+                for indices in self._portions(array.shape[axis]):
+                    self._try(asked, axis, trial, masks, indices)
+                    if self.enough is not None and masks:
+                        found = dict(self._words(names, array.shape, seen))
+                        if self.enough(found, axis):
+                            return found
             if not masks:
                 return {}
             left[axis] = list(TRIALS[count:])
@@ -178,6 +186,11 @@ class Probe:
         some = {0, 1, middle - 1, middle, size - 2, size - 1}
         return list(range(size)) if size <= self.all_up_to else sorted(some)
 
+    def _portions(self, size: int) -> list[list[int]]:
+        """The indices of an axis that are given other values before it is asked to stop."""
+        indices = self._indices(size)
+        return [[index] for index in reversed(indices)] if self.last_first else [indices]
+
     def _changed(self, asked: Probed, axis: int, index: int, trial: Trial) -> dict[str, Bools]:
         """Which elements of each output change; all, where it is gone or has another shape."""
         stream = trial.stream if self.stochastic else 0
@@ -205,7 +218,7 @@ class Probe:
         return self._bases[key]
 
 
-def _meet(found: dict[str, tuple[AxisDependence, ...]], sample_axis: int) -> bool:
+def samples_meet(found: Mapping[str, Sequence[AxisDependence]], sample_axis: int) -> bool:
     """Whether a sample was seen to depend on another."""
     return any(
         seeing != seen

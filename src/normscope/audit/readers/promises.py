@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from normscope.audit.axes import Lineage, lineage_along
 from normscope.audit.found.site import FoundSite, Kind as SiteKind
@@ -11,16 +12,17 @@ from normscope.audit.promises import About, Kind, Promise, Standing, Wanted
 from normscope.errors import NormscopeError
 from normscope.frameworks.inputs import Inputs
 from normscope.frameworks.live import Live
-from normscope.graph.operators import Graph
+from normscope.graph.operators import Graph, Node, Role
 from normscope.graph.proof import causal
 from normscope.notation.axis_roles import sample_axis
 from normscope.notation.axis_words import axis_word
 from normscope.scope.calls import Calls
 from normscope.scope.causality import axes_called, causality_in
 from normscope.scope.effect import effect
+from normscope.scope.proved import place_of
 from normscope.scope.tiles import Tiles, tiles
 from normscope.sight.verdict import Samples, Through, Word
-from normscope.wording import counted, listed
+from normscope.wording import counted
 
 ROUNDING = 1e-5
 """Beside the deviation of an output: what other orders of summation make of a tile, at most."""
@@ -184,7 +186,7 @@ class Promised:
         """
         if not along:
             return None
-        outputs = self._outputs(self.graphs[training], axes)
+        outputs = self._outputs(training, axes)
         if not tiles(Calls(self.live, self.given), training, axes, outputs).early:
             return None
         why = "the first quarter of the output changes with the second half of the input"
@@ -200,8 +202,27 @@ class Promised:
         if graph is None:
             return Promise(wanted, About.POSITIONS, mode, Standing.UNKNOWN, why=_NOT_FOLLOWED)
         along, unclear = self._along(training, axes)
-        seen = tiles(Calls(self.live, self.given), training, axes, self._outputs(graph, axes))
-        standing, how, why = _standing(wanted.axis, len(self.found), along, unclear, seen)
+        seen = tiles(Calls(self.live, self.given), training, axes, self._outputs(training, axes))
+        lineage = self._lineages(axes)[training]
+        if along and seen.far is False and all(self._in_parts(n, training, axes) for n in along):
+            why = (
+                f"{_statistics(wanted.axis, len(self.found), along)} within parts of it, as a "
+                "window does, and far ends of it do not see each other"
+            )
+            return Promise(
+                wanted,
+                About.POSITIONS,
+                mode,
+                Standing.KEPT,
+                "by probing",
+                None,
+                why,
+                (),
+                _compared(seen),
+                _numbers(seen),
+            )
+        reached = None if lineage is None else _first_reduced(graph, lineage)
+        standing, how, why = _standing(wanted.axis, len(self.found), along, unclear, seen, reached)
         blamed = (along or unclear)[:1] if standing is not Standing.KEPT else ()
         return Promise(
             wanted,
@@ -213,18 +234,27 @@ class Promised:
             why,
             along if standing is Standing.BROKEN else (),
             _compared(seen),
-            {}
-            if seen.difference is None
-            else {
-                "tiles_differ": seen.difference,
-                "away_from_cut": seen.away,
-                "spread": seen.spread,
-            },
+            _numbers(seen),
         )
 
-    def _outputs(self, graph: Graph, axes: list[int | None]) -> dict[str, int]:
+    def _in_parts(self, number: int, training: bool, axes: list[int | None]) -> bool:
+        """Whether the statistics of a site lie within parts of an axis of the inputs, as patches.
+
+        That axis was split in two or more, of which one keeps its indices apart.
+        """
+        found = self.found[number]
+        lineage = self._lineages(axes)[found.modes[0]]
+        there = None if lineage is None else lineage.axes(found.site.x)
+        spec = found.train if training else found.infer
+        if not there or spec is None:
+            return False
+        layout = spec.layout(found.input_shape)
+        words = {axis_word(layout, axis) for axis in there}
+        return words != {"shared"}
+
+    def _outputs(self, training: bool, axes: list[int | None]) -> dict[str, int]:
         """The axis of each output that comes from these axes, by the name of the output."""
-        lineage = lineage_along(graph, axes)
+        graph, lineage = self.graphs[training], self._lineages(axes)[training]
         names = graph.output_names
         found = {}
         for number, value in enumerate(graph.outputs):
@@ -235,11 +265,23 @@ class Promised:
 
     # --- sites --------------------------------------------------------------------------------
 
+    @cached_property
+    def _followed(self) -> dict[tuple[int | None, ...], dict[bool, Lineage | None]]:
+        return {}
+
+    def _lineages(self, axes: list[int | None]) -> dict[bool, Lineage | None]:
+        """In each mode, what comes from these axes of the inputs; followed once."""
+        key = tuple(axes)
+        if key not in self._followed:
+            graphs = self.graphs.items()
+            self._followed[key] = {mode: lineage_along(graph, axes) for mode, graph in graphs}
+        return self._followed[key]
+
     def _along(
         self, training: bool, axes: list[int | None]
     ) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The sites whose statistics run along axes of the inputs in a mode, and the unclear."""
-        lineages = {mode: lineage_along(graph, axes) for mode, graph in self.graphs.items()}
+        lineages = self._lineages(axes)
         along, unclear = [], []
         for number, one in enumerate(self.found):
             runs = _runs_along(one, training, lineages[one.modes[0]])
@@ -273,36 +315,79 @@ def _place(found: FoundSite) -> Through:
     return Through(found.path, found.type, found.operator, found.source)
 
 
-def _standing(
-    axis: str | int, count: int, along: Sequence[int], unclear: Sequence[int], seen: Tiles
-) -> tuple[Standing, str, str]:
-    """What follows from the sites and from calls; how, and why."""
-    name = axis if isinstance(axis, str) else f"axis {axis}"
-    far = f"the outer quarter of the output changes with the other half of {name}"
+def _first_reduced(graph: Graph, lineage: Lineage) -> Node | None:
+    """The first mean, sum or extreme that may run along the axis of a lineage, as statistics do."""
+    for node in graph.nodes:
+        if node.role not in (Role.STATISTIC, Role.EXTREME, Role.RUNNING) or not node.operands:
+            continue
+        before, after = node.operands[0], node.results[0]
+        there = lineage.axes(before) if before.live else frozenset()
+        gone = there is None or node.role is Role.RUNNING or lineage.axes(after) != there
+        if gone and there != frozenset():
+            return node
+    return None
+
+
+def _statistics(axis: str | int, count: int, along: Sequence[int]) -> str:
     verb = "takes" if len(along) == 1 else "take"
-    statistics = f"{len(along)} of {counted(count, 'normalization')} {verb} statistics along {name}"
+    name = axis if isinstance(axis, str) else f"axis {axis}"
+    return f"{len(along)} of {counted(count, 'normalization')} {verb} statistics along {name}"
+
+
+def _standing(
+    axis: str | int,
+    count: int,
+    along: Sequence[int],
+    unclear: Sequence[int],
+    seen: Tiles,
+    reached: Node | None,
+) -> tuple[Standing, str, str]:
+    """What follows from the sites and from calls; how, and why.
+
+    Args:
+        axis: that is promised.
+        count: how many sites there are.
+        along: the numbers of those whose statistics run along it.
+        unclear: of those where that is not known.
+        seen: by calls.
+        reached: the first operator that may take a statistic along it; None where no operator
+            does, so that what sees far is a product, an attention or a gather.
+    """
+    name = axis if isinstance(axis, str) else f"axis {axis}"
+    statistics = _statistics(axis, count, along)
     match bool(along), bool(unclear), seen.far:
         case True, _, False:
             return Standing.UNKNOWN, "", f"{statistics}, but no probe shows it"
         case True, _, _:
             return Standing.BROKEN, "", statistics
-        case False, _, True:
-            reasons = [
-                "attention, pooling or a gate over all of it",
-                "windows as wide as a quarter",
-            ]
-            why = f"no normalization is known to take statistics along {name}, but {far}"
-            return Standing.UNKNOWN, "", f"{why}: {listed(reasons, 'or')}; give a longer {name}"
         case False, True, False:
             return Standing.KEPT, "by probing", f"far ends of {name} do not see each other"
+        case False, True, True:
+            why = f"it is not known what is normalized over, and far ends of {name} see each other"
+            return Standing.UNKNOWN, "", why
         case False, True, _:
             why = (
                 f"it is not known what is normalized over, and {seen.why or 'no output was asked'}"
             )
             return Standing.UNKNOWN, "", why
-    why = f"0 of {counted(count, 'normalization')} take statistics along {name}"
-    probed = ", and far ends of it do not see each other" if seen.far is False else ""
-    return Standing.KEPT, "proved", f"{why}{probed}"
+        case False, False, True if reached is not None:
+            why = (
+                f"no normalization is known to take statistics along {name}, but the outer quarter "
+                f"of the output changes with its other half, and {place_of(reached)} may be such a "
+                "statistic"
+            )
+            return Standing.UNKNOWN, "", why
+    probed = {
+        True: "; what sees far ends of it, as attention and products do, takes no statistics",
+        False: ", and far ends of it do not see each other",
+    }
+    return Standing.KEPT, "proved", statistics + (probed[seen.far] if seen.far is not None else "")
+
+
+def _numbers(seen: Tiles) -> dict[str, float | int]:
+    if seen.difference is None or seen.away is None or seen.spread is None:
+        return {}
+    return {"tiles_differ": seen.difference, "away_from_cut": seen.away, "spread": seen.spread}
 
 
 def _compared(seen: Tiles) -> str:

@@ -17,9 +17,9 @@ Measured:
     the cut, in the outer quarters, which padding at the cut does not reach.
 
 Known limits:
-    The promise is about statistics: attention, pooling over everything and gates, which see as
-    far, are reported as not known. A convolution that sees a quarter of the axis is, too: give
-    a longer one. A model that takes one size only cannot be tiled; then nothing is measured.
+    The promise is about statistics: attention, which sees as far, keeps it. Pooling over all of
+    the axis and gates may be statistics, and are reported as not known.
+    A model that takes one size only cannot be tiled; then nothing is measured.
 
 Use instead:
     Layer normalization of each position over its channels, batch normalization with running
