@@ -134,6 +134,16 @@ def twice_keras() -> Any:
     return _keras(False)
 
 
+@sick("keras", at="second")
+def next_to_each_other_keras() -> Any:
+    import keras
+
+    tokens = keras.Input((5, 8))
+    x = keras.layers.LayerNormalization(name="first")(tokens)
+    x = keras.layers.LayerNormalization(name="second")(x)
+    return keras.Model(tokens, keras.layers.Dense(2)(x))
+
+
 @healthy("keras")
 def between_keras() -> Any:
     return _keras(True)
