@@ -244,3 +244,14 @@ def test_numbers_that_a_program_reads_leave_it_to_probing() -> None:
     (promise,) = audit.graph.promises
     assert (promise.standing, promise.how) == ("kept", "by probing")
     assert "reads numbers" in promise.why
+
+
+@pytest.mark.framework
+def test_statistics_of_training_alone_are_an_info_of_steps_and_positions() -> None:
+    from torch import nn
+
+    net = nn.Sequential(nn.Conv1d(3, 6, 1), nn.BatchNorm1d(6))
+    for promised in ({"causal": "t"}, {"independent": "t"}):
+        audit = ns.audit(net, images(2, 3, 12), axes="b c t", select=["NS7"], **promised)
+        assert [(f.path, f.severity) for f in audit.findings] == [("1", "info")]
+        assert audit.findings[0].message.startswith("in training, ")

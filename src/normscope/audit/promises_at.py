@@ -24,6 +24,14 @@ class Together:
         there = {promise.mode for promise in self.promises}
         return listed([said[mode] for mode in MODES if mode in there])
 
+    def only_training(self, site: Site) -> bool:
+        """Whether it is the training of a site alone that breaks them, by statistics of the batch.
+
+        Inference applies what was stored, the same to all.
+        """
+        modes = {promise.mode for promise in self.promises}
+        return modes == {"training"} and site.infer is not None and site.infer.pattern is None
+
     @property
     def axes(self) -> str:
         """Along which, in words: "h and w"."""

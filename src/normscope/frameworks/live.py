@@ -208,6 +208,10 @@ class Live:
         """
         raise OutOfSightError(f"the operators of {self.title} cannot be seen")
 
+    def may_run_layers_again(self) -> bool:
+        """Whether the program speaks of running layers again in the backward pass of a step."""
+        return False
+
     def updates_in_a_step(
         self, given: Inputs, paths: Collection[str]
     ) -> dict[str, tuple[int, int]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from normscope.graph.operators import Graph, Node, Role, Value
 from normscope.graph.replay import known_numbers
-from normscope.graph.rules import NOTHING, Labels, Move
+from normscope.graph.rules import NOTHING, Labels, Move, Repeat
 
 _MOST_VALUES = 4096
 _MOST_NAMES = 2**22
@@ -54,8 +54,9 @@ class ChannelAxes:
         node = value.node
         if node is None or not value.live:
             return
-        if value is node.results[0] and node.channel_axis is not None:
-            axis, rank = node.channel_axis % len(value.shape), len(value.shape)
+        axis = made_along(node, value)
+        if axis is not None:
+            rank = len(value.shape)
             yield np.arange(value.shape[axis]).reshape([-1] + [1] * (rank - axis - 1))[
                 (None,) * axis
             ]
@@ -82,6 +83,22 @@ class ChannelAxes:
             yield _short(rule.replay(list(given()))[node.results.index(value)])
         except Exception:  # whatever the operator raises on names, it is not known then
             return
+
+
+def made_along(node: Node, value: Value) -> int | None:
+    """The axis of a result along which the operator itself makes channels; None if it does not.
+
+    A loop, such as a recurrent layer, makes those that its rounds make.
+    """
+    if isinstance(node.rule, Repeat):
+        number = node.results.index(value)
+        axes = ChannelAxes(node.rule.body).of(node.rule.body.outputs[number])
+        if axes is None or len(axes) != 1:
+            return None
+        return min(axes) + (number >= node.rule.carried)  # stacked along a new first axis
+    if value is not node.results[0] or node.channel_axis is None:
+        return None
+    return node.channel_axis % len(value.shape)
 
 
 def _by_labels(

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from normscope.graph.channel_axes import made_along
 from normscope.graph.operators import Graph, Node, Role, Value
 from normscope.graph.replay import known_numbers
-from normscope.graph.rules import NOTHING, Fixed, Labels, Move
+from normscope.graph.rules import NOTHING, Fixed, Labels, Move, Repeat
 from normscope.graph.sites import Site
 from normscope.graph.statistics_flow import is_shape
 
@@ -233,11 +234,11 @@ class _Upstream:
             return _NONE
         if value in self.normalized:
             return _after(self.normalized[value], self.found[self.normalized[value].x])
-        if node.channel_axis is not None:
-            if value is not node.results[0]:
-                return _NONE
-            axis = node.channel_axis % len(value.shape)
+        axis = made_along(node, value)
+        if axis is not None:
             return Neighbours((Maker(node, axis, node.adds_bias, True, True),))
+        if node.channel_axis is not None or isinstance(node.rule, Repeat):
+            return _NONE
         parts = [self._passed(operand, value, node) for operand in self._followed(value)]
         parts = [part for part in parts if part.makers]
         if not parts:

@@ -136,6 +136,26 @@ def along_features_keras() -> Any:
     return _keras(-1), IDS
 
 
+def _recurrent_keras(axis: int) -> Any:
+    import keras
+
+    kinds = keras.layers
+    tokens = keras.Input((5,), dtype="int32")
+    x = kinds.Embedding(20, 4)(tokens)
+    x = kinds.Bidirectional(kinds.GRU(3, return_sequences=True), name="gru")(x)
+    return keras.Model(tokens, kinds.LayerNormalization(axis=axis, name="norm")(x))
+
+
+@sick("keras", at="norm")
+def along_time_behind_a_recurrence_keras() -> Any:
+    return _recurrent_keras(1), IDS
+
+
+@healthy("keras")
+def along_features_behind_a_recurrence_keras() -> Any:
+    return _recurrent_keras(-1), IDS
+
+
 W = RNG.normal(size=(6, 8))
 
 
@@ -181,6 +201,29 @@ def along_time_jax() -> Any:
 @healthy("jax")
 def along_features_jax() -> Any:
     return _nnx(-1), TOKENS
+
+
+def _recurrent_linen(axes: int) -> Any:
+    import jax
+    from flax import linen
+
+    class Net(linen.Module):
+        @linen.compact
+        def __call__(self, x: Any) -> Any:
+            x = linen.RNN(linen.GRUCell(4))(x)
+            return linen.LayerNorm(reduction_axes=axes)(x)
+
+    return Net().bind(Net().init(jax.random.key(0), TOKENS)), TOKENS
+
+
+@sick("jax", at="LayerNorm_0")
+def along_time_behind_a_recurrence_jax() -> Any:
+    return _recurrent_linen(1)
+
+
+@healthy("jax")
+def along_features_behind_a_recurrence_jax() -> Any:
+    return _recurrent_linen(-1)
 
 
 def measured(finding: Finding, given: Given) -> None:

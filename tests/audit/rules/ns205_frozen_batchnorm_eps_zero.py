@@ -73,6 +73,24 @@ def folded_torch() -> Any:
     return nn.Sequential(nn.Conv2d(8, 8, 1), Affine()), X
 
 
+@healthy("torch")
+def standardized_images_torch() -> Any:
+    """Constants of a data set, which no channel of it divides by almost nothing."""
+    import torch
+    from torch import nn
+
+    class Standardize(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("mean", torch.linspace(0.4, 0.5, 8).view(8, 1, 1))
+            self.register_buffer("var", torch.linspace(0.04, 0.06, 8).view(8, 1, 1))
+
+        def forward(self, x: Any) -> Any:
+            return (x - self.mean) / self.var.sqrt()
+
+    return nn.Sequential(Standardize(), nn.Conv2d(8, 8, 3)), X
+
+
 def _keras(eps: float) -> Any:
     import keras
     from keras import ops

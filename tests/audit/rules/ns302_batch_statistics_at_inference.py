@@ -73,6 +73,33 @@ def passed_on_keras() -> Any:
     return _keras(hard_wired=False), X
 
 
+def _functional_keras(hard_wired: bool) -> Any:
+    import keras
+
+    given = keras.Input((6,))
+    norm = keras.layers.BatchNormalization(name="norm")
+    x = keras.layers.Dense(6, use_bias=False)(given)
+    x = norm(x, training=True) if hard_wired else norm(x)
+    return keras.Model(given, keras.layers.Dense(2)(x))
+
+
+@sick("keras", at="norm")
+def written_down_keras() -> Any:
+    return _functional_keras(hard_wired=True), X
+
+
+@healthy("keras")
+def left_open_keras() -> Any:
+    return _functional_keras(hard_wired=False), X
+
+
+@healthy("keras")
+def frozen_keras() -> Any:
+    model = _functional_keras(hard_wired=True)
+    model.get_layer("norm").trainable = False  # it takes the running statistics then
+    return model, X
+
+
 def _onnx(axes: list[int]) -> Any:
     from onnx import TensorProto, helper, numpy_helper
 

@@ -12,6 +12,7 @@ from rule_fixtures import Given, healthy, sick
 X = np.random.default_rng(0).normal(size=(4, 6)).astype("float32")
 NAN = np.array([1, 2, np.nan, 1, 1, 1], "float32")
 STILL = np.array([1, 0, 2, 0, 1, 1], "float32")
+NEGATIVE = np.array([1, 2, -0.5, 1, 1, 1], "float32")
 FINE = np.array([1, 1e-3, 2, 4, 1, 1], "float32")
 
 
@@ -74,6 +75,11 @@ def _onnx(var: Any) -> Any:
 @sick("onnx", at="bn")
 def still_onnx() -> Any:
     return _onnx(STILL)
+
+
+@sick("onnx", at="bn")
+def negative_onnx() -> Any:
+    return _onnx(NEGATIVE)
 
 
 @healthy("onnx")

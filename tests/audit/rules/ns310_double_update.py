@@ -46,6 +46,41 @@ def checkpointed_reentrant_torch() -> Any:
     return _torch(nn.BatchNorm1d(6), reentrant=True)
 
 
+def _blocks(training: bool) -> Any:
+    import torch
+    from torch import nn
+    from torch.utils import checkpoint as cp
+
+    class Encoder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem = nn.Linear(6, 6)
+            block = (nn.Linear(6, 6, bias=False), nn.BatchNorm1d(6), nn.ReLU())
+            self.blocks = nn.ModuleList([nn.Sequential(*block)])
+
+        def forward(self, x: Any) -> Any:
+            x = self.stem(x)
+            for block in self.blocks:
+                if self.training and torch.is_grad_enabled() and training:
+                    x = cp.checkpoint(block, x, use_reentrant=False)
+                else:
+                    x = block(x)
+            return x
+
+    return Encoder(), X
+
+
+@sick("torch", at="blocks.0.1")
+def checkpointed_with_gradients_torch() -> Any:
+    """Without gradients, as a model is followed, nothing shows it."""
+    return _blocks(True)
+
+
+@healthy("torch")
+def checkpointed_if_asked_torch() -> Any:
+    return _blocks(False)
+
+
 @healthy("torch")
 def checkpointed_layer_norm_torch() -> Any:
     from torch import nn

@@ -66,6 +66,16 @@ def old_checkpoint_and_model_torch(tmp_path: Path) -> Any:
     return _torch(track=True), X, {"against": _checkpoint(tmp_path, track=True)}
 
 
+@healthy("torch")
+def batch_norm_replaced_torch() -> Any:
+    from torch import nn
+
+    def net(norm: Any) -> Any:
+        return nn.Sequential(nn.Conv2d(3, 6, 1), norm, nn.ReLU())
+
+    return net(nn.GroupNorm(6, 6)), X, {"against": net(nn.BatchNorm2d(6))}
+
+
 def measured(finding: Finding, given: Given) -> None:
     """Other statistics leave the output as it is."""
     import torch

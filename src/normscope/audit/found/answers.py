@@ -139,6 +139,9 @@ def _asked_in_full(pair: Matched, one: Asked) -> Answer:
     """The answer of a site that is like none before."""
     with one.ordinary() as ordinary:
         found = _identification(ordinary)
+    if found is None and not one.own:  # the root of a stored variance below 0 is no number
+        with one.ordinary(positive=True) as ordinary:
+            found = _identification(ordinary)
     if isinstance(found, Answer):
         return found
     if found is None:

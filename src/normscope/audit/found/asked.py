@@ -82,16 +82,20 @@ class Asked:
             self.declared = declared
 
     @contextmanager
-    def ordinary(self) -> Iterator[Asked]:
+    def ordinary(self, positive: bool = False) -> Iterator[Asked]:
         """Within, it as it is without numbers that hide what it does; it itself is as it was.
 
         NaN and infinite numbers hide everything, and beside very large ones the rest is rounded
         away; such arrays hold ordinary numbers meanwhile.
+
+        Args:
+            positive: whether numbers below 0 count among those, as they do in a variance.
         """
+        least = 0.0 if positive else -_LARGEST
         strange = {
             name: array
             for name, array in self.adapter.arrays().items()
-            if array.dtype.kind == "f" and not np.all(np.abs(array) <= _LARGEST)
+            if array.dtype.kind == "f" and not np.all((array >= least) & (array <= _LARGEST))
         }
         if not strange:
             yield self

@@ -19,8 +19,9 @@ def with_steps(
     """The sites; those that may be updated more than once in a step with how often that is.
 
     These are layers that are called more than once in training, and those that activation
-    checkpointing runs again. A step is made of them alone, as it takes its time; where none can be
-    made, it counts what the graph shows: calls of a layer with the very same value.
+    checkpointing runs again, or may run again where gradients are recorded. A step is made of them
+    alone, as it takes its time; where none can be made, it counts what the graph shows: calls of a
+    layer with the very same value.
     """
     moving = {
         number: one.placed[True].site
@@ -30,10 +31,11 @@ def with_steps(
     calls: dict[str, list[int]] = {}
     for number, site in moving.items():
         calls.setdefault(site.call.path, []).append(number)
+    any_again = bool(moving) and live.may_run_layers_again()
     doubtful = {
         path: numbers
         for path, numbers in calls.items()
-        if len(numbers) > 1 or any(moving[n].call.again for n in numbers)
+        if any_again or len(numbers) > 1 or any(moving[n].call.again for n in numbers)
     }
     if not doubtful:
         return list(sites)

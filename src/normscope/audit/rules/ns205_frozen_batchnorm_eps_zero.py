@@ -17,7 +17,8 @@ Measured:
 
 Known limits:
     Weights that were trained without eps are right as they are. Where statistics and scale were
-    merged into one factor no eps can be seen, and nothing is said.
+    merged into one factor no eps can be seen, and nothing is said. Constants by which an input of
+    the model is standardized, without scale and bias, need no eps, and are left alone.
 
 Use instead:
     The eps that the model was trained with, usually 1e-5:
@@ -52,6 +53,8 @@ class FrozenBatchnormEpsZero(Rule):
             return
         if spec.eps or spec.eps_outside or spec.floor or spec.unit_below is not None:
             return
+        if _is_entry(site):
+            return
         var = site.stored("running_var")
         if var is None or (spec.running is not None and spec.running.deviation):
             return  # a stored deviation may hold the eps already
@@ -75,3 +78,8 @@ class FrozenBatchnormEpsZero(Rule):
             },
             severity=Severity.ERROR if least == 0 else Severity.WARNING,
         )
+
+
+def _is_entry(site: Site) -> bool:
+    """Whether it standardizes what no layer has made, and has no scale and bias of its own."""
+    return not site.makers and site.stored("scale") is None and site.stored("bias") is None

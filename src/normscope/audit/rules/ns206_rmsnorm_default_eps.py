@@ -17,7 +17,7 @@ Measured:
 
 Known limits:
     Where activations are never that small, the difference cannot be seen. Somebody may have chosen
-    this very number.
+    this very number. Of several places in a model, it is said at the first.
 
 Use instead:
     An eps that is written down: `torch.nn.RMSNorm(dim, eps=1e-6)`.
@@ -35,8 +35,9 @@ import numpy as np
 from normscope.audit.finding import Finding, Severity
 from normscope.audit.model_graph import Kind, ModelGraph, Site
 from normscope.audit.probe import Probe
-from normscope.audit.rule import Rule, Symptom
+from normscope.audit.rule import Rule, Symptom, once_per_model
 from normscope.notation.spec import Measure
+from normscope.wording import counted
 
 _FRAMEWORKS = ("torch", "onnx", "function")
 _SMALL = 1e-4
@@ -49,24 +50,43 @@ class RmsnormDefaultEps(Rule):
     symptoms = (Symptom.PORT,)
 
     def check(self, site: Site, graph: ModelGraph) -> Iterator[Finding]:
-        spec, probe = site.spec, site.probe
-        if spec is None or probe is None or site.kind is not Kind.NORMALIZATION:
-            return
-        if spec.measure != Measure.MEAN_SQUARE or spec.center:
-            return
-        if graph.framework not in _FRAMEWORKS or not _is_machine_epsilon(spec.eps, probe.dtype):
-            return
-        size = probe.once(size_of_a_small_row)
+        alike = _with_default_eps(graph)
+        if not alike or alike[0] is not site or site.spec is None or site.probe is None:
+            return  # it is said at the first of them
+        size, eps = site.probe.once(size_of_a_small_row), site.spec.eps
         if size is None:
             return
         other = _SMALL / np.sqrt(_SMALL**2 + _OTHER)
+        more = len(alike) - 1
         yield self.finding(
             site,
-            f"eps={spec.eps:.3g} is the machine epsilon of float32, as where it is left out: a row "
-            f"of size {_SMALL:g} comes out at {size:.3g}, with eps={_OTHER:g} at {other:.3g}",
+            f"eps={eps:.3g} is the machine epsilon of float32, as where it is left out: a row "
+            f"of size {_SMALL:g} comes out at {size:.3g}, with eps={_OTHER:g} at {other:.3g}"
+            + (f"; so it is at {counted(more, 'more place')}" if more else ""),
             fix="write the eps down, such as eps=1e-6",
-            evidence={"eps": spec.eps, "row": _SMALL, "size": size, "size_with_1e-6": other},
+            evidence={
+                "eps": eps,
+                "row": _SMALL,
+                "size": size,
+                "size_with_1e-6": other,
+                "places": len(alike),
+            },
         )
+
+
+@once_per_model
+def _with_default_eps(graph: ModelGraph) -> list[Site]:
+    """The sites whose eps is that which is taken where none is given."""
+    return [site for site in graph.sites if _has_default_eps(site, graph)]
+
+
+def _has_default_eps(site: Site, graph: ModelGraph) -> bool:
+    spec, probe = site.spec, site.probe
+    if spec is None or probe is None or site.kind is not Kind.NORMALIZATION:
+        return False
+    if spec.measure != Measure.MEAN_SQUARE or spec.center:
+        return False
+    return graph.framework in _FRAMEWORKS and _is_machine_epsilon(spec.eps, probe.dtype)
 
 
 def size_of_a_small_row(probe: Probe) -> float | None:

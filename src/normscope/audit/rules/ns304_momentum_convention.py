@@ -57,8 +57,8 @@ class MomentumConvention(Rule):
         stated, meant = (new, decay) if graph.framework in _NEW_SHARE else (decay, new)
         yield self.finding(
             site,
-            f"momentum={stated:g} makes {new:.0%} of the running statistics those of the newest "
-            f"batch; by the convention of {_others(graph)} it would be {decay:.0%}",
+            f"momentum={stated:g} makes {_percent(new)} of the running statistics those of the "
+            f"newest batch; by the convention of {_others(graph)} it would be {_percent(decay)}",
             fix=f"momentum={meant:g} was probably meant: {graph.advice.framework} calls the share "
             f"of the {'new batch' if graph.framework in _NEW_SHARE else 'old statistics'} momentum",
             evidence={"momentum": stated, "newest_share": new, "meant": meant},
@@ -67,3 +67,7 @@ class MomentumConvention(Rule):
 
 def _others(graph: ModelGraph) -> str:
     return "Keras, Flax and ONNX" if graph.framework in _NEW_SHARE else "PyTorch"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"

@@ -11,9 +11,10 @@ Why it matters:
     weigh more at evaluation.
 
 How it is found:
-    Where layers run under torch.utils.checkpoint, or more than once, one step is made, forward and
-    backward, and the counter of each layer (num_batches_tracked) is compared with the number of
-    different inputs. In other frameworks, from calls of a layer with the very same value.
+    Where layers run more than once or under torch.utils.checkpoint, or where the program names a
+    checkpoint, which may need gradients to be reached, one step is made, forward and backward, and
+    the counter of each layer (num_batches_tracked) is compared with the number of different inputs.
+    In other frameworks, from calls of a layer with the very same value.
 
 Measured:
     Updates and different inputs in one step.

@@ -19,7 +19,8 @@ Measured:
 
 Known limits:
     Of a checkpoint alone it is not known which layers it is for: give the model, and the
-    checkpoint as what it is compared with.
+    checkpoint as what it is compared with. Where a layer of another type takes statistics of the
+    batch, as a batch norm that was replaced, nothing is said.
 
 Use instead:
     track_running_stats=True, to compute what the checkpoint was trained for; or delete the
@@ -60,7 +61,7 @@ class InstanceNormStatsCheckpoint(Rule):
             return
         for one, another in ((site, other), (other, site)):
             stored = another.stored("running_mean")
-            if stored is not None and _takes_its_own(one):
+            if stored is not None and _takes_its_own(one) and not _replaces(one, another):
                 whose = "the model that it is compared with" if one is site else "this one"
                 here = "here" if one is site else "in the model that it is compared with"
                 yield self.finding(
@@ -71,6 +72,16 @@ class InstanceNormStatsCheckpoint(Rule):
                     fix="set track_running_stats=True to compute what it was trained for",
                     evidence={"unused": ["running_mean", "running_var"], "values": stored.size},
                 )
+
+
+def _replaces(one: Site, another: Site) -> bool:
+    """Whether it is another normalization put in the place of a batch norm, which has no such.
+
+    Statistics of a batch have no counterpart in those of a sample: surgery-drops-config tells
+    what such a replacement loses.
+    """
+    of_a_batch = another.couples_samples(another.train or another.remembered)
+    return bool(of_a_batch) and one.type != another.type
 
 
 def _takes_its_own(site: Site) -> bool:

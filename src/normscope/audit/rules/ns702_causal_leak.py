@@ -19,7 +19,8 @@ Measured:
 
 Known limits:
     Models that are meant for whole sequences must not promise it. A normalization with running
-    statistics over time breaks it in training and keeps it at inference: causal="t@inference".
+    statistics over time breaks it in training and keeps it at inference, where streams
+    are: that is an info, and causal="t@inference" promises no more.
 
 Use instead:
     Layer or RMS normalization of each step over its channels; or cumulative statistics.
@@ -53,6 +54,7 @@ class CausalLeak(Rule):
                 f"{broken.asked} forbids{broken.measured}",
                 fix=_fix(broken),
                 evidence=broken.evidence,
+                severity=Severity.INFO if broken.only_training(site) else Severity.ERROR,
             )
 
     def check_model(self, graph: ModelGraph) -> Iterator[Finding]:

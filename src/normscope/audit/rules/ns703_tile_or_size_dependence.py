@@ -20,6 +20,7 @@ Known limits:
     The promise is about statistics: attention, which sees as far, keeps it. Pooling over all of
     the axis and gates may be statistics, and are reported as not known.
     A model that takes one size only cannot be tiled; then nothing is measured.
+    What takes such statistics in training alone, and stored ones at inference, is an info.
 
 Use instead:
     Layer normalization of each position over its channels, batch normalization with running
@@ -55,6 +56,7 @@ class TileOrSizeDependence(Rule):
                 fix="normalize each position over its channels alone, or use running statistics: "
                 f"{graph.advice.running_statistics}",
                 evidence=broken.evidence,
+                severity=Severity.INFO if broken.only_training(site) else Severity.ERROR,
             )
 
     def check_model(self, graph: ModelGraph) -> Iterator[Finding]:

@@ -68,7 +68,7 @@ class NormDecomposed(Rule):
         if operator is None or count < _FEWEST or site.spec is None or site.layout is None:
             return
         axes = sorted({axis.dim for axis in site.layout.axes if axis.shared})
-        half = any(one.dtype == "float16" for one in site.probe.narrow)
+        half = site.dtype == "float16"  # of the statistic; what is scaled after it may be narrower
         said = (
             f"these {count} operators are {operator} over {_axes(axes)} with eps={site.spec.eps:g}"
         )

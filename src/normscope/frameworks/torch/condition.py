@@ -36,12 +36,18 @@ def condition(node: Node, parameters: Mapping[str, str]) -> Condition:
 
 
 def _trainable(modules: list[torch.nn.Module], parameters: Mapping[str, str]) -> bool | None:
-    named = dict(modules[-1].named_parameters())
-    roles = ("scale", "bias")
-    found = [named[parameters[r]] for r in roles if parameters.get(r) in named]
+    given = [_parameter(modules[-1], parameters[r]) for r in ("scale", "bias") if r in parameters]
+    found = [parameter for parameter in given if parameter is not None]
     for module in modules:
         found = found or list(module.parameters())
     return any(parameter.requires_grad for parameter in found) if found else None
+
+
+def _parameter(model: torch.nn.Module, path: str) -> torch.nn.Parameter | None:
+    try:
+        return model.get_parameter(path)
+    except AttributeError:  # none has this path, or it is a buffer
+        return None
 
 
 def _updates(module: torch.nn.Module) -> int | None:
@@ -56,10 +62,10 @@ def _decay(modules: list[torch.nn.Module], node: Node) -> float | None:
     own = modules[0]
     if isinstance(own, _BatchNorm | _InstanceNorm):
         share = own.momentum if own.track_running_stats else None
-    else:
+    elif (share := node.settings.get("momentum")) is not None:
         learned = dict(modules[-1].named_parameters())
-        stored = [o for o in node.operands if o.is_parameter and o.name not in learned]
-        share = node.settings.get("momentum") if stored else None
+        if not any(o.is_parameter and o.name not in learned for o in node.operands):
+            share = None
     return 1 - share if isinstance(share, int | float) else None
 
 

@@ -239,6 +239,15 @@ class TorchLive(Live):
         graph.calls[0].layer = self.module
         return graph
 
+    def may_run_layers_again(self) -> bool:
+        """Whether the program of a module names a checkpoint, which only a real step may reach.
+
+        Models are followed without gradients, and many make checkpoints only with them.
+        """
+        from normscope.frameworks.torch.training_step import names_a_checkpoint
+
+        return any(map(names_a_checkpoint, {type(part) for part in self.module.modules()}))
+
     def updates_in_a_step(
         self, given: Inputs, paths: Collection[str]
     ) -> dict[str, tuple[int, int]]:

@@ -9,6 +9,7 @@ import hashlib
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from types import CodeType, FunctionType
 from typing import Any
 
 import torch
@@ -27,6 +28,29 @@ def inside_a_checkpoint() -> bool:
             return True
         frame = frame.f_back  # type: ignore[assignment]
     return False
+
+
+def names_a_checkpoint(module_type: type) -> bool:
+    """Whether a method of a class of modules uses a name with "checkpoint" in it.
+
+    Those of torch itself, which do it for saving and loading, are left out.
+    """
+    return any(
+        "checkpoint" in name
+        for owner in module_type.__mro__
+        if not owner.__module__.startswith("torch.")
+        for method in vars(owner).values()
+        if isinstance(method, FunctionType)
+        for name in _names(method.__code__)
+    )
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    yield from code.co_freevars
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _names(inner)
 
 
 def counts_updates(module: Any) -> bool:
