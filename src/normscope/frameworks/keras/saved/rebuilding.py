@@ -98,7 +98,7 @@ class Rebuilt:
                 for tensor in node.output_tensors:
                     shape = tuple(_FREE if n is None else n for n in tensor.shape)
                     if len(shape) > MAX_RANK or not 0 < prod(shape) <= MOST_MADE:
-                        shown = f"{str(tuple(tensor.shape)):.80}"
+                        shown = f"{tuple(tensor.shape)!s:.80}"
                         raise self.error(
                             f"{layer.name:.80} makes an array of shape {shown}; at most "
                             f"{MOST_MADE} numbers and {MAX_RANK} axes are made, and at least one "
