@@ -17,6 +17,7 @@ from normscope.frameworks.keras.saved.settings import (
     UnknownClassError,
     checked,
     class_of,
+    dtype_of_numbers,
     modern,
 )
 from normscope.frameworks.keras.saved.unknown import Spec, UnknownLayer
@@ -66,6 +67,8 @@ class Rebuilt:
                 f"its layers would hold {numbers} numbers; at most {MOST_NUMBERS} are made. What "
                 "to do: load it yourself, and give the model: ns.audit(model)"
             )
+        if any(variable.dtype == "string" for variable in self.model.variables):
+            raise self.error("a layer has the dtype string, and would learn texts")
         for variable in self.model.variables:
             if variable._value is None:
                 variable._deferred_initialize()
@@ -327,7 +330,7 @@ def _revived(value: Any, made: Mapping[str, Any]) -> Any:
                 raise UnknownClassError("a tensor from nowhere")
             return _output(made, history)
         case "__tensor__" | "__numpy__":
-            return np.asarray(config.get("value"), str(config.get("dtype")))
+            return np.asarray(config.get("value"), dtype_of_numbers(config))
         case "__slice__":
             return slice(*(_revived(config.get(key), made) for key in ("start", "stop", "step")))
         case "__ellipsis__":
