@@ -65,13 +65,13 @@ class Rebuilt:
             except Exception as error:  # Keras refuses settings by any exception
                 said = one_line(error)
                 raise self.error(f"Keras cannot make a model of its settings: {said}") from error
-        self._check_sizes()
         numbers = sum(prod(variable.shape) for variable in self.model.variables)
         if numbers > MOST_NUMBERS:
             raise self.error(
                 f"its layers would hold {numbers} numbers; at most {MOST_NUMBERS} are made. What "
                 "to do: load it yourself, and give the model: ns.audit(model)"
             )
+        self._check_sizes()
         if any(variable.dtype == "string" for variable in self.model.variables):
             raise self.error("a layer has the dtype string, and would learn texts")
         for variable in self.model.variables:
