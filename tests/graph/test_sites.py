@@ -412,3 +412,19 @@ def test_two_thousand_sites_take_a_second_or_two() -> None:
     graph = p.outputs(x)
     with budget():  # a square of their number would take minutes
         assert len(find_sites(graph)) == 2000
+
+
+def test_normalizations_multiplied_out_stay_apart_one_after_the_other() -> None:
+    """x * inverse - mean * inverse ends with a sum, and is no centring for the next one."""
+
+    def norm(x: Value) -> Value:
+        mean = p.mean(x, [1])
+        inverse = p.div(1.0, _std(p, p.mean(p.square(p.sub(x, mean)), [1])))
+        return p.sub(p.mul(x, inverse), p.mul(mean, inverse))
+
+    p = Program()
+    x = p.input(4, 16, name="x")
+    once = norm(x)
+    twice = norm(once)
+    first, second = find_sites(p.outputs(twice))
+    assert (first.x, first.y, second.x, second.y) == (x, once, once, twice)

@@ -42,7 +42,14 @@ def joined(graph: Graph) -> list[Group]:
     for number, part in enumerate(parts):
         for node in part.nodes:
             together.join(owner.setdefault(node, number), number)
-    shifted = {part.y: n for n, part in enumerate(parts) if part.ways == {Way.SHIFT}}
+    # what divides as well, as x * inverse - mean * inverse does, is whole: the next one is another
+    centrings = [
+        number
+        for numbers in together.classes()
+        if all(parts[n].ways == {Way.SHIFT} for n in numbers)
+        for number in numbers
+    ]
+    shifted = {parts[n].y: n for n in centrings}
     for number, part in enumerate(parts):
         if part.x in shifted:
             together.join(shifted[part.x], number)

@@ -90,6 +90,15 @@ def embedding_norm_torch() -> Any:
 
 
 @healthy("torch")
+def embedding_norm_with_dropout_torch() -> Any:
+    """As in mBART: a dropout stands between, and the residual carries what it gives."""
+    from torch import nn
+
+    linear, norm, *blocks = _blocks_torch(True)
+    return nn.Sequential(linear, norm, nn.Dropout(0.1), *blocks), X
+
+
+@healthy("torch")
 def other_axes_torch() -> Any:
     from torch import nn
 
@@ -123,6 +132,16 @@ def _keras(between: bool) -> Any:
 @sick("keras", at="second")
 def twice_keras() -> Any:
     return _keras(False)
+
+
+@sick("keras", at="second")
+def next_to_each_other_keras() -> Any:
+    import keras
+
+    tokens = keras.Input((5, 8))
+    x = keras.layers.LayerNormalization(name="first")(tokens)
+    x = keras.layers.LayerNormalization(name="second")(x)
+    return keras.Model(tokens, keras.layers.Dense(2)(x))
 
 
 @healthy("keras")
