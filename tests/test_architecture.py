@@ -47,6 +47,7 @@ IMPORTS = {
     "frameworks.torch.exported.from_file": "files.* frameworks.*",
     "frameworks.onnx.wire": "files.protobuf",
     "frameworks.onnx.file": "files.regular frameworks.*",
+    "frameworks.onnx.tensors": "files.folder frameworks.*",
     "frameworks.keras.saved.*": "files.* graph.* frameworks.*",
     # it knows nothing of the fast way, so that it can disagree with it
     "reference": "notation.* frameworks.statement",

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+_LINE = "\n  "
+"""Between the lines of a message."""
+
 
 class NormscopeError(Exception):
     """Base class of every error that normscope raises on purpose."""
@@ -62,7 +65,19 @@ class ShapeError(NormscopeError, ValueError):
 
 
 class SpecError(NormscopeError, ValueError):
-    """The fields of a `NormSpec`, or the arguments given with it, contradict each other."""
+    r"""The fields of a `NormSpec`, or the arguments given with it, contradict each other.
+
+    The message escapes the names in it, which may come from strangers; lines of its own begin with
+    two spaces.
+
+    >>> print(SpecError("no input a\nb\x1b[2J\n  write --input x=4,8"))
+    no input a\nb\x1b[2J
+      write --input x=4,8
+    """
+
+    def __init__(self, message: object = "") -> None:
+        lines = str(message).split(_LINE)
+        super().__init__(_LINE.join(map(printable, lines)))
 
 
 class DtypeError(NormscopeError, TypeError):

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from hostile import not_files, of_keras, of_numpy, of_onnx, of_safetensors, of_torch
+from hostile import (
+    mutants,
+    not_files,
+    of_folders,
+    of_hdf5,
+    of_keras,
+    of_names,
+    of_numpy,
+    of_onnx,
+    of_pt2,
+    of_safetensors,
+    of_torch,
+)
 from hostile.case import Case, Expected, Family, Place
 from hostile.pool import Job, Outcome, Pool, environment as environment
 from hostile.worker import CANARY
@@ -17,6 +29,13 @@ FAMILIES: tuple[Family, ...] = (
     of_onnx.FAMILY,
     of_safetensors.FAMILY,
     of_numpy.FAMILY,
+    of_hdf5.FAMILY,
+    of_keras.FAMILY,
+    of_pt2.FAMILY,
+    of_folders.HUGGING_FACE,
+    of_folders.SAVED_MODEL,
+    of_names.FAMILY,
+    mutants.FAMILY,
     not_files.FAMILY,
     of_keras.ARCHIVE,
     of_keras.JSON,

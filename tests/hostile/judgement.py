@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
 from hostile.case import Expected
 from hostile.pool import Outcome
 
@@ -27,6 +31,7 @@ def problems(outcome: Outcome, expected: Expected, said: str = "") -> list[str]:
         found.append(f"beside its report it says {outcome.err[:300]!r}")
     if said and said not in outcome.out + outcome.err:
         found.append(f"it does not say {said!r}: {(outcome.err or outcome.out)[:300]!r}")
+    found += _form_problems(outcome.out)
     found += [f"a line holds {odd!r}" for odd in unprintable(outcome.out + outcome.err)]
     return found
 
@@ -45,6 +50,44 @@ def _message_problems(outcome: Outcome) -> list[str]:
     if len(text) > LONGEST_LINE:
         found.append(f"a line of {len(text)} letters: {text[:300]!r}")
     return found
+
+
+def _form_problems(text: str) -> list[str]:
+    """What is wrong with a report in JSON, XML or HTML as such."""
+    try:
+        if text.startswith("{\n"):
+            json.loads(text)
+        elif text.startswith("<?xml"):
+            ElementTree.fromstring(text)
+    except (ValueError, ElementTree.ParseError) as error:
+        return [f"its report is broken: {error}"]
+    if text.startswith("<!"):
+        page = _Page()
+        page.feed(text)
+        return page.found
+    return []
+
+
+class _Page(HTMLParser):
+    """Looks for what a name in it would have a browser do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._tag = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """An element: none is of a name."""
+        self._tag = tag
+        for name, value in attrs:
+            leads = name in ("href", "src") and "localhost" in (value or "")
+            if leads or (name == "onerror") or (tag == "img" and value == "x"):
+                self.found.append(f"its page has <{tag} {name}={value!r:.100}>")
+
+    def handle_data(self, data: str) -> None:
+        """Text, or code in the element of code."""
+        if self._tag == "script" and data.startswith("alert(1)"):
+            self.found.append("its page runs a name")
 
 
 def unprintable(text: str) -> list[str]:

@@ -54,6 +54,7 @@ class Guard:
         paths = {*sysconfig.get_paths().values(), sys.prefix, sys.base_prefix, str(own), *sys.path}
         named = [os.path.realpath(path) for path in paths if path]
         self.readable = (*(p for p in named if p != "/"), "/proc", "/sys", "/dev/null")
+        self.readable += (str(Path(__file__).parent),)  # which tracebacks show
         self.readable += ("/dev/urandom", "/usr/lib", "/usr/share", "/lib", "/etc/ld.so.cache")
         self.caches = tuple(os.path.join(path, "") for path in (str(own), sys.prefix))
         self.watch = _Watch(outside)
@@ -225,9 +226,14 @@ def main() -> None:
     sys.path.append(str(outside))  # where the canary is
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     guard = Guard(outside, scratch)
+    warm = False
     warnings.simplefilter("always", RuntimeWarning)
     for line in sys.stdin:
         job = json.loads(line)
+        if not (job["trusted"] or warm):  # the frameworks are loaded, and stay: not to be looked
+            warm = True  # through again after each file
+            gc.collect()
+            gc.freeze()
         answers.write(json.dumps(run(job, guard)) + "\n")
         answers.flush()
 

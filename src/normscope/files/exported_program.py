@@ -8,6 +8,7 @@ alone.
 
 from __future__ import annotations
 
+import math
 import mmap
 import re
 import zipfile
@@ -22,6 +23,7 @@ from normscope.files.regular import open_regular
 from normscope.files.stored_array import ITEM_BYTES, MAX_RANK, reach
 
 MAX_PROGRAM_BYTES = 2**27  # fifty thousand operators
+MAX_REPEATED = 2**24  # numbers of a tensor whose storage has fewer
 MAX_DEPTH = 400  # of branches in branches
 
 DTYPES = {
@@ -185,6 +187,9 @@ class _Archive:
         start, stop = stored_place(self.stream, member)
         if not fits or (offset + reach(shape, strides)) * ITEM_BYTES[dtype] > stop - start:
             raise self.error(f"the tensor {name!r:.60} does not fit its bytes")
+        count = math.prod(shape)
+        if count > max(MAX_REPEATED, (stop - start) // ITEM_BYTES[dtype]):
+            raise self.error(f"the tensor {name!r:.60} repeats its numbers {count} times")
         data = self.memory[start:stop]
         trained = entry.get("is_param") is True
         return StoredTensor(data, dtype, shape, strides, offset, trained)

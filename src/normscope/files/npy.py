@@ -10,6 +10,7 @@ import ast
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping
 from math import prod
 from typing import Any
@@ -67,7 +68,7 @@ def read_arrays(path: str) -> dict[str, NDArray[Any]]:
             return {"": _array(path, data, dtype, shape, fortran)}
     except OSError as error:
         raise ModelFileError(path, f"cannot be read: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise ModelFileError(path, f"a damaged .npz archive: {error}") from error
 
 

@@ -135,12 +135,24 @@ def numbered(rank: int, axis: int, size: int) -> Ints:
     return np.arange(size).reshape(shape)
 
 
+def distinct(array: NDArray[Integer]) -> NDArray[Integer]:
+    """What is in memory of a broadcast array: of length 1 along each axis that is repeated.
+
+    >>> distinct(np.broadcast_to(np.arange(2), (3, 2))).tolist()
+    [[0, 1]]
+    """
+    if not array.size:
+        return array
+    return array[tuple(slice(None, None if stride else 1) for stride in array.strides)]
+
+
 def compact(array: NDArray[Integer]) -> NDArray[Integer]:
     """Of length 1 along each axis where it is the same.
 
     >>> compact(np.array([[0, 0], [1, 1]])).tolist()
     [[0], [1]]
     """
+    array = distinct(array)
     for axis in sorted(range(array.ndim), key=lambda axis: -array.shape[axis]):
         if array.shape[axis] > 1 and array.size:
             # most axes along which owners differ show it in a single line

@@ -39,8 +39,11 @@ from normscope.graph.rules import (
     Scatter,
 )
 
-_MOST_MOVED = 2**24
+_MOST_MOVED = 2**27
 """So many elements are told apart where an operator moves them."""
+
+_MANY = 2**24
+"""Of more, names are repeated instead of copied, and in a byte or two each."""
 
 
 class Owners:
@@ -258,12 +261,15 @@ class Owners:
             codes = known.owners + 1
             codes = codes if plain else codes * len(Fact) + known.facts
             shape = node.operands[number].shape
-            given.append(np.ascontiguousarray(np.broadcast_to(codes, shape)))
+            if max(sizes) > _MANY:
+                given.append(np.broadcast_to(codes.astype(_least_dtype(codes)), shape))
+            else:
+                given.append(np.ascontiguousarray(np.broadcast_to(codes, shape)))
         return [self._moved(node, rule, names, plain) for names in rule.replay(given)]
 
     def _moved(self, node: Node, rule: Move, names: Names, plain: bool) -> Known:
         """What is known of elements whose names are codes of their owners and facts."""
-        codes = compact(np.asarray(names))
+        codes = compact(np.asarray(names)).astype(np.int64, copy=False)
         owners, facts = (codes, np.zeros_like(codes)) if plain else np.divmod(codes, len(Fact))
         nowhere = codes < 0
         if nowhere.any():
@@ -391,3 +397,9 @@ def _check(node: Node, found: Sequence[Known]) -> None:
                 own not in (1, size) for own, size in zip(shape, value.shape, strict=True)
             ):
                 raise ValueError(f"its rule gives {shape} for a result of shape {value.shape}")
+
+
+def _least_dtype(codes: Ints) -> type[np.signedinteger[Any]]:
+    """The smallest integers that hold the codes, those next to them and the negative ones."""
+    most = int(codes.max(initial=0)) + 1
+    return next(t for t in (np.int8, np.int16, np.int32, np.int64) if most <= np.iinfo(t).max)

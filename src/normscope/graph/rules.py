@@ -90,9 +90,10 @@ class Move:
 
     Attributes:
         data: the operands whose elements are moved, by number. The others say where.
-        replay: does the same with other numbers: it takes one NumPy array for each operand (int64
-            names of the full shape for `data`, the known values for the others) and gives one
-            array of names for each result. What comes from no operand is named `NOTHING`.
+        replay: does the same with other numbers: it takes one NumPy array for each operand (names
+            of the full shape for `data`, integers, perhaps repeated by broadcasting and not to be
+            written to; the known values for the others) and gives one array of names for each
+            result. What comes from no operand is named `NOTHING`.
         otherwise: what holds where an operand that says where depends on an input; opaque if None.
     """
 

@@ -90,6 +90,15 @@ def embedding_norm_torch() -> Any:
 
 
 @healthy("torch")
+def embedding_norm_with_dropout_torch() -> Any:
+    """As in mBART: a dropout stands between, and the residual carries what it gives."""
+    from torch import nn
+
+    linear, norm, *blocks = _blocks_torch(True)
+    return nn.Sequential(linear, norm, nn.Dropout(0.1), *blocks), X
+
+
+@healthy("torch")
 def other_axes_torch() -> Any:
     from torch import nn
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from normscope.audit.model_graph import Kind, ModelGraph, Site
 from normscope.audit.readers.asked import Asked
 from normscope.errors import ModelFileError
+from normscope.files.folder import inside
 from normscope.files.json import read_json
 from normscope.files.readable import Readable
 from normscope.files.recognition import (
@@ -127,16 +128,29 @@ def _files_of(folder: str) -> list[str]:
         own = [name for name in names if name.endswith(ending)]
         # beside the model may lie the state of an optimizer, and the arguments of a training
         own = [name for name in own if "model" in name] or own
-        paths = [os.path.join(folder, name) for name in own]
-        files = [path for path in paths if recognise(path) in kinds]
+        files = [path for path in (_inside(folder, n) for n in own) if recognise(path) in kinds]
         if files:
             return files
     raise ModelFileError(folder, "has no weights of safetensors or of PyTorch in it")
 
 
+def _inside(folder: str, name: str) -> str:
+    """The path of a file in the folder.
+
+    Raises:
+        ModelFileError: it is a link that leads out of it.
+    """
+    if inside(folder, name) is None:
+        raise ModelFileError(
+            os.path.join(folder, name),
+            "a link that leads out of the folder, and only what lies in it is read",
+        )
+    return os.path.join(folder, name)
+
+
 def _said_by_config(folder: str) -> Iterator[str]:
     """The eps that `config.json` tells; which layers use it, it does not."""
-    config = read_json(os.path.join(folder, "config.json"))
+    config = read_json(_inside(folder, "config.json"))
     if isinstance(config, dict):
         for name in _EPS:
             if isinstance(config.get(name), float):

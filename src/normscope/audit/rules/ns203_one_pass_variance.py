@@ -99,6 +99,8 @@ def _shift_error_of(site: Site, graph: ModelGraph) -> tuple[float, float] | None
         return None
     if not spec.center or spec.measure != Measure.VARIANCE or spec.pattern is None:
         return None
+    if site.train is None and site.infer is not None and site.infer.pattern is None:
+        return None  # it was passed over in training, so that its stored statistics alone are seen
     if site.composite and graph.framework == "onnx":
         return None  # how it is computed is up to the runtime
     if probe.dtype not in ("float32", "float64") or any(probe.narrow):

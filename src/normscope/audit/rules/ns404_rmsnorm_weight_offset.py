@@ -21,7 +21,8 @@ Measured:
 
 Known limits:
     Trained plain scales near 0 exist, all of one sign; and trained offsets of 1 in some layers.
-    They are not reported.
+    They are not reported. A scale of exactly 1 throughout may be how such a layer was made, so it
+    is a warning.
 
 Use instead:
     The other formula, or add 1 to the stored scales (or subtract it) once while loading.
@@ -82,7 +83,7 @@ class RmsnormWeightOffset(Rule):
             f"this layer computes {one.formula}: it belongs to {_FORMULAS[1 - one.shift]}",
             fix=_fix(one.shift),
             evidence={**one.evidence, "layers": layers},
-            severity=Severity.ERROR if layers > 1 else Severity.WARNING,
+            severity=Severity.ERROR if layers > 1 and one.spread else Severity.WARNING,
         )
 
 

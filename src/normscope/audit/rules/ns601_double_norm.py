@@ -57,6 +57,8 @@ class DoubleNorm(Rule):
         first = graph.sites[number]
         if not (_same_sets(first, site) and _alone(first, site)):
             return
+        if site.around.begins_branch:
+            return  # behind a dropout, a residual carries what the first made
         assert site.spec is not None
         change = _change(first, site)
         again = "again by the same layer" if first.path == site.path else "again"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from normscope.errors import SpecError
+from normscope.errors import SpecError, printable
 from normscope.frameworks.inputs import Inputs, Passing
 from normscope.frameworks.live import FirstCall, Live
 from normscope.frameworks.onnx.file import OnnxFile, not_installed
@@ -116,21 +116,22 @@ class OnnxLive(Live):
     def inputs(self, given: Any) -> Inputs:
         """The inputs by name, in the dtypes that the model states."""
         names = list(self._dtypes)
+        shown = listed([printable(name) for name in names])
         if not isinstance(given, Mapping):
             values = given if isinstance(given, tuple | list) else [given]
             if len(values) != len(names):
                 raise SpecError(
-                    f"the ONNX model has the inputs {listed(names)}, and "
+                    f"the ONNX model has the inputs {shown}, and "
                     f"{counted(len(values), 'input')} came"
                 )
             given = dict(zip(names, values, strict=True))
         if set(given) != set(names):
-            wrong = [name for name in given if name not in names]
-            missing = [name for name in names if name not in given]
+            wrong = [printable(str(name)) for name in given if name not in names]
+            missing = [printable(name) for name in names if name not in given]
             problem = f"no input {listed(wrong, 'or')}" if wrong else f"no {listed(missing)} given"
             raise SpecError(
-                f"the ONNX model has the inputs {listed(names)}: {problem}; on the command "
-                f"line write --input {names[0]}=4,8"
+                f"the ONNX model has the inputs {shown}: {problem}; on the command "
+                f"line write --input {printable(names[0])}=4,8"
             )
         arrays = {name: np.asarray(v).astype(self._dtypes[name]) for name, v in given.items()}
         return Inputs(arrays, None, Passing.NAMED)

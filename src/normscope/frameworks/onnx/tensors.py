@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from normscope.errors import ModelFileError
+from normscope.files.folder import inside
 from normscope.wording import one_line
 
 _PACKED_BITS = {
@@ -139,20 +140,19 @@ class Tensors:
                 f"the data of tensor {name!r} lie in the file {location!r:.100}: give the "
                 "path of the model, or load it with onnx.load, which reads them"
             )
-        folder, shown = self.path.resolve().parent, f"{location!r:.100}"
+        shown = f"{location!r:.100}"
         wanted = Path(location.replace("\\", "/"))
         if wanted.is_absolute() or ".." in wanted.parts or "\0" in location or not location:
             raise self._error(f"the data of tensor {name!r} lie outside of its folder: {shown}")
-        try:
-            found = (folder / wanted).resolve()
-            inside, there = found.is_relative_to(folder), found.is_file()
-        except (OSError, RuntimeError):  # a name too long, or links in a circle
-            inside, there = True, False
-        if not inside:
+        # a model that is a link itself has its data beside what it leads to, or beside the link
+        folders = dict.fromkeys((self.path.parent.resolve(), self.path.resolve().parent))
+        places = [inside(folder, str(wanted)) for folder in folders]
+        if all(place is None for place in places):
             raise self._error(f"the data of tensor {name!r} lie outside of its folder: {shown}")
-        if not there:
-            raise self._error(f"the data of tensor {name!r} are missing: no file {shown}")
-        return found
+        try:
+            return next(place for place in places if place is not None and place.is_file())
+        except (OSError, StopIteration):  # a name too long
+            raise self._error(f"the data of tensor {name!r} are missing: no file {shown}") from None
 
     def _whole(self, text: str, name: str) -> int:
         if not text.isascii() or not text.isdigit() or len(text) > 18:

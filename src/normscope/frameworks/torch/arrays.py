@@ -17,8 +17,8 @@ def to_numpy(tensor: torch.Tensor) -> Array:
         tensor = tensor.to_dense()
     if tensor.is_complex():
         tensor = tensor.resolve_conj()
-    if tensor.dtype in (torch.bfloat16, torch.float16):
-        tensor = tensor.float()  # exact, and NumPy has no bfloat16
+    if tensor.is_floating_point() and tensor.itemsize < 4:
+        tensor = tensor.float()  # exact, and NumPy has neither bfloat16 nor floats of 8 bits
     return np.array(tensor.numpy())
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from normscope.errors import ModelFileError
+from normscope.files.folder import inside
 from normscope.files.json import MAX_BYTES, decode_json
 from normscope.files.protobuf import DamagedError, fields
 from normscope.files.regular import open_regular
@@ -29,6 +30,10 @@ def root_model(folder: Path) -> tuple[Mapping[str, Any], str]:
         ModelFileError: it holds none, or is damaged.
     """
     path = folder / NAME
+    if inside(folder, NAME) is None:
+        raise ModelFileError(
+            str(path), "a link that leads out of the folder, and only what lies in it is read"
+        )
     try:
         with open_regular(path) as stream:
             data = stream.read(MOST_BYTES + 1)

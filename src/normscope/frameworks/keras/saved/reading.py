@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,7 +112,7 @@ def _member(path: str, archive: ZipFile, name: str) -> bytes:
     try:
         with archive.open(name) as member:
             content = member.read(MAX_BYTES + 1)
-    except (BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+    except (BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
         raise ModelFileError(path, f"{name} in it is damaged: {error}") from error
     if len(content) > MAX_BYTES:
         raise ModelFileError(path, f"{name} in it has more than {MAX_BYTES} bytes")

@@ -13,11 +13,13 @@ import numpy as np
 from keras.src.backend.common import global_state
 
 from normscope.errors import ModelFileError
+from normscope.files.stored_array import MAX_RANK
 from normscope.frameworks.keras.saved.allowed import LAYERS, OPERATIONS
 from normscope.frameworks.keras.saved.settings import (
     UnknownClassError,
     checked,
     class_of,
+    dtype_of_numbers,
     modern,
 )
 from normscope.frameworks.keras.saved.unknown import Spec, UnknownLayer
@@ -28,6 +30,9 @@ _NOT_KERAS = (
     "give the model: ns.audit(model)"
 )
 MOST_LAYERS = 10_000
+MOST_MADE, _FREE = 2**28, 2
+"""Of what one layer makes, where a length that is free is so long."""
+
 MOST_NUMBERS = 2**29
 """Of all variables together: 2 GiB of float32."""
 
@@ -61,12 +66,15 @@ class Rebuilt:
             except Exception as error:  # Keras refuses settings by any exception
                 said = one_line(error)
                 raise self.error(f"Keras cannot make a model of its settings: {said}") from error
+        self._check_sizes()
         numbers = sum(prod(variable.shape) for variable in self.model.variables)
         if numbers > MOST_NUMBERS:
             raise self.error(
                 f"its layers would hold {numbers} numbers; at most {MOST_NUMBERS} are made. What "
                 "to do: load it yourself, and give the model: ns.audit(model)"
             )
+        if any(variable.dtype == "string" for variable in self.model.variables):
+            raise self.error("a layer has the dtype string, and would learn texts")
         for variable in self.model.variables:
             if variable._value is None:
                 variable._deferred_initialize()
@@ -79,6 +87,24 @@ class Rebuilt:
     def error(self, reason: str) -> ModelFileError:
         """The error that names the file."""
         return ModelFileError(self.path, reason)
+
+    def _check_sizes(self) -> None:
+        """Whether what the layers make can be made, and an array have so many axes.
+
+        Raises:
+            ModelFileError: it is too large, or holds nothing.
+        """
+        for layer in self.model._flatten_layers():
+            for node in layer._inbound_nodes:
+                for tensor in node.output_tensors:
+                    shape = tuple(_FREE if n is None else n for n in tensor.shape)
+                    if len(shape) > MAX_RANK or not 0 < prod(shape) <= MOST_MADE:
+                        shown = f"{tuple(tensor.shape)!s:.80}"
+                        raise self.error(
+                            f"{layer.name:.80} makes an array of shape {shown}; at most "
+                            f"{MOST_MADE} numbers and {MAX_RANK} axes are made, and at least one "
+                            "number"
+                        )
 
     # --- models ---------------------------------------------------------------------------------
 
@@ -330,7 +356,7 @@ def _revived(value: Any, made: Mapping[str, Any]) -> Any:
                 raise UnknownClassError("a tensor from nowhere")
             return _output(made, history)
         case "__tensor__" | "__numpy__":
-            return np.asarray(config.get("value"), str(config.get("dtype")))
+            return np.asarray(config.get("value"), dtype_of_numbers(config))
         case "__slice__":
             return slice(*(_revived(config.get(key), made) for key in ("start", "stop", "step")))
         case "__ellipsis__":

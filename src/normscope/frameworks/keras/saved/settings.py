@@ -25,6 +25,13 @@ stateful_metrics batch_size num_oov shared_object_id synchronized
 """
 """Settings of other releases that change nothing in what is computed."""
 
+_DTYPES_OF_NUMBERS = frozenset(
+    (
+        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+        *("bfloat16", "float16", "float32", "float64", "complex64", "complex128"),
+    )
+)
+
 _OF_ANY_LAYER = ("name", "trainable", "dtype", "activity_regularizer", "autocast")
 
 
@@ -122,6 +129,20 @@ def _check_activation(name: str) -> None:
         raise UnknownClassError(name)
 
 
+def dtype_of_numbers(config: Mapping[str, Any]) -> str:
+    """The dtype of an array that stands in a file number by number.
+
+    A text has as many bytes as its dtype says, whatever the file holds of it.
+
+    Raises:
+        UnknownClassError: it is none of numbers.
+    """
+    dtype = config.get("dtype")
+    if not isinstance(dtype, str) or dtype not in _DTYPES_OF_NUMBERS:
+        raise UnknownClassError(f"an array of the dtype {dtype!r:.40}")
+    return dtype
+
+
 def _plain(value: Any) -> Any:
     """A value with every object in it checked.
 
@@ -148,7 +169,7 @@ def _object(value: Mapping[str, Any]) -> Any:
         inside = {key: config.get(key) for key in ("shape", "dtype", "keras_history")}
         return {"class_name": name, "config": inside}
     if name in ("__tensor__", "__numpy__") and isinstance(config, Mapping):
-        inside = {key: _plain(config.get(key)) for key in ("value", "dtype")}
+        inside = {"value": _plain(config.get("value")), "dtype": dtype_of_numbers(config)}
         return {"class_name": name, "config": inside}
     if name == "__slice__" and isinstance(config, Mapping):
         inside = {key: _plain(config.get(key)) for key in ("start", "stop", "step")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -50,7 +51,7 @@ def unpacked(path: str, archive: ZipFile, name: str) -> Iterator[str]:
                     raise ModelFileError(path, f"{name} in it is longer than it claims")
                 copy.write(piece)
         yield found
-    except (BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+    except (BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
         raise ModelFileError(path, f"{name} in it is damaged: {error}") from error
     finally:
         os.unlink(found)

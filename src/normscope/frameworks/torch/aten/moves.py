@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from normscope.frameworks.torch.aten.application import Application, Meaning, Run
 from normscope.graph.labels import along, labels
+from normscope.graph.lattice import distinct
 from normscope.graph.operators import Role
 from normscope.graph.rules import NOTHING, Dims, Labels, Move, Names
 
@@ -31,14 +32,29 @@ def replayed(run: Run, data: Sequence[int], dtype: torch.dtype = torch.int64) ->
 
     def replay(arrays: Sequence[NDArray[Any]]) -> Sequence[Names]:
         operands = [
-            torch.from_numpy(np.array(array - NOTHING)).to(dtype)
-            if number in data
-            else torch.from_numpy(np.array(array))
+            _shifted(array, dtype) if number in data else torch.from_numpy(np.array(array))
             for number, array in enumerate(arrays)
         ]
-        return [np.asarray(result.to(torch.int64).numpy() + NOTHING) for result in run(operands)]
+        return [_names(result) for result in run(operands)]
 
     return replay
+
+
+def _shifted(names: NDArray[Any], dtype: torch.dtype) -> torch.Tensor:
+    """Names from zero on; what is repeated stays so, as large ones are, in integers as they are."""
+    own = distinct(names)
+    moved = torch.from_numpy(np.array(own - NOTHING))
+    kept = own.size < names.size and dtype is torch.int64
+    return (moved if kept else moved.to(dtype)).expand(names.shape)
+
+
+def _names(result: torch.Tensor) -> Names:
+    """The names that they stood for."""
+    numbers = result.numpy()
+    own = distinct(numbers)
+    if numbers.dtype.kind == "f":
+        own = own.astype(np.int64 if own.size == numbers.size else np.int32)
+    return np.broadcast_to(own + NOTHING, numbers.shape)
 
 
 def _moved(dtype: torch.dtype) -> Callable[[Application], Meaning]:

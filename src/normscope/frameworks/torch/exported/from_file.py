@@ -6,11 +6,13 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from normscope.errors import ModelFileError, missing_package
 from normscope.files.exported_program import DTYPES, ExportedFile, StoredTensor, read_exported
+from normscope.files.stored_array import MAX_RANK
 
 try:
     import torch
@@ -40,6 +42,10 @@ _MEMORY_FORMATS = {
     3: torch.channels_last_3d,
     4: torch.preserve_format,
 }
+MAX_LIST = 4096
+"""Numbers in one argument: lengths, axes, places."""
+
+_OF_TENSORS = ("as_tensors", "as_optional_tensors", "as_nested_tensors")
 _INFINITIES = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
 
 
@@ -53,7 +59,14 @@ def program_in(path: Path) -> Program:
     try:
         return _Reading(file).program()
     # whatever Python and torch raise of a JSON that anybody wrote
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
+    except (
+        TypeError,
+        ValueError,
+        AttributeError,
+        LookupError,
+        ArithmeticError,
+        RuntimeError,
+    ) as error:
         if isinstance(error, ModelFileError):
             raise
         said = one_line(error, 100)
@@ -118,15 +131,17 @@ class _Reading:
             return Taken("constant", value=self._value(one["arg"]))
         name = _word(value["name"])
         meta = self.graph["tensor_values"][name]
+        if len(meta["sizes"]) > MAX_RANK:
+            raise self.error(f"the input {name!r:.60} has more than {MAX_RANK} axes")
         shape = tuple(map(self._size, meta["sizes"]))
         return Taken(name, shape, _dtype(meta["dtype"]))
 
     def _size(self, size: Mapping[str, Any]) -> int | Size:
         ((form, value),) = size.items()
         if form == "as_int":
-            return _integer(value)
+            return _length(value)
         hint = value.get("hint") or {}
-        at_export = _integer(hint.get("as_int", 4))
+        at_export = _length(hint.get("as_int", 4))
         symbol = re.fullmatch(r"Symbol\('(\w+)'[^()]*\)", value["expr_str"])
         if symbol is None:  # computed from others
             return Size(at_export, free=False)
@@ -202,6 +217,8 @@ class _Reading:
     def _value(self, argument: Mapping[str, Any]) -> Any:
         """An argument of a step."""
         ((form, value),) = argument.items()
+        if isinstance(value, list) and len(value) > MAX_LIST and form not in _OF_TENSORS:
+            raise self.error(f"an argument of its operators has {len(value)} parts")
         match form:
             case "as_none":
                 return None
@@ -260,7 +277,9 @@ def _defaults(tree: Tree, order: Sequence[str], taken: Sequence[Taken]) -> dict[
     defaults = {}
     children = [*positional.children, *named.children]
     for name, part in zip([*order, *map(str, named.keys)], children, strict=True):
-        own = [next(leaves) for _ in range(part.count)]
+        own = list(islice(leaves, part.count))
+        if len(own) < part.count:
+            raise ValueError("it takes more arguments than it has inputs")
         if part.kind == "leaf" and own[0].shape is None:
             defaults[name] = own[0].value
     return defaults
@@ -317,6 +336,12 @@ def _integer(value: object) -> int:
     if type(value) is not int or abs(value) >= 2**63:
         raise ValueError("an integer that is none")
     return value
+
+
+def _length(value: object) -> int:
+    if (length := _integer(value)) < 0:
+        raise ValueError("a length below 0")
+    return length
 
 
 def _float(value: object) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ from normscope.frameworks.torch.hooks import hooked
 from normscope.frameworks.torch.live import TorchLive
 from normscope.frameworks.torch.module_calls import ModuleCalls
 from normscope.graph.operators import Call, Graph
+
+MOST_NUMBERS = 2**26
+"""Of all inputs that are made up for a program in a file."""
 
 _SMALL = 4
 """The length that is given to a dimension which is free."""
@@ -72,6 +76,12 @@ class ProgramLive(TorchLive):
     def example(self) -> Any:
         """Inputs of the shapes at export; what is free gets a small length."""
         free = all(s.free for t in self.program.taken for s in t.shape or () if isinstance(s, Size))
+        count = sum(prod(_length(s, free) for s in t.shape or ()) for t in self.program.taken)
+        if self.program.untrusted and count > MOST_NUMBERS:
+            raise SpecError(
+                f"the program takes inputs of {count} numbers; at most {MOST_NUMBERS} are made up. "
+                "What to do: give them, or what torch.export.load makes of the file"
+            )
         rng = np.random.default_rng(0)
         leaves = [_example(taken, free, rng) for taken in self.program.taken]
         arguments, named = self.program.unflattened(leaves)
@@ -152,7 +162,9 @@ def _example(taken: Taken, free: bool, rng: np.random.Generator) -> Any:
         return taken.value
     shape = [_length(size, free) for size in taken.shape]
     if taken.dtype.is_floating_point or taken.dtype.is_complex:
-        numbers = torch.from_numpy(rng.normal(size=shape))
+        many = prod(shape) > 2**24
+        drawn = rng.standard_normal(shape, np.float32) if many else rng.normal(size=shape)
+        numbers = torch.from_numpy(drawn)
     else:  # small enough for any table; both values of a mask
         numbers = torch.from_numpy(rng.integers(0, 2, size=shape))
     return numbers.to(taken.dtype)
