@@ -246,7 +246,11 @@ def test_there_are_no_other_commands() -> None:
         (["identify", "string:digits.__len__()"], "an object of int cannot be called"),
         (["identify", "b [c]"], 'normscope explain "b [c]"'),
         (["identify", "batch"], 'normscope explain "batch"'),
-        (["identify", "model.keras"], "cannot be opened: No such file"),
+        pytest.param(
+            ["identify", "model.keras"],
+            "cannot be opened: No such file",
+            marks=pytest.mark.framework,
+        ),
         (["identify", "missing.onnx"], "there is no such file"),
         (["identify", "collections:OrderedDict"], "OrderedDict is a class"),
         (["scope", "collections:OrderedDict"], "OrderedDict is a class"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,13 @@ def _keras(**settings: Any) -> Any:
 @sick("keras", at="norm")
 def rms_scaling_keras() -> Any:
     return _keras(rms_scaling=True)
+
+
+@sick("keras", at="norm")
+def saved_keras(tmp_path: Path) -> Any:
+    model, _ = _keras(rms_scaling=True)
+    model.save(tmp_path / "model.keras")
+    return tmp_path / "model.keras"
 
 
 @healthy("keras")

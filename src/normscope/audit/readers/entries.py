@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ _MOST_STEPS = 32
 _MOST_WAYS = 8
 
 Floats = NDArray[np.float64]
+_Way = tuple[Value, tuple[InputStep, ...], tuple[int, ...] | None]
+"""A value, what was done to the input before it, and which axes of the input its axes are."""
 
 
 def entries_of(graph: Graph) -> tuple[Entry, ...]:
@@ -32,24 +35,49 @@ def entries_of(graph: Graph) -> tuple[Entry, ...]:
 
 
 def _ways(graph: Graph, value: Value) -> Iterator[Entry]:
-    todo: list[tuple[Value, tuple[InputStep, ...]]] = [(value, ())]
+    todo: list[_Way] = [(value, (), tuple(range(len(value.shape))))]
     told = 0
     while todo and told < _MOST_WAYS:
-        one, steps = todo.pop()
-        following: list[tuple[Value, tuple[InputStep, ...]]] = []
+        one, steps, axes = todo.pop()
+        following: list[_Way] = []
         for node in one.users:
             if len(node.results) != 1 or len(steps) >= _MOST_STEPS:
                 continue
             if is_shape(node):
-                following.append((node.results[0], steps))
+                following.append((node.results[0], steps, _moved(node, one, axes)))
                 continue
             step = _step(graph, node, one)
             if step is not None:
-                following.append((node.results[0], (*steps, step)))
+                told_of_input = step if axes is None else _along(step, axes)
+                following.append((node.results[0], (*steps, told_of_input), axes))
         todo += following[::-1]
         if not following:
             told += 1
-            yield Entry(value.name, value.shape, steps, _summed_axis(one))
+            summed = _summed_axis(one)
+            channels = None if summed is None or axes is None else axes[summed]
+            yield Entry(value.name, value.shape, steps, channels)
+
+
+def _moved(node: Node, x: Value, axes: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """The axes of the input that those of a result are; None where they are not the same ones."""
+    rule = node.rule
+    if axes is None or not isinstance(rule, Labels) or x not in node.operands:
+        return None
+    before = rule.operands.get(node.operands.index(x), ())
+    after = rule.results[0]
+    if (
+        None in before
+        or len(set(before)) != len(before)
+        or sorted(map(str, before)) != sorted(map(str, after))
+    ):
+        return None
+    return tuple(axes[before.index(label)] for label in after)
+
+
+def _along(step: InputStep, axes: tuple[int, ...]) -> InputStep:
+    """A step with its arrays along the axes of the input."""
+    back = np.argsort(axes)
+    return replace(step, scale=step.scale.transpose(back), shift=step.shift.transpose(back))
 
 
 def _step(graph: Graph, node: Node, x: Value) -> InputStep | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
@@ -237,7 +238,9 @@ class Rebuilt:
             return self._model(entry, f"{path}/")
         if name not in LAYERS:
             raise UnknownClassError(name)
-        return LAYERS[name].from_config(modern(name, config))
+        with warnings.catch_warnings():  # what is deprecated is in old files all the same
+            warnings.simplefilter("ignore")
+            return LAYERS[name].from_config(modern(name, config))
 
 
 def _operation(entry: Mapping[str, Any]) -> Any | None:

@@ -107,9 +107,13 @@ def _of_input(settings: dict[str, Any]) -> dict[str, Any]:
     return {key: settings[key] for key in ("batch_shape", "dtype", "name") if key in settings}
 
 
+_IN_KEYWORDS = {"LayerNormalization": {"rms_scaling"}}
+"""Settings that a layer takes among its keywords, which its signature does not tell."""
+
+
 def _taken(name: str) -> set[str]:
     """The settings that a layer of Keras 3 takes."""
-    found = set(_OF_ANY_LAYER)
+    found = set(_OF_ANY_LAYER) | _IN_KEYWORDS.get(name, set())
     for cls in LAYERS[name].__mro__:
         if cls is not object and "__init__" in vars(cls):
             parameters = inspect.signature(cls.__init__).parameters
