@@ -487,6 +487,7 @@ def _models() -> dict[str, tuple[Callable[[], Any], Expected]]:
         ),
         "an input of 10**12 numbers": (lambda: model3(bn, shape=(None, 10**6, 10**6, 3)), refused),
         "an input of a negative length": (lambda: model3(bn, shape=(None, -8, 8, 3)), either),
+        "nothing wrong": (lambda: model3(bn), Expected.READ),
         "an input of no axes": (lambda: model3(bn, shape=()), either),
         "an input of 100 axes": (lambda: model3(bn, shape=(None, *[1] * 98, 3)), either),
         "an input of a text": (lambda: model3(bn, shape=("x", 8, 8, 3)), refused),  # type: ignore[arg-type]

@@ -121,9 +121,10 @@ def test_the_command_itself_does_the_same(
     )
     in_process = outcomes[name]
     assert done.returncode == in_process.status
-    shown = done.stderr.replace(str(job.folder), "")
-    assert shown.splitlines()[:1] == [
-        line.replace(folder_in(line), "") for line in in_process.err.splitlines()[:1]
+    # a long message is cut, and the folders are not of the same length
+    shown = [line.replace(str(job.folder), "")[:500] for line in done.stderr.splitlines()[:1]]
+    assert shown == [
+        line.replace(folder_in(line), "")[:500] for line in in_process.err.splitlines()[:1]
     ]
 
 

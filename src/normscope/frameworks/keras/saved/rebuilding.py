@@ -29,7 +29,7 @@ _NOT_KERAS = (
     "none of Keras itself, so that its code would be needed. What to do: load it yourself, and "
     "give the model: ns.audit(model)"
 )
-MOST_LAYERS = 10_000
+MOST_LAYERS = 2_000
 MOST_MADE, _FREE = 2**28, 2
 """Of what one layer makes, where a length that is free is so long."""
 
@@ -125,16 +125,16 @@ class Rebuilt:
         raise UnknownClassError(name)
 
     def _sequential(self, entries: Sequence[Mapping[str, Any]], title: Any, prefix: str) -> Any:
-        model = keras.Sequential(name=title if isinstance(title, str) else None)
+        layers: list[Any] = []
         first = _mapping(entries[0].get("config")) if entries else {}
         shape = first.get("batch_input_shape")
         if shape is not None and entries[0].get("class_name") != "InputLayer":
             dtype = first.get("dtype") if isinstance(first.get("dtype"), str) else None
             kind = "int32" if entries[0].get("class_name") == "Embedding" else dtype
-            model.add(keras.layers.InputLayer(batch_shape=shape, dtype=kind))
-        for entry in entries:
-            model.add(self._layer(entry, prefix, ()))
-        return model
+            layers.append(keras.layers.InputLayer(batch_shape=shape, dtype=kind))
+        layers += [self._layer(entry, prefix, ()) for entry in entries]
+        # all at once: with each that is added, Keras calls those before it anew
+        return keras.Sequential(layers, name=title if isinstance(title, str) else None)
 
     def _functional(self, config: Mapping[str, Any], prefix: str) -> Any:
         entries = _entries(config["layers"])
