@@ -100,7 +100,7 @@ def assert_causal(
         >>> assert_causal(lambda x: x.cumsum(1), x)
         >>> assert_causal(lambda x: x - x.mean(1, keepdims=True), x, "t", axes="b t")
         Traceback (most recent call last):
-        AssertionError: in training and in inference, step 0 of output changes with step 1 of input
+        AssertionError: in training and in inference, step 0 of output changes with step 4 of input
     """
     modes = _modes(mode)
     found = causality(model, inputs, axis, axes)
