@@ -42,7 +42,7 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 
-WITHOUT_GOOD_ONES = ("TorchScript", "no file")
+WITHOUT_GOOD_ONES = ("TorchScript", "no file", "damaged")
 
 
 def cases() -> list[Case]:
