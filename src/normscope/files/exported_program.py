@@ -90,6 +90,7 @@ def read_exported(path: str) -> ExportedFile:
             return _Archive(path, stream).read()
     except OSError as error:
         raise ModelFileError(path, f"cannot be read: {error.strerror or error}") from error
+    # what zipfile raises of damaged, encrypted or unknown members
     except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
         if isinstance(error, ModelFileError):
             raise

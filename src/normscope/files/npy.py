@@ -68,6 +68,7 @@ def read_arrays(path: str) -> dict[str, NDArray[Any]]:
             return {"": _array(path, data, dtype, shape, fortran)}
     except OSError as error:
         raise ModelFileError(path, f"cannot be read: {error.strerror or error}") from error
+    # what zipfile raises of damaged, encrypted or unknown members
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise ModelFileError(path, f"a damaged .npz archive: {error}") from error
 

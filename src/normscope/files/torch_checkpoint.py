@@ -85,6 +85,7 @@ def read_checkpoint(path: str) -> Checkpoint:
             found, read = (_zipped if head.startswith(b"PK") else _legacy)(path, stream)
     except OSError as error:
         raise ModelFileError(path, f"cannot be read: {error.strerror or error}") from error
+    # what zipfile raises of damaged, encrypted or unknown members
     except (PickleError, zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         raise ModelFileError(path, f"a damaged checkpoint: {error}") from error
     return _Walk(path, read).checkpoint(found)

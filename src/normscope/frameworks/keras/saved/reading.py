@@ -112,6 +112,7 @@ def _member(path: str, archive: ZipFile, name: str) -> bytes:
     try:
         with archive.open(name) as member:
             content = member.read(MAX_BYTES + 1)
+    # what zipfile raises of damaged, encrypted or unknown members
     except (BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
         raise ModelFileError(path, f"{name} in it is damaged: {error}") from error
     if len(content) > MAX_BYTES:

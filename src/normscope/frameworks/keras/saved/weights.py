@@ -51,6 +51,7 @@ def unpacked(path: str, archive: ZipFile, name: str) -> Iterator[str]:
                     raise ModelFileError(path, f"{name} in it is longer than it claims")
                 copy.write(piece)
         yield found
+    # what zipfile raises of damaged, encrypted or unknown members
     except (BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
         raise ModelFileError(path, f"{name} in it is damaged: {error}") from error
     finally:
