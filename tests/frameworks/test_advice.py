@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import normscope as ns
-from normscope.frameworks.advice import Advice, where_lengths_are_known
+from normscope.frameworks.advice import Advice, WhereLengthsAreKnown
 from normscope.frameworks.flax.advice import ADVICE as FLAX
 from normscope.frameworks.jax.advice import ADVICE as JAX
 from normscope.frameworks.keras.advice import ADVICE as KERAS
@@ -58,7 +58,7 @@ def test_a_layer_whose_length_is_not_known_is_not_advised() -> None:
     layout = LAYER.layout((8, None))
     with pytest.raises(ns.ShapeError):
         torch_layer(LAYER, layout)
-    assert where_lengths_are_known(torch_layer)(LAYER, layout) is None
+    assert WhereLengthsAreKnown(torch_layer)(LAYER, layout) is None
 
 
 @pytest.mark.parametrize(

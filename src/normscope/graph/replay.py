@@ -65,7 +65,7 @@ def replay(
             given = [arrays[v] if v in arrays else _blank(graph, v) for v in node.operands]
             for result, array in zip(node.results, node.run(given), strict=True):
                 arrays.setdefault(result, array)
-                made += getattr(array, "nbytes", 0)
+                made += _bytes(result, array)
             if graph.most_bytes is not None and made > graph.most_bytes:
                 raise CannotReplayError(
                     f"what leads to it takes more than {graph.most_bytes} bytes"
@@ -82,6 +82,13 @@ def known_numbers(graph: Graph, value: Value) -> NDArray[Any]:
     if value.live:
         raise CannotReplayError("it depends on an input")
     return graph.arrays.to_numpy(replay(graph, [value], {})[0])
+
+
+def _bytes(value: Value, array: Any) -> int:
+    try:
+        return int(array.nbytes)
+    except (AttributeError, RuntimeError):  # a sparse tensor of torch refuses: its dense size
+        return 8 * value.size
 
 
 def _blank(graph: Graph, value: Value) -> Any:
