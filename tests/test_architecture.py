@@ -135,6 +135,7 @@ PUBLIC = {
     "to_torch",
     # errors
     "DtypeError",
+    "KernelsError",
     "MissingPackageError",
     "ModelFileError",
     "NormscopeError",
