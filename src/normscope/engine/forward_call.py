@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from normscope.engine import buffers, by_definition, forward
-from normscope.engine.kernels_installed import kernels_installed
 from normscope.engine.operands import (
     address,
     as_plain,
@@ -35,6 +34,7 @@ from normscope.engine.validation import (
 )
 from normscope.frameworks.statement import stated
 from normscope.kernels.contract import TAGS, Arrays
+from normscope.kernels.library import kernels_built
 from normscope.notation.spec import NormSpec
 
 Array = NDArray[Any]
@@ -101,7 +101,7 @@ class ForwardCall:
         if residual is not None:
             residual = readable(residual, None)
         statistics = given
-        if self.size and not kernels_installed():
+        if self.size and not kernels_built():
             operands = by_definition.Operands(
                 x=x,
                 out=target,

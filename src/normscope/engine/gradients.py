@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from normscope.engine import buffers
 from normscope.engine.backward import BackwardPass
 from normscope.engine.guard import with_constants_apart
-from normscope.engine.kernels_installed import check_kernels
 from normscope.engine.operands import is_native, memory_order, not_overwritten, readable
 from normscope.engine.prepared import measure_number
 from normscope.engine.validation import (
@@ -25,6 +24,7 @@ from normscope.engine.validation import (
 from normscope.errors import SpecError
 from normscope.frameworks.statement import stated
 from normscope.kernels.contract import is_largest
+from normscope.kernels.library import check_kernels
 from normscope.notation.spec import NormSpec
 from normscope.notebook import html_of, rows_of, text_of
 
@@ -94,7 +94,7 @@ def gradients(
         PatternError, SpecError: the normalization is not stated correctly, or measures the maximum.
         ShapeError: x, scale or a statistic has a shape that does not fit.
         DtypeError: x is not an array of real numbers.
-        MissingPackageError: Numba is not installed: pip install "normscope[fast]".
+        KernelsError: the compiled kernels are not there.
 
     Example:
         >>> import numpy as np

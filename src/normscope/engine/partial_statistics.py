@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from normscope.engine import by_definition, forward
-from normscope.engine.kernels_installed import kernels_installed
 from normscope.engine.operands import address, readable
 from normscope.engine.prepared import formula_of, measure_number, prepare
 from normscope.engine.validation import check_array, check_mask, in_floats
@@ -18,6 +17,7 @@ from normscope.kernels.contract import (
     is_sum_of_squares,
     takes_ddof,
 )
+from normscope.kernels.library import kernels_built
 from normscope.notation.layout import Layout
 from normscope.notation.spec import Measure, NormSpec
 
@@ -44,7 +44,7 @@ def measured(
     x: NDArray[Any], spec: NormSpec, layout: Layout, counted: NDArray[np.bool_] | None
 ) -> Floats:
     """Measure every set of an array that meets the pattern, as `partial_statistics_of`."""
-    if not kernels_installed():
+    if not kernels_built():
         return by_definition.partial_statistics(spec, layout, in_floats(x), counted)
     x = readable(in_floats(x), None)
     masked = None if counted is None else counted.strides
@@ -70,7 +70,7 @@ def measured(
 
 def merged(spec: NormSpec, one: Floats, other: Floats) -> Floats:
     """The partial statistics of two disjoint parts of the same sets together."""
-    if not kernels_installed():
+    if not kernels_built():
         return by_definition.merged(spec, one, other)
     from normscope.kernels.forward import merging
 
