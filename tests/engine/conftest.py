@@ -1,4 +1,4 @@
-"""The two ways to compute: by kernels, or by the definition, as where they are not built."""
+"""The two ways to compute: by kernels, or by the definition, as where no kernels are built."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def gradients(
         PatternError, SpecError: the normalization is not stated correctly, or measures the maximum.
         ShapeError: x, scale or a statistic has a shape that does not fit.
         DtypeError: x is not an array of real numbers.
-        KernelsError: the kernels are not built.
+        KernelsError: the compiled kernels are not there.
 
     Example:
         >>> import numpy as np
@@ -137,7 +137,7 @@ def gradients(
     target = out
     if target is None or not is_native(target):
         target = buffers.empty(x.shape, dtype, memory_order(x))
-    from normscope.engine.backward import BackwardPass  # it brings ctypes
+    from normscope.engine.backward import BackwardPass  # which brings ctypes
 
     backward = BackwardPass(
         spec=spec,
