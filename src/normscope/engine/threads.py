@@ -11,15 +11,17 @@ its way: see `run`.
 from __future__ import annotations
 
 import atexit
+import ctypes
 import os
 import threading
 import time
+from functools import cache
 from numbers import Integral
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from normscope.engine.room import Job, Room
+    from normscope.engine.room import Room
 
 PATIENCE = 0.2
 """Seconds that threads which are no longer wanted have for ending before they are let go."""
@@ -134,33 +136,19 @@ def set_num_threads(number: int | None) -> None:
     _pool.shrink(num_threads() - 1)
 
 
-def run(job: Job, most: int) -> None:
-    """Run a job on up to `most` threads, one of them the calling one.
+def run(kernel: int, call: Any, items: int, size: int) -> None:
+    """Run a kernel on a call of `normscope.kernels.calls`, in the calling thread alone.
 
     Args:
-        job: takes its work from a counter until nothing is left.
-        most: no more threads than this would find work.
-
-    Raises:
-        BaseException: what the job raised, or a signal handler meanwhile; no thread is at work any
-            more.
+        kernel: its address.
+        call: the structure that it is given.
+        items: how many pieces the work has.
+        size: bytes that are read and written.
     """
-    helpers = min(num_threads(), most) - 1
-    if helpers <= 0:
-        job()
-        return
-    from normscope.engine.room import Room, wait
+    counter = ctypes.c_int64(0)
+    _function(kernel)(ctypes.byref(call), ctypes.byref(counter))
 
-    room = Room(job)
-    try:
-        _pool.invite(room, helpers)
-        job()
-        room.job = None
-    finally:
-        # CPython looks for signals, and so raises what their handlers raise, after a call, at a
-        # jump backwards and at the beginning of a Python function. There is none of these between
-        # the block above, however it is left, and this call, which no signal ends.
-        wait(room.lock, 1)
-        room.job = None  # the pool may still hold the room, which must not hold arrays
-    if room.error is not None:
-        raise room.error
+
+@cache
+def _function(kernel: int) -> Any:
+    return ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(kernel)
