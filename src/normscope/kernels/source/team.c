@@ -186,15 +186,23 @@ Int team_helpers(void) { return load(&alive); }
 
 /* ---- callers ---- */
 
+/* When the last job ended. A job that comes soon after it may be one of many, so it is worth waking
+   helpers for the next ones: they stay awake in between. */
+static Int last_end;
+
+INLINE int follows_another(void) {
+    return nanoseconds() - __atomic_load_n(&last_end, __ATOMIC_RELAXED) < AWAKE;
+}
+
 /* Find helpers for a job that is open: those that look for one see it, others are woken. */
-static void call_helpers(Word wanted) {
+static void call_helpers(Word wanted, int waking) {
     Cores cores;
     int is_known = 0;
     for (Word i = 0; i < load(&made) && wanted > 0; i++) {
         Helper *helper = &helpers[i];
         Word word = load(&helper->word);
         if (word == LOOKS) wanted--;
-        if (word != SLEEPS || !replace(&helper->word, SLEEPS, LOOKS)) continue;
+        if (word != SLEEPS || !waking || !replace(&helper->word, SLEEPS, LOOKS)) continue;
         if (!is_known) cores = beside_caller();
         is_known = 1;
         place_helper(&helper->cores, &cores);
@@ -239,23 +247,25 @@ static int (*in_parallel)(void);
 /* Whether the calling thread is one of several that are at work already. */
 static int is_one_of_many(void) { return is_inside || (in_parallel && in_parallel()); }
 
-void team_run(Kernel *kernel, const void *call, Int threads) {
+void team_run(Kernel *kernel, const void *call, Int threads, Int large) {
     if (threads <= 1 || is_one_of_many()) {
         run_alone(kernel, call);
         return;
     }
     Word wanted = (Word)least(threads - 1, load(&limit));
-    if (load(&alive) < wanted) make_helpers(wanted);
+    int waking = large || follows_another();
+    if (load(&alive) < wanted && waking) make_helpers(wanted);
     Job *job = open_job(kernel, call, wanted);
     if (job == NULL) {
         run_alone(kernel, call);
         return;
     }
-    call_helpers(wanted);
+    call_helpers(wanted, waking);
     is_inside = 1;
     kernel(call, &job->counter);
     is_inside = 0;
     close_job(job);
+    __atomic_store_n(&last_end, nanoseconds(), __ATOMIC_RELAXED);
 }
 
 /* ---- the team of an OpenMP runtime ---- */

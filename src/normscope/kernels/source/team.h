@@ -4,8 +4,9 @@
 
 #include "machine.h"
 
-/* Run a kernel on up to so many threads, the calling one included. */
-EXPORT void team_run(Kernel *kernel, const void *call, Int threads);
+/* Run a kernel on up to so many threads, the calling one included. Whether the job is `large` enough
+   for waking threads that sleep, or has to do with those that are awake, the caller knows. */
+EXPORT void team_run(Kernel *kernel, const void *call, Int threads, Int large);
 
 /* The same on the threads of an OpenMP runtime that the process has loaded. */
 EXPORT void team_join(Kernel *kernel, const void *call, Int threads);
