@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from normscope.engine import buffers
-from normscope.engine.backward import BackwardPass
 from normscope.engine.guard import with_constants_apart
 from normscope.engine.operands import is_native, memory_order, not_overwritten, readable
 from normscope.engine.prepared import measure_number
@@ -120,9 +119,8 @@ def gradients(
     if scale is not None and not x.size:
         laid_along(layout, "scale", layout.named(spec.scale or ""), scale)
     means, rstds = (
-        # to Numba a read-only array is of another type, for which it would compile anew
         not_overwritten(
-            np.require(laid_along(layout, name, layout.kept, values), np.float64, "W"), out
+            np.ascontiguousarray(laid_along(layout, name, layout.kept, values), np.float64), out
         )
         for name, values in (("mean", mean), ("rstd", rstd))
     )
@@ -139,6 +137,8 @@ def gradients(
     target = out
     if target is None or not is_native(target):
         target = buffers.empty(x.shape, dtype, memory_order(x))
+    from normscope.engine.backward import BackwardPass  # which brings ctypes
+
     backward = BackwardPass(
         spec=spec,
         layout=layout,
