@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from normscope.errors import KernelsError
-from normscope.kernels.recipe import BUILT, SIZES, SOURCE, digest
+from normscope.kernels.recipe import BUILT, SIZES, digest
 
 if TYPE_CHECKING:
     from ctypes import CDLL
 
 LEVEL_VARIABLE = "NORMSCOPE_LEVEL"
 """Names the level to use instead of the highest, or `none` for no kernels."""
+
+_ROOT = Path(__file__).parents[3]
+"""Of the repository, in a checkout."""
 
 
 @cache
@@ -34,7 +37,16 @@ def check_kernels(who: str) -> None:
         KernelsError: there are none.
     """
     if not kernels_built():
-        raise KernelsError(f"{who} needs the compiled kernels, and there are none: {_remedy()}")
+        raise KernelsError(f"{who} needs the compiled kernels, and there are none: {why_none()}")
+
+
+def why_none() -> str:
+    """Why there are no kernels, and what to do about it."""
+    if os.environ.get(LEVEL_VARIABLE) == "none":
+        return f"{LEVEL_VARIABLE}=none is set"
+    if _in_checkout():
+        return f"they are not built; {_remedy()}"
+    return "there are some for Linux, macOS and Windows, on processors of x86-64 and ARM64"
 
 
 def level() -> str:
@@ -137,7 +149,11 @@ def _load(path: Path) -> CDLL:
 
 def _remedy() -> str:
     """What to do about kernels that are missing or wrong."""
-    root = SOURCE.parents[3]
-    if (root / "hatch_build.py").exists():
-        return f"run python hatch_build.py in {root}"
+    if _in_checkout():
+        return f"run python hatch_build.py in {_ROOT}"
     return "pip install --force-reinstall --no-deps normscope"
+
+
+def _in_checkout() -> bool:
+    """Whether this is a checkout of the sources, rather than an installed package."""
+    return (_ROOT / "hatch_build.py").exists()
