@@ -35,9 +35,9 @@ INLINE void sum_set(Group *group, Int g, const Run *run, int dtype) {
     Shift shift = {1.0, 0.0};
     if (dtype != FLOAT64 && is_around_mean(measure_of(run->call->formula)))
         shift.pivot = pivot_at(element(run, 0, run->call->residual != NULL, dtype));
-    Lanes lanes = {0};
-    add_run(&lanes, run, shift, VARIANCE, dtype);
-    Sums sums = total_of(&lanes, (double)run->n, VARIANCE, dtype);
+    Strands strands = {0};
+    add_run(&strands, run, shift, VARIANCE, dtype);
+    Sums sums = total_of(&strands, (double)run->n, VARIANCE, dtype);
     group->s[g] = sums.s.value;
     group->s_rest[g] = sums.s.rest;
     group->q[g] = sums.q.value;
@@ -155,7 +155,8 @@ INLINE void write_group(const Group *group, const ForwardCall *call, Int first, 
             continue;
         }
         if (g % together == 0)
-            to = room(stream, call->out, run.at.of[OUT], 1, least(together, count - g) * size, dtype);
+            to = room(stream, call->out, run.at.of[OUT], 1, size * least(together, count - g),
+                      dtype);
         write_run(&run, to, by, dtype);
         to.index += size;
     }

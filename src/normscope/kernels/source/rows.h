@@ -42,14 +42,14 @@ INLINE Part chunk_of(const ForwardCall *call, Place at, Int size, Int number) {
 
 /* The sums of a part. */
 INLINE Sums sums_of_part(const Part *part, Shift shift, int measure, int dtype) {
-    Lanes lanes = {0};
+    Strands strands = {0};
     Int counted = 0;
     for (Int position = part->start; position < part->stop;) {
         Run run = run_of(part, position);
-        counted += add_run(&lanes, &run, shift, measure, dtype);
+        counted += add_run(&strands, &run, shift, measure, dtype);
         position += run.n;
     }
-    return total_of(&lanes, (double)counted, measure, dtype);
+    return total_of(&strands, (double)counted, measure, dtype);
 }
 
 /* The first element that counts, as a pivot; 0 if none does. */
@@ -87,7 +87,8 @@ INLINE Statistics statistics_of_set(const ForwardCall *call, Place at, Int size,
     for (Int number = 0; number * CHUNK < size; number++) {
         Part chunk = chunk_of(call, at, size, number);
         Statistics more = statistics_of_part(&chunk, dtype);
-        found = dtype == FLOAT64 ? merged_exactly(found, more, measure) : merged(found, more, measure);
+        if (dtype == FLOAT64) found = merged_exactly(found, more, measure);
+        else found = merged(found, more, measure);
     }
     return found;
 }

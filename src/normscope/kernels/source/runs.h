@@ -49,74 +49,74 @@ INLINE Run side_by_side(const Run *run) { return (Run){run->call, run->at, neigh
 
 /* ---- sums ------------------------------------------------------------------------------------ */
 
-/* Add an element to each lane. */
-INLINE void add_values(Lanes *lanes, const double *values, int measure, int dtype) {
-    for (int lane = 0; lane < LANES; lane++) {
-        double d = values[lane];
+/* Add an element to each strand. */
+INLINE void add_values(Strands *strands, const double *values, int measure, int dtype) {
+    for (int strand = 0; strand < STRANDS; strand++) {
+        double d = values[strand];
         if (dtype == FLOAT64 && is_square(measure)) {
-            add_to_lane(lanes, lane, d);
+            add_to_strand(strands, strand, d);
         } else {
-            lanes->s[lane] += d;
-            lanes->q[lane] = with_element(lanes->q[lane], d, measure);
+            strands->s[strand] += d;
+            strands->q[strand] = with_element(strands->q[strand], d, measure);
         }
     }
 }
 
 /* Add a run of neighbours to the sums of squares; all of its elements count. */
-INLINE void add_neighbours(Lanes *lanes, const Run *run, Shift shift, int residual, int dtype) {
-    Lanes sums = *lanes; /* in registers */
-    Int rest = run->n % LANES, full = run->n - rest;
-    double values[LANES] = {0};
-    for (Int e = 0; e < full; e += LANES) {
-        for (int lane = 0; lane < LANES; lane++)
-            values[lane] = shifted(run, e + lane, shift, residual, dtype);
+INLINE void add_neighbours(Strands *strands, const Run *run, Shift shift, int residual, int dtype) {
+    Strands sums = *strands; /* in registers */
+    Int rest = run->n % STRANDS, full = run->n - rest;
+    double values[STRANDS] = {0};
+    for (Int e = 0; e < full; e += STRANDS) {
+        for (int strand = 0; strand < STRANDS; strand++)
+            values[strand] = shifted(run, e + strand, shift, residual, dtype);
         add_values(&sums, values, VARIANCE, dtype);
     }
     if (rest > 0) {
-        for (int lane = 0; lane < LANES; lane++)
-            values[lane] = lane < rest ? shifted(run, full + lane, shift, residual, dtype) : 0.0;
+        for (int strand = 0; strand < STRANDS; strand++)
+            values[strand] = strand < rest ? shifted(run, full + strand, shift, residual, dtype) : 0.0;
         add_values(&sums, values, VARIANCE, dtype);
     }
-    *lanes = sums;
+    *strands = sums;
 }
 
 /* Add the elements of any run that the mask counts; how many they are. */
-static Int add_any(Lanes *lanes, const Run *run, Shift shift, int measure, int dtype) {
+static Int add_any(Strands *strands, const Run *run, Shift shift, int measure, int dtype) {
     Int counted = 0, m = run->at.of[MASK], step = run->step.of[MASK];
-    for (Int start = 0; start < run->n; start += LANES) {
-        double values[LANES] = {0};
-        for (Int e = start; e < least(start + LANES, run->n); e++)
+    for (Int start = 0; start < run->n; start += STRANDS) {
+        double values[STRANDS] = {0};
+        for (Int e = start; e < least(start + STRANDS, run->n); e++)
             if (counts(run->call->mask, m + e * step)) {
                 values[e - start] = shifted(run, e, shift, run->call->residual != NULL, dtype);
                 counted++;
             }
-        add_values(lanes, values, measure, dtype);
+        add_values(strands, values, measure, dtype);
     }
     return counted;
 }
 
 /* Add a run to the sums; how many of its elements count. */
-INLINE Int add_run(Lanes *lanes, const Run *run, Shift shift, int measure, int dtype) {
+INLINE Int add_run(Strands *strands, const Run *run, Shift shift, int measure, int dtype) {
     if (run->call->mask != NULL || !is_square(measure) || !are_neighbours(run))
-        return add_any(lanes, run, shift, measure, dtype);
+        return add_any(strands, run, shift, measure, dtype);
     Run near = side_by_side(run);
-    if (run->call->residual != NULL) add_neighbours(lanes, &near, shift, 1, dtype);
-    else add_neighbours(lanes, &near, shift, 0, dtype);
+    if (run->call->residual != NULL) add_neighbours(strands, &near, shift, 1, dtype);
+    else add_neighbours(strands, &near, shift, 0, dtype);
     return run->n;
 }
 
-/* All lanes together, of n elements. */
-INLINE Sums total_of(Lanes *lanes, double n, int measure, int dtype) {
+/* All strands together, of n elements. */
+INLINE Sums total_of(Strands *strands, double n, int measure, int dtype) {
     if (dtype == FLOAT64 && is_square(measure)) {
-        fold_lanes(lanes, 1);
-        return sums_of(lanes, n);
+        fold_strands(strands, 1);
+        return sums_of(strands, n);
     }
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int lane = 0; lane < half; lane++) {
-            lanes->s[lane] += lanes->s[lane + half];
-            lanes->q[lane] = together(lanes->q[lane], lanes->q[lane + half], measure);
+    for (int half = STRANDS / 2; half > 0; half /= 2)
+        for (int strand = 0; strand < half; strand++) {
+            strands->s[strand] += strands->s[strand + half];
+            strands->q[strand] = together(strands->q[strand], strands->q[strand + half], measure);
         }
-    return (Sums){n, exactly(lanes->s[0]), exactly(lanes->q[0])};
+    return (Sums){n, exactly(strands->s[0]), exactly(strands->q[0])};
 }
 
 /* ---- the output ------------------------------------------------------------------------------ */
