@@ -8,6 +8,8 @@ CHROMIUM := chromium chromium-browser google-chrome google-chrome-stable
 # Programs are run as `python -m`: unlike their scripts, that works in any folder and once moved.
 venv_python := .venv/bin/python
 pip_install := $(venv_python) -m pip --disable-pip-version-check install -qq
+# Before pip 25.3 the first of them constrains what builds normscope too, since then the second.
+pip_constrained := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(pip_install)
 ruff := $(venv_python) -m ruff
 # A worker takes neighbouring tests, which share fixtures and compiled code, and helps at the end.
 pytest := $(venv_python) -m pytest -n $(WORKERS) --dist worksteal
@@ -17,7 +19,10 @@ keras_tests := tests/layers/keras tests/keras1/live tests/keras1/convert \
   tests/frameworks/test_live.py tests/frameworks/native/test_round_trip.py
 # Training scripts take minutes: two of the three backends run them.
 torch_tests := $(keras_tests) tests/keras1/test_scripts.py
-sources := src tests docs $(wildcard examples benchmarks catalogue healthy)
+sources := src tests docs hatch_build.py $(wildcard examples benchmarks catalogue healthy)
+# What the kernels are compiled from; a changed one compiles them anew.
+kernels := hatch_build.py src/normscope/kernels/recipe.py $(wildcard src/normscope/kernels/source/*)
+export NORMSCOPE_KERNELS := require
 
 .DEFAULT_GOAL := help
 .PHONY: help demo check test lint docs bench catalogue healthy format clean chromium
@@ -29,7 +34,7 @@ demo: .venv/.stamp-demo ## answer the founding question; needs Python 3.11 or ne
 	@$(venv_python) examples/founding_question.py
 
 # The types are checked beside the tests: neither keeps two cores busy alone.
-check: .venv/.stamp-test ## lint, types, and the quick tests that need no framework: minutes
+check: .venv/.stamp-kernels ## lint, types, and the quick tests that need no framework: minutes
 	$(ruff) check $(sources)
 	$(ruff) format --check $(sources)
 	@$(venv_python) -m mypy & types=$$!; \
@@ -48,17 +53,17 @@ lint: .venv/.stamp-test ## ruff and mypy
 	$(ruff) format --check $(sources)
 	$(venv_python) -m mypy
 
-docs: .venv/.stamp-test ## build the documentation in build/docs, warnings are errors
+docs: .venv/.stamp-kernels ## build the documentation in build/docs, warnings are errors
 	$(venv_python) -m sphinx -q -E -W -n --keep-going -d build/doctrees docs build/docs
 
-bench: .venv/.stamp-test ## time everything beside the peers and a plain copy: ten minutes, on a quiet machine
+bench: .venv/.stamp-kernels ## time everything beside the peers and a plain copy: ten minutes, on a quiet machine
 	$(venv_python) -m benchmarks
 
-catalogue: .venv/.stamp-test ## ask every layer of every framework anew, and write docs/computed.md
+catalogue: .venv/.stamp-kernels ## ask every layer of every framework anew, and write docs/computed.md
 	$(venv_python) -m catalogue
 
-healthy: .venv/.stamp-test ## audit forty models of timm, transformers, Keras and Flax with all rules
-	$(pip_install) -c constraints.txt -e '.[healthy]'
+healthy: .venv/.stamp-kernels ## audit forty models of timm, transformers, Keras and Flax with all rules
+	$(pip_constrained) -e '.[healthy]'
 	$(venv_python) -m healthy
 
 format: .venv/.stamp-test ## format the code and fix what can be fixed
@@ -66,7 +71,7 @@ format: .venv/.stamp-test ## format the code and fix what can be fixed
 	$(ruff) format $(sources)
 
 clean: ## remove .venv and all that was built
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf .venv build dist src/normscope/kernels/built .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find src tests docs examples catalogue -name __pycache__ -prune -exec rm -rf {} +
 
 # The report page is looked at in a real browser.
@@ -89,12 +94,16 @@ $(venv_python):
 	  echo 'normscope needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.11' >&2; exit 1; }
 	@"$(PYTHON)" -m venv .venv
 
-.venv/.stamp-demo: pyproject.toml | $(venv_python)
+.venv/.stamp-demo: pyproject.toml $(kernels) | $(venv_python)
 	@echo 'Installing normscope and its five small dependencies into .venv (about a minute, once) ...'
 	@$(pip_install) -e .
 	@touch $@
 
 .venv/.stamp-test: pyproject.toml constraints.txt | $(venv_python)
 	@echo 'Installing normscope and all that its checks need into .venv (some minutes, once) ...'
-	@$(pip_install) -c constraints.txt -e '.[test,docs,dev]'
+	@$(pip_constrained) -e '.[test,docs,dev]'
+	@touch .venv/.stamp-demo .venv/.stamp-kernels $@
+
+.venv/.stamp-kernels: $(kernels) | .venv/.stamp-test
+	@$(venv_python) hatch_build.py
 	@touch .venv/.stamp-demo $@

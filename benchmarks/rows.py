@@ -35,18 +35,13 @@ def measure(rows: int, dtype: str, seconds: float) -> dict[str, Any]:
     x = random((rows, WIDTH), dtype_of(dtype), seed=0)
     scale, bias = (random((WIDTH,), x.dtype, seed) for seed in (1, 2))
     dy = random(x.shape, x.dtype, seed=3)
-    calls = dict(
-        zip(
-            PASSES,
-            zip(ours(x, scale, bias, dy), torchs(x, scale, bias, dy), strict=True),
-            strict=True,
-        )
-    )
+    calls = {"normscope": ours(x, scale, bias, dy), "torch": torchs(x, scale, bias, dy)}
+    before = dict(zip(PACES, (None, torch_operator()), strict=True))
     candidates = {
-        f"{name}, {pace}, {who}": Candidate(call, before)
-        for name, both in calls.items()
-        for pace, before in zip(PACES, (None, torch_operator()), strict=True)
-        for who, call in zip(("normscope", "torch"), both, strict=True)
+        f"{name}, {pace}, {who}": Candidate(calls[who][number], before[pace])
+        for number, name in enumerate(PASSES)
+        for pace in PACES
+        for who in calls
     }
     return {"rows": rows, "times": in_turn(candidates, seconds, rounds=15)}
 

@@ -38,7 +38,8 @@ IMPORTS = {
     "files.*": "files.*",
     "notation.*": "notation.*",
     "kernels.*": "kernels.*",
-    "kernels.contract": "",  # what engine and kernels share; it needs no Numba
+    "kernels.contract": "",  # what engine and kernels share
+    "kernels.recipe": "",  # the build runs it where nothing is installed
     "sight.*": "notation.* sight.*",
     "graph.*": "graph.*",
     "frameworks.*": "notation.* sight.* graph.* frameworks.*",
@@ -67,6 +68,7 @@ IMPORTS = {
     "keras1.convert.*": "progress keras1.files.* keras1.network.* keras1.live.* keras1.convert.*",
     # the verbs
     "explain.*": "notation.* frameworks.* engine.* explain.*",
+    "explain.execution": "notation.* engine.* kernels.library",  # whether there are kernels
     "identify.*": "notation.* frameworks.* sight.* reference explain.* identify.*",
     "scope.*": "progress notation.* graph.* frameworks.* sight.* scope.*",
     "testing": "notation.* identify.* scope.*",
@@ -135,6 +137,7 @@ PUBLIC = {
     "to_torch",
     # errors
     "DtypeError",
+    "KernelsError",
     "MissingPackageError",
     "ModelFileError",
     "NormscopeError",
@@ -151,7 +154,6 @@ LAZY = {
     "jinja2",
     "keras",
     "matplotlib",
-    "numba",
     "onnx",
     "onnxruntime",
     "tensorflow",

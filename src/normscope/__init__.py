@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from normscope.errors import (
     DtypeError,
+    KernelsError,
     MissingPackageError,
     ModelFileError,
     NormscopeError,
@@ -50,6 +51,7 @@ __all__ = [
     "Fit",
     "Gradients",
     "Identification",
+    "KernelsError",
     "Measure",
     "MissingPackageError",
     "ModelFileError",

@@ -104,6 +104,10 @@ class MissingPackageError(NormscopeError, ImportError):
     """An optional package is needed and is not installed."""
 
 
+class KernelsError(NormscopeError, ImportError):
+    """The compiled kernels are needed and there are none, or they cannot be loaded."""
+
+
 _INSTALL = {
     "equinox": "equinox",
     "flax": "flax",
@@ -111,7 +115,6 @@ _INSTALL = {
     "haiku": "dm-haiku",
     "jax": "jax",
     "keras": "keras torch",
-    "numba": '"normscope[fast]"',
     "onnx": "onnx onnxruntime",
     "onnxruntime": "onnx onnxruntime",
     "tensorflow": "tensorflow",

@@ -1,14 +1,13 @@
-"""The two ways to compute: by kernels, or by the definition, as where Numba is not installed."""
+"""The two ways to compute: by kernels, or by the definition, as where no kernels are built."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 import pytest
 
 from normscope.engine.forward_call import _calls
-from normscope.engine.kernels_installed import kernels_installed
+from normscope.kernels.library import LEVEL_VARIABLE, kernels_built
 
 
 @pytest.fixture(scope="module", params=["kernels", "definition"])
@@ -16,10 +15,10 @@ def way(request: pytest.FixtureRequest) -> Iterator[str]:
     """Let a test run both ways, and say which it is."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "definition":
-            patch.setitem(sys.modules, "numba", None)
-        kernels_installed.cache_clear()
+            patch.setenv(LEVEL_VARIABLE, "none")
+        kernels_built.cache_clear()
         _calls.clear()
-        assert kernels_installed() == (request.param == "kernels")
+        assert kernels_built() == (request.param == "kernels")
         yield request.param
-    kernels_installed.cache_clear()
+    kernels_built.cache_clear()
     _calls.clear()

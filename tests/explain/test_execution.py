@@ -24,7 +24,7 @@ def test_the_plan_is_that_of_a_contiguous_array(dtype: object) -> None:
     wanted = plan(layout, [strides, strides, None, None], [learned, learned], x.itemsize)
     assert str(found.plan) == str(wanted)
     assert found.to_dict()["plan"] == {"dtype": np.dtype(dtype).name, "text": str(wanted)}
-    assert f"On NumPy\n  Numba compiles it. On a contiguous array of {found.dtype}" in str(found)
+    assert f"On NumPy\n  By compiled kernels. On a contiguous array of {found.dtype}" in str(found)
     assert str(wanted) in str(found)
     assert str(wanted) in found.to_html()
 

@@ -1,59 +1,136 @@
-"""The border between engine and kernels: it needs no Numba, and says what the rest says."""
+"""The border between engine and kernels: both sides of it say the same, and what the rest says."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
-from types import ModuleType
+from collections.abc import Iterator
+from ctypes import Structure, c_double, c_int64, c_void_p, sizeof
 
 import numpy as np
 import pytest
-from numba import njit
 
 from normscope import Measure, reference, spec
 from normscope.errors import SpecError
-from normscope.kernels import contract, measures
-from normscope.kernels.backward import nest as backward_nest
+from normscope.kernels import calls, contract
 from normscope.kernels.contract import (
     ARRAYS,
+    DTYPES,
+    DX,
     FULL_SIZE,
-    INPUT,
     MEASURES,
+    OUT,
     PARAMETERS,
-    SETS,
-    WRITTEN,
-    BackwardPlace,
+    SET,
     Formula,
-    ParameterPlace,
-    Place,
 )
-from normscope.kernels.forward import nest as forward_nest
+from normscope.kernels.recipe import SOURCE
 
 DIVIDING = [measure for measure in Measure if measure is not Measure.NONE]
-PREDICATES = [name for name in vars(contract) if name.startswith(("is_", "takes_"))]
+STRUCTURES = [
+    name for name, value in vars(calls).items()
+    if isinstance(value, type) and issubclass(value, Structure) and value is not Structure
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def header() -> str:
+    """The C side, without its comments."""
+    text = (SOURCE / "contract.h").read_text("utf-8")
+    return re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+
+
+def numbers(header: str) -> Iterator[tuple[str, int]]:
+    """All names of numbers, and the numbers."""
+    for body in re.findall(r"enum \{(.*?)\};", header, re.DOTALL):
+        value = -1
+        for entry in body.split(","):
+            name, _, given = entry.partition("=")
+            value = int(given) if given else value + 1
+            yield name.strip(), value
+    for name, value in re.findall(r"#define (\w+) (\d+)", header):
+        yield name, int(value)
+
+
+def members(header: str, structure: str) -> list[tuple[str, str]]:
+    """The names of the members of a structure, and their types."""
+    body = re.search(r"typedef struct \{([^}]*)\} " + structure + ";", header)
+    assert body is not None
+    found = []
+    for declaration in filter(None, map(str.strip, body[1].split(";"))):
+        kind, names = re.match(r"((?:const )?\w+)\s+(.*)", declaration, re.DOTALL).groups()
+        for name in names.split(","):
+            pointer = "*" if "*" in name else ""
+            found.append((name.strip(" *"), kind + pointer))
+    return found
+
+
+def kind_of(member: str) -> type:
+    """What a type of C is in Python."""
+    if member.endswith("*"):
+        return c_void_p
+    return {"Int": c_int64, "double": c_double, "Cut": calls.Cut}[member]
+
+
+def test_every_number_has_the_same_value_on_both_sides(header: str) -> None:
+    found = dict(numbers(header))
+    assert len(found) > 40
+    assert {name: getattr(contract, name) for name in found} == found
+
+
+def test_every_structure_of_c_is_there(header: str) -> None:
+    named = re.findall(r"\} (\w*(?:Call|Cut));", header)
+    assert named == STRUCTURES
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_structures_have_the_same_members_in_order(header: str, name: str) -> None:
+    expected = [(member, kind_of(kind)) for member, kind in members(header, name)]
+    assert list(getattr(calls, name)._fields_) == expected
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_all_members_have_eight_bytes(name: str) -> None:
+    structure = getattr(calls, name)
+    kinds = [kind for _, kind in structure._fields_]
+    assert sizeof(structure) == sum(map(sizeof, kinds))
+    assert {sizeof(kind) for kind in kinds if kind is not calls.Cut} == {8}
+
+
+def test_the_formula_has_the_same_numbers_in_order(header: str) -> None:
+    assert [name for name, _ in members(header, "Formula")] == list(Formula._fields)
+    for place, name in enumerate(Formula._fields):
+        assert getattr(contract, name.upper()) == place
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["normscope", "normscope.engine.normalize", "normscope.engine.gradients",
+     "normscope.engine.fit", "normscope.kernels.contract", "normscope.kernels.library"],
+)  # fmt: skip
+def test_only_calls_of_kernels_need_ctypes(module: str) -> None:
+    code = (
+        "import sys; from importlib.util import find_spec; import numpy\n"
+        "for name in ('ctypes', '_ctypes', 'normscope.kernels.calls'): sys.modules[name] = None\n"
+        f"import {module}"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_each_measure_that_divides_has_a_number() -> None:
+    assert list(MEASURES) == DIVIDING
+    assert sorted(MEASURES.values()) == list(range(len(DIVIDING)))
+
+
+def test_each_dtype_has_a_number() -> None:
+    assert sorted(DTYPES.values()) == list(range(4))
 
 
 def divisor(x: np.ndarray, measure: Measure) -> float:
     """That of the definition, for one statistics set."""
     y = reference(x[None], spec("b [c]", measure=measure, center=False, eps=0))
     return float(x[0] / y[0, 0])
-
-
-@pytest.mark.parametrize("module", ["normscope.kernels.contract", "normscope.engine.prepared"])
-def test_it_needs_no_numba(module: str) -> None:
-    code = f"import sys; sys.modules['numba'] = sys.modules['llvmlite'] = None; import {module}"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-
-
-def test_the_kernels_do_need_numba() -> None:
-    code = "import sys; sys.modules['numba'] = None; import normscope.kernels.measures"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert "numba" in run.stderr
-
-
-def test_each_measure_that_divides_has_a_number() -> None:
-    assert list(MEASURES) == DIVIDING
-    assert sorted(MEASURES.values()) == list(range(len(DIVIDING)))
 
 
 @pytest.mark.parametrize("measure", DIVIDING)
@@ -78,58 +155,6 @@ def test_the_same_measures_take_ddof_as_in_a_spec(measure: Measure) -> None:
             spec("b [c]", measure=measure, ddof=1)
 
 
-@pytest.mark.parametrize("name", PREDICATES)
-def test_compiled_predicates_say_the_same(name: str) -> None:
-    compiled = getattr(measures, name)
-
-    @njit
-    def asked(measure: float) -> bool:
-        return compiled(measure)
-
-    for number in MEASURES.values():
-        assert asked(float(number)) == getattr(contract, name)(number)
-
-
-def test_the_numbers_of_the_formula_stand_where_it_is_said() -> None:
-    for place, name in enumerate(Formula._fields):
-        assert getattr(contract, name.upper()) == place
-
-
-@pytest.mark.parametrize("place", [Place, BackwardPlace, ParameterPlace])
-def test_every_order_of_arrays_has_the_same_parts(place: type) -> None:
-    assert len(place._fields) == ARRAYS
-    assert sorted([*FULL_SIZE, *PARAMETERS, SETS]) == list(range(ARRAYS))
-    assert place._fields[INPUT] == "x"
-
-
-def test_what_is_written_stands_in_one_place() -> None:
-    assert Place._fields[WRITTEN] == "out"
-    assert BackwardPlace._fields[WRITTEN] == "dx"
-
-
-@pytest.mark.parametrize(
-    ("functions", "place"), [(forward_nest, Place), (backward_nest, BackwardPlace)]
-)
-def test_each_array_is_stepped_through_by_its_own_strides(
-    functions: ModuleType, place: type
-) -> None:
-    offsets, strides, moved, ahead = (
-        functions.offsets,
-        functions.strides,
-        functions.moved,
-        functions.ahead,
-    )
-    rng = np.random.default_rng(1)
-    nest = np.concatenate([[[2], [3], [5]], rng.integers(0, 100, (3, ARRAYS))], axis=1)
-
-    @njit
-    def walked(nest: np.ndarray, index: int) -> tuple:
-        at = offsets(nest, 0, 3, index)
-        return at, moved(at, strides(nest, 1), 4), ahead(at, None, 7)
-
-    at, further, beside = walked(nest, 23)
-    expected = np.array(np.unravel_index(23, (2, 3, 5))) @ nest[:, 1:]
-    assert at == place(*expected)
-    assert type(at) is place
-    assert further == place(*(expected + 4 * nest[1, 1:]))
-    assert beside == place(*expected[:-1] + 7, expected[-1])
+def test_every_order_of_arrays_has_the_same_parts() -> None:
+    assert sorted([*FULL_SIZE, *PARAMETERS, SET]) == list(range(ARRAYS))
+    assert DX == OUT

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from normscope.engine import buffers, threads
-from normscope.engine.gradient_plan import BackwardCall, backward_call, parameter_axes
+from normscope.engine.cuts import cut_of
+from normscope.engine.gradient_plan import GradientCall, gradient_call, parameter_axes
 from normscope.engine.loops import Strides, atomic_strides
 from normscope.engine.operands import (
     SHORT,
@@ -23,16 +23,9 @@ from normscope.engine.operands import (
 )
 from normscope.engine.plan import STREAM_BYTES, Plan, plan as find_plan
 from normscope.engine.validation import laid_along
-from normscope.kernels.contract import (
-    SUM_DY,
-    SUMS,
-    TAGS,
-    BackwardArrays,
-    ParameterArrays,
-    ParameterPlace,
-    Saved,
-    SumArrays,
-)
+from normscope.kernels.calls import BackwardCall, ParameterCall
+from normscope.kernels.contract import DTYPES, NUM_SUMS, SET, SUM_DY
+from normscope.kernels.library import address_of
 from normscope.notation.layout import Layout
 from normscope.notation.spec import NormSpec
 
@@ -64,7 +57,7 @@ class BackwardPass:
             return [None if a is None else np.zeros([sizes[i] for i in a]) for a in named]
         arrays = (self.x, dx, self.dy, self.mask)
         strides = [None if a is None else a.strides for a in arrays]
-        call = backward_call(self.spec, self.layout, scale is not None, self.x.dtype, *strides)
+        call = gradient_call(self.spec, self.layout, scale is not None, self.x.dtype, *strides)
         cases = list(zip(call.named, call.constant, call.fused, strict=True))
         # What is taken in a pass of its own comes first: afterwards x or dy may be overwritten.
         sums = {
@@ -83,7 +76,7 @@ class BackwardPass:
                 sums[axes] = self._in_order(axes, lying, _added(learned))
         return [None if a is None else sums[a][n] for a, n in zip(call.named, (1, 0), strict=True)]
 
-    def _factor(self, call: BackwardCall, scale: ArrayLike | None) -> Array:
+    def _factor(self, call: GradientCall, scale: ArrayLike | None) -> Array:
         """What dy is multiplied by, contiguous, as the plan wants it in memory."""
         if scale is None:
             return np.full(1, 1.0 - self.spec.scale_shift)
@@ -98,63 +91,65 @@ class BackwardPass:
         short[...] = factor
         return short
 
-    def _write_dx(self, call: BackwardCall, dx: Array, factor: Array) -> tuple[Floats, Floats]:
+    def _write_dx(self, gradient: GradientCall, dx: Array, factor: Array) -> tuple[Floats, Floats]:
         """Write dx.
 
         Returns:
             sum(dy) and sum(dy * (x - mean)) of each set, (2, sets), if they are needed; and those
             of the parameters with rstd, (blocks, 2, parameters), if they are taken along.
         """
-        from normscope.kernels.backward import columns as gradient_columns, rows as gradient_rows
+        prepared, cut = gradient.prepared, gradient.cut
+        plan, size = prepared.plan, 2 * self.x.nbytes
+        learned = self._learned(gradient)
+        call = self._call(gradient, dx, factor, learned)
+        kernels = f"backward_{plan.mode}"
+        if cut.whole:
+            totals = np.empty((2, plan.num_sets if gradient.from_sets else 0))
+            call.sums = address(totals) if gradient.from_sets else None
+            threads.run(address_of(f"{kernels}_gradient"), call, cut.items, size)
+            return totals, learned
+        parts = np.empty((cut.chunks, NUM_SUMS, plan.num_sets))
+        call.sums = address(parts)
+        threads.run(address_of(f"{kernels}_measure"), call, cut.items, size)
+        totals = np.asarray(np.add.reduce(parts, axis=0))
+        call.totals = address(totals)
+        call.cut.items = cut.units
+        threads.run(address_of(f"{kernels}_apply"), call, cut.units, size)
+        return totals[SUM_DY:], learned
 
-        prepared, cut = call.prepared, call.cut
-        plan = prepared.plan
-        rows = plan.mode == "rows"
-        kernels: Any = gradient_rows if rows else gradient_columns
-        arrays = BackwardArrays(
+    def _call(
+        self, gradient: GradientCall, dx: Array, factor: Array, learned: Floats
+    ) -> BackwardCall:
+        """What the kernels are called with, but for the sums of sets."""
+        prepared, cut = gradient.prepared, gradient.cut
+        # What is overwritten in place is in the caches already.
+        in_place = address(dx) in (address(self.x), address(self.dy))
+        return BackwardCall(
+            cut=cut_of(
+                prepared.plan,
+                items=cut.items,
+                per_item=cut.per_item,
+                chunk=cut.chunk,
+                chunks=cut.chunks,
+            ),
+            formula=address(prepared.formula),
             x=address(self.x),
             dy=address(self.dy),
             mask=None if self.mask is None else address(self.mask),
             dx=address(dx),
             scale=address(factor),
-            tag=prepared.tag,
-            parameter_tag=TAGS[factor.dtype.name],
+            dtype=prepared.dtype,
+            parameter_dtype=DTYPES[factor.dtype.name],
+            streams=dx.nbytes > STREAM_BYTES and not in_place,
+            means=address(self.means),
+            rstds=address(self.rstds),
+            sets=prepared.plan.num_sets,
+            learned=address(learned),
+            blocks=len(learned),
+            parameters=learned.shape[2],
         )
-        # What is overwritten in place is in the caches already.
-        streams = dx.nbytes > STREAM_BYTES and arrays.dx not in (arrays.x, arrays.dy)
-        learned = self._learned(call)
-        counter = np.zeros(1, np.int64)
-        given: dict[str, Any] = {
-            "nest": plan.nest,
-            "num_kept": plan.num_kept,
-            "formula": prepared.formula,
-            "arrays": arrays,
-            "saved": Saved(means=self.means, rstds=self.rstds),
-        }
-        if not rows:
-            given |= {"tiling": plan.tiling}
-        if cut.whole:
-            totals = np.empty((2, plan.num_sets if call.from_sets else 0))
-            given |= {"streams": streams, "found": SumArrays(sets=totals, parameters=learned)}
-            whole = {"items": cut.items, "per_item": cut.per_item}
-            threads.run(partial(kernels.gradient, counter, **whole, **given), cut.items)
-            return totals, learned
-        if rows:
-            given |= {"chunk": cut.chunk}
-        parts = np.empty((cut.chunks, SUMS, plan.num_sets))
-        chunks = {
-            "items": cut.items,
-            "per_item": cut.per_item,
-            "found": SumArrays(sets=parts, parameters=learned),
-        }
-        threads.run(partial(kernels.measure, counter, **chunks, **given), cut.items)
-        totals = np.asarray(np.add.reduce(parts, axis=0))
-        counter[0] = 0
-        units = {"items": cut.units, "streams": streams, "totals": totals}
-        threads.run(partial(kernels.apply, counter, **units, **given), cut.units)
-        return totals[SUM_DY:], learned
 
-    def _learned(self, call: BackwardCall) -> Floats:
+    def _learned(self, call: GradientCall) -> Floats:
         """Memory for the sums of the parameters that are taken along."""
         blocks = call.cut.blocks
         if blocks == call.cut.items:
@@ -181,16 +176,30 @@ class BackwardPass:
 
     def _from_elements(self, axes: tuple[int, ...]) -> list[Floats]:
         """Two such rows, from the elements: a nest of its own, which keeps the parameter's axes."""
-        from normscope.kernels.backward import parameters
-
-        layout, x, dy, means, rstds = self.layout, self.x, self.dy, self.means, self.rstds
+        layout = self.layout
         turned = replace(
             layout,
             axes=tuple(replace(a, shared=i not in axes) for i, a in enumerate(layout.axes)),
         )
-        read, beside = (atomic_strides(layout, a.strides, a.itemsize) for a in (x, dy))
-        order: list[Strides | None] = [read, read, beside, None]  # see `ParameterPlace`
-        plan: Plan = find_plan(turned, order, [layout.kept, layout.kept], x.itemsize)
+        read, beside = (atomic_strides(layout, a.strides, a.itemsize) for a in (self.x, self.dy))
+        order: list[Strides | None] = [read, read, beside, None]  # nothing is written along it
+        plan: Plan = find_plan(turned, order, [layout.kept, layout.kept], self.x.itemsize)
+        lying = [i for i in range(len(layout.axes)) if i in axes]
+        sums = self._summed(plan)
+        step = plan.loops[-1].strides
+        if plan.mode == "rows" or (
+            plan.num_kept == 0 and plan.outer * plan.inner == 1 and step[SET] == 1
+        ):  # in order already; with one parameter per element they are large
+            return self._in_order(axes, lying, sums)
+        sets = plan.loops[-1].size // (plan.outer * plan.inner)
+        folded = sums.reshape(2, plan.positions, plan.outer, sets, plan.inner).sum((2, 4))
+        found = np.empty((2, plan.num_sets))
+        found[:, plan.set_order] = folded.reshape(2, -1)
+        return self._in_order(axes, lying, found)
+
+    def _summed(self, plan: Plan) -> Floats:
+        """sum(dy) and sum(dy * (x - mean) * rstd) of each set, or column, of such a nest."""
+        layout, means, rstds = self.layout, self.means, self.rstds
         if plan.parameters[0] != layout.kept:
             shape = [layout.known_sizes[i] for i in layout.kept]
             means, rstds = (
@@ -199,36 +208,22 @@ class BackwardPass:
                 )
                 for a in (means, rstds)
             )
-        lying = [i for i in range(len(layout.axes)) if i in axes]
-        counter = np.zeros(1, np.int64)
-        arrays = ParameterArrays(
-            x=address(x),
-            dy=address(dy),
+        rows = plan.mode == "rows"
+        columns = plan.num_sets if rows else plan.positions * plan.loops[-1].size
+        items = (plan.num_sets if rows else plan.positions * plan.tiles) * plan.chunks
+        parts = np.empty((plan.chunks, 2, columns))
+        call = ParameterCall(
+            cut=cut_of(plan, items=items),
+            x=address(self.x),
+            dy=address(self.dy),
             means=address(means),
             rstds=address(rstds),
-            tag=TAGS[x.dtype.name],
+            dtype=DTYPES[self.x.dtype.name],
+            parts=address(parts),
+            columns=columns,
         )
-        given: dict[str, Any] = {"nest": plan.nest, "num_kept": plan.num_kept, "arrays": arrays}
-        if plan.mode == "rows":
-            parts = np.empty((plan.chunks, 2, plan.num_sets))
-            items = plan.num_sets * plan.chunks
-            job = partial(parameters.rows, counter, items=items, **given, parts=parts)
-            threads.run(job, items)
-            return self._in_order(axes, lying, np.add.reduce(parts, axis=0))
-        items = plan.positions * plan.tiles * plan.chunks
-        parts = np.empty((plan.chunks, 2, plan.positions * plan.loops[-1].size))
-        given |= {"tiling": plan.tiling, "parts": parts}
-        threads.run(partial(parameters.columns, counter, items=items, **given), items)
-        sums = parts[0] if plan.chunks == 1 else np.add.reduce(parts, axis=0)
-        step = ParameterPlace(*plan.loops[-1].strides)
-        if plan.num_kept == 0 and plan.outer * plan.inner == 1 and step.learned == 1:
-            # in order already; with one parameter per element they are large
-            return self._in_order(axes, lying, sums)
-        sets = plan.loops[-1].size // (plan.outer * plan.inner)
-        folded = sums.reshape(2, plan.positions, plan.outer, sets, plan.inner).sum((2, 4))
-        found = np.empty((2, plan.num_sets))
-        found[:, plan.set_order] = folded.reshape(2, -1)
-        return self._in_order(axes, lying, found)
+        threads.run(address_of(f"parameter_{plan.mode}"), call, items, 2 * self.x.nbytes)
+        return _added(parts)
 
 
 def _zeros(shape: tuple[int, ...]) -> Floats:

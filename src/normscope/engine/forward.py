@@ -1,170 +1,170 @@
-"""Prepared call + arrays -> kernels: measure statistics sets, and write the normalized output."""
+"""Prepared call + arrays -> kernels: measure statistics sets, and write the normalized output.
+
+The structure that a kernel is called with is made once for arrays of one form, as `template`, and
+copied for each call, which sets the addresses of its arrays.
+"""
 
 from __future__ import annotations
 
-from functools import cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from normscope.engine import threads
-from normscope.engine.plan import WRITTEN, Plan
+from normscope.engine.cuts import cut_of
+from normscope.engine.merging import find_divisors, fold_columns, merge_chunks
+from normscope.engine.operands import address
+from normscope.engine.plan import WRITTEN
 from normscope.engine.prepared import PreparedCall
+from normscope.kernels.calls import ForwardCall
 from normscope.kernels.contract import (
-    IS_FLOAT64,
+    DTYPES,
+    FLOAT64,
     PARTIAL_ROWS,
     PARTIAL_ROWS_WITH_RESTS,
     ROWS,
     ROWS_WITH_RESTS,
-    Arrays,
 )
+from normscope.kernels.library import address_of
 
+Array = NDArray[Any]
 Floats = NDArray[np.float64]
+Order = NDArray[np.int64]
 
-NO_STATISTICS = np.empty((ROWS, 0))
-
-
-def empty_statistics(call: PreparedCall) -> Floats:
-    """An array for the statistics of a call: see `normscope.kernels.contract` for its rows."""
-    rests = not call.plan.whole and call.formula[IS_FLOAT64]
-    return np.empty((ROWS_WITH_RESTS if rests else ROWS, call.plan.num_sets))
+_copy_of = ForwardCall.from_buffer_copy
+"""A call like this one."""
 
 
-def normalize(call: PreparedCall, arrays: Arrays, statistics: Floats) -> None:
-    """Measure all sets and write the output.
+class ForwardKernels:
+    """The kernels for arrays of one form."""
 
-    Args:
-        call: the prepared call.
-        arrays: the addresses.
-        statistics: `empty_statistics`, to be filled; or `NO_STATISTICS`.
-    """
-    plan, formula = call.plan, call.formula
-    if not plan.whole:
-        if statistics.shape[1] == 0:
-            statistics = empty_statistics(call)
-        measure(call, arrays, statistics)
-        apply(call, arrays, statistics)
-        return
-    counter = np.zeros(1, np.int64)
-    past_caches = streams(plan, arrays)
-    if plan.mode == "rows" and plan.items == 1:  # by position, of which small calls are quicker
-        kernel = _row_kernel(call.contiguous)
-        kernel(
-            counter, 1, plan.per_item, plan.nest, plan.num_kept, formula, arrays, past_caches,
-            statistics,
-        )  # fmt: skip
-        return
-    given: dict[str, Any] = {
-        "nest": plan.nest,
-        "num_kept": plan.num_kept,
-        "formula": formula,
-        "arrays": arrays,
-        "streams": past_caches,
-        "statistics": statistics,
-    }
-    if plan.mode == "rows":
-        kernel = _row_kernel(call.contiguous)
-        job = partial(kernel, counter, items=plan.items, per_item=plan.per_item, **given)
-    else:
-        from normscope.kernels.forward import columns
+    def __init__(self, prepared: PreparedCall, parameter_dtype: np.dtype[Any]) -> None:
+        """Make what all calls have in common.
 
-        job = partial(columns.normalize, counter, items=plan.items, tiling=plan.tiling, **given)
-    threads.run(job, plan.items)
+        Args:
+            prepared: the prepared call.
+            parameter_dtype: how scale and bias lie in memory.
+        """
+        self._prepared = prepared
+        self._neutral = np.ones(1, parameter_dtype), np.zeros(1, parameter_dtype)
+        scale, bias = map(address, self._neutral)
+        self._template = ForwardCall(
+            cut=cut_of(prepared.plan),
+            formula=address(prepared.formula),
+            scale=scale,
+            bias=bias,
+            dtype=prepared.dtype,
+            parameter_dtype=DTYPES[parameter_dtype.name],
+            streams=prepared.plan.streams,
+            sets=prepared.plan.num_sets,
+        )
+
+    def run(
+        self,
+        x: Array,
+        out: Array,
+        *,
+        scale: Array | None,
+        bias: Array | None,
+        residual: Array | None,
+        mask: Array | None,
+        slope: float | None,
+        given: Floats | None,
+        measured: bool,
+    ) -> Floats | None:
+        """Normalize arrays as kernels can read them.
+
+        Returns:
+            The statistics: those given, else those measured if they are wanted.
+        """
+        prepared, call = self._prepared, _copy_of(self._template)
+        call.x, call.out = address(x), address(out)
+        if scale is not None:
+            call.scale = address(scale)
+        if bias is not None:
+            call.bias = address(bias)
+        if residual is not None:
+            call.residual = address(residual)
+        if mask is not None:
+            call.mask = address(mask)
+        if slope is not None:
+            call.slope, call.activated = slope, 1
+        if call.streams and call.out == call.x:  # what is overwritten is in the caches already
+            call.streams = 0
+        if given is not None:
+            _apply(prepared, call, given)
+            return given
+        statistics = _empty_statistics(prepared) if measured else None
+        if prepared.plan.whole:
+            _set_statistics(call, statistics)
+            threads.run(prepared.kernel, call, prepared.plan.items, prepared.size)
+            return statistics
+        found = _empty_statistics(prepared) if statistics is None else statistics
+        find_divisors(*_measured(prepared, call), prepared.formula, found)
+        _apply(prepared, call, found)
+        return statistics
 
 
-@cache
-def _row_kernel(contiguous: bool) -> Any:
-    """The kernel for rows. It brings Numba, and is imported once: to ask again takes time, too."""
-    from normscope.kernels.forward import contiguous_rows, rows
-
-    return contiguous_rows.normalize if contiguous else rows.normalize
-
-
-def streams(plan: Plan, arrays: Arrays) -> bool:
-    """Whether to write past the caches; what is overwritten in place is in them already."""
-    return plan.streams and arrays.out != arrays.x
-
-
-def measure(call: PreparedCall, arrays: Arrays, statistics: Floats) -> None:
-    """Measure all sets, chunk by chunk."""
-    from normscope.kernels.forward import merging
-
-    partials, order = measured(call, arrays)
-    merging.divisors(partials, order=order, statistics=statistics, formula=call.formula)
-
-
-def measured(call: PreparedCall, arrays: Arrays) -> tuple[Floats, NDArray[np.intp]]:
+def measured(prepared: PreparedCall, x: Array, mask: Array | None) -> tuple[Floats, Order]:
     """The partial statistics of all sets, and the place in layout order of each.
 
     See `normscope.kernels.contract` for their rows; only float64 input has rests.
     """
-    from normscope.kernels.forward import columns, merging, rows
+    call = ForwardCall(
+        formula=address(prepared.formula),
+        x=address(x),
+        mask=None if mask is None else address(mask),
+        dtype=prepared.dtype,
+        sets=prepared.plan.num_sets,
+    )
+    return _measured(prepared, call)
 
-    plan, formula = call.plan, call.formula
-    num_rows = PARTIAL_ROWS_WITH_RESTS if formula[IS_FLOAT64] else PARTIAL_ROWS
-    counter = np.zeros(1, np.int64)
-    given: dict[str, Any] = {
-        "nest": plan.nest,
-        "num_kept": plan.num_kept,
-        "formula": formula,
-        # what is not read here is left out, so that no other kernel is compiled for it
-        "arrays": arrays._replace(out=0, scale=0, bias=0, slope=None, parameter_tag=None),
-    }
-    even = arrays.mask is None
-    if plan.mode == "rows":
-        items = plan.num_sets * plan.chunks
-        partials = np.empty((plan.chunks, num_rows, plan.num_sets))
-        threads.run(partial(rows.measure, counter, items=items, **given, partials=partials), items)
-        merged = np.empty((num_rows, plan.num_sets))
-        merging.merge_chunks(partials, target=merged, formula=formula, even=even)
+
+def _empty_statistics(prepared: PreparedCall) -> Floats:
+    """An array for the statistics of a call: see `normscope.kernels.contract` for its rows."""
+    rests = not prepared.plan.whole and prepared.dtype == FLOAT64
+    return np.empty((ROWS_WITH_RESTS if rests else ROWS, prepared.plan.num_sets))
+
+
+def _measured(prepared: PreparedCall, call: ForwardCall) -> tuple[Floats, Order]:
+    """Measure all sets, chunk by chunk, as `measured`."""
+    plan, formula = prepared.plan, prepared.formula
+    rows = plan.mode == "rows"
+    columns = plan.num_sets if rows else plan.positions * plan.loops[-1].size
+    num_rows = PARTIAL_ROWS_WITH_RESTS if prepared.dtype == FLOAT64 else PARTIAL_ROWS
+    partials = np.empty((plan.chunks, num_rows, columns))
+    items = (plan.num_sets if rows else plan.positions * plan.tiles) * plan.chunks
+    call = _copy_of(call)
+    call.cut = cut_of(plan, items=items)
+    call.partials = address(partials)
+    call.partial_rows, call.partial_columns = num_rows, columns
+    threads.run(address_of(f"forward_{plan.mode}_measure"), call, items, prepared.size)
+    merged = merge_chunks(partials, formula, even=call.mask is None)
+    if rows:
         return merged, np.arange(plan.num_sets)
-    items = plan.positions * plan.tiles * plan.chunks
-    partials = np.empty((plan.chunks, num_rows, plan.positions * plan.loops[-1].size))
-    given |= {"tiling": plan.tiling, "partials": partials}
-    threads.run(partial(columns.measure, counter, items=items, **given), items)
-    merged = np.empty(partials.shape[1:])
-    merging.merge_chunks(partials, target=merged, formula=formula, even=even)
     if plan.outer * plan.inner > 1:
-        columns_of_sets = merged
-        merged = np.empty((num_rows, plan.num_sets))
         sets = plan.loops[-1].size // (plan.outer * plan.inner)
-        merging.fold_columns(
-            columns_of_sets,
-            target=merged,
-            outer=plan.outer,
-            sets=sets,
-            inner=plan.inner,
-            formula=formula,
-        )
+        merged = fold_columns(merged, formula, outer=plan.outer, inner=plan.inner, sets=sets)
     return merged, plan.set_order
 
 
-def apply(call: PreparedCall, arrays: Arrays, statistics: Floats) -> None:
+def _apply(prepared: PreparedCall, call: ForwardCall, statistics: Floats) -> None:
     """Write the output, from statistics that are known."""
-    plan = call.plan
-    counter = np.zeros(1, np.int64)
-    given: dict[str, Any] = {
-        "nest": plan.nest,
-        "num_kept": plan.num_kept,
-        "formula": call.formula,
-        # the statistics say which sets are empty: the mask is not read
-        "arrays": arrays._replace(mask=None),
-        "streams": streams(plan, arrays),
-        "statistics": statistics,
-    }
+    plan = prepared.plan
+    call = _copy_of(call)
+    call.mask = None  # the statistics say which sets are empty
+    _set_statistics(call, statistics)
     if plan.mode == "rows":
-        from normscope.kernels.forward import rows
-
-        per_item, step = plan.per_item, plan.set_size
-        if not plan.whole:
-            per_item, step = 1, WRITTEN
+        per_item, step = (plan.per_item, plan.set_size) if plan.whole else (1, WRITTEN)
         items = -(-plan.num_sets // per_item) * -(-plan.set_size // step)
-        given |= {"per_item": per_item, "step": step}
-        threads.run(partial(rows.apply, counter, items=items, **given), items)
+        call.cut = cut_of(plan, items=items, per_item=per_item, step=step)
     else:
-        from normscope.kernels.forward import columns
-
         items = plan.positions * plan.tiles * plan.chunks
-        given |= {"tiling": plan.tiling}
-        threads.run(partial(columns.apply, counter, items=items, **given), items)
+        call.cut = cut_of(plan, items=items)
+    threads.run(address_of(f"forward_{plan.mode}_apply"), call, items, prepared.size)
+
+
+def _set_statistics(call: ForwardCall, statistics: Floats | None) -> None:
+    if statistics is not None:
+        call.statistics, call.statistics_rows = address(statistics), len(statistics)

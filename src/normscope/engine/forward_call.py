@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from normscope.engine import buffers, by_definition, forward
-from normscope.engine.kernels_installed import kernels_installed
+from normscope.engine import buffers, by_definition
 from normscope.engine.operands import (
-    address,
     as_plain,
     dense_strides,
     is_native,
@@ -34,8 +33,11 @@ from normscope.engine.validation import (
     parameter_axes,
 )
 from normscope.frameworks.statement import stated
-from normscope.kernels.contract import TAGS, Arrays
+from normscope.kernels.library import kernels_built
 from normscope.notation.spec import NormSpec
+
+if TYPE_CHECKING:
+    from normscope.engine.forward import ForwardKernels
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -50,8 +52,6 @@ class ForwardCall:
         dtype: of x and the output, in native byte order.
         order: the axes of the output, from the outermost in memory to the innermost.
         parameter_dtype: how scale and bias lie in memory.
-        neutral: scale and bias where none is given.
-        parameter_tag: how elements of scale and bias are stored.
         reads_x, writes_out, reads_parameters: whether kernels can use x, `out`, and each of scale
             and bias as they come; else a copy.
         size: how many elements x has.
@@ -61,8 +61,6 @@ class ForwardCall:
     dtype: np.dtype[Any]
     order: tuple[int, ...]
     parameter_dtype: np.dtype[Any]
-    neutral: tuple[Array, Array]
-    parameter_tag: Any
     reads_x: bool
     writes_out: bool
     reads_parameters: tuple[bool, bool]
@@ -101,7 +99,19 @@ class ForwardCall:
         if residual is not None:
             residual = readable(residual, None)
         statistics = given
-        if self.size and not kernels_installed():
+        if self.size and kernels_built():
+            statistics = self._kernels.run(
+                x,
+                target,
+                scale=self._parameter(0, scale, out),
+                bias=self._parameter(1, bias, out),
+                residual=residual,
+                mask=counted,
+                slope=slope,
+                given=given,
+                measured=measured,
+            )
+        elif self.size:
             operands = by_definition.Operands(
                 x=x,
                 out=target,
@@ -113,30 +123,16 @@ class ForwardCall:
             )
             spec, layout = prepared.spec, prepared.layout
             statistics = by_definition.normalize(spec, layout, operands, given)
-        elif self.size:
-            factor = self._parameter(0, scale, out)
-            offset = self._parameter(1, bias, out)
-            arrays = Arrays(
-                x=address(x),
-                out=address(target),
-                residual=None if residual is None else address(residual),
-                mask=None if counted is None else address(counted),
-                scale=address(factor),
-                bias=address(offset),
-                slope=slope,
-                tag=prepared.tag,
-                parameter_tag=self.parameter_tag,
-            )
-            if given is not None:
-                forward.apply(prepared, arrays, given)
-            else:
-                statistics = forward.NO_STATISTICS
-                if measured:
-                    statistics = forward.empty_statistics(prepared)
-                forward.normalize(prepared, arrays, statistics)
         if target is not result:
             result[...] = target
         return result, statistics
+
+    @cached_property
+    def _kernels(self) -> ForwardKernels:
+        """The kernels. They bring ctypes, which a browser does not have."""
+        from normscope.engine.forward import ForwardKernels
+
+        return ForwardKernels(self.prepared, self.parameter_dtype)
 
     def _laid(self, name: str, values: ArrayLike | None, out: Array | None) -> Array | None:
         """A parameter in the shape of its axes."""
@@ -147,10 +143,10 @@ class ForwardCall:
         array = laid_along(layout, name, parameter_axes(layout, name, along), values)
         return not_overwritten(array, out)
 
-    def _parameter(self, which: int, values: ArrayLike | None, out: Array | None) -> Array:
+    def _parameter(self, which: int, values: ArrayLike | None, out: Array | None) -> Array | None:
         """A parameter as the plan wants it in memory; a scale with `scale_shift` added."""
         if values is None:
-            return self.neutral[which]
+            return None
         spec, layout = self.prepared.spec, self.prepared.layout
         if self.reads_parameters[which] and isinstance(values, np.ndarray):
             array = values
@@ -280,8 +276,6 @@ def _prepared(
         dtype=dtype,
         order=order,
         parameter_dtype=narrow,
-        neutral=(np.ones(1, narrow), np.zeros(1, narrow)),
-        parameter_tag=TAGS[narrow.name],
         reads_x=is_native(x),
         writes_out=out is None or is_native(out),
         reads_parameters=(as_they_are[0], as_they_are[1]),

@@ -19,7 +19,7 @@ import numpy as np
 
 from normscope.engine.plan import Plan
 from normscope.engine.prepared import PreparedCall, prepare
-from normscope.kernels.contract import SUMS, BackwardPlace
+from normscope.kernels.contract import LEARNED, NUM_SUMS
 from normscope.notation.layout import Layout
 from normscope.notation.spec import NormSpec
 
@@ -84,7 +84,7 @@ def _cut(plan: Plan, parameters: int) -> Cut | None:
     if plan.mode == "columns" or not _one_per_element(plan):
         return None
     chunk = max(SMALLEST_CHUNK, min(LARGEST_CHUNK, plan.set_size // 8))
-    chunk = max(chunk, 8 * SUMS * plan.num_sets * plan.set_size // BLOCKS_BYTES)
+    chunk = max(chunk, 8 * NUM_SUMS * plan.num_sets * plan.set_size // BLOCKS_BYTES)
     chunks = -(-plan.set_size // chunk)
     return Cut(
         whole=False,
@@ -100,14 +100,14 @@ def _one_per_element(plan: Plan) -> bool:
     """Whether all sets have the same parameters, one for each element, in the same order."""
     step = 1
     for loop in reversed(plan.loops[plan.num_kept :]):
-        if BackwardPlace(*loop.strides).learned != step:
+        if loop.strides[LEARNED] != step:
             return False
         step *= loop.size
     kept = plan.loops[: plan.num_kept]
-    return all(BackwardPlace(*loop.strides).learned == 0 for loop in kept)
+    return all(loop.strides[LEARNED] == 0 for loop in kept)
 
 
-class BackwardCall(NamedTuple):
+class GradientCall(NamedTuple):
     """How the gradients of arrays of one form are computed.
 
     Attributes:
@@ -139,9 +139,9 @@ def parameter_axes(spec: NormSpec, layout: Layout) -> tuple[Axes | None, Axes | 
 
 
 @lru_cache(maxsize=1024)
-def backward_call(
+def gradient_call(
     spec: NormSpec, layout: Layout, scaled: bool, dtype: np.dtype[Any], *strides: Axes | None
-) -> BackwardCall:
+) -> GradientCall:
     """The call for x, dx, dy and mask of these strides, in bytes; `scaled`: scale is given."""
     named = parameter_axes(spec, layout)
     # Where parameters, and scale, are the same for all elements of a set, each is a factor of the
@@ -162,7 +162,7 @@ def backward_call(
     parameters = math.prod(layout.known_sizes[i] for i in plan.parameters[1])
     cut = _cut(plan, parameters) if along else None
     fused = tuple(cut is not None and sorted(axes or ()) == sorted(along) for axes in named)
-    return BackwardCall(
+    return GradientCall(
         prepared=prepared,
         cut=cut or _uncut(plan),
         parameters=parameters,

@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from normscope.engine import buffers
-from normscope.engine.backward import BackwardPass
 from normscope.engine.guard import with_constants_apart
-from normscope.engine.kernels_installed import check_kernels
 from normscope.engine.operands import is_native, memory_order, not_overwritten, readable
 from normscope.engine.prepared import measure_number
 from normscope.engine.validation import (
@@ -25,6 +23,7 @@ from normscope.engine.validation import (
 from normscope.errors import SpecError
 from normscope.frameworks.statement import stated
 from normscope.kernels.contract import is_largest
+from normscope.kernels.library import check_kernels
 from normscope.notation.spec import NormSpec
 from normscope.notebook import html_of, rows_of, text_of
 
@@ -94,7 +93,7 @@ def gradients(
         PatternError, SpecError: the normalization is not stated correctly, or measures the maximum.
         ShapeError: x, scale or a statistic has a shape that does not fit.
         DtypeError: x is not an array of real numbers.
-        MissingPackageError: Numba is not installed: pip install "normscope[fast]".
+        KernelsError: the compiled kernels are not there.
 
     Example:
         >>> import numpy as np
@@ -120,9 +119,8 @@ def gradients(
     if scale is not None and not x.size:
         laid_along(layout, "scale", layout.named(spec.scale or ""), scale)
     means, rstds = (
-        # to Numba a read-only array is of another type, for which it would compile anew
         not_overwritten(
-            np.require(laid_along(layout, name, layout.kept, values), np.float64, "W"), out
+            np.ascontiguousarray(laid_along(layout, name, layout.kept, values), np.float64), out
         )
         for name, values in (("mean", mean), ("rstd", rstd))
     )
@@ -139,6 +137,8 @@ def gradients(
     target = out
     if target is None or not is_native(target):
         target = buffers.empty(x.shape, dtype, memory_order(x))
+    from normscope.engine.backward import BackwardPass  # which brings ctypes
+
     backward = BackwardPass(
         spec=spec,
         layout=layout,

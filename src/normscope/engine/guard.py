@@ -22,7 +22,7 @@ def with_constants_apart(
     """One over each divisor, exactly 1 only where that is the 1 of a guard.
 
     A divisor that is 1 by itself, which a guard that acts below 1 leaves alone, has a derivative:
-    its rstd is moved to the next number, and so told apart by `kernels.backward.input_gradient`.
+    its rstd is moved to the next number, and so told apart by `source/input_gradient.h`.
     The statistics do not tell which of the two it is; so x is measured once more, but only where
     there is an rstd of 1. A guard against 0 alone needs none of this: see there.
 
@@ -46,11 +46,11 @@ def with_constants_apart(
 
 def _divisors(spec: NormSpec, x: NDArray[Any], mask: ArrayLike | None) -> Floats:
     """The divisor of each set."""
-    from normscope.kernels.forward.merging import divisors
+    from normscope.engine.merging import find_divisors
 
     partials = partial_statistics_of(x, spec, mask)
     num_sets = partials.shape[1]
     statistics = np.empty((ROWS_WITH_RESTS, num_sets))
     formula = formula_of(spec, x.dtype)
-    divisors(partials, order=np.arange(num_sets), statistics=statistics, formula=formula)
+    find_divisors(partials, np.arange(num_sets), formula, statistics)
     return np.asarray(statistics[DIVISOR])

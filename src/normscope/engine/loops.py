@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from normscope.kernels.contract import INPUT, WRITTEN
+from normscope.kernels.contract import OUT, X
 from normscope.notation.layout import Layout
 
 Strides = tuple[int, ...]
@@ -73,7 +73,7 @@ def atoms_of(
         for i, (axis, size) in enumerate(zip(layout.axes, layout.known_sizes, strict=True))
         if size != 1
     ]
-    return sorted(loops, key=lambda loop: -abs(loop.strides[INPUT] or loop.strides[WRITTEN]))
+    return sorted(loops, key=lambda loop: -abs(loop.strides[X] or loop.strides[OUT]))
 
 
 def merged(loops: Sequence[Loop], arrays: Sequence[int]) -> list[Loop]:

@@ -7,17 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from normscope.engine import by_definition, forward
-from normscope.engine.kernels_installed import kernels_installed
-from normscope.engine.operands import address, readable
+from normscope.engine import by_definition
+from normscope.engine.operands import readable
 from normscope.engine.prepared import formula_of, measure_number, prepare
 from normscope.engine.validation import check_array, check_mask, in_floats
 from normscope.kernels.contract import (
     PARTIAL_ROWS_WITH_RESTS,
-    Arrays,
     is_sum_of_squares,
     takes_ddof,
 )
+from normscope.kernels.library import kernels_built
 from normscope.notation.layout import Layout
 from normscope.notation.spec import Measure, NormSpec
 
@@ -44,7 +43,7 @@ def measured(
     x: NDArray[Any], spec: NormSpec, layout: Layout, counted: NDArray[np.bool_] | None
 ) -> Floats:
     """Measure every set of an array that meets the pattern, as `partial_statistics_of`."""
-    if not kernels_installed():
+    if not kernels_built():
         return by_definition.partial_statistics(spec, layout, in_floats(x), counted)
     x = readable(in_floats(x), None)
     masked = None if counted is None else counted.strides
@@ -52,32 +51,21 @@ def measured(
     found = np.zeros((PARTIAL_ROWS_WITH_RESTS, call.plan.num_sets))
     if not x.size:
         return found
-    arrays = Arrays(
-        x=address(x),
-        out=0,
-        residual=None,
-        mask=None if counted is None else address(counted),
-        scale=0,
-        bias=0,
-        slope=None,
-        tag=call.tag,
-        parameter_tag=None,
-    )
-    partials, order = forward.measured(call, arrays)
+    from normscope.engine import forward
+
+    partials, order = forward.measured(call, x, counted)
     found[: len(partials), order] = partials
     return found
 
 
 def merged(spec: NormSpec, one: Floats, other: Floats) -> Floats:
     """The partial statistics of two disjoint parts of the same sets together."""
-    if not kernels_installed():
+    if not kernels_built():
         return by_definition.merged(spec, one, other)
-    from normscope.kernels.forward import merging
+    from normscope.engine.merging import merge_chunks
 
-    target = np.empty_like(one)
     formula = formula_of(spec, np.dtype(np.float64))
-    merging.merge_chunks(np.stack([one, other]), target=target, formula=formula, even=False)
-    return target
+    return merge_chunks(np.stack([one, other]), formula, even=False)
 
 
 def measure_of(spec: NormSpec, count: Floats, root: Floats) -> Floats:

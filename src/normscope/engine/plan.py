@@ -26,10 +26,9 @@ from normscope.kernels.contract import (
     CHUNK,
     FULL_SIZE,
     LINE,
+    NUM_SUMS,
     PARAMETERS,
-    SETS,
-    SUMS,
-    Tiling,
+    SET,
 )
 from normscope.notation.layout import Layout
 from normscope.wording import counted
@@ -104,25 +103,20 @@ class Plan:
         return math.prod(loop.size for loop in self.loops[: self.num_kept])
 
     @property
-    def tiling(self) -> Tiling:
-        """How columns are cut up, as kernels want it."""
-        return Tiling(self.tile, self.chunk, self.outer, self.inner)
-
-    @property
     def tiles(self) -> int:
         """How many tiles a row has (columns)."""
         return max(1, -(-self.loops[-1].size // self.tile))
 
     @property
-    def set_order(self) -> NDArray[np.intp]:
+    def set_order(self) -> NDArray[np.int64]:
         """The number of each set in layout order, for sets in the order of the nest."""
-        order = np.zeros(1, np.intp)
+        order = np.zeros(1, np.int64)
         for loop in self.loops[: self.num_kept]:
-            order = np.add.outer(order, np.arange(loop.size) * loop.strides[SETS]).ravel()
+            order = np.add.outer(order, np.arange(loop.size) * loop.strides[SET]).ravel()
         if self.mode == "columns":
             last = self.loops[-1]
             sets = last.size // (self.outer * self.inner)
-            order = np.add.outer(order, np.arange(sets) * last.strides[SETS]).ravel()
+            order = np.add.outer(order, np.arange(sets) * last.strides[SET]).ravel()
         return order
 
     def __str__(self) -> str:
@@ -163,7 +157,7 @@ def plan(
         rows: keep 128, share 32, share 3136; 128 items, sets whole
     """
     atoms = atoms_of(layout, arrays, parameters)
-    inner = merged(atoms, (*FULL_SIZE, SETS))
+    inner = merged(atoms, (*FULL_SIZE, SET))
     shape = _innermost(inner, parameters)
     expand = _to_expand(layout, shape, parameters)
     if expand:
@@ -263,8 +257,8 @@ def _assemble(atoms: Sequence[Loop], innermost: _Innermost) -> Plan:
     for loop in covered[1:]:
         last = last.joined(loop)
     kept_part = [loop for loop in covered if not loop.shared]
-    step = kept_part[-1].strides[SETS]
-    last = replace(last, strides=(*last.strides[:SETS], step))
+    step = kept_part[-1].strides[SET]
+    last = replace(last, strides=(*last.strides[:SET], step))
     if innermost.outer > 1:
         around = rest.pop()
         if around.size > innermost.outer:
@@ -320,7 +314,7 @@ def _most_chunks(plan: Plan, outer_sets: bool) -> int:
     are split: a sample alone has the chunks, and so the bits, that it has in a batch.
     """
     positions = max(1, (FEWEST_ITEMS - 1) // plan.tiles) if outer_sets else 1
-    fitting = SUMS_BYTES // (positions * max(1, plan.loops[-1].size) * SUMS * 8)
+    fitting = SUMS_BYTES // (positions * max(1, plan.loops[-1].size) * NUM_SUMS * 8)
     enough = -(-FEWEST_ITEMS // (2 * plan.tiles))
     return min(MOST_CHUNKS, max(fitting, enough))
 

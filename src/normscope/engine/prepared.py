@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,15 @@ from numpy.typing import NDArray
 
 from normscope.engine.loops import Strides, atomic_strides
 from normscope.engine.plan import Plan, plan as find_plan
-from normscope.kernels.contract import CHUNK, MEASURE, MEASURES, TAGS, Formula, is_square
+from normscope.kernels.contract import (
+    CHUNK,
+    DTYPES,
+    MEASURE,
+    MEASURES,
+    Formula,
+    is_square,
+)
+from normscope.kernels.library import address_of
 from normscope.notation.layout import Layout
 from normscope.notation.spec import Measure, NormSpec
 
@@ -27,7 +36,8 @@ class PreparedCall:
         layout: its pattern, fitted to the shape.
         plan: the loop nest.
         formula: the numbers of the spec, as kernels want them.
-        tag: how the elements of x are stored.
+        dtype: the number of the dtype of x.
+        size: how many bytes x has.
         contiguous: whether sets are contiguous rows: one run of neighbours each in all arrays, no
             longer than a chunk, of which all elements count, and squares are summed.
     """
@@ -36,8 +46,16 @@ class PreparedCall:
     layout: Layout
     plan: Plan
     formula: Floats
-    tag: Any
+    dtype: int
+    size: int
     contiguous: bool
+
+    @cached_property
+    def kernel(self) -> int:
+        """The address of the kernel that measures whole sets and writes their output."""
+        if self.contiguous:
+            return address_of("forward_contiguous_rows")
+        return address_of(f"forward_{self.plan.mode}_normalize")
 
 
 def prepare(
@@ -72,7 +90,8 @@ def prepare(
         layout=layout,
         plan=plan,
         formula=formula,
-        tag=TAGS[dtype.name],
+        dtype=DTYPES[dtype.name],
+        size=plan.num_sets * plan.set_size * dtype.itemsize,
         contiguous=_contiguous(plan, arrays) and is_square(float(formula[MEASURE])),
     )
 

@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from normscope.engine.gradients import gradients
-from normscope.engine.kernels_installed import check_kernels
 from normscope.engine.normalize import normalize
 from normscope.engine.operands import SHORT
 from normscope.engine.partial_statistics import partial_statistics_of
 from normscope.engine.plan import FEWEST_ROWS
 from normscope.errors import DtypeError
+from normscope.kernels.library import check_kernels
 from normscope.notation.spec import spec
 from normscope.progress import Progress
 
@@ -83,7 +83,7 @@ def warmup(dtypes: Sequence[str], progress: Progress) -> int:
 
     Raises:
         DtypeError: there are no kernels for such a dtype.
-        MissingPackageError: Numba is not installed: pip install "normscope[fast]".
+        KernelsError: the compiled kernels are not there.
     """
     check_kernels("warmup")
     listed = _all(tuple(dtypes))

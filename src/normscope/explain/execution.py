@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from normscope.engine.kernels_installed import kernels_installed
 from normscope.engine.loops import parameter_strides
 from normscope.engine.plan import Plan, plan
 from normscope.engine.validation import FLOATS, float_dtype
 from normscope.errors import DtypeError
+from normscope.kernels.library import kernels_built, why_none
 from normscope.notation.layout import Layout
 from normscope.notation.spec import NormSpec
 
@@ -49,7 +49,7 @@ def planned(spec: NormSpec, layout: Layout, dtype: str) -> Plan | None:
         dtype: the name of the array's dtype, from `dtype_name`.
 
     Returns:
-        The `Plan`; nothing is compiled or run. None where no kernels are installed to run it.
+        The `Plan`; nothing is compiled or run. None where no kernels are built to run it.
 
     Raises:
         ShapeError: a size is not known.
@@ -64,17 +64,17 @@ def planned(spec: NormSpec, layout: Layout, dtype: str) -> Plan | None:
     contiguous = parameter_strides(layout, range(len(layout.axes)))
     learned = [layout.named(names or "") for names in (spec.scale, spec.bias)]
     found = plan(layout, [contiguous, contiguous, None, None], learned, itemsize)
-    return found if kernels_installed() else None
+    return found if kernels_built() else None
 
 
 def execution(found: Plan | None, dtype: str) -> Iterator[str]:
     """The lines of the section."""
     if found is None:
-        yield f"Numba is not installed: an array of {dtype} is computed by the definition, in"
-        yield "float64 and piece by piece: the same numbers but for rounding, only slower."
-        yield 'pip install "normscope[fast]" brings loops at memory speed.'
+        yield f"There are no compiled kernels: {why_none()}."
+        yield f"An array of {dtype} is computed by the definition, in float64 and piece by piece:"
+        yield "the same numbers but for rounding, only slower."
         return
-    yield f"Numba compiles it. On a contiguous array of {dtype} the loops are, the outermost first:"
+    yield f"By compiled kernels. On a contiguous array of {dtype} the loops are, outermost first:"
     yield f"  {found}"
     if found.mode == "rows":
         yield "rows: neighbours in memory belong to one set, which is summed run by run."

@@ -31,7 +31,7 @@ class Explanation:
         layout: the spec fitted to the shape.
         facts: sets, sizes, who sees whom, parameters.
         dtype, plan: where a dtype was given, how `normalize` runs on a contiguous array of it; by
-            the definition, where Numba is not installed, there is no plan.
+            the definition, where no kernels are built, there is no plan.
     """
 
     declaration: Declaration

@@ -1,16 +1,22 @@
 """The border between the engine and the kernels: what is handed over, and where in it things stand.
 
-Both sides read it here: how measures are numbered, where the numbers of the formula stand, what the
-rows of statistics and of sums are, in which order a loop nest has its arrays, and how the arrays of
-a call are passed. Nothing here needs Numba, which compiles these tuples to plain registers and the
-predicates of measures to comparisons (`normscope.kernels.measures`).
+This is its Python side, and `source/contract.h` the C side of it; a test holds them equal. It says
+how dtypes and measures are numbered, where the numbers of the formula stand, what the rows of
+statistics and of sums are, and in which order a loop nest has its arrays. The structures that a
+kernel is called with are in `normscope.kernels.calls`: they need ctypes, and nothing here does.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
+# --- dtypes ---------------------------------------------------------------------------------------
+
+FLOAT64, FLOAT32, FLOAT16, BFLOAT16 = range(4)
+"""The number of each dtype."""
+
+DTYPES = {"float64": FLOAT64, "float32": FLOAT32, "float16": FLOAT16, "bfloat16": BFLOAT16}
+"""The number of each dtype by its name."""
 
 # --- measures -------------------------------------------------------------------------------------
 
@@ -94,7 +100,7 @@ MEASURE, CENTER, DDOF, EPS, EPS_OUTSIDE, FLOOR, SHIFT, IS_FLOAT64, UNIT_UP_TO = 
 # --- rows of what is known of statistics sets -----------------------------------------------------
 
 PARTIAL_COUNT, PARTIAL_MEAN, PARTIAL_ROOT, PARTIAL_MEAN_REST, PARTIAL_ROOT_REST = range(5)
-"""Rows of partial statistics: see `normscope.kernels.forward.partial_statistics`.
+"""Rows of partial statistics: see `source/statistics.h`.
 
 A rest is what float64 cannot hold of a number.
 """
@@ -111,172 +117,35 @@ SUM_G, SUM_G_D, SUM_D, SUM_COUNT, SUM_DY, SUM_DY_D = range(6)
 
 sum(g), sum(g * d), sum(d) and the number of elements that count, sum(dy), sum(dy * d).
 """
-SUMS = 6
+NUM_SUMS = 6
 """How many rows of sums there are; the last two, from `SUM_DY` on, are for parameters."""
 
 # --- the loop nest --------------------------------------------------------------------------------
 
-SIZE = 0
-"""Place of the length of a loop in its row of the nest; the stride of each array follows.
+X, OUT, RESIDUAL, MASK, SCALE, BIAS, SET = range(7)
+"""The order of arrays in a place of a loop nest, for a forward call.
 
-    nest[i] = (size, *place)
+A loop is its length and a place, which says of each array how many elements to go along the loop, 0
+where it does not vary. Loops over kept axes come first, then those over shared axes; the last one
+is the innermost. `SET` counts the statistics sets, or whatever else the kept axes tell apart.
+"""
+DX, DY, LEARNED = 1, 2, 5
+"""What stands elsewhere for a backward call.
 
-A place says of each array how many elements to go along this loop, 0 where it does not vary. Loops
-over kept axes come first, then those over shared axes; the last row is the innermost loop.
+`LEARNED` is where the sums for the gradients of scale and bias stand.
+"""
+MEANS, RSTDS = 4, 5
+"""What stands elsewhere for a call that sums for the gradients of parameters alone.
+
+Nothing is written along it and no mask is read. The nest keeps the axes of the parameter: `SET`
+counts parameters; the statistics lie along the nest.
 """
 
-
-class Place(NamedTuple):
-    """The order of arrays in the nest of a forward call.
-
-    For each a number of elements: how far into it, or from one element to the next. `stats` counts
-    statistics sets.
-    """
-
-    x: int
-    out: int
-    residual: int
-    mask: int
-    scale: int
-    bias: int
-    stats: int
-
-
-class BackwardPlace(NamedTuple):
-    """The order of arrays in the nest of a backward call: see `Place`.
-
-    `learned` is where the sums for the gradients of scale and bias stand.
-    """
-
-    x: int
-    dx: int
-    dy: int
-    mask: int
-    scale: int
-    learned: int
-    stats: int
-
-
-class ParameterPlace(NamedTuple):
-    """The order of arrays in the nest of a call that sums for the gradients of parameters alone.
-
-    Nothing is written along it and no mask is read. The nest keeps the axes of the parameter:
-    `learned` counts parameters as `Place.stats` counts sets; `mean` and `rstd` are the statistics.
-    """
-
-    x: int
-    unwritten: int
-    dy: int
-    unmasked: int
-    mean: int
-    rstd: int
-    learned: int
-
-
-INPUT, WRITTEN = 0, 1
-"""What is read and what is written: their places in every order."""
 FULL_SIZE = range(4)
 """The places of arrays of the full size."""
 PARAMETERS = range(4, 6)
 """The places of arrays that can be written out to suit those of the full size."""
-SETS = 6
-"""The place of what is counted: the statistics sets, or whatever else the kept axes tell apart."""
 ARRAYS = 7
-
-# --- the arrays of a call -------------------------------------------------------------------------
-
-TAGS = {
-    "float64": np.float64(0),
-    "float32": np.float32(0),
-    "float16": np.uint16(0),
-    "bfloat16": np.int16(0),
-}
-"""The tag of each dtype, by its name: a number whose type says how elements are stored.
-
-Its value is never used: see `normscope.kernels.machine.memory`.
-"""
-
-
-class Arrays(NamedTuple):
-    """The arrays of a forward call, as addresses; what calls a kernel keeps them alive.
-
-    Attributes:
-        x: the input.
-        out: the output.
-        residual: what is added to x first, or None.
-        mask: one byte for each element, or None.
-        scale, bias: the parameters; a neutral one is a single number.
-        slope: of the LeakyReLU after the normalization, or None.
-        tag, parameter_tag: of the elements of x, and of those of scale and bias: see `TAGS`.
-    """
-
-    x: int
-    out: int
-    residual: int | None
-    mask: int | None
-    scale: int
-    bias: int
-    slope: float | None
-    tag: Any
-    parameter_tag: Any
-
-
-class BackwardArrays(NamedTuple):
-    """The arrays of a backward call, as addresses.
-
-    Attributes:
-        x: the input of the normalization.
-        dy: the gradient with respect to its output.
-        mask: one byte for each element, or None.
-        dx: the gradient with respect to x, to be written.
-        scale: what dy is multiplied by, less the shift of the formula.
-        tag, parameter_tag: as in `Arrays`.
-    """
-
-    x: int
-    dy: int
-    mask: int | None
-    dx: int
-    scale: int
-    tag: Any
-    parameter_tag: Any
-
-
-class Saved(NamedTuple):
-    """Arrays of what the forward call told of each statistics set."""
-
-    means: Any
-    rstds: Any
-
-
-class SumArrays(NamedTuple):
-    """Arrays in which a backward kernel leaves sums.
-
-    Attributes:
-        sets: sums of each statistics set, or of chunks of it.
-        parameters: (items, 2, parameters), sums for the gradients of bias and scale, which are
-            taken along. Each item has its own; of no parameters there are none.
-    """
-
-    sets: Any
-    parameters: Any
-
-
-class ParameterArrays(NamedTuple):
-    """The arrays of a call that takes the sums of parameters, and nothing else.
-
-    Attributes:
-        x, dy: as in `BackwardArrays`.
-        means, rstds: the statistics, float64, laid out as the loop nest says.
-        tag: as in `Arrays`.
-    """
-
-    x: int
-    dy: int
-    means: int
-    rstds: int
-    tag: Any
-
 
 # --- how work is cut ------------------------------------------------------------------------------
 
@@ -291,18 +160,3 @@ WIDEST = 872
 
 An odd number of cache lines: rows whole pages apart would compete for the same places in a cache.
 """
-
-
-class Tiling(NamedTuple):
-    """How columns are cut up: see `normscope.engine.plan.Plan`.
-
-    Attributes:
-        tile: the most columns that are taken at a time.
-        chunk: rows that are summed together.
-        outer, inner: how many columns of a set lie apart, and side by side.
-    """
-
-    tile: int
-    chunk: int
-    outer: int
-    inner: int
