@@ -7,12 +7,10 @@ import os
 import platform
 from pathlib import Path
 
+from normscope.kernels import library
+
 CPU = Path("/sys/devices/system/cpu/cpu0/cache")
-PACKAGES = ("normscope", "numpy", "torch", "jax", "keras", "scikit-learn", "numba")
-LEVELS = {  # of x86-64, by what distinguishes each from the one before
-    "x86-64-v3 (AVX2)": {"avx2", "fma", "f16c", "bmi2"},
-    "x86-64-v4 (AVX-512)": {"avx512f", "avx512bw", "avx512dq", "avx512vl"},
-}
+PACKAGES = ("normscope", "numpy", "torch", "jax", "keras", "scikit-learn")
 
 
 def cores() -> int:
@@ -42,11 +40,12 @@ def caches() -> dict[str, int]:
 
 
 def description() -> str:
-    """Processor, caches, cores, level and versions, a line each."""
+    """Processor, kernels, caches, cores and versions, a line each."""
     sizes = ", ".join(f"{name} {nbytes >> 10} KiB" for name, nbytes in caches().items())
     return "\n".join(
         (
-            f"processor  {_processor()}, {platform.machine()}, {_level()}",
+            f"processor  {_processor()}, {platform.machine()}",
+            f"kernels    {kernels()}",
             f"caches     {sizes or 'unknown'}",
             f"cores      {cores()} for this process, of {os.cpu_count()}",
             f"system     {platform.platform()}, Python {platform.python_version()}",
@@ -59,11 +58,9 @@ def _processor() -> str:
     return _said("model name") or platform.processor() or "unknown processor"
 
 
-def _level() -> str:
-    """The highest level of x86-64 that the processor has."""
-    flags = set(_said("flags").split())
-    has = [level for level, needed in LEVELS.items() if needed <= flags]
-    return has[-1] if has else "no vectors wider than the least"
+def kernels() -> str:
+    """The level of processors for which the kernels in use were compiled."""
+    return f"level {library.level()}" if library.kernels_built() else library.why_none()
 
 
 def _said(name: str) -> str:
