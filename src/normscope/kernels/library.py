@@ -147,7 +147,7 @@ def _chosen(levels: list[str], highest: int) -> str:
 
 
 def _load(path: Path) -> CDLL:
-    """A library, of the very sources that lie here.
+    """A library; in a checkout one that was made from the very sources that lie there.
 
     Raises:
         KernelsError: it cannot be loaded, or is of other sources.
@@ -159,7 +159,7 @@ def _load(path: Path) -> CDLL:
         made_from = (c_char * 64).in_dll(library, "kernels_digest").value.decode()
     except (OSError, ValueError) as error:
         raise KernelsError(f"the kernels {path} cannot be loaded ({error}): {_remedy()}") from None
-    if made_from != digest():
+    if _in_checkout() and made_from != digest():
         raise KernelsError(f"the kernels {path} were made from other sources: {_remedy()}")
     return library
 
