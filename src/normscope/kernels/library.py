@@ -58,6 +58,23 @@ def level() -> str:
     return _library()[0]
 
 
+_PROCESSORS = {
+    "v2": "x86-64-v2 (SSE4)",
+    "v3": "x86-64-v3 (AVX2)",
+    "v4": "x86-64-v4 (AVX-512)",
+    "base": "ARM64 (NEON)",
+}
+
+
+def processors() -> str:
+    """The processors that the kernels in use are for, in words.
+
+    Raises:
+        KernelsError: the kernels cannot be loaded.
+    """
+    return _PROCESSORS[level()]
+
+
 @cache
 def address_of(name: str) -> int:
     """The address of a kernel.
