@@ -1,103 +1,56 @@
-"""A small pool of threads for kernels, which release the interpreter lock.
+"""How many threads run a kernel, and which.
 
-A *job* is a function that takes numbers from a counter until none is left, so it does not matter
-how many threads run it, nor when they begin: with a busy pool the calling thread does all of it.
-
-Whatever a job writes into belongs to the caller, so a call ends when its last worker has: also if
-a signal handler raises in the calling thread, and another one, and another while the first is on
-its way: see `run`.
+They are those of `kernels/source/team.c`, which wait outside the interpreter and need none of its
+locks. A kernel takes items from a counter until none is left, so results do not depend on who is
+there to help. A call ends when no thread is in the kernel any more; what signal handlers raise
+comes after that, since the interpreter looks for signals only when the call is over.
 """
 
 from __future__ import annotations
 
-import atexit
-import ctypes
 import os
-import threading
-import time
+from collections.abc import Callable
 from functools import cache
 from numbers import Integral
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from normscope.kernels.library import address_of, kernels_built
 
 if TYPE_CHECKING:
-    from normscope.engine.room import Room
+    from ctypes import Structure
 
-PATIENCE = 0.2
-"""Seconds that threads which are no longer wanted have for ending before they are let go."""
-
-
-class _Pool:
-    """Threads that wait for rooms to visit. They are made when first needed.
-
-    Attributes:
-        rooms: what is to be visited, each as often as it has use for a worker; None: one leaves.
-        started: how many threads there are, without those that were told to leave.
-    """
-
-    def __init__(self) -> None:
-        self.rooms: SimpleQueue[Room | None] = SimpleQueue()
-        self.started = 0
-        self._left: SimpleQueue[threading.Thread] = SimpleQueue()
-        self._lock = threading.RLock()  # a signal handler may normalize, too
-
-    def invite(self, room: Room, helpers: int) -> None:
-        """Let so many workers visit a room."""
-        for _ in range(helpers):
-            if self.started < helpers:
-                with self._lock:
-                    if self.started < helpers:
-                        self._start()
-            if self.started:
-                self.rooms.put(room)
-
-    def shrink(self, most: int) -> None:
-        """Let threads leave until there are at most so many; one that works does so afterwards."""
-        with self._lock:
-            surplus = max(0, self.started - most)
-            self.started -= surplus
-            for _ in range(surplus):
-                self.rooms.put(None)
-        end = time.monotonic() + PATIENCE
-        for _ in range(surplus):
-            try:
-                thread = self._left.get(timeout=max(0, end - time.monotonic()))
-            except Empty:
-                return
-            thread.join(max(0, end - time.monotonic()))
-
-    def _start(self) -> None:
-        self.started += 1
-        thread = threading.Thread(target=self._work, name=f"normscope-{self.started}", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:  # there are no more threads to be had: fewer do the same work
-            self.started -= 1
-
-    def _work(self) -> None:
-        rooms = self.rooms
-        while True:
-            room = rooms.get()
-            if room is None:
-                self._left.put(threading.current_thread())
-                return
-            room.visit()
-            del room  # what it refers to must not live until the next one comes
+SHARED = 1 << 17
+"""Bytes from which a job is shared with threads that are awake."""
+WAKING = 1 << 20
+"""Bytes from which it is worth waking threads that sleep: it takes some 15 us of the caller's time,
+and they begin 30 to 40 us later."""
 
 
-_pool = _Pool()
+class _Team(NamedTuple):
+    """The functions of `team.h`, and what gives the address of a call."""
+
+    run: Callable[[int, Any, int, bool], None]
+    limit: Callable[[int], None]
+    helpers: Callable[[], int]
+    byref: Callable[[Structure], Any]
+
+
+@cache
+def _team() -> _Team:
+    from ctypes import CFUNCTYPE, byref, c_int64, c_void_p
+
+    run = CFUNCTYPE(None, c_void_p, c_void_p, c_int64, c_int64)
+    limit = CFUNCTYPE(None, c_int64)
+    helpers = CFUNCTYPE(c_int64)
+    return _Team(
+        run(address_of("team_run")),
+        limit(address_of("team_limit")),
+        helpers(address_of("team_helpers")),
+        byref,
+    )
+
+
 _number: int | None = None
-
-
-def _renew() -> None:
-    """After a fork the child has none of the threads, and locks may be held by nobody."""
-    global _pool
-    _pool = _Pool()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)
-atexit.register(lambda: _pool.shrink(0))
 
 
 def num_threads() -> int:
@@ -133,22 +86,21 @@ def set_num_threads(number: int | None) -> None:
     ):
         raise ValueError(f"the number of threads is an integer from 1 to 1024, not {number!r}")
     _number = None if number is None else int(number)
-    _pool.shrink(num_threads() - 1)
+    if kernels_built():
+        _team().limit(num_threads() - 1)
 
 
-def run(kernel: int, call: Any, items: int, size: int) -> None:
-    """Run a kernel on a call of `normscope.kernels.calls`, in the calling thread alone.
+def run(kernel: int, call: Structure, items: int, size: int) -> None:
+    """Run a kernel on as many threads as have use, one of them the calling one.
 
     Args:
-        kernel: its address.
-        call: the structure that it is given.
-        items: how many pieces the work has.
-        size: bytes that are read and written.
+        kernel: the address of a function that takes items from a counter until none is left.
+        call: what it is given; arrays that it refers to are kept alive by the caller.
+        items: how many there are.
+        size: bytes that the job moves.
     """
-    counter = ctypes.c_int64(0)
-    _function(kernel)(ctypes.byref(call), ctypes.byref(counter))
-
-
-@cache
-def _function(kernel: int) -> Any:
-    return ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(kernel)
+    team = _team()
+    if items == 1 or size < SHARED:
+        team.run(kernel, team.byref(call), 1, False)
+    else:
+        team.run(kernel, team.byref(call), min(items, num_threads()), size >= WAKING)

@@ -6,7 +6,6 @@ runs where nothing is installed, so nothing is imported here but what every Pyth
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -54,18 +53,25 @@ TARGETS = {
     ("linux", "aarch64"): Target(
         "aarch64-linux-gnu.2.17", _MANYLINUX.format("aarch64"), ".so", _ARM
     ),
+    ("musl", "x86_64"): Target("x86_64-linux-musl", "musllinux_1_2_x86_64", ".so", _X86),
+    ("musl", "aarch64"): Target("aarch64-linux-musl", "musllinux_1_2_aarch64", ".so", _ARM),
     ("darwin", "x86_64"): Target("x86_64-macos.11.0", "macosx_11_0_x86_64", ".dylib", _X86),
     ("darwin", "arm64"): Target("aarch64-macos.11.0", "macosx_11_0_arm64", ".dylib", _ARM),
     ("win32", "amd64"): Target("x86_64-windows-gnu", "win_amd64", ".dll", _X86),
     ("win32", "arm64"): Target("aarch64-windows-gnu", "win_arm64", ".dll", _ARM),
 }
-"""The machines that kernels are built for, by `sys.platform` and `platform.machine()`."""
+"""The machines that kernels are built for, by `sys.platform` and `platform.machine()`.
+
+Linux without the C library of GNU is "musl": what is made for the one is not loaded by the other.
+"""
 
 COMPILING = (
     "-std=c17",
     "-O3",
     "-ffp-contract=on",  # a product and a sum of one expression may be rounded once
     "-fno-math-errno",
+    "-g0",  # by itself zig writes, in as much time again, what a debugger reads
+    "-fomit-frame-pointer",
     "-fPIC",
     "-fvisibility=hidden",
     "-Wall",
@@ -79,6 +85,8 @@ def digest() -> str:
     >>> len(digest())
     64
     """
+    import hashlib  # it takes milliseconds, and only a checkout asks
+
     found = hashlib.sha256()
     for path in [Path(__file__), *sorted(SOURCE.glob("*.[ch]"))]:
         content = path.read_bytes().replace(b"\r\n", b"\n")  # a checkout may differ in line ends
