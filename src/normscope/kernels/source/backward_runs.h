@@ -39,6 +39,7 @@ INLINE void add_lanes(const BackwardCall *call, const Runs *runs, Int e, Chosen 
     if (kind.weighted)
         factor = load_lanes(call->scale, at->of[SCALE] + e, kind.parameter_dtype) +
                  call->formula->shift;
+    UNROLL
     for (int s = 0; s < kind.number; s++) {
         double mean = runs->work[SET_MEAN][s], rstd = runs->work[SET_RSTD][s];
         Lanes dy = only(chosen, load_lanes(call->dy, at[s].of[DY] + e, kind.dtype));
@@ -88,6 +89,7 @@ INLINE void add_neighbours(const BackwardCall *call, const Runs *runs, Kind kind
     Int e = 0, n = runs->n;
     for (; e + LANES <= n; e += LANES) add_lanes(call, runs, e, ALL_LANES, sums, kind);
     if (e < n) add_lanes(call, runs, n - LANES, last_lanes(n - e), sums, kind);
+    UNROLL
     for (int s = 0; s < kind.number; s++) {
         double g = sum_of(sums[s].g), g_d = sum_of(sums[s].g_d), d = sum_of(sums[s].d);
         if (kind.weighted) add_to_set(call, runs, s, g, g_d, d);

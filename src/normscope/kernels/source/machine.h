@@ -28,6 +28,9 @@ typedef int64_t Int;
    be its input, element by element. */
 #define VECTORIZE _Pragma("clang loop vectorize(assume_safety)")
 
+/* Before a loop of a constant number of turns whose array is to be kept in registers. */
+#define UNROLL _Pragma("clang loop unroll(full)")
+
 /* The type of every kernel. It takes the numbers of items from the counter until none is left. */
 typedef void Kernel(const void *call, Int *counter);
 
