@@ -70,6 +70,8 @@ COMPILING = (
     "-O3",
     "-ffp-contract=on",  # a product and a sum of one expression may be rounded once
     "-fno-math-errno",
+    "-g0",  # by itself zig writes, in as much time again, what a debugger reads
+    "-fomit-frame-pointer",
     "-fPIC",
     "-fvisibility=hidden",
     "-Wall",
