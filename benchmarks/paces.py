@@ -105,10 +105,11 @@ def main() -> int:
     arguments = parser.parse_args()
     both = not arguments.after_torch and arguments.apart is None
     apart = list(arguments.apart or (APART if both or arguments.apart == [] else ()))
+    cases = chosen(arguments.cases) if arguments.cases else [named(name) for name in CASES]
     print(machine.description())
     results = []
     for nbytes in arguments.sizes:
-        for case in chosen(arguments.cases or CASES):
+        for case in cases:
             results.append(
                 processes.measured(
                     "paces", case=case.name, nbytes=nbytes, dtype=arguments.dtype, apart=apart,
