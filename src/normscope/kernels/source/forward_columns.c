@@ -2,11 +2,11 @@
 
    The columns of a tile (tile.h) are measured side by side, row after row, with one set of sums per
    column; the rows of a set are taken in chunks, merged in order. Columns may be *folded*: with
-   (F, G, E) columns of a row, those that differ only in F and E belong to one set, and are merged at
-   the end. What is known of columns is kept in scratch memory, from which the output is written.
+   (F, G, E) columns of a row, those that differ only in F and E belong to one set, merged at the
+   end. What is known of columns is kept in scratch memory, from which the output is written.
 
-   Rows that lie side by side, of which all elements count, are taken as they lie in memory: they are
-   *plain*. All other rows, and those of float64, are first brought into a row of float64. */
+   Rows that lie side by side, of which all elements count, are taken as they lie in memory: they
+   are *plain*. All other rows, and those of float64, are first brought into a row of float64. */
 #include "divisors.h"
 #include "scaling.h"
 #include "stream.h"
@@ -44,9 +44,10 @@ typedef struct {
 /* ---- rows of the input ----------------------------------------------------------------------- */
 
 /* An element of the input: of x, or of x + residual, rounded as that sum would be. */
-INLINE double input(const ForwardCall *call, Int i, Int j, int dtype, int has_residual) {
-    double x = load(call->x, i, dtype);
-    return has_residual ? rounded(x + load(call->residual, j, dtype), dtype) : x;
+INLINE double input(const void *array, Int i, const void *residual, Int j, int dtype,
+                    int has_residual) {
+    double x = load(array, i, dtype);
+    return has_residual ? rounded(x + load(residual, j, dtype), dtype) : x;
 }
 
 INLINE void bring_row(Columns *on, Place at, int dtype) {
@@ -55,9 +56,9 @@ INLINE void bring_row(Columns *on, Place at, int dtype) {
     Int width = on->tile.width;
     if (call->residual != NULL)
         for (Int c = 0; c < width; c++)
-            on->row[c] = input(call, i + c * step, j + c * other, dtype, 1);
+            on->row[c] = input(call->x, i + c * step, call->residual, j + c * other, dtype, 1);
     else
-        for (Int c = 0; c < width; c++) on->row[c] = input(call, i + c * step, 0, dtype, 0);
+        for (Int c = 0; c < width; c++) on->row[c] = load(call->x, i + c * step, dtype);
 }
 
 /* The columns of the row at a place, as float64. */
@@ -76,8 +77,8 @@ static Stretch stretch(const Columns *on, Int start, Int stop) {
 
 /* ---- sums of a chunk ------------------------------------------------------------------------- */
 
-/* Lines of memory that will be read next, row after row. They are fetched in the order of memory, of
-   which the processor itself fetches still more. */
+/* Lines of memory that will be read next, row after row. They are fetched in the order of memory,
+   of which the processor itself fetches still more. */
 typedef struct {
     uintptr_t line;
     Int lines, left; /* of a row; none if nothing is fetched */
@@ -101,12 +102,15 @@ INLINE void fetch_line(Ahead *ahead) {
     ahead->left = ahead->lines;
 }
 
-/* Plain rows that are taken together, and those that follow. */
+/* Plain rows that are taken together, and those that follow. The arrays and steps are those of the
+   call, which a compiler would otherwise read again after each store. */
 typedef struct {
-    Place at;
+    const void *x, *residual;
+    void *out;
+    Place at, step;
     Int rows;
     Int followed; /* how many rows others follow, of this group or the next */
-    Ahead x, residual;
+    Ahead next, next_residual;
     double scales[TOGETHER], biases[TOGETHER]; /* of each row, if they have their own */
 } Group;
 
@@ -115,7 +119,8 @@ INLINE Group group_of(const Columns *on, const Stretch *rows, Int first, int dty
     const ForwardCall *call = on->call;
     Int step = on->row_step.of[X], other = on->row_step.of[RESIDUAL], left = rows->rows - first;
     Place at = moved(rows->at, on->row_step, first), next = moved(at, on->row_step, TOGETHER);
-    return (Group){at, least(TOGETHER, left), left - 1,
+    return (Group){call->x, call->residual, call->out, at, on->row_step,
+                   least(TOGETHER, left), left - 1,
                    ahead_of(on, call->x, next.of[X], step, dtype),
                    ahead_of(on, call->residual, next.of[RESIDUAL], other, dtype), {0}, {0}};
 }
@@ -129,22 +134,23 @@ INLINE Group last_rows(const Columns *on, Group group, Int row) {
 }
 
 /* The neighbours of a row of a group from column c on: n of them, those of a line at the most;
-   meanwhile a line is fetched. Others that follow in memory may come along: all but the last row are
-   followed by another. */
-INLINE void bring(const Columns *on, Group *group, Int row, Int c, Int n, double *values,
+   meanwhile a line is fetched. Others that follow in memory may come along: all but the last row
+   are followed by another. */
+INLINE void bring(Group *group, Int row, Int c, Int n, double *values,
                   int has_residual, int dtype) {
-    Int step = on->row_step.of[X], other = on->row_step.of[RESIDUAL];
+    Int step = group->step.of[X], other = group->step.of[RESIDUAL];
     Int columns = LINE / size_of(dtype);
     Int i = group->at.of[X] + row * step + c, j = group->at.of[RESIDUAL] + row * other + c;
-    fetch_line(&group->x);
-    if (has_residual) fetch_line(&group->residual);
+    fetch_line(&group->next);
+    if (has_residual) fetch_line(&group->next_residual);
     int followed = row < group->followed && step >= columns && (!has_residual || other >= columns);
     if (n == columns || followed)
         for (int k = 0; k < columns; k++)
-            values[k] = input(on->call, i + k, j + k, dtype, has_residual);
+            values[k] = input(group->x, i + k, group->residual, j + k, dtype, has_residual);
     else
         for (int k = 0; k < columns; k++)
-            values[k] = k < n ? input(on->call, i + k, j + k, dtype, has_residual) : 0.0;
+            values[k] = k < n ? input(group->x, i + k, group->residual, j + k, dtype, has_residual)
+                              : 0.0;
 }
 
 /* Numbers of columns from column c on, as they are, and back. */
@@ -160,7 +166,7 @@ INLINE void add_columns(Columns *on, Group *group, Int c, Int n, int has_residua
     take_numbers(sum, on->sum + c, columns);
     take_numbers(square, on->square + c, columns);
     for (Int row = 0; row < group->rows; row++) {
-        bring(on, group, row, c, n, x, has_residual, dtype);
+        bring(group, row, c, n, x, has_residual, dtype);
         for (int k = 0; k < columns; k++) {
             double d = x[k] - pivot[k];
             sum[k] += d;
@@ -183,7 +189,7 @@ INLINE void add_exact_columns(Columns *on, Group *group, Int c, Int n, int has_r
     take_numbers(square, on->square + c, COLUMNS);
     take_numbers(square_rest, on->square_rest + c, COLUMNS);
     for (Int row = 0; row < group->rows; row++) {
-        bring(on, group, row, c, n, x, has_residual, FLOAT64);
+        bring(group, row, c, n, x, has_residual, FLOAT64);
         for (int k = 0; k < COLUMNS; k++)
             add_element(x[k] * unit[k] - pivot[k], sum + k, sum_rest + k, square + k,
                         square_rest + k);
@@ -515,8 +521,8 @@ static double parameter_at(const ForwardCall *call, const void *from, Int place)
     return load(from, place, FLOAT32);
 }
 
-/* How plain rows are written: by factors and offsets of columns or, if `even`, each by one scale and
-   one bias; all of this is constant. */
+/* How plain rows are written: by factors and offsets of columns or, if `even`, each by one scale
+   and one bias; all of this is constant. */
 typedef struct {
     int even, has_residual, is_activated;
 } Way;
@@ -556,9 +562,9 @@ INLINE double output(const Needed *by, int k, double x, double scale, double bia
 
 /* Write n columns of a group. */
 INLINE void write_together(Columns *on, Group *group, Int c, Int n, Way way, int dtype) {
-    const ForwardCall *call = on->call;
     int columns = LINE / size_of(dtype);
-    double x[MOST_COLUMNS], slope = call->slope;
+    double x[MOST_COLUMNS], slope = on->call->slope;
+    Int streams = on->streams;
     Needed by;
     take_numbers(by.unit, on->unit + c, columns);
     take_numbers(by.centre, on->centre + c, columns);
@@ -569,15 +575,15 @@ INLINE void write_together(Columns *on, Group *group, Int c, Int n, Way way, int
     take_numbers(by.offset, on->offset + c, columns);
     for (Int row = 0; row < group->rows; row++) {
         char line[LINE] __attribute__((aligned(LINE)));
-        Int o = group->at.of[OUT] + row * on->row_step.of[OUT] + c;
+        Int o = group->at.of[OUT] + row * group->step.of[OUT] + c;
         double scale = way.even ? group->scales[row] : 1.0;
         double bias = way.even ? group->biases[row] : 0.0;
-        bring(on, group, row, c, n, x, way.has_residual, dtype);
+        bring(group, row, c, n, x, way.has_residual, dtype);
         for (int k = 0; k < columns; k++) {
             double y = output(&by, k, x[k], scale, bias, way.even, dtype);
             store(line, k, activated(y, slope, way.is_activated), dtype);
         }
-        store_line(line, call->out, o, n, on->streams, dtype);
+        store_line(line, group->out, o, n, streams, dtype);
     }
 }
 
