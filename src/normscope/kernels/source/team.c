@@ -235,14 +235,14 @@ static void close_job(Job *job) {
     store(&job->word, 0);
 }
 
+/* What an OpenMP runtime has, if there is one. */
+static void (*fork_call)(void (*)(void *), void *, unsigned, unsigned);
+static int (*in_parallel)(void);
+
 static void run_alone(Kernel *kernel, const void *call) {
     Int counter = 0;
     kernel(call, &counter);
 }
-
-/* What an OpenMP runtime has, if there is one. */
-static void (*fork_call)(void (*)(void *), void *, unsigned, unsigned);
-static int (*in_parallel)(void);
 
 /* Whether the calling thread is one of several that are at work already. */
 static int is_one_of_many(void) { return is_inside || (in_parallel && in_parallel()); }
@@ -275,25 +275,46 @@ typedef struct {
     Kernel *kernel;
     const void *call;
     Int threads;
+    const int *caller;  /* a variable of the calling thread */
+    Int ended;          /* when that was through */
     _Alignas(64) Int begun;
     _Alignas(64) Int counter;
 } Joint;
+
+/* A team ends when each of its threads has come, also one that finds nothing to do. On a busy
+   machine this takes up to tens of milliseconds. A team that was late is let alone for so many times
+   as long: then at most two hundredths of all time are lost. */
+enum { LET_ALONE = 50 };
+static Int let_alone_until;
 
 void team_found(void *parallel, void *is_in_parallel) {
     fork_call = (void (*)(void (*)(void *), void *, unsigned, unsigned))parallel;
     in_parallel = (int (*)(void))is_in_parallel;
 }
 
-static void join(void *argument) {
+static void work_in_team(void *argument) {
     Joint *joint = argument;
     if (take(&joint->begun) < joint->threads) joint->kernel(joint->call, &joint->counter);
+    if (joint->caller == &is_inside) joint->ended = nanoseconds();
 }
 
-void team_join(Kernel *kernel, const void *call, Int threads) {
-    if (threads <= 1 || fork_call == NULL || is_one_of_many()) {
+/* The team was late if it made its caller wait for longer than that worked; a last item may take
+   as long as all that the caller did. */
+static void judge(Int began, Int ended) {
+    Int now = nanoseconds();
+    if (now - ended < ended - began + AWAKE) return;
+    __atomic_store_n(&let_alone_until, now + LET_ALONE * (now - ended), __ATOMIC_RELAXED);
+}
+
+void team_join(Kernel *kernel, const void *call, Int threads, Int large) {
+    Int began = nanoseconds();
+    if (began < __atomic_load_n(&let_alone_until, __ATOMIC_RELAXED)) {
+        team_run(kernel, call, threads, large);
+    } else if (threads <= 1 || is_one_of_many()) {
         run_alone(kernel, call);
-        return;
+    } else {
+        Joint joint = {kernel, call, threads, &is_inside, 0, 0, 0};
+        fork_call(work_in_team, &joint, 0, 0);  /* of as many threads as its own teams have */
+        judge(began, joint.ended);
     }
-    Joint joint = {kernel, call, threads, 0, 0};
-    fork_call(join, &joint, 0, 0);  /* a team as large as the runtime's own are */
 }

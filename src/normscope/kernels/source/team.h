@@ -8,10 +8,10 @@
    for waking threads that sleep, or has to do with those that are awake, the caller knows. */
 EXPORT void team_run(Kernel *kernel, const void *call, Int threads, Int large);
 
-/* The same on the threads of an OpenMP runtime that the process has loaded. */
-EXPORT void team_join(Kernel *kernel, const void *call, Int threads);
+/* The same on the team of the OpenMP runtime that was found; on the pool while that team is late. */
+EXPORT void team_join(Kernel *kernel, const void *call, Int threads, Int large);
 
-/* What is needed of that runtime, or NULL: `GOMP_parallel`, and `omp_in_parallel`. */
+/* An OpenMP runtime that the process has loaded: its `GOMP_parallel` and `omp_in_parallel`. */
 EXPORT void team_found(void *parallel, void *in_parallel);
 
 /* Keep at most so many threads of the pool. Others end; one that works does so afterwards. */
