@@ -58,8 +58,11 @@ class KernelsHook(BuildHookInterface):
 
 def target_here() -> Any:
     """The recipe for this machine, None where no compiler or no recipe is known for it."""
-    is_64_bit = sys.maxsize > 2**32
-    return RECIPE.TARGETS.get((sys.platform, platform.machine().lower())) if is_64_bit else None
+    if sys.maxsize < 2**32:  # a Python of 32 bits, which may run on a larger machine
+        return None
+    is_musl = sys.platform == "linux" and platform.libc_ver()[0] != "glibc"
+    system = "musl" if is_musl else sys.platform
+    return RECIPE.TARGETS.get((system, platform.machine().lower()))
 
 
 def without_compiler() -> str:

@@ -54,12 +54,17 @@ TARGETS = {
     ("linux", "aarch64"): Target(
         "aarch64-linux-gnu.2.17", _MANYLINUX.format("aarch64"), ".so", _ARM
     ),
+    ("musl", "x86_64"): Target("x86_64-linux-musl", "musllinux_1_2_x86_64", ".so", _X86),
+    ("musl", "aarch64"): Target("aarch64-linux-musl", "musllinux_1_2_aarch64", ".so", _ARM),
     ("darwin", "x86_64"): Target("x86_64-macos.11.0", "macosx_11_0_x86_64", ".dylib", _X86),
     ("darwin", "arm64"): Target("aarch64-macos.11.0", "macosx_11_0_arm64", ".dylib", _ARM),
     ("win32", "amd64"): Target("x86_64-windows-gnu", "win_amd64", ".dll", _X86),
     ("win32", "arm64"): Target("aarch64-windows-gnu", "win_arm64", ".dll", _ARM),
 }
-"""The machines that kernels are built for, by `sys.platform` and `platform.machine()`."""
+"""The machines that kernels are built for, by `sys.platform` and `platform.machine()`.
+
+Linux without the C library of GNU is "musl": what is made for the one is not loaded by the other.
+"""
 
 COMPILING = (
     "-std=c17",
