@@ -9,6 +9,7 @@ import pytest
 from normscope import DtypeError, ShapeError, explain, spec
 from normscope.engine.loops import atomic_strides
 from normscope.engine.plan import plan
+from normscope.kernels.library import processors
 
 NHWC = (8, 56, 56, 128)
 
@@ -24,7 +25,8 @@ def test_the_plan_is_that_of_a_contiguous_array(dtype: object) -> None:
     wanted = plan(layout, [strides, strides, None, None], [learned, learned], x.itemsize)
     assert str(found.plan) == str(wanted)
     assert found.to_dict()["plan"] == {"dtype": np.dtype(dtype).name, "text": str(wanted)}
-    assert f"On NumPy\n  By compiled kernels. On a contiguous array of {found.dtype}" in str(found)
+    assert f"On NumPy\n  runs: kernels for {processors()}, compiled" in str(found)
+    assert f"On a contiguous array of {found.dtype} the loops are" in str(found)
     assert str(wanted) in str(found)
     assert str(wanted) in found.to_html()
 

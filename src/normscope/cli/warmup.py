@@ -1,4 +1,4 @@
-"""`normscope warmup`: every kernel compiled, so that no later call waits for it."""
+"""`normscope warmup`: the kernels loaded, and said which they are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from normscope.wording import counted
 ENDING = ending(
     "normscope warmup",
     "normscope warmup float32 bfloat16",
-    status="0 compiled, 2 there are no kernels for such a dtype",
+    status="0 ready, 2 there are no kernels, or none for such a dtype",
 )
 
 
@@ -25,10 +25,10 @@ def warmup(
         ),
     ] = None,
 ) -> None:
-    """Compile every kernel now, so that no later call has to wait for it: minutes, once."""
+    """Load the kernels, call them once for each dtype, and say which they are."""
+    from normscope.engine.threads import num_threads
     from normscope.engine.warmup import DTYPES, warmup
-    from normscope.progress import progress_bar
+    from normscope.kernels.library import processors
 
-    with progress_bar() as progress:
-        calls = warmup(dtypes or DTYPES, progress)
-    print_text(f"{counted(calls, 'kind')} of calls compiled and kept")
+    warmup(dtypes or DTYPES)
+    print_text(f"kernels for {processors()}, {counted(num_threads(), 'thread')}")

@@ -12,7 +12,7 @@ from normscope.engine.loops import parameter_strides
 from normscope.engine.plan import Plan, plan
 from normscope.engine.validation import FLOATS, float_dtype
 from normscope.errors import DtypeError
-from normscope.kernels.library import kernels_built, why_none
+from normscope.kernels.library import kernels_built, processors, why_none
 from normscope.notation.layout import Layout
 from normscope.notation.spec import NormSpec
 
@@ -70,11 +70,13 @@ def planned(spec: NormSpec, layout: Layout, dtype: str) -> Plan | None:
 def execution(found: Plan | None, dtype: str) -> Iterator[str]:
     """The lines of the section."""
     if found is None:
-        yield f"There are no compiled kernels: {why_none()}."
-        yield f"An array of {dtype} is computed by the definition, in float64 and piece by piece:"
-        yield "the same numbers but for rounding, only slower."
+        yield "runs: by the definition, with NumPy: there are no kernels on this machine"
+        yield f"({why_none()})."
+        yield f"An array of {dtype} is taken piece by piece, in float64: the same numbers but for"
+        yield "rounding, only slower."
         return
-    yield f"By compiled kernels. On a contiguous array of {dtype} the loops are, outermost first:"
+    yield f"runs: kernels for {processors()}, compiled when the package was built."
+    yield f"On a contiguous array of {dtype} the loops are, the outermost first:"
     yield f"  {found}"
     if found.mode == "rows":
         yield "rows: neighbours in memory belong to one set, which is summed run by run."

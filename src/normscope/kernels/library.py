@@ -58,6 +58,23 @@ def level() -> str:
     return _library()[0]
 
 
+_PROCESSORS = {
+    "v2": "x86-64-v2 (SSE4)",
+    "v3": "x86-64-v3 (AVX2)",
+    "v4": "x86-64-v4 (AVX-512)",
+    "base": "ARM64 (NEON)",
+}
+
+
+def processors() -> str:
+    """The processors that the kernels in use are for, in words.
+
+    Raises:
+        KernelsError: the kernels cannot be loaded.
+    """
+    return _PROCESSORS[level()]
+
+
 @cache
 def address_of(name: str) -> int:
     """The address of a kernel.
@@ -130,7 +147,7 @@ def _chosen(levels: list[str], highest: int) -> str:
 
 
 def _load(path: Path) -> CDLL:
-    """A library, of the very sources that lie here.
+    """A library; in a checkout one that was made from the very sources that lie there.
 
     Raises:
         KernelsError: it cannot be loaded, or is of other sources.
@@ -142,7 +159,7 @@ def _load(path: Path) -> CDLL:
         made_from = (c_char * 64).in_dll(library, "kernels_digest").value.decode()
     except (OSError, ValueError) as error:
         raise KernelsError(f"the kernels {path} cannot be loaded ({error}): {_remedy()}") from None
-    if made_from != digest():
+    if _in_checkout() and made_from != digest():
         raise KernelsError(f"the kernels {path} were made from other sources: {_remedy()}")
     return library
 

@@ -6,7 +6,6 @@ runs where nothing is installed, so nothing is imported here but what every Pyth
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -84,6 +83,8 @@ def digest() -> str:
     >>> len(digest())
     64
     """
+    import hashlib  # it takes milliseconds, and only a checkout asks
+
     found = hashlib.sha256()
     for path in [Path(__file__), *sorted(SOURCE.glob("*.[ch]"))]:
         content = path.read_bytes().replace(b"\r\n", b"\n")  # a checkout may differ in line ends

@@ -14,7 +14,7 @@
 #include "statistics.h"
 
 /* Sums of a run that are taken side by side. */
-#define LANES 16
+#define STRANDS 16
 
 /* What of q may be left as n * root**2: of the 106 digits of a pair 76 remain. */
 #define CANCELLED 0x1p-30
@@ -24,10 +24,10 @@ typedef struct {
     double unit, pivot;
 } Shift;
 
-/* s and q in lanes, each with its rest. */
+/* s and q in strands, each with its rest. */
 typedef struct {
-    double s[LANES], s_rest[LANES], q[LANES], q_rest[LANES];
-} __attribute__((aligned(LINE))) Lanes;
+    double s[STRANDS], s_rest[STRANDS], q[STRANDS], q_rest[STRANDS];
+} __attribute__((aligned(LINE))) Strands;
 
 /* ---- sums ------------------------------------------------------------------------------------ */
 
@@ -41,33 +41,33 @@ INLINE void add_element(double d, double *s, double *s_rest, double *q, double *
     *q_rest += squares.rest + square.rest;
 }
 
-INLINE void add_to_lane(Lanes *lanes, Int lane, double d) {
-    add_element(d, &lanes->s[lane], &lanes->s_rest[lane], &lanes->q[lane], &lanes->q_rest[lane]);
+INLINE void add_to_strand(Strands *strands, Int strand, double d) {
+    add_element(d, &strands->s[strand], &strands->s_rest[strand], &strands->q[strand], &strands->q_rest[strand]);
 }
 
-/* Add the second half of the first 2 * half lanes of one of the sums to the first half. */
+/* Add the second half of the first 2 * half strands of one of the sums to the first half. */
 INLINE void fold_half(double *values, double *rests, int half) {
     EXACT;
-    for (int lane = 0; lane < half; lane++) {
-        Pair sum = two_sum(values[lane], values[lane + half]);
-        values[lane] = sum.value;
-        rests[lane] = rests[lane] + rests[lane + half] + sum.rest;
+    for (int strand = 0; strand < half; strand++) {
+        Pair sum = two_sum(values[strand], values[strand + half]);
+        values[strand] = sum.value;
+        rests[strand] = rests[strand] + rests[strand + half] + sum.rest;
     }
 }
 
-/* Add all lanes of each set into its first one. Each step waits for the one before: those of other
+/* Add all strands of each set into its first one. Each step waits for the one before: those of other
    sets are taken meanwhile. */
-INLINE void fold_lanes(Lanes *lanes, Int sets) {
-    for (int half = LANES / 2; half > 0; half /= 2)
+INLINE void fold_strands(Strands *strands, Int sets) {
+    for (int half = STRANDS / 2; half > 0; half /= 2)
         for (Int k = 0; k < sets; k++) {
-            fold_half(lanes[k].s, lanes[k].s_rest, half);
-            fold_half(lanes[k].q, lanes[k].q_rest, half);
+            fold_half(strands[k].s, strands[k].s_rest, half);
+            fold_half(strands[k].q, strands[k].q_rest, half);
         }
 }
 
-/* The sums of n elements, after `fold_lanes`. */
-INLINE Sums sums_of(const Lanes *lanes, double n) {
-    return (Sums){n, pair(lanes->s[0], lanes->s_rest[0]), pair(lanes->q[0], lanes->q_rest[0])};
+/* The sums of n elements, after `fold_strands`. */
+INLINE Sums sums_of(const Strands *strands, double n) {
+    return (Sums){n, pair(strands->s[0], strands->s_rest[0]), pair(strands->q[0], strands->q_rest[0])};
 }
 
 /* q - s**2 / n. */
