@@ -56,10 +56,8 @@ lint: .venv/.stamp-test ## ruff and mypy
 docs: .venv/.stamp-kernels ## build the documentation in build/docs, warnings are errors
 	$(venv_python) -m sphinx -q -E -W -n --keep-going -d build/doctrees docs build/docs
 
-bench: .venv/.stamp-kernels ## time normalize against the peers and a plain copy, in build/benchmarks
-	$(venv_python) benchmarks/normalizations.py
-	$(venv_python) benchmarks/normalizations.py --backward
-	$(venv_python) benchmarks/fitting.py
+bench: .venv/.stamp-kernels ## time everything beside the peers and a plain copy: ten minutes, on a quiet machine
+	$(venv_python) -m benchmarks
 
 catalogue: .venv/.stamp-kernels ## ask every layer of every framework anew, and write docs/computed.md
 	$(venv_python) -m catalogue

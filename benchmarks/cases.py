@@ -7,6 +7,7 @@ channels and pixels that the layer usually sees.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,10 +60,13 @@ class Case:
         return found
 
     def shape(self, nbytes: int, itemsize: int) -> tuple[int, ...]:
-        """The sample, as often as fits into `nbytes`; smaller samples for small sizes."""
+        """The sample, as often as fits into `nbytes`; smaller samples for small sizes.
+
+        A sample of 128 x 56 x 56 of float32 (1.53 MiB) counts as 1.5 MiB.
+        """
         sample = list(self.sample)
         elements = max(1, nbytes // itemsize)
-        while len(sample) > 1 and math.prod(sample) > elements:
+        while len(sample) > 1 and math.prod(sample) > 1.05 * elements:
             spatial = [i for i in range(len(sample)) if sample[i] not in (128, 784, 4096)]
             if not spatial or sample[spatial[0]] <= 4:
                 break
@@ -77,11 +81,11 @@ _L2 = {"center": False, "measure": "l2", "eps": 0.0, "floor": 1e-12}
 CASES = [
     Case("batch NCHW", "[b] c [h w]", FIRST),
     Case("batch NHWC", "[b h w] c", LAST),
-    Case("layer 128", "b h [c]", (784, 128)),
-    Case("layer 784", "b h [c]", (128, 784)),
-    Case("layer 4096", "b h [c]", (98, 4096)),
-    Case("layer axis 1", "b [c] h w", FIRST),
-    Case("layer CHW", "b [c h w]", FIRST, along="c h w"),
+    Case("layer, last axis of 128", "b h [c]", (784, 128)),
+    Case("layer, last axis of 784", "b h [c]", (128, 784)),
+    Case("layer, last axis of 4096", "b h [c]", (98, 4096)),
+    Case("layer over axis 1 of NCHW", "b [c] h w", FIRST),
+    Case("layer over CHW, affine", "b [c h w]", FIRST, along="c h w"),
     Case("instance NCHW", "b c [h w]", FIRST),
     Case("instance NHWC", "b [h w] c", LAST),
     Case("group-32 NCHW", "b (g [c]) [h w]", FIRST, along="g c", fields={"g": 32}),
@@ -90,3 +94,13 @@ CASES = [
     Case("L2 784", "b h [c]", (128, 784), along=None, fields=_L2, bias=False),
     Case("add, batch NCHW, LeakyReLU", "[b] c [h w]", FIRST, fused=True),
 ]
+
+
+def chosen(words: Sequence[str] | None) -> list[Case]:
+    """The cases in whose names one of these words is; all without words."""
+    return [case for case in CASES if not words or any(word in case.name for word in words)]
+
+
+def named(name: str) -> Case:
+    """The case of this name."""
+    return next(case for case in CASES if case.name == name)

@@ -1,6 +1,6 @@
 """Time `fit` against scikit-learn's StandardScaler: the statistics of all columns of a table.
 
-    python benchmarks/fitting.py --sizes 1MiB 64MiB
+    python -m benchmarks.fitting --sizes 1MiB 64MiB
 
 Each takes the whole table at once, and in batches (`partial_fit`). Both run in turn in one process.
 """
@@ -11,11 +11,12 @@ import argparse
 from typing import Any
 
 import numpy as np
-from normalizations import size
 from sklearn.preprocessing import StandardScaler
-from timing import in_turn
 
 import normscope as ns
+from benchmarks import machine
+from benchmarks.problem import size
+from benchmarks.timing import in_turn
 
 BATCH_ROWS = 8192
 
@@ -62,11 +63,12 @@ def compare(nbytes: int, columns: int, dtype: str, seconds: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", nargs="*", type=size, default=[1 << 20, 16 << 20, 256 << 20])
-    parser.add_argument("--columns", nargs="*", type=int, default=[4, 64, 1024])
-    parser.add_argument("--dtypes", nargs="*", default=["float32", "float64"])
-    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--sizes", nargs="*", type=size, default=[1 << 20, 64 << 20])
+    parser.add_argument("--columns", nargs="*", type=int, default=[4, 1024])
+    parser.add_argument("--dtypes", nargs="*", default=["float32"])
+    parser.add_argument("--seconds", type=float, default=1.0)
     arguments = parser.parse_args()
+    print(machine.description())
     for dtype in arguments.dtypes:
         for nbytes in arguments.sizes:
             for columns in arguments.columns:

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from cases import Case
 
+from benchmarks.cases import Case
+from benchmarks.timing import Call
 from normscope.notation.layout import Layout
 
-Call = Callable[[], object]
 Maker = Callable[[Case, np.ndarray, dict[str, np.ndarray]], "Call | None"]
 
 
@@ -40,10 +40,19 @@ def numpy_by_hand(case: Case, x: np.ndarray, learned: dict[str, np.ndarray]) -> 
     return call
 
 
+def tensor(array: np.ndarray) -> Any:
+    """The memory of an array as a tensor; bfloat16, too, which PyTorch does not take from NumPy."""
+    import torch
+
+    if array.dtype.name == "bfloat16":
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
+
+
 def torch_eager(case: Case, x: np.ndarray, learned: dict[str, np.ndarray]) -> Call | None:
     import torch
 
-    t = {name: torch.from_numpy(value) for name, value in {"x": x, **learned}.items()}
+    t = {name: tensor(value) for name, value in {"x": x, **learned}.items()}
     function = _torch_function(case, x, t)
     if function is None:
         return None
@@ -58,7 +67,7 @@ def torch_eager(case: Case, x: np.ndarray, learned: dict[str, np.ndarray]) -> Ca
 def torch_compiled(case: Case, x: np.ndarray, learned: dict[str, np.ndarray]) -> Call | None:
     import torch
 
-    t = {name: torch.from_numpy(value) for name, value in {"x": x, **learned}.items()}
+    t = {name: tensor(value) for name, value in {"x": x, **learned}.items()}
     function = _torch_function(case, x, t)
     if function is None:
         return None
@@ -76,14 +85,14 @@ def torch_forward_backward(
 ) -> Call | None:
     import torch
 
-    t = {name: torch.from_numpy(value) for name, value in {"x": x, **learned}.items()}
+    t = {name: tensor(value) for name, value in {"x": x, **learned}.items()}
     for name in ("x", "scale", "bias"):
         if name in t:
             t[name].requires_grad_()
     function = _torch_function(case, x, t)
     if function is None:
         return None
-    dy = torch.from_numpy(gradient)
+    dy = tensor(gradient)
     wanted = [t[name] for name in ("x", "scale", "bias") if name in t]
     return lambda: torch.autograd.grad(function(t["x"]), wanted, dy)
 
@@ -130,11 +139,11 @@ def keras_layer(case: Case, x: np.ndarray, learned: dict[str, np.ndarray]) -> Ca
     makers: dict[str, Callable[[], Any]] = {
         "batch NCHW": lambda: kinds.BatchNormalization(axis=1),
         "batch NHWC": kinds.BatchNormalization,
-        "layer 128": kinds.LayerNormalization,
-        "layer 784": kinds.LayerNormalization,
-        "layer 4096": kinds.LayerNormalization,
-        "layer axis 1": lambda: kinds.LayerNormalization(axis=1),
-        "layer CHW": lambda: kinds.LayerNormalization(axis=(1, 2, 3)),
+        "layer, last axis of 128": kinds.LayerNormalization,
+        "layer, last axis of 784": kinds.LayerNormalization,
+        "layer, last axis of 4096": kinds.LayerNormalization,
+        "layer over axis 1 of NCHW": lambda: kinds.LayerNormalization(axis=1),
+        "layer over CHW, affine": lambda: kinds.LayerNormalization(axis=(1, 2, 3)),
         "instance NHWC": lambda: kinds.GroupNormalization(-1),
         "instance NCHW": lambda: kinds.GroupNormalization(-1, axis=1),
         "group-32 NHWC": lambda: kinds.GroupNormalization(32),
@@ -179,6 +188,10 @@ MAKERS: dict[str, Maker] = {
 }
 
 
+SLOW_TO_START = {"torch.compile"}
+"""Those that are asked only by name: they compile for a minute."""
+
+
 def _broadcast(case: Case, layout: Layout) -> tuple[int, ...]:
     """The shape in which scale and bias broadcast against the array with its groups taken apart."""
     return layout.place(layout.named(case.along or "")).broadcast
@@ -203,7 +216,7 @@ def _torch_function(case: Case, x: np.ndarray, t: dict[str, Any]) -> Callable[[A
         return turned(lambda a: functional.instance_norm(a, None, None, w, b))
     if case.name.startswith("group"):
         return turned(lambda a: functional.group_norm(a, 32, w.ravel(), b.ravel()))
-    if case.name == "layer axis 1":
+    if case.name == "layer over axis 1 of NCHW":
         return lambda a: functional.layer_norm(a.permute(0, 2, 3, 1), w.shape, w, b).permute(
             0, 3, 1, 2
         )

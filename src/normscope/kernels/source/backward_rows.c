@@ -24,12 +24,6 @@ static Int together_in(const BackwardCall *call) {
     return same ? TOGETHER : 1;
 }
 
-/* The sums of the parameters for one item; NULL where none are taken along. */
-INLINE double *learned_of(const BackwardCall *call, Int item) {
-    if (call->parameters == 0) return NULL;
-    return call->learned + (call->blocks < call->cut.items ? 0 : item) * 2 * call->parameters;
-}
-
 /* Puts what is given of a set into a column of scratch memory. */
 INLINE void recall_set(const BackwardCall *call, Int set, Work work, Int s) {
     work[SET_MEAN][s] = call->means[set];

@@ -30,17 +30,6 @@ typedef struct {
     Lanes g, g_d, d;
 } RunSums;
 
-/* What dy is multiplied by. */
-INLINE double factor_at(const BackwardCall *call, Place at) {
-    return load(call->scale, at.of[SCALE], (int)call->parameter_dtype) + call->formula->shift;
-}
-
-/* Add to the two sums of a parameter. */
-INLINE void add_to_parameter(const BackwardCall *call, double *learned, double dy, double dy_z) {
-    learned[0] += dy;
-    learned[call->parameters] += dy_z;
-}
-
 /* Adds the chosen of LANES elements of each run, from e on, to all sums. The sums of the parameters
    fill more memory than a run: they are read and written once for all sets together. */
 INLINE void add_lanes(const BackwardCall *call, const Runs *runs, Int e, Chosen chosen,

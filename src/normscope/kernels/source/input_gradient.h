@@ -15,6 +15,7 @@
 #ifndef NORMSCOPE_INPUT_GRADIENT_H
 #define NORMSCOPE_INPUT_GRADIENT_H
 
+#include "element.h"
 #include "formula.h"
 
 /* Rows of scratch memory after those of sums: what is given, and what dx needs beside rstd. */
@@ -30,6 +31,23 @@ INLINE InputGradient input_gradient_of(const double *work, Int step, Int c, doub
     const double *at = work + c;
     double rstd = at[SET_RSTD * step];
     return (InputGradient){rstd, shift * rstd, at[MOVE * step], at[CURVE * step], at[POINT * step]};
+}
+
+/* What dy is multiplied by. */
+INLINE double factor_at(const BackwardCall *call, Place at) {
+    return load(call->scale, at.of[SCALE], (int)call->parameter_dtype) + call->formula->shift;
+}
+
+/* Add to the two sums of a parameter. */
+INLINE void add_to_parameter(const BackwardCall *call, double *learned, double dy, double dy_z) {
+    learned[0] += dy;
+    learned[call->parameters] += dy_z;
+}
+
+/* The sums of the parameters for one item; NULL where none are taken along. */
+INLINE double *learned_of(const BackwardCall *call, Int item) {
+    if (call->parameters == 0) return NULL;
+    return call->learned + (call->blocks < call->cut.items ? 0 : item) * 2 * call->parameters;
 }
 
 /* For L1 the third term has sum(|x|), which is known from the divisor. */

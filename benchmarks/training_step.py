@@ -4,7 +4,7 @@
 56 x 56 x 128. Both models run in one process, in turn, so that whatever else the machine does falls
 on both.
 
-    KERAS_BACKEND=torch python benchmarks/keras_training_step.py --kinds batch layer --repeats 50
+    KERAS_BACKEND=torch python -m benchmarks.training_step --kinds batch layer --repeats 50
 """
 
 from __future__ import annotations
