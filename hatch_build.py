@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -82,11 +82,15 @@ def build(target: Any, say: Any = print, folder: Path = RECIPE.BUILT) -> list[Pa
     What another process has loaded stays what it is: files are put in the place of others, whole.
     """
     began = time.perf_counter()
+    digest = RECIPE.digest()  # before anything is read: what changes meanwhile will be noticed
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch, ThreadPoolExecutor(cores) as pool:
-        warm = pool.submit(link, target, [], Path(scratch, "warm"))
-        objects = compile_all(target, Path(scratch), pool)
+        empty = Path(scratch, "empty.c")
+        empty.touch()
+        # The first to link waits for what the compiler brings to every program: it is made then.
+        warm = pool.submit(link, target, [empty], Path(scratch, "warm"))
+        objects = compile_all(target, digest, Path(scratch), pool)
         warm.result()
         libraries = [Path(scratch, f"kernels_{level}{target.suffix}") for level in objects]
         list(pool.map(link, [target] * len(libraries), objects.values(), libraries))
@@ -98,40 +102,36 @@ def build(target: Any, say: Any = print, folder: Path = RECIPE.BUILT) -> list[Pa
     return made
 
 
-def compile_all(target: Any, scratch: Path, pool: ThreadPoolExecutor) -> dict[str, list[Path]]:
-    """The object files of each level, compiled side by side."""
+def compile_all(
+    target: Any, digest: str, scratch: Path, pool: ThreadPoolExecutor
+) -> dict[str, list[Path]]:
+    """The object files of each level, compiled side by side, the longest first.
+
+    The source that says whether a level can be used has to run on every processor; it carries the
+    digest of all sources.
+    """
     sources = sorted(RECIPE.SOURCE.glob("*.c"), key=lambda path: -path.stat().st_size)
-    waiting = {
-        level: [
-            pool.submit(compile_one, target, source, options, scratch / f"{source.stem}_{level}.o")
-            for source in sources
-        ]
-        for level, options in target.levels.items()
-    }
+    waiting: dict[str, list[Future[Path]]] = {level: [] for level in target.levels}
+    for source in sources:
+        for level, options in target.levels.items():
+            if source.name == "library.c":
+                options = ("baseline", f'-DKERNELS_DIGEST="{digest}"')
+            made = scratch / f"{source.stem}_{level}.o"
+            waiting[level].append(pool.submit(compile_one, target, source, options, made))
     return {level: [each.result() for each in jobs] for level, jobs in waiting.items()}
 
 
 def compile_one(target: Any, source: Path, options: tuple[str, ...], made: Path) -> Path:
-    """The object file of a source.
-
-    That which says whether a level can be used has to run on every processor; it carries the digest
-    of all sources.
-    """
-    if source.name == "library.c":
-        options = ("baseline", f'-DKERNELS_DIGEST="{RECIPE.digest()}"')
+    """The object file of a source; the first of the options is the processor."""
     machine, *more = options
     compiler(target, f"-mcpu={machine}", *RECIPE.COMPILING, *more, "-c", source, "-o", made)
     return made
 
 
 def link(target: Any, objects: list[Path], made: Path) -> Path:
-    """The library of these object files.
-
-    The first one waits for what the compiler brings to every program, which is made then and kept.
-    """
+    """The library of these object files."""
     more = LINKING_ELF if target.suffix == ".so" else ()
-    empty = () if objects else ("-x", "c", os.devnull)
-    compiler(target, "-mcpu=baseline", *LINKING, *more, *objects, *empty, "-o", made)
+    compiler(target, "-mcpu=baseline", *LINKING, *more, *objects, "-o", made)
     return made
 
 

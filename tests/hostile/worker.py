@@ -120,7 +120,7 @@ class Guard:
         frame = sys._getframe(2)
         while frame is not None:
             name = frame.f_globals.get("__name__", "")
-            if name.startswith(("importlib.", "_frozen_importlib", "numba.", "copy", "jax.")):
+            if name.startswith(("importlib.", "_frozen_importlib", "copy", "jax.")):
                 return
             frame = frame.f_back  # type: ignore[assignment]
         self._note(f"{event} {arguments!r:.100}")
