@@ -22,11 +22,13 @@ from normscope.kernels.library import address_of, kernels_built
 if TYPE_CHECKING:
     from ctypes import Structure
 
-SHARED = 1 << 17
-"""Bytes from which a job is shared with threads that are awake."""
+SHARED = 1 << 18
+"""Bytes read from which a job is shared with threads that are awake: layer norm of 128 rows of 768 floats
+takes 35 us alone, 27 with another thread."""
 WAKING = 1 << 20
-"""Bytes from which it is worth waking threads that sleep: it takes 10 to 15 us of the caller's
-time, and they begin 30 to 40 us later."""
+"""Bytes read from which it is worth waking threads that sleep. That takes 10 to 15 us of the caller's
+time, and they begin 30 to 40 us later; where calls are 10 ms apart 256 rows take as long as alone,
+512 rows five sixths of it."""
 
 _ALL = 1024
 
@@ -173,7 +175,7 @@ def run(kernel: int, call: Structure, items: int, size: int) -> None:
         kernel: the address of a function that takes items from a counter until none is left.
         call: what it is given; arrays that it refers to are kept alive by the caller.
         items: how many there are.
-        size: bytes that the job moves.
+        size: bytes that the job reads, about.
     """
     team = _team()
     if items == 1 or size < SHARED:

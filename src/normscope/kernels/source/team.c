@@ -5,14 +5,14 @@
    Helpers that have not begun by then find the job withdrawn, and nobody waits for them.
 
    Jobs and helpers lie in tables that live as long as the process, so a helper that comes late may
-   look at a job whatever has become of it. Nothing is locked on the way of a call: each job and each
-   helper has a word that says how it stands. Helpers know nothing of Python and its locks. */
+   look at a job whatever has become of it. Nothing is locked on the way of a call: each job and
+   each helper has a word that says how it stands. Helpers know nothing of Python and its locks. */
 #define _GNU_SOURCE  /* where threads run is not part of any standard */
 #include "team.h"
 #include "helper_thread.h"
 
 enum { JOBS = 16, HELPERS = 1023 };
-enum { PATIENCE = 200000000 };  /* nanoseconds that helpers have for ending before they are let go */
+enum { PATIENCE = 200000000 };  /* nanoseconds that helpers have for ending until nobody waits */
 
 /* The word of a job: TAKEN by a caller, OPEN to helpers, a SLEEPER waits for the last one to leave,
    PLACES for so many helpers more, and how many are INSIDE. */
@@ -37,7 +37,7 @@ typedef struct {
 
 static Job jobs[JOBS];
 static Helper helpers[HELPERS];
-static _Alignas(64) Word calls;  /* changes whenever a job opens: helpers that are awake look at it */
+static _Alignas(64) Word calls;  /* changes when a job opens: helpers that are awake look at it */
 static _Alignas(64) Word made;   /* helpers from here on are NONE */
 static Word alive;               /* helpers that are neither NONE nor ENDED */
 static Word limit = HELPERS;     /* helpers from here on end */
@@ -190,8 +190,15 @@ Int team_helpers(void) { return load(&alive); }
    helpers for the next ones: they stay awake in between. */
 static Int last_end;
 
+INLINE void note_end(void) { __atomic_store_n(&last_end, nanoseconds(), __ATOMIC_RELAXED); }
+
 INLINE int follows_another(void) {
     return nanoseconds() - __atomic_load_n(&last_end, __ATOMIC_RELAXED) < AWAKE;
+}
+
+static void run_alone(Kernel *kernel, const void *call) {
+    Int counter = 0;
+    kernel(call, &counter);
 }
 
 /* Find helpers for a job that is open: those that look for one see it, others are woken. */
@@ -239,11 +246,6 @@ static void close_job(Job *job) {
 static void (*fork_call)(void (*)(void *), void *, unsigned, unsigned);
 static int (*in_parallel)(void);
 
-static void run_alone(Kernel *kernel, const void *call) {
-    Int counter = 0;
-    kernel(call, &counter);
-}
-
 /* Whether the calling thread is one of several that are at work already. */
 static int is_one_of_many(void) { return is_inside || (in_parallel && in_parallel()); }
 
@@ -265,7 +267,7 @@ void team_run(Kernel *kernel, const void *call, Int threads, Int large) {
     kernel(call, &job->counter);
     is_inside = 0;
     close_job(job);
-    __atomic_store_n(&last_end, nanoseconds(), __ATOMIC_RELAXED);
+    note_end();
 }
 
 /* ---- the team of an OpenMP runtime ---- */
@@ -282,8 +284,8 @@ typedef struct {
 } Joint;
 
 /* A team ends when each of its threads has come, also one that finds nothing to do. On a busy
-   machine this takes up to tens of milliseconds. A team that was late is let alone for so many times
-   as long: then at most two hundredths of all time are lost. */
+   machine this takes up to tens of milliseconds. A team that was late is let alone for so many
+   times as long: then at most two hundredths of all time are lost. */
 enum { LET_ALONE = 50 };
 static Int let_alone_until;
 
@@ -312,9 +314,13 @@ void team_join(Kernel *kernel, const void *call, Int threads, Int large) {
         team_run(kernel, call, threads, large);
     } else if (threads <= 1 || is_one_of_many()) {
         run_alone(kernel, call);
+    } else if (!large && !follows_another()) {
+        run_alone(kernel, call);
+        note_end();
     } else {
         Joint joint = {kernel, call, threads, &is_inside, 0, 0, 0};
         fork_call(work_in_team, &joint, 0, 0);  /* of as many threads as its own teams have */
         judge(began, joint.ended);
+        note_end();
     }
 }
