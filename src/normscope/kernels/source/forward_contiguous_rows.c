@@ -81,7 +81,7 @@ INLINE int divide_exactly(Group *group, double n, const Formula *given) {
 static void measure_alone(Group *group, Int g, const Run *run) {
     const ForwardCall *call = run->call;
     Part whole = {call, run->at, 0, run->n};
-    Statistics found = statistics_of_part(&whole, FLOAT64);
+    Statistics found = measured_part(&whole, FLOAT64);
     Pair d = exact_divisor(found.n, found.root, call->formula, &group->v[g]);
     Scaling scaling = scaling_of(found.mean, d, call->formula, FLOAT64);
     group->mean[g] = found.mean.value;
@@ -148,16 +148,11 @@ INLINE void write_group(const Group *group, const ForwardCall *call, Int first, 
     Room to = {call->out, 0};
     for (Int g = 0; g < count; g++) {
         Run run = run_of_set(call, first + g);
-        Scaling by = scaling_in(group, g, dtype);
         if (first + g + GROUP < stop) fetch(call, first + g + GROUP, dtype);
-        if (size > PIECE) {
-            write_pieces(&run, by, stream, dtype);
-            continue;
-        }
-        if (g % together == 0)
-            to = room(stream, call->out, run.at.of[OUT], 1, size * least(together, count - g),
-                      dtype);
-        write_run(&run, to, by, dtype);
+        if (size <= PIECE && g % together == 0)
+            to = room(stream, call->out, run.at.of[OUT], 1, size * least(together, count - g), dtype);
+        const Room *given = size <= PIECE ? &to : NULL;
+        write_pieces(&run, scaling_in(group, g, dtype), stream, given, dtype);
         to.index += size;
     }
 }

@@ -1,4 +1,6 @@
-/* Forward kernels for nests whose innermost loop is shared: a statistics set is a few long runs. */
+/* Forward kernels for nests whose innermost loop is shared: a statistics set is a few long runs.
+
+   The loops over elements are compiled once for each dtype; what calls them serves all. */
 #include "rows.h"
 
 /* Sets that are measured before the first of them is written, if they are short. */
@@ -12,9 +14,38 @@ typedef struct {
     Scaling scaling;
 } Measured;
 
-INLINE Measured measure_set(const ForwardCall *call, Int set, Int size, int dtype) {
+/* The statistics of a part, of any dtype. */
+static Statistics statistics_of_part(const Part *part) {
+    switch (part->call->dtype) {
+    case FLOAT64: return measured_part(part, FLOAT64);
+    case FLOAT32: return measured_part(part, FLOAT32);
+    case FLOAT16: return measured_part(part, FLOAT16);
+    default: return measured_part(part, BFLOAT16);
+    }
+}
+
+/* Write the output of a part of a set of which `count` elements count, of any dtype. */
+static void write_part(const Part *part, double count, Scaling by, Stream *stream) {
+    FOR_DTYPE(part->call->dtype, write_runs, part, count, by, stream);
+}
+
+/* The statistics of a whole set of `size` elements. */
+INLINE Statistics statistics_of_set(const ForwardCall *call, Place at, Int size) {
+    int measure = measure_of(call->formula);
+    Statistics found = {0};
+    for (Int number = 0; number * CHUNK < size; number++) {
+        Part chunk = chunk_of(call, at, size, number);
+        Statistics more = statistics_of_part(&chunk);
+        if (call->dtype == FLOAT64) found = merged_exactly(found, more, measure);
+        else found = merged(found, more, measure);
+    }
+    return found;
+}
+
+INLINE Measured measure_set(const ForwardCall *call, Int set, Int size) {
+    int dtype = (int)call->dtype;
     Place at = place_of(call, set);
-    Statistics found = statistics_of_set(call, at, size, dtype);
+    Statistics found = statistics_of_set(call, at, size);
     double v;
     Pair d = divisor_of(found, call->formula, &v, dtype);
     write_statistics(call, at.of[SET], found.n, found.mean.value, v, d.value);
@@ -22,16 +53,17 @@ INLINE Measured measure_set(const ForwardCall *call, Int set, Int size, int dtyp
 }
 
 /* Write a set: the last chunk first, which is still in cache if the set is too large for it. */
-INLINE void write_set(const ForwardCall *call, const Measured *known, Int size, Stream *stream,
-                      int dtype) {
+INLINE void write_set(const ForwardCall *call, const Measured *known, Int size, Stream *stream) {
     for (Int number = quotient_up(size, CHUNK) - 1; number >= 0; number--) {
         Part chunk = chunk_of(call, known->at, size, number);
-        write_part(&chunk, known->count, known->scaling, stream, dtype);
+        write_part(&chunk, known->count, known->scaling, stream);
     }
 }
 
-/* An item is `per_item` sets. */
-INLINE void normalize(const ForwardCall *call, Int *counter, int dtype) {
+/* Measure whole statistics sets and write their output while they are in cache. An item is `per_item`
+   sets. */
+EXPORT void forward_rows_normalize(const void *given, Int *counter) {
+    const ForwardCall *call = given;
     const Cut *cut = &call->cut;
     Int sets = sets_of(cut), size = size_of_set(cut), group = size <= SHORT ? GROUP : 1;
     Measured known[GROUP];
@@ -41,30 +73,33 @@ INLINE void normalize(const ForwardCall *call, Int *counter, int dtype) {
         Int stop = least((item + 1) * cut->per_item, sets);
         for (Int first = item * cut->per_item; first < stop; first += group) {
             Int count = least(group, stop - first);
-            for (Int g = 0; g < count; g++) known[g] = measure_set(call, first + g, size, dtype);
-            for (Int g = 0; g < count; g++) write_set(call, &known[g], size, &stream, dtype);
+            for (Int g = 0; g < count; g++) known[g] = measure_set(call, first + g, size);
+            for (Int g = 0; g < count; g++) write_set(call, &known[g], size, &stream);
         }
     }
     close_stream(&stream);
 }
 
-/* An item is a chunk of a set. */
-INLINE void measure(const ForwardCall *call, Int *counter, int dtype) {
+/* Measure chunks: their partial statistics. An item is a chunk of a set. */
+EXPORT void forward_rows_measure(const void *given, Int *counter) {
+    const ForwardCall *call = given;
     const Cut *cut = &call->cut;
     Int size = size_of_set(cut), rows = call->partial_rows, columns = call->partial_columns;
     for (Int item = take(counter); item < cut->items; item = take(counter)) {
         Int set = item / cut->chunks, number = item - set * cut->chunks;
         Part chunk = chunk_of(call, place_of(call, set), size, number);
-        Statistics found = statistics_of_part(&chunk, dtype);
+        Statistics found = statistics_of_part(&chunk);
         double *partials = call->partials + number * rows * columns;
         write_partial(partials, rows, columns, chunk.at.of[SET], found);
     }
 }
 
-/* An item is `step` elements of `per_item` sets. The same elements of all sets come first:
-   parameters that vary along them are then read once. */
-INLINE void apply(const ForwardCall *call, Int *counter, int dtype) {
+/* Write the output, from statistics that are known. An item is `step` elements of `per_item` sets. The
+   same elements of all sets come first: parameters that vary along them are then read once. */
+EXPORT void forward_rows_apply(const void *given, Int *counter) {
+    const ForwardCall *call = given;
     const Cut *cut = &call->cut;
+    int dtype = (int)call->dtype;
     Int sets = sets_of(cut), size = size_of_set(cut), groups = quotient_up(sets, cut->per_item);
     Stream stream;
     open_stream(&stream, call->streams != 0);
@@ -73,23 +108,8 @@ INLINE void apply(const ForwardCall *call, Int *counter, int dtype) {
         for (Int set = first; set < least(first + cut->per_item, sets); set++) {
             Part part = {call, place_of(call, set), start, least(start + cut->step, size)};
             Int i = part.at.of[SET];
-            write_part(&part, given_count(call, i), given_scaling(call, i, dtype), &stream, dtype);
+            write_part(&part, given_count(call, i), given_scaling(call, i, dtype), &stream);
         }
     }
     close_stream(&stream);
-}
-
-/* Measure whole statistics sets and write their output while they are in cache. */
-EXPORT void forward_rows_normalize(const void *call, Int *counter) {
-    FOR_DTYPE(((const ForwardCall *)call)->dtype, normalize, call, counter);
-}
-
-/* Measure chunks: their partial statistics. */
-EXPORT void forward_rows_measure(const void *call, Int *counter) {
-    FOR_DTYPE(((const ForwardCall *)call)->dtype, measure, call, counter);
-}
-
-/* Write the output, from statistics that are known. */
-EXPORT void forward_rows_apply(const void *call, Int *counter) {
-    FOR_DTYPE(((const ForwardCall *)call)->dtype, apply, call, counter);
 }

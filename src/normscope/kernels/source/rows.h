@@ -63,34 +63,20 @@ INLINE double first_of(const Part *part, int dtype) {
     return 0.0;
 }
 
-INLINE Statistics statistics_of_part(const Part *part, int dtype) {
+/* The statistics of a part. */
+INLINE Statistics measured_part(const Part *part, int dtype) {
     int measure = measure_of(part->call->formula);
     Shift shift = {1.0, 0.0};
-    if (dtype != FLOAT64) {
-        if (is_around_mean(measure)) shift.pivot = first_of(part, dtype);
-        Sums sums = sums_of_part(part, shift, measure, dtype);
-        return statistics_of(sums.n, sums.s.value, sums.q.value, shift.pivot, measure);
-    }
+    if (dtype != FLOAT64 && is_around_mean(measure)) shift.pivot = first_of(part, dtype);
     for (;;) {
         Sums sums = sums_of_part(part, shift, measure, dtype);
+        if (dtype != FLOAT64)
+            return statistics_of(sums.n, sums.s.value, sums.q.value, shift.pivot, measure);
         Shift better = better_shift(sums, shift, measure);
         if (better.unit == shift.unit && better.pivot == shift.pivot)
             return statistics_of_sums(sums, shift, measure);
         shift = better;
     }
-}
-
-/* The statistics of a whole set of `size` elements. */
-INLINE Statistics statistics_of_set(const ForwardCall *call, Place at, Int size, int dtype) {
-    int measure = measure_of(call->formula);
-    Statistics found = {0};
-    for (Int number = 0; number * CHUNK < size; number++) {
-        Part chunk = chunk_of(call, at, size, number);
-        Statistics more = statistics_of_part(&chunk, dtype);
-        if (dtype == FLOAT64) found = merged_exactly(found, more, measure);
-        else found = merged(found, more, measure);
-    }
-    return found;
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -106,14 +92,14 @@ static void fill_part(const Part *part, int dtype) {
 }
 
 /* Write the output of a part of a set of which `count` elements count. */
-INLINE void write_part(const Part *part, double count, Scaling by, Stream *stream, int dtype) {
+INLINE void write_runs(const Part *part, double count, Scaling by, Stream *stream, int dtype) {
     if (count == 0.0) {
         fill_part(part, dtype);
         return;
     }
     for (Int position = part->start; position < part->stop;) {
         Run run = run_of(part, position);
-        write_pieces(&run, by, stream, dtype);
+        write_pieces(&run, by, stream, NULL, dtype);
         position += run.n;
     }
 }

@@ -105,12 +105,26 @@ INLINE Int add_run(Strands *strands, const Run *run, Shift shift, int measure, i
     return run->n;
 }
 
+/* The sum of all strands: halves are added, as vectors. */
+INLINE double sum_of(const double *strands) {
+    EXACT;
+    typedef double Vector __attribute__((ext_vector_type(STRANDS)));
+    Vector all;
+    memcpy(&all, strands, sizeof all);
+    double __attribute__((ext_vector_type(8))) eight = all.lo + all.hi;
+    double __attribute__((ext_vector_type(4))) four = eight.lo + eight.hi;
+    double __attribute__((ext_vector_type(2))) two = four.lo + four.hi;
+    return two.x + two.y;
+}
+
 /* All strands together, of n elements. */
 INLINE Sums total_of(Strands *strands, double n, int measure, int dtype) {
     if (dtype == FLOAT64 && is_square(measure)) {
         fold_strands(strands, 1);
         return sums_of(strands, n);
     }
+    if (is_square(measure))
+        return (Sums){n, exactly(sum_of(strands->s)), exactly(sum_of(strands->q))};
     for (int half = STRANDS / 2; half > 0; half /= 2)
         for (int strand = 0; strand < half; strand++) {
             strands->s[strand] += strands->s[strand + half];
@@ -215,14 +229,16 @@ INLINE void write_run(const Run *run, Room room, Scaling by, int dtype) {
     }
 }
 
-/* Write the output of a run in pieces, through the stream. */
-INLINE void write_pieces(const Run *run, Scaling by, Stream *stream, int dtype) {
+/* Write the output of a run: into the room that is given, or in pieces through the stream. */
+INLINE void write_pieces(const Run *run, Scaling by, Stream *stream, const Room *given, int dtype) {
     void *out = run->call->out;
-    Int step = run->step.of[OUT], others;
-    Int length = first_piece(stream, out, run->at.of[OUT], step, run->n, dtype, &others);
+    Int step = run->step.of[OUT], length = run->n, others = 0;
+    if (given == NULL)
+        length = first_piece(stream, out, run->at.of[OUT], step, run->n, dtype, &others);
     for (Int e = 0; e < run->n; e += length, length = others) {
         Run piece = {run->call, moved(run->at, run->step, e), run->step, least(length, run->n - e)};
-        Room to = room(stream, out, piece.at.of[OUT], step, piece.n, dtype);
+        Room to = given != NULL ? *given
+                                : room(stream, out, piece.at.of[OUT], step, piece.n, dtype);
         write_run(&piece, to, by, dtype);
     }
 }
