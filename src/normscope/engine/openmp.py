@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from ctypes import CDLL
@@ -67,15 +67,17 @@ def _look() -> OpenMP | None:
         return None
     from ctypes import c_void_p, cast
 
+    def address(function: Any) -> int:
+        return cast(function, c_void_p).value or 0
+
     try:
         parallel, in_parallel = library.GOMP_parallel, library.omp_in_parallel
         max_threads = library.omp_get_max_threads
     except AttributeError:  # torch was built without OpenMP
         return None
     name = "libomp" if hasattr(library, "__kmpc_fork_call") else "libgomp"
-    addresses = [cast(each, c_void_p).value or 0 for each in (parallel, in_parallel)]
     _is_forked = _is_forked or (name == "libgomp" and _was_forked())
-    return OpenMP(name, *addresses, max_threads)
+    return OpenMP(name, address(parallel), address(in_parallel), max_threads)
 
 
 def _library() -> CDLL | None:

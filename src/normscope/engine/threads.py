@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from ctypes import Structure
 
 SHARED = 1 << 18
-"""Bytes read from which a job is shared with threads that are awake: layer norm of 128 rows of 768 floats
-takes 35 us alone, 27 with another thread."""
+"""Bytes read from which a job is shared with threads that are awake: layer norm of 128 rows of 768
+floats takes 35 us alone, 27 with another thread."""
 WAKING = 1 << 20
-"""Bytes read from which it is worth waking threads that sleep. That takes 10 to 15 us of the caller's
-time, and they begin 30 to 40 us later; where calls are 10 ms apart 256 rows take as long as alone,
-512 rows five sixths of it."""
+"""Bytes read from which it is worth waking threads that sleep. That takes 10 to 15 us of the
+caller's time, and they begin 30 to 40 us later; where calls are 10 ms apart 256 rows take as long
+as alone, 512 rows five sixths of it."""
 
 _ALL = 1024
 
