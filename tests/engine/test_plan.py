@@ -83,6 +83,13 @@ def test_work_is_cut_by_size_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("pattern", ["b [c]", "[b] c"])
+@pytest.mark.parametrize("rows", [64, 512, 2048])
+def test_from_mid_sizes_on_there_is_work_for_several_threads(pattern: str, rows: int) -> None:
+    assert planned(pattern, (rows, 768)).items >= 8
+    assert planned(pattern, (4, 768)).items == 1
+
+
 @pytest.mark.parametrize("channels", [*range(1, 64, 3), 799, 801, 863, 1601, 2000, 4096])
 @pytest.mark.parametrize("pattern", ["[b h] c", "b [h] c", "[b] c [h]", "b [h] (g [c])"])
 def test_no_tile_is_wider_than_scratch_memory(pattern: str, channels: int) -> None:

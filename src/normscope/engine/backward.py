@@ -16,14 +16,13 @@ from normscope.engine.gradient_plan import GradientCall, gradient_call, paramete
 from normscope.engine.loops import Strides, atomic_strides
 from normscope.engine.operands import (
     SHORT,
-    address,
     not_overwritten,
     parameter_dtype,
     written_out,
 )
 from normscope.engine.plan import STREAM_BYTES, Plan, plan as find_plan
 from normscope.engine.validation import laid_along
-from normscope.kernels.calls import BackwardCall, ParameterCall
+from normscope.kernels.calls import BackwardCall, ParameterCall, address
 from normscope.kernels.contract import DTYPES, NUM_SUMS, SET, SUM_DY
 from normscope.kernels.library import address_of
 from normscope.notation.layout import Layout
@@ -99,7 +98,7 @@ class BackwardPass:
             of the parameters with rstd, (blocks, 2, parameters), if they are taken along.
         """
         prepared, cut = gradient.prepared, gradient.cut
-        plan, size = prepared.plan, 2 * self.x.nbytes
+        plan, size = prepared.plan, 3 * self.x.nbytes
         learned = self._learned(gradient)
         call = self._call(gradient, dx, factor, learned)
         kernels = f"backward_{plan.mode}"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from normscope.engine.operands import address
 from normscope.engine.plan import Plan
-from normscope.kernels.calls import Cut
+from normscope.kernels.calls import Cut, address
 
 
 def cut_of(plan: Plan, **others: int) -> Cut:

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from normscope.engine import threads
 from normscope.engine.cuts import cut_of
 from normscope.engine.merging import find_divisors, fold_columns, merge_chunks
-from normscope.engine.operands import address
 from normscope.engine.plan import WRITTEN
 from normscope.engine.prepared import PreparedCall
-from normscope.kernels.calls import ForwardCall
+from normscope.kernels.calls import ForwardCall, address
 from normscope.kernels.contract import (
     DTYPES,
     FLOAT64,

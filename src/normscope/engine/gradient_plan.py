@@ -27,6 +27,8 @@ Axes = tuple[int, ...]
 
 MOST_BLOCKS, FEWEST_BLOCKS = 32, 4
 """How many items have sums of their own for all parameters."""
+BLOCK_SHARE = 16
+"""What an item reads is at least so many times as large as the sums of its own."""
 BLOCKS_BYTES = 3 << 18
 """The memory for those; also what the sums of the chunks of all sets may take."""
 LARGEST_CHUNK, SMALLEST_CHUNK = 16384, 1024
@@ -70,7 +72,7 @@ def _uncut(plan: Plan) -> Cut:
     return Cut(whole=plan.whole, chunk=plan.chunk, chunks=plan.chunks, units=plan.items, per_item=1)
 
 
-def _cut(plan: Plan, parameters: int) -> Cut | None:
+def _cut(plan: Plan, parameters: int, itemsize: int) -> Cut | None:
     """The work, if the sums of the parameters can be taken along with those of the sets.
 
     Of few parameters, each item has its own sums, which are added in the end. Of many, one for each
@@ -79,6 +81,8 @@ def _cut(plan: Plan, parameters: int) -> Cut | None:
     cut = _uncut(plan)
     blocks = min(MOST_BLOCKS, BLOCKS_BYTES // (16 * max(1, parameters)))
     if blocks >= min(FEWEST_BLOCKS, cut.units):
+        work = 2 * plan.num_sets * plan.set_size * itemsize
+        blocks = max(1, min(blocks, work // (BLOCK_SHARE * 16 * max(1, parameters))))
         cut = replace(cut, per_item=max(cut.per_item, -(-cut.units // blocks)))
         return replace(cut, blocks=cut.items)
     if plan.mode == "columns" or not _one_per_element(plan):
@@ -160,7 +164,7 @@ def gradient_call(
     )
     plan = prepared.plan
     parameters = math.prod(layout.known_sizes[i] for i in plan.parameters[1])
-    cut = _cut(plan, parameters) if along else None
+    cut = _cut(plan, parameters, dtype.itemsize) if along else None
     fused = tuple(cut is not None and sorted(axes or ()) == sorted(along) for axes in named)
     return GradientCall(
         prepared=prepared,

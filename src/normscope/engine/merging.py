@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normscope.engine import threads
-from normscope.engine.operands import address
-from normscope.kernels.calls import MergeCall
+from normscope.kernels.calls import MergeCall, address
 from normscope.kernels.library import address_of
 
 Floats = NDArray[np.float64]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,22 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from normscope.notation.layout import Layout
 
 Array = NDArray[Any]
-
-
-def address(array: Array) -> int:
-    """Where the first element of an array lies.
-
-    It is read from where NumPy's C interface has it, right after the head of the object.
-    `array.ctypes.data` makes objects on its way, which small calls notice.
-    """
-    return _integer_at()(id(array) + object.__basicsize__).value  # type: ignore[no-any-return]
-
-
-@cache
-def _integer_at() -> Callable[[int], Any]:
-    import ctypes  # which a browser does not have, and only kernels need
-
-    return ctypes.c_size_t.from_address
 
 
 SHORT = 2048

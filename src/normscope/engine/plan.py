@@ -41,7 +41,16 @@ NARROW = 32
 """Kept runs shorter than this take some of the shared loop around them as further columns."""
 USUAL = 800
 """Columns whose sums stay in the first level of cache beside the rows."""
-ITEM_BYTES = 1 << 18
+ITEM_BYTES, SMALLEST_ITEM = 1 << 18, 1 << 14
+"""Bytes of an item: of x in rows."""
+SHARED_BYTES = 1 << 16
+"""An array of fewer is one thread's."""
+MANY_ITEMS = 64
+"""Into so many items arrays are cut as soon as these are not too small."""
+TOGETHER = 8
+"""Short sets, lying in rows, that a kernel takes at once."""
+NARROWEST = 256
+"""Bytes of a row in a tile that is cut to have more items: a few cache lines in turn."""
 CACHE_BYTES = 1 << 19
 """What of a statistics set is hoped to stay in the second level of cache."""
 STREAM_BYTES = 40 << 20
@@ -285,7 +294,7 @@ def _cut(plan: Plan, itemsize: int, outer_sets: bool) -> Plan:
     total = plan.num_sets * plan.set_size * itemsize
     plan = replace(plan, streams=total > STREAM_BYTES)
     if plan.mode == "rows":
-        per_item = max(1, ITEM_BYTES // max(1, plan.set_size * itemsize))
+        per_item = _sets_of_an_item(plan.set_size * itemsize, total)
         items = -(-plan.num_sets // per_item)
         chunks = -(-plan.set_size // CHUNK)
         whole = _whole(items, chunks, total) and not _large_parameters(plan, chunks)
@@ -303,8 +312,28 @@ def _cut(plan: Plan, itemsize: int, outer_sets: bool) -> Plan:
     chunk = max(FEWEST_ROWS, -(-rows // _most_chunks(plan, outer_sets)))
     chunks = -(-rows // chunk)
     whole = _whole(plan.positions * plan.tiles, chunks, total)
+    if whole and total >= SHARED_BYTES:
+        plan = replace(plan, tile=_narrow_tile(plan, itemsize))
     items = plan.positions * plan.tiles * (1 if whole else chunks)
     return replace(plan, chunk=chunk, chunks=chunks, whole=whole, items=items)
+
+
+def _sets_of_an_item(set_bytes: int, total: int) -> int:
+    """How many sets, lying in rows, one item is."""
+    wanted = min(ITEM_BYTES, max(SMALLEST_ITEM, total // MANY_ITEMS))
+    sets = max(1, wanted // max(1, set_bytes))
+    return sets if sets < TOGETHER else sets // TOGETHER * TOGETHER
+
+
+def _narrow_tile(plan: Plan, itemsize: int) -> int:
+    """A tile so narrow that there are enough items; no sum depends on how wide tiles are."""
+    missing = -(-FEWEST_ITEMS // max(1, plan.positions))
+    if plan.outer > 1 or plan.tiles >= missing:
+        return plan.tile
+    columns = plan.loops[-1].size
+    step = _tile_step(plan, itemsize)
+    tile = max(-(-columns // missing), NARROWEST // itemsize)
+    return min(-(-tile // step) * step, plan.tile)
 
 
 def _most_chunks(plan: Plan, outer_sets: bool) -> int:
@@ -342,5 +371,10 @@ def _tile(plan: Plan, rows: int, columns: int, itemsize: int) -> int:
     most = min(fitting, USUAL) if fitting >= 64 else USUAL
     tiles = -(-columns // most)
     tile = -(-columns // tiles)  # as even as possible: what a narrow last tile costs is not little
-    step = plan.inner if plan.inner > 1 else max(16, LINE // itemsize)
+    step = _tile_step(plan, itemsize)
     return min(-(-tile // step) * step, columns)
+
+
+def _tile_step(plan: Plan, itemsize: int) -> int:
+    """What the width of a tile is a multiple of: whole sets, or cache lines."""
+    return plan.inner if plan.inner > 1 else max(16, LINE // itemsize)

@@ -37,7 +37,7 @@ class PreparedCall:
         plan: the loop nest.
         formula: the numbers of the spec, as kernels want them.
         dtype: the number of the dtype of x.
-        size: how many bytes x has.
+        size: how many bytes are read and written, but for other arrays than x and the output.
         contiguous: whether sets are contiguous rows: one run of neighbours each in all arrays, no
             longer than a chunk, of which all elements count, and squares are summed.
     """
@@ -91,7 +91,7 @@ def prepare(
         plan=plan,
         formula=formula,
         dtype=DTYPES[dtype.name],
-        size=plan.num_sets * plan.set_size * dtype.itemsize,
+        size=2 * plan.num_sets * plan.set_size * dtype.itemsize,
         contiguous=_contiguous(plan, arrays) and is_square(float(formula[MEASURE])),
     )
 

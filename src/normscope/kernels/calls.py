@@ -7,11 +7,30 @@ browser does not have.
 
 from __future__ import annotations
 
-from ctypes import Structure, c_double, c_int64, c_void_p
+import sys
+from ctypes import Structure, c_double, c_int64, c_size_t, c_void_p
+from typing import Any
+
+from numpy.typing import NDArray
 
 Address = c_void_p
 """Of the first element of an array; None: there is none."""
 Int = c_int64
+
+
+_OF_DATA = object.__basicsize__
+_WORD = 8
+_memory = (c_size_t * (sys.maxsize // _WORD)).from_address(0)
+"""All of it, as words: no object has to be made to read one."""
+
+
+def address(array: NDArray[Any]) -> int:
+    """Where the first element of an array lies.
+
+    It is read from where NumPy's C interface has it, right after the head of the object.
+    `array.ctypes.data` makes objects on its way, which small calls notice.
+    """
+    return _memory[(id(array) + _OF_DATA) // _WORD]
 
 
 class Cut(Structure):

@@ -1,4 +1,4 @@
-"""Arrays as kernels are told of them."""
+"""The addresses that kernels are told."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from normscope.engine import buffers
-from normscope.engine.operands import address
+from normscope.kernels.calls import address
 
 Array = NDArray[Any]
 
