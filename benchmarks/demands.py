@@ -31,12 +31,12 @@ class Demand:
     def __str__(self) -> str:
         sign = ">=" if self.at_least else "<="
         verdict = "met" if self.met else "NOT MET"
-        return f"{self.what:66} {sign} {self.limit:<5g} {self.measured:8.2f}  {verdict}"
+        return f"{self.what:72} {sign} {self.limit:<5g} {self.measured:8.2f}  {verdict}"
 
 
 def report(demands: Sequence[Demand], check: bool) -> int:
     """Print them; the exit status is 1 if one is not met and that is asked for."""
-    print(f"\n{'demanded':66}  limit   measured")
+    print(f"\n{'demanded':72}  limit   measured")
     for demand in demands:
         print(demand)
     missed = sum(not demand.met for demand in demands)

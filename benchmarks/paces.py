@@ -29,16 +29,16 @@ CASES = ("batch NCHW", "layer, last axis of 784", "instance NCHW", "instance NHW
 TIGHT, AFTER_TORCH = "tight loop", "after torch"
 AFTER_LIMIT, APART_LIMIT = 1.1, 1.15
 APART = (5, 20, 50, 200)
-ELEMENTS = 1 << 16
-"""Of the operator before: enough that PyTorch shares it among its threads, and no more, so that
-caches keep what is timed."""
+ELEMENTS = 1 << 15
+"""Of the operator before, for each core: PyTorch gives so many to a thread, and caches keep what is
+timed beside them."""
 
 
 def torch_operator() -> Call:
     """A call of an operator of PyTorch that uses all of its threads."""
     import torch
 
-    x = torch.ones(ELEMENTS)
+    x = torch.ones(ELEMENTS * machine.cores())
     return lambda: torch.relu_(x)
 
 
@@ -74,9 +74,11 @@ def line(result: dict[str, Any], who: str) -> str:
     times = by_pace(result, who)
     tight = times.pop(TIGHT)
     ratios = "  ".join(f"{pace} {t.seconds / tight.seconds:.2f}" for pace, t in times.items())
+    noise = max(time.noise for time in (tight, *times.values()))
     return (
         f"{result['case']:24} {size_name(result['bytes']):>9}  {who:15} "
-        f"{TIGHT} {shown(tight.seconds):>8}  {ratios}"
+        f"{TIGHT} {shown(tight.seconds):>8}  {ratios}  "
+        f"noise {noise:.0%}"
     )
 
 
@@ -103,10 +105,11 @@ def main() -> int:
     arguments = parser.parse_args()
     both = not arguments.after_torch and arguments.apart is None
     apart = list(arguments.apart or (APART if both or arguments.apart == [] else ()))
+    cases = chosen(arguments.cases) if arguments.cases else [named(name) for name in CASES]
     print(machine.description())
     results = []
     for nbytes in arguments.sizes:
-        for case in chosen(arguments.cases or CASES):
+        for case in cases:
             results.append(
                 processes.measured(
                     "paces", case=case.name, nbytes=nbytes, dtype=arguments.dtype, apart=apart,

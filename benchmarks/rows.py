@@ -70,6 +70,13 @@ def torchs(x: np.ndarray, scale: np.ndarray, bias: np.ndarray, dy: np.ndarray) -
     )
 
 
+def by_pace(result: dict[str, Any]) -> dict[str, tuple[Time, Time]]:
+    """Our time and that of PyTorch, by pass and pace."""
+    times = {name: Time(**time) for name, time in result["times"].items()}
+    names = [f"{name}, {pace}" for name in PASSES for pace in PACES]
+    return {name: (times[f"{name}, normscope"], times[f"{name}, torch"]) for name in names}
+
+
 def main() -> int:
     parser = options.parser(__doc__, seconds=2.0, cases=False)
     parser.add_argument("--rows", nargs="+", type=int, default=ROWS)
@@ -77,19 +84,18 @@ def main() -> int:
     print(machine.description())
     results, demands = [], []
     for rows in arguments.rows:
-        results.append(
-            processes.measured("rows", rows=rows, dtype=arguments.dtype, seconds=arguments.seconds)
-        )
-        times = {name: Time(**time) for name, time in results[-1]["times"].items()}
-        for name in (f"{name}, {pace}" for name in PASSES for pace in PACES):
-            own, other = (times[f"{name}, {who}"].seconds for who in ("normscope", "torch"))
+        job = {"rows": rows, "dtype": arguments.dtype, "seconds": arguments.seconds}
+        results.append(processes.measured("rows", **job))
+        for name, (own, torch) in by_pace(results[-1]).items():
+            ratio = torch.seconds / own.seconds
             print(
-                f"{rows:5} x {WIDTH}, {name:22} normscope {shown(own):>8}  torch {shown(other):>8}"
-                f"  torch / normscope {other / own:5.2f}",
+                f"{rows:5} x {WIDTH}, {name:22} normscope {shown(own.seconds):>8}  "
+                f"torch {shown(torch.seconds):>8}  torch / normscope {ratio:5.2f}  "
+                f"noise {max(own.noise, torch.noise):.0%}",
                 flush=True,
             )
             what = f"{rows} x {WIDTH}, {name}: times as fast as torch"
-            demands.append(Demand(what, TIMES_TORCH, other / own, at_least=True))
+            demands.append(Demand(what, TIMES_TORCH, ratio, at_least=True))
     processes.keep("rows", results)
     return report(demands, arguments.check)
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 Call = Callable[[], object]
 
-BLOCK = 2e-4
-"""Seconds: shorter calls are timed several at once, which the clock does not disturb."""
+BLOCK = 1e-3
+"""Seconds: as many calls of a tight loop are timed at once as this takes."""
 SLOW = 0.05
-"""Seconds: longer calls have no use for another one just before, which is not timed."""
+"""Seconds: longer calls have no use for others just before, which are not timed."""
 GLANCE, LONGEST_REST = 2e-3, 0.1
 QUIET = 0.1
 """How much of a core a process at rest may use: the glances themselves."""
@@ -50,13 +50,14 @@ class _Timer:
     def turn(self) -> float:
         """Seconds of a call, after a rest."""
         settle()
-        if self.before is None and self._once > SLOW:
+        if self.before is not None:
+            self.call()
+            self.before()
             return self._timed(1)
-        self.call()
-        if self.before is None:
-            return self._timed(max(1, min(1000, int(BLOCK / max(1e-7, self._once)))))
-        self.before()
-        return self._timed(1)
+        number = max(1, min(1000, int(BLOCK / max(1e-7, self._once))))
+        if self._once < SLOW:
+            self._timed(number)
+        return self._timed(number)
 
     def _timed(self, number: int) -> float:
         began = time.perf_counter()
