@@ -39,6 +39,7 @@ IMPORTS = {
     "notation.*": "notation.*",
     "kernels.*": "kernels.*",
     "kernels.contract": "",  # what engine and kernels share
+    "kernels.calls": "",  # the structures of that border
     "kernels.recipe": "",  # the build runs it where nothing is installed
     "sight.*": "notation.* sight.*",
     "graph.*": "graph.*",
@@ -53,7 +54,7 @@ IMPORTS = {
     # it knows nothing of the fast way, so that it can disagree with it
     "reference": "notation.* frameworks.statement",
     "engine.*": "progress notation.* kernels.* frameworks.* engine.*",
-    # the definition, in the place of kernels that are not installed
+    # the definition, in the place of kernels that are not built
     "engine.by_definition": "notation.* kernels.contract reference engine.*",
     # layers of the frameworks; each package imports its own framework
     "layers": "",

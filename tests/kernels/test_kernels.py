@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from normscope import normalize, reference, spec
-from normscope.engine import forward
-from normscope.engine.plan import Plan
+from normscope.engine import plan, threads
+from normscope.engine.forward_call import _calls
 from normscope.engine.threads import set_num_threads
-from normscope.kernels.contract import Arrays
+from normscope.kernels.calls import ForwardCall
 from strategies import cases, specs
 
 DTYPES = [np.float64, np.float32, np.float16, ml_dtypes.bfloat16]
@@ -53,18 +53,23 @@ def problem(name: str, dtype: type = np.float32) -> tuple:
 @contextmanager
 def written(past_the_caches: bool) -> Iterator[None]:
     """Outputs are streamed, which otherwise only large ones are; or none is."""
-    with patch.object(forward, "streams", lambda plan, arrays: past_the_caches):
+    _calls.clear()  # what was prepared before
+    with patch.object(plan, "STREAM_BYTES", -1 if past_the_caches else 1 << 62):
         yield
+    _calls.clear()
 
 
 def nearest(found: np.ndarray, exact: np.ndarray) -> np.ndarray:
-    """Whether each number is the one of its dtype that is nearest to the exact value."""
+    """Whether each number is the one of its dtype that is nearest to the exact value.
+
+    What is computed in float64 differs from that by some roundings of summands of about 1.
+    """
     dtype = found.dtype.type
     distance = np.abs(found.astype(np.float64) - exact)
     with np.errstate(over="ignore"):
         neighbours = [np.nextafter(found, dtype(side)).astype(np.float64) for side in (9e4, -9e4)]
     others = np.minimum(*(np.abs(n - exact) for n in neighbours))
-    return distance <= others * (1 + 1e-6)
+    return distance <= others * (1 + 1e-6) + 4 * np.finfo(np.float64).eps
 
 
 @pytest.mark.slow
@@ -191,13 +196,13 @@ def test_bitwise_the_same_wherever_in_a_line_x_and_out_begin(name: str, dtype: t
 def test_only_large_outputs_are_streamed_and_none_in_place() -> None:
     streamed = []
 
-    def seen(plan: Plan, arrays: Arrays) -> bool:
-        streamed.append(streams(plan, arrays))
-        return streamed[-1]
+    def seen(kernel: int, call: ForwardCall, items: int, size: int) -> None:
+        streamed.append(bool(call.streams))
+        run(kernel, call, items, size)
 
-    streams = forward.streams
+    run = threads.run
     x = np.ones((48, 1024, 256), np.float32)  # 48 MiB
-    with patch.object(forward, "streams", seen):
+    with patch.object(threads, "run", seen):
         y = normalize(x, "b h [c]")
         normalize(x[:32], "b h [c]")
         normalize(x, "b h [c]", out=x)
@@ -318,42 +323,22 @@ def test_nan_stays_in_its_set(name: str) -> None:
     np.testing.assert_array_equal(y[~np.isnan(y)], clean[~np.isnan(y)])
 
 
-def test_16_bit_results_are_rounded_once() -> None:
+@pytest.mark.parametrize("pattern", ["b [c]", "[b] c"])
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_16_bit_results_are_rounded_once(dtype: type, pattern: str) -> None:
     """Values next to the middle between two numbers of 16 bits: float32 would round them to it."""
-    import numba
-
-    from normscope.kernels.machine.memory import TAGS, rounded
-
-    round_to = numba.njit(lambda value, tag: rounded(value, tag))
-    for dtype in (np.float16, ml_dtypes.bfloat16):
-        numbers = np.array([1.0, 1.5, -3.0, 1000.0, 6e-8, 65504.0 if dtype is np.float16 else 3e38])
-        base = numbers.astype(dtype).astype(np.float64)
-        with np.errstate(over="ignore"):
-            above = np.nextafter(numbers.astype(dtype), dtype(np.inf)).astype(np.float64)
-        middle = (base + np.where(np.isfinite(above), above, base)) / 2
-        for value in (*middle, *(middle * (1 + 1e-12)), *(middle * (1 - 1e-12)), np.nan, np.inf):
-            found = round_to(value, TAGS[np.dtype(dtype).name])
-            wanted = _nearest(value, dtype)
-            np.testing.assert_array_equal(found, wanted)
-
-
-def test_exact_parts_round_every_operation_inside_any_other_part() -> None:
-    """Numba compiles what states no flags of its own with those of its first caller."""
-    import numba
-
-    from normscope.kernels.machine.compiling import exact, part
-
-    @exact
-    def rounded_twice(a: float, b: float, c: float) -> float:
-        return a * b + c
-
-    @part
-    def rounded_once(a: float, b: float, c: float) -> float:
-        return rounded_twice(a, b, c)
-
-    run = numba.njit(lambda a, b, c: rounded_once(a, b, c))
-    a = 1.0 + 2.0**-30
-    assert run(a, a, -(1.0 + 2.0**-29)) == 0.0  # in one instruction it is 2**-60
+    numbers = np.array([1.0, 1.5, -3.0, 1000.0, 6e-8, 65504.0 if dtype is np.float16 else 3e38])
+    base = numbers.astype(dtype).astype(np.float64)
+    with np.errstate(over="ignore"):
+        above = np.nextafter(numbers.astype(dtype), dtype(np.inf)).astype(np.float64)
+    middle = (base + np.where(np.isfinite(above), above, base)) / 2
+    values = np.array([*middle, *(middle * (1 + 1e-12)), *(middle * (1 - 1e-12)), np.nan, np.inf])
+    stated = spec(pattern, measure="none", bias="c")
+    zeros = np.zeros((2, len(values)), dtype)
+    sets = stated.layout(zeros.shape).num_sets
+    found = normalize(zeros, stated, bias=values, mean=np.zeros(sets))
+    wanted = [_nearest(value, dtype) for value in values]
+    np.testing.assert_array_equal(found.astype(np.float64), [wanted, wanted])
 
 
 def _nearest(value: float, dtype: type) -> float:
@@ -425,28 +410,3 @@ for thread in busy:
 sys.exit(os.waitstatus_to_exitcode(status))
 """
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
-
-
-@pytest.mark.slow
-def test_the_loops_are_vectorized() -> None:
-    """Of kernels that are compiled anew: machine code from the cache cannot be looked at."""
-    code = """
-import numpy as np
-from normscope import normalize
-from normscope.kernels.forward import columns, contiguous_rows, rows
-x = np.ones((64, 8, 4), np.float32)
-kernels = {
-    "b [c h]": contiguous_rows.normalize,
-    "b [c] h": columns.normalize,
-    "[b] c [h]": rows.normalize,
-}
-for pattern, kernel in kernels.items():
-    kernel._cache.disable()
-    normalize(x.repeat(32, 2), pattern)
-    text = "".join(kernel.inspect_asm().values())
-    packed = ("addpd", "mulpd", "subpd", "213pd", "231pd", "132pd", "fadd.2d", "fmul.2d", "fmla.2d")
-    print(sum(text.count(word) for word in packed))
-"""
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    counts = [int(count) for count in run.stdout.split()]
-    assert min(counts) > 20, counts

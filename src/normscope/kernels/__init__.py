@@ -1,49 +1,56 @@
-"""Numba kernels: loops over memory addresses, sizes and strides, which know nothing of a spec.
+"""The kernels: loops over memory addresses, sizes and strides, in C; they know nothing of a spec.
 
-    contract    the border to the engine, free of Numba: the order of arrays in a nest, rows of
-                statistics, numbers of measures and of the formula, the arrays of a call
-    measures    what differs by measure, compiled
-    nest        the loop nest: sizes and strides of all arrays, and the offsets of an index
-    formula     the divisor, from the numbers of the formula
-    tile        some columns, and their scratch memory
-    machine/
-      compiling              how kernels are compiled
-      disk_cache             their machine code on disk
-      instructions           of the processor, for which Python has no words
-      memory                 one element: load, store; all dtypes are float64 in between
-      fetching               bring memory into the cache before it is needed
-      streaming_stores       write past the caches
-      double_double          numbers of twice the precision of float64
-    forward/
-      nest                   the functions for the order of arrays in a forward call
-      partial_statistics     what is known of a statistics set: count, mean, root; how parts merge
-      float64_statistics     statistics of float64 input, in numbers of twice its precision
-      vectorized_divisors    means and divisors of many sets at once
-      scaling                what the output of a set needs: centre and factor
-      runs                   loops over one run of memory
-      rows                   the contiguous axis is shared: a statistics set is a few long runs
-      contiguous_rows        rows that are one run of memory each; short ones are measured in groups
-      columns                the contiguous axis is kept: neighbours belong to neighbouring sets
-      measure_*, write_*     the two halves of each: statistics of sets, and output
-      merging                put the statistics of chunks together
-    backward/
-      nest            the functions for the order of arrays in a backward call
-      input_gradient         the derivative of a normalization, from sums over a set
-      rows columns runs tiles  as in forward/, for the backward pass
-      parameters             gradients of parameters that need a pass of their own
+They are compiled when the package is built, once for each level of processors, and called through
+ctypes with one structure. What is in which file:
 
-Importing any other imports Numba, so `normscope` does so only when a kernel is needed.
+    contract    the border to the engine: how dtypes and measures are numbered, the order of arrays
+                in a loop nest, rows of statistics, numbers of the formula
+    calls       the structures that kernels are called with, for ctypes; addresses of arrays
+    recipe      what the libraries are made of: sources, levels of processors, the compiler's words
+    library     which of them suits this processor, and where its kernels are
+    built/      the libraries
+    source/
+      contract.h           contract.py and calls.py, as kernels see them
+      machine.h            how functions are compiled, and what the language has no words for
+      element.h            one element: load, store; all dtypes are float64 in between
+      nest.h               the loop nest, and the offsets of an index
+      formula.h            the divisor, from the numbers of the formula; what differs by measure
+      statistics.h         what is known of a statistics set: count, mean, root; how parts merge
+      double_double.h      numbers of twice the precision of float64
+      float64_statistics.h statistics of float64 input, in such numbers
+      scaling.h            what the output of a set needs: unit, centre and factor
+      lanes.h divisors.h   sums in vectors; means and divisors of many sets at once
+      stream.h             write past the caches
+      rows.h runs.h forward_rows.c       the contiguous axis is shared: a set is a few long runs
+      forward_contiguous_rows.c          sets that are one run each; short ones in groups
+      tile.h forward_columns.c           the contiguous axis is kept: neighbours belong to
+                                         neighbouring sets
+      merging.c            put the statistics of chunks together, and find divisors
+      input_gradient.h     the derivative of a normalization, from sums over a set
+      backward_runs.h backward_rows.c backward_columns.c     the same, for the backward pass
+      parameters.c         gradients of parameters that need a pass of their own
+      team.h team.c helper_thread.h waiting.h     the threads that run a kernel
+      library.c            what a library says of itself, and of the processor
 
 How they are written:
 
-- A loop over elements stands once, in a `part` that takes tuples (`arrays`) and the distances
-  between elements; it begins with `use_widest_vectors`. With None for the distances, elements are
-  neighbours, and it becomes vector instructions; with those of the nest it serves the rest.
-- What differs by type costs nothing: the tag of a dtype, or None for an array that is not there. A
-  branch on it need not compile for the other types if it tests an argument of the function, which
-  Numba drops before it looks at types; a field of a tuple it does not drop. What only float64 input
-  needs, much of the code, hangs on such an argument: `double_double`, or `lanes`.
-- A parameter that is one for all is given as its value, not as a distance of 0: with those LLVM did
-  not vectorize.
-- Bits do not depend on the number of threads: work is cut by size, and pieces are merged in order.
+- A kernel is called with a structure and a counter. It takes the numbers of items from the counter
+  until none is left, so it does not matter how many threads run it, nor when they come.
+- What is written once for several dtypes or cases is an INLINE function that takes them as constant
+  arguments; a switch at the top of a kernel makes the copies (`FOR_DTYPE`). There are few: only the
+  loops over neighbours that all count are compiled for each case. All else (strides, masks, sums of
+  no squares) goes through one general loop for each dtype, which asks at run time.
+- Elements are float64 once loaded, and rounded once when stored.
+
+How bits stay the same:
+
+- Work is cut by size, never by the number of threads, and pieces are merged in order.
+- A function says in its first line what may be done with its rounding: see `machine.h`. Sums are
+  taken in an order that depends on sizes alone, not on how wide the vectors of a processor are.
+- An output may be its input: no loop stores what it loads in another turn.
+
+To add a measure: give it a number in `contract.py` and `contract.h`, say in `formula.h` what is
+summed of an element and how sums go together, and in `input_gradient.h` what its derivative is.
+To add a dtype: give it a number in both, and say in `element.h` how it is loaded and stored. After
+a change `make`, or `python hatch_build.py`, compiles anew; a library of other sources is refused.
 """

@@ -12,8 +12,17 @@
 #include "stream.h"
 #include "tile.h"
 
-/* What is known of each column of a tile. */
-typedef double Numbers[WIDEST];
+/* Columns that are taken together are those of one line of memory; these are the most of any type.
+   All that is known of them is in registers, for a few rows. */
+#define MOST_COLUMNS (LINE / 2)
+#define TOGETHER 8
+/* Rows are fetched ahead if they leave room in the nearest cache for those that are at hand. */
+#ifndef FETCHED
+#define FETCHED 8192
+#endif
+
+/* What is known of each column of a tile; the last ones may be taken together with none. */
+typedef double Numbers[WIDEST + MOST_COLUMNS];
 
 typedef struct {
     const ForwardCall *call;
@@ -22,7 +31,8 @@ typedef struct {
     Place row_step;  /* from one row to the next */
     int measure;
     int exact;       /* whether sums are pairs: squares of float64 */
-    int plain;       /* whether rows are; not if they are of float64 */
+    int plain;       /* whether rows are */
+    Int streams;     /* whether the output is written past the caches */
     Stream stream;
     Numbers count, mean, mean_rest, root, root_rest;            /* statistics */
     Numbers unit, pivot, seen, sum, sum_rest, square, square_rest; /* of a chunk */
@@ -66,43 +76,146 @@ static Stretch stretch(const Columns *on, Int start, Int stop) {
 
 /* ---- sums of a chunk ------------------------------------------------------------------------- */
 
-/* Add plain rows to the shifted sums of every column. The sums are touched once for eight rows. */
-INLINE void add_rows(Columns *on, Stretch rows, int dtype, int has_residual) {
-    SUMS;
+/* Lines of memory that will be read next, row after row. They are fetched in the order of memory, of
+   which the processor itself fetches still more. */
+typedef struct {
+    uintptr_t line;
+    Int lines, left; /* of a row; none if nothing is fetched */
+    Int gap;         /* bytes from the end of a row to the next */
+} Ahead;
+
+/* The lines of the tile in rows from the element `first` on, which are `step` elements apart. */
+INLINE Ahead ahead_of(const Columns *on, const void *array, Int first, Int step, int dtype) {
+    Int lines = quotient_up(on->tile.width * size_of(dtype), LINE);
+    if (lines * LINE * TOGETHER > FETCHED) lines = 0;
+    Int gap = step * size_of(dtype) - lines * LINE;
+    return (Ahead){address_of(array, first, dtype), lines, lines, gap};
+}
+
+INLINE void fetch_line(Ahead *ahead) {
+    if (ahead->lines == 0) return;
+    __builtin_prefetch((const void *)ahead->line);
+    ahead->line += LINE;
+    if (--ahead->left > 0) return;
+    ahead->line += (uintptr_t)ahead->gap;
+    ahead->left = ahead->lines;
+}
+
+/* Plain rows that are taken together, and those that follow. */
+typedef struct {
+    Place at;
+    Int rows;
+    Int followed; /* how many rows others follow, of this group or the next */
+    Ahead x, residual;
+    double scales[TOGETHER], biases[TOGETHER]; /* of each row, if they have their own */
+} Group;
+
+/* Rows of a stretch from row `first` on. */
+INLINE Group group_of(const Columns *on, const Stretch *rows, Int first, int dtype) {
     const ForwardCall *call = on->call;
-    Int step = on->row_step.of[X], other = on->row_step.of[RESIDUAL], width = on->tile.width;
-    double *sum = on->sum, *square = on->square;
-    for (Int row = 0, many; row < rows.rows; row += many) {
-        Int i = rows.at.of[X] + row * step, j = rows.at.of[RESIDUAL] + row * other;
-        many = rows.rows - row >= 8 ? 8 : 1;
-        if (many == 8) {
-            for (Int c = 0; c < width; c++) {
-                double s = 0.0, q = 0.0;
-                for (int k = 0; k < 8; k++) {
-                    double x = input(call, i + k * step + c, j + k * other + c, dtype, has_residual);
-                    double d = x - on->pivot[c];
-                    s += d;
-                    q += d * d;
-                }
-                sum[c] += s;
-                square[c] += q;
-            }
-        } else {
-            VECTORIZE
-            for (Int c = 0; c < width; c++) {
-                double d = input(call, i + c, j + c, dtype, has_residual) - on->pivot[c];
-                sum[c] += d;
-                square[c] += d * d;
-            }
+    Int step = on->row_step.of[X], other = on->row_step.of[RESIDUAL], left = rows->rows - first;
+    Place at = moved(rows->at, on->row_step, first), next = moved(at, on->row_step, TOGETHER);
+    return (Group){at, least(TOGETHER, left), left - 1,
+                   ahead_of(on, call->x, next.of[X], step, dtype),
+                   ahead_of(on, call->residual, next.of[RESIDUAL], other, dtype), {0}, {0}};
+}
+
+/* The last rows of a group, from a row of it on. */
+INLINE Group last_rows(const Columns *on, Group group, Int row) {
+    group.at = moved(group.at, on->row_step, row);
+    group.rows -= row;
+    group.followed -= row;
+    return group;
+}
+
+/* The neighbours of a row of a group from column c on: n of them, those of a line at the most;
+   meanwhile a line is fetched. Others that follow in memory may come along: all but the last row are
+   followed by another. */
+INLINE void bring(const Columns *on, Group *group, Int row, Int c, Int n, double *values,
+                  int has_residual, int dtype) {
+    Int step = on->row_step.of[X], other = on->row_step.of[RESIDUAL];
+    Int columns = LINE / size_of(dtype);
+    Int i = group->at.of[X] + row * step + c, j = group->at.of[RESIDUAL] + row * other + c;
+    fetch_line(&group->x);
+    if (has_residual) fetch_line(&group->residual);
+    int followed = row < group->followed && step >= columns && (!has_residual || other >= columns);
+    if (n == columns || followed)
+        for (int k = 0; k < columns; k++)
+            values[k] = input(on->call, i + k, j + k, dtype, has_residual);
+    else
+        for (int k = 0; k < columns; k++)
+            values[k] = k < n ? input(on->call, i + k, j + k, dtype, has_residual) : 0.0;
+}
+
+/* Numbers of columns from column c on, as they are, and back. */
+INLINE void take_numbers(double *numbers, const double *from, int columns) {
+    for (int k = 0; k < columns; k++) numbers[k] = from[k];
+}
+
+/* Add n columns of a group to their shifted sums. */
+INLINE void add_columns(Columns *on, Group *group, Int c, Int n, int has_residual, int dtype) {
+    int columns = LINE / size_of(dtype);
+    double x[MOST_COLUMNS], pivot[MOST_COLUMNS], sum[MOST_COLUMNS], square[MOST_COLUMNS];
+    take_numbers(pivot, on->pivot + c, columns);
+    take_numbers(sum, on->sum + c, columns);
+    take_numbers(square, on->square + c, columns);
+    for (Int row = 0; row < group->rows; row++) {
+        bring(on, group, row, c, n, x, has_residual, dtype);
+        for (int k = 0; k < columns; k++) {
+            double d = x[k] - pivot[k];
+            sum[k] += d;
+            square[k] += d * d;
         }
+    }
+    take_numbers(on->sum + c, sum, columns);
+    take_numbers(on->square + c, square, columns);
+}
+
+/* Add n columns of a group of float64 to sums that are pairs. */
+INLINE void add_exact_columns(Columns *on, Group *group, Int c, Int n, int has_residual) {
+    enum { COLUMNS = LINE / 8 };
+    double x[COLUMNS], unit[COLUMNS], pivot[COLUMNS];
+    double sum[COLUMNS], sum_rest[COLUMNS], square[COLUMNS], square_rest[COLUMNS];
+    take_numbers(unit, on->unit + c, COLUMNS);
+    take_numbers(pivot, on->pivot + c, COLUMNS);
+    take_numbers(sum, on->sum + c, COLUMNS);
+    take_numbers(sum_rest, on->sum_rest + c, COLUMNS);
+    take_numbers(square, on->square + c, COLUMNS);
+    take_numbers(square_rest, on->square_rest + c, COLUMNS);
+    for (Int row = 0; row < group->rows; row++) {
+        bring(on, group, row, c, n, x, has_residual, FLOAT64);
+        for (int k = 0; k < COLUMNS; k++)
+            add_element(x[k] * unit[k] - pivot[k], sum + k, sum_rest + k, square + k,
+                        square_rest + k);
+    }
+    take_numbers(on->sum + c, sum, COLUMNS);
+    take_numbers(on->sum_rest + c, sum_rest, COLUMNS);
+    take_numbers(on->square + c, square, COLUMNS);
+    take_numbers(on->square_rest + c, square_rest, COLUMNS);
+}
+
+INLINE void add_together(Columns *on, Group *group, Int c, Int n, int has_residual, int dtype) {
+    if (dtype == FLOAT64) add_exact_columns(on, group, c, n, has_residual);
+    else add_columns(on, group, c, n, has_residual, dtype);
+}
+
+/* Add plain rows to the shifted sums of every column. */
+INLINE void add_rows(Columns *on, Stretch rows, int has_residual, int dtype) {
+    Int width = on->tile.width, columns = LINE / size_of(dtype);
+    Int full = width / columns * columns;
+    for (Int first = 0; first < rows.rows; first += TOGETHER) {
+        Group group = group_of(on, &rows, first, dtype);
+        for (Int c = 0; c < full; c += columns)
+            add_together(on, &group, c, columns, has_residual, dtype);
+        if (full < width) add_together(on, &group, full, width - full, has_residual, dtype);
     }
 }
 
 INLINE void add_plain_rows(Columns *on, Int start, Int stop, int dtype) {
     while (start < stop) {
         Stretch rows = stretch(on, start, stop);
-        if (on->call->residual != NULL) add_rows(on, rows, dtype, 1);
-        else add_rows(on, rows, dtype, 0);
+        if (on->call->residual != NULL) add_rows(on, rows, 1, dtype);
+        else add_rows(on, rows, 0, dtype);
         start += rows.rows;
     }
 }
@@ -123,19 +236,9 @@ static void add_any_row(Columns *on, Place at) {
 /* Add one row of float64 to sums that are pairs. */
 static void add_exact_row(Columns *on, Place at) {
     const double *row = row_at(on, at);
-    const uint8_t *mask = on->call->mask;
     Int m = at.of[MASK], step = on->step.of[MASK];
-    if (mask == NULL) {
-        VECTORIZE
-        for (Int c = 0; c < on->tile.width; c++) {
-            add_element(row[c] * on->unit[c] - on->pivot[c], &on->sum[c], &on->sum_rest[c],
-                        &on->square[c], &on->square_rest[c]);
-            on->seen[c] += 1.0;
-        }
-        return;
-    }
     for (Int c = 0; c < on->tile.width; c++) {
-        if (!counts(mask, m + c * step)) continue;
+        if (!counts(on->call->mask, m + c * step)) continue;
         add_element(row[c] * on->unit[c] - on->pivot[c], &on->sum[c], &on->sum_rest[c],
                     &on->square[c], &on->square_rest[c]);
         on->seen[c] += 1.0;
@@ -145,12 +248,13 @@ static void add_exact_row(Columns *on, Place at) {
 /* The sums of the rows `start` to `stop` of every column. */
 static void take_sums(Columns *on, Int start, Int stop) {
     Int width = on->tile.width;
-    for (Int c = 0; c < width; c++) {
+    for (Int c = 0; c < width + MOST_COLUMNS; c++) {
         on->seen[c] = on->sum[c] = on->square[c] = 0.0;
         on->sum_rest[c] = on->square_rest[c] = 0.0;
     }
     if (on->plain) {
         FOR_DTYPE(on->call->dtype, add_plain_rows, on, start, stop)
+        for (Int c = 0; c < width; c++) on->seen[c] = (double)(stop - start);
         return;
     }
     for (Int row = start; row < stop; row++) {
@@ -265,7 +369,7 @@ static void add_chunk(Columns *on, Int begin, Int start, Int stop) {
     int is_float64 = on->call->dtype == FLOAT64;
     if (is_around_mean(on->measure) && !is_float64) find_pivots(on, start, stop);
     take_sums(on, start, stop);
-    if (on->plain) {
+    if (on->plain && !on->exact) {
         merge_plain_sums(on, (double)(start - begin), (double)(stop - start));
         return;
     }
@@ -411,37 +515,133 @@ static double parameter_at(const ForwardCall *call, const void *from, Int place)
     return load(from, place, FLOAT32);
 }
 
-/* Write plain rows: by factors and offsets, or, if `even`, each by one scale and one bias. */
-INLINE void write_rows(Columns *on, Stretch rows, int even, int has_residual, int is_activated,
-                       int dtype) {
+/* How plain rows are written: by factors and offsets of columns or, if `even`, each by one scale and
+   one bias; all of this is constant. */
+typedef struct {
+    int even, has_residual, is_activated;
+} Way;
+
+/* Store n neighbours, which are a whole line of memory, or a part of one. */
+INLINE void store_line(const char *line, void *out, Int o, Int n, Int streams, int dtype) {
+    char *to = (char *)address_of(out, o, dtype);
+    Int bytes = n * size_of(dtype), done = 0;
+    if (bytes == LINE && streams) __builtin_nontemporal_store(*(const Line *)line, (Line *)to);
+    else if (bytes == LINE) memcpy(to, line, LINE);
+    else
+        for (int part = LINE / 2; part >= size_of(dtype); part /= 2)
+            if (bytes & part) {
+                memcpy(to + done, line + done, (size_t)part);
+                done += part;
+            }
+}
+
+/* What the output of columns needs. */
+typedef struct {
+    double unit[MOST_COLUMNS], centre[MOST_COLUMNS], centre_rest[MOST_COLUMNS];
+    double rstd[MOST_COLUMNS], rstd_rest[MOST_COLUMNS];
+    double factor[MOST_COLUMNS], offset[MOST_COLUMNS];
+} Needed;
+
+/* Column k of a row, whose scale and bias are given if it has its own; without the activation. */
+INLINE double output(const Needed *by, int k, double x, double scale, double bias, int even,
+                     int dtype) {
+    if (!even) bias = by->offset[k];
+    if (dtype != FLOAT64) {
+        double d = x - by->centre[k];
+        return even ? d * (by->rstd[k] * scale) + bias : d * by->factor[k] + bias;
+    }
+    Pair centre = {by->centre[k], by->centre_rest[k]}, rstd = {by->rstd[k], by->rstd_rest[k]};
+    return normalized_along(x * by->unit[k], centre, rstd, even ? scale : by->factor[k], bias);
+}
+
+/* Write n columns of a group. */
+INLINE void write_together(Columns *on, Group *group, Int c, Int n, Way way, int dtype) {
     const ForwardCall *call = on->call;
-    Int width = on->tile.width;
-    double slope = call->slope;
-    for (Int row = 0; row < rows.rows; row++) {
-        Place at = moved(rows.at, on->row_step, row);
-        double scale = even ? parameter_at(call, call->scale, at.of[SCALE]) : 1.0;
-        double bias = even ? parameter_at(call, call->bias, at.of[BIAS]) : 0.0;
-        Room to = room(&on->stream, call->out, at.of[OUT], 1, width, dtype);
-        VECTORIZE
-        for (Int c = 0; c < width; c++) {
-            double d = input(call, at.of[X] + c, at.of[RESIDUAL] + c, dtype, has_residual);
-            d -= on->centre[c];
-            double y = even ? d * (on->rstd[c] * scale) + bias : d * on->factor[c] + on->offset[c];
-            store(to.array, to.index + c, activated(y, slope, is_activated), dtype);
+    int columns = LINE / size_of(dtype);
+    double x[MOST_COLUMNS], slope = call->slope;
+    Needed by;
+    take_numbers(by.unit, on->unit + c, columns);
+    take_numbers(by.centre, on->centre + c, columns);
+    take_numbers(by.centre_rest, on->centre_rest + c, columns);
+    take_numbers(by.rstd, on->rstd + c, columns);
+    take_numbers(by.rstd_rest, on->rstd_rest + c, columns);
+    take_numbers(by.factor, on->factor + c, columns);
+    take_numbers(by.offset, on->offset + c, columns);
+    for (Int row = 0; row < group->rows; row++) {
+        char line[LINE] __attribute__((aligned(LINE)));
+        Int o = group->at.of[OUT] + row * on->row_step.of[OUT] + c;
+        double scale = way.even ? group->scales[row] : 1.0;
+        double bias = way.even ? group->biases[row] : 0.0;
+        bring(on, group, row, c, n, x, way.has_residual, dtype);
+        for (int k = 0; k < columns; k++) {
+            double y = output(&by, k, x[k], scale, bias, way.even, dtype);
+            store(line, k, activated(y, slope, way.is_activated), dtype);
         }
+        store_line(line, call->out, o, n, on->streams, dtype);
+    }
+}
+
+/* Whether rows are one run of memory, in which whole lines may go on into the next row: what is
+   known of its first columns is noted beyond the last ones too. */
+INLINE int run_on(Columns *on, Way way, int dtype) {
+    const Int *step = on->row_step.of;
+    Int width = on->tile.width;
+    if (way.even || step[X] != width || step[OUT] != width || width * size_of(dtype) % LINE != 0 ||
+        (way.has_residual && step[RESIDUAL] != width))
+        return 0;
+    double *numbers[] = {on->unit, on->centre, on->centre_rest, on->rstd,
+                         on->rstd_rest, on->factor, on->offset};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        take_numbers(numbers[i] + width, numbers[i], LINE / size_of(dtype));
+    return 1;
+}
+
+/* The parameters of rows that have their own. */
+INLINE void find_parameters(const Columns *on, Group *group) {
+    const ForwardCall *call = on->call;
+    for (Int row = 0; row < group->rows; row++) {
+        Place at = moved(group->at, on->row_step, row);
+        group->scales[row] = parameter_at(call, call->scale, at.of[SCALE]);
+        group->biases[row] = parameter_at(call, call->bias, at.of[BIAS]);
+    }
+}
+
+/* Write plain rows, in whole lines of the output but where these begin and end. */
+INLINE void write_rows(Columns *on, Stretch rows, Way way, int dtype) {
+    Int width = on->tile.width, columns = LINE / size_of(dtype);
+    Int past = past_line(on->call->out, rows.at.of[OUT], dtype);
+    Int start = past > 0 ? least(columns - past, width) : 0;
+    Int stop = start + (width - start) / columns * columns;
+    int runs_on = run_on(on, way, dtype);
+    for (Int first = 0; first < rows.rows; first += TOGETHER) {
+        Group group = group_of(on, &rows, first, dtype);
+        if (way.even) find_parameters(on, &group);
+        Group begin = group;
+        if (runs_on) begin.rows = first == 0;
+        if (start > 0 && begin.rows > 0) write_together(on, &begin, 0, start, way, dtype);
+        for (Int c = start; c < stop; c += columns)
+            write_together(on, &group, c, columns, way, dtype);
+        if (stop == width) continue;
+        if (runs_on) {
+            Group whole = group;
+            whole.rows = least(group.rows, group.followed);
+            write_together(on, &whole, stop, columns, way, dtype);
+            group = last_rows(on, group, whole.rows);
+        }
+        write_together(on, &group, stop, width - stop, way, dtype);
     }
 }
 
 INLINE void write_plain_rows(Columns *on, Stretch rows, int even, int dtype) {
     int has_residual = on->call->residual != NULL, is_activated = on->call->activated != 0;
-    if (even && has_residual && is_activated) write_rows(on, rows, 1, 1, 1, dtype);
-    else if (even && has_residual) write_rows(on, rows, 1, 1, 0, dtype);
-    else if (even && is_activated) write_rows(on, rows, 1, 0, 1, dtype);
-    else if (even) write_rows(on, rows, 1, 0, 0, dtype);
-    else if (has_residual && is_activated) write_rows(on, rows, 0, 1, 1, dtype);
-    else if (has_residual) write_rows(on, rows, 0, 1, 0, dtype);
-    else if (is_activated) write_rows(on, rows, 0, 0, 1, dtype);
-    else write_rows(on, rows, 0, 0, 0, dtype);
+    if (even && has_residual && is_activated) write_rows(on, rows, (Way){1, 1, 1}, dtype);
+    else if (even && has_residual) write_rows(on, rows, (Way){1, 1, 0}, dtype);
+    else if (even && is_activated) write_rows(on, rows, (Way){1, 0, 1}, dtype);
+    else if (even) write_rows(on, rows, (Way){1, 0, 0}, dtype);
+    else if (has_residual && is_activated) write_rows(on, rows, (Way){0, 1, 1}, dtype);
+    else if (has_residual) write_rows(on, rows, (Way){0, 1, 0}, dtype);
+    else if (is_activated) write_rows(on, rows, (Way){0, 0, 1}, dtype);
+    else write_rows(on, rows, (Way){0, 0, 0}, dtype);
 }
 
 /* What the output is before it is rounded, of a row at a place. */
@@ -477,23 +677,28 @@ static void write_any_row(Columns *on, Place at) {
     FOR_DTYPE(on->call->dtype, store_row, on, at)
 }
 
-/* Write the output of the rows `start` to `stop`: see BLOCK. */
+/* Whether rows can be written line by line: they are plain, all columns have elements that count,
+   and streamed rows have their lines in the same places. */
+static int is_written_by_lines(const Columns *on) {
+    Int bytes = on->row_step.of[OUT] * size_of((int)on->call->dtype);
+    if (!on->plain || on->step.of[OUT] != 1 || (on->streams && bytes % LINE != 0)) return 0;
+    for (Int c = 0; c < on->tile.width; c++)
+        if (on->seen[c] == 0.0) return 0;
+    return 1;
+}
+
+/* Write the output of the rows `start` to `stop`. */
 static void write_columns(Columns *on, Int start, Int stop) {
-    const Cut *cut = &on->call->cut;
-    int fixed = has_fixed_parameters(cut), plain = on->plain && on->step.of[OUT] == 1;
-    int even = !fixed && on->step.of[SCALE] == 0 && on->step.of[BIAS] == 0;
-    for (Int c = 0; c < on->tile.width; c++) plain &= on->seen[c] > 0.0;
+    int fixed = has_fixed_parameters(&on->call->cut), by_lines = is_written_by_lines(on);
+    int even = !fixed && by_lines && on->step.of[SCALE] == 0 && on->step.of[BIAS] == 0;
     if (fixed) set_factors(on, on->tile.at);
-    for (Int block = start + (stop - start - 1) / BLOCK * BLOCK; block >= start; block -= BLOCK) {
-        Int end = least(block + BLOCK, stop);
-        for (Int row = block; row < end;) {
-            Stretch rows = stretch(on, row, end);
-            if (!plain || !(fixed || even)) rows.rows = 1;
-            if (!fixed && !(plain && even)) set_factors(on, rows.at);
-            if (plain) FOR_DTYPE(on->call->dtype, write_plain_rows, on, rows, even)
-            else write_any_row(on, rows.at);
-            row += rows.rows;
-        }
+    while (start < stop) {
+        Stretch rows = stretch(on, start, stop);
+        if (!by_lines || !(fixed || even)) rows.rows = 1;
+        if (!fixed && !even) set_factors(on, rows.at);
+        if (by_lines) FOR_DTYPE(on->call->dtype, write_plain_rows, on, rows, even)
+        else write_any_row(on, rows.at);
+        start += rows.rows;
     }
 }
 
@@ -505,8 +710,9 @@ static void open_columns(Columns *on, const ForwardCall *call, int streams) {
     on->row_step = row_loop(&call->cut).step;
     on->measure = measure_of(call->formula);
     on->exact = call->dtype == FLOAT64 && is_square(on->measure);
-    on->plain = call->mask == NULL && is_square(on->measure) && call->dtype != FLOAT64 &&
-                on->step.of[X] == 1 && (call->residual == NULL || on->step.of[RESIDUAL] == 1);
+    on->plain = call->mask == NULL && is_square(on->measure) && on->step.of[X] == 1 &&
+                (call->residual == NULL || on->step.of[RESIDUAL] == 1);
+    on->streams = streams;
     open_stream(&on->stream, streams);
 }
 
@@ -528,12 +734,11 @@ static Int rows_of(const Cut *cut) { return positions_of(cut->nest, cut->kept, c
 EXPORT void forward_columns_normalize(const void *given, Int *counter) {
     const ForwardCall *call = given;
     const Cut *cut = &call->cut;
-    Int positions = positions_of(cut->nest, 0, cut->kept), rows = rows_of(cut);
+    Int rows = rows_of(cut);
     Columns on;
     open_columns(&on, call, call->streams != 0);
     for (Int item = take(counter); item < cut->items; item = take(counter)) {
-        Int position; /* neighbouring tiles share cache lines: they are not written at once */
-        Int number = run_at(item, positions, &position);
+        Int number, position = run_at(item, tiles_of(cut), &number);
         on.tile = tile_of(cut, position, number, lead_of(call, position));
         for (Int c = 0; c < on.tile.width; c++) set_known(&on, c, (Statistics){0});
         for (Int start = 0; start < rows; start += cut->chunk)

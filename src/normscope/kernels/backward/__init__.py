@@ -1,1 +1,0 @@
-"""The backward pass: sums over each statistics set, and the gradients that follow from them."""

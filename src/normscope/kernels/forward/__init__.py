@@ -1,1 +1,0 @@
-"""The forward pass: statistics are measured, merged, and the output is written."""

@@ -1,1 +1,0 @@
-"""What Python has no words for: instructions, memory, and how kernels are compiled and kept."""
