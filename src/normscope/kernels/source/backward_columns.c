@@ -87,8 +87,8 @@ INLINE void add_rows(Work *work, Place at, Place step, int number, int weighted,
 
 /* How far apart rows lie that are taken together, of so many. Each then begins a long run of
    memory, in which the processor fetches ahead: among neighbours it does not, which takes twice as
-   long where memory is the limit. The distance is odd, lest all begin at one place of a cache, and so
-   short that the last block of rows is still in cache when it is written. */
+   long where memory is the limit. The distance is odd, lest all begin at one place of a cache, and
+   so short that the last block of rows is still in cache when it is written. */
 INLINE Int apart(Int rows) { return (least(rows, TOGETHER * BLOCK) / TOGETHER - 1) | 1; }
 
 /* Adds rows at equal distances, as many as can be taken together at a time. */

@@ -31,7 +31,7 @@ typedef struct {
     Place row_step;  /* from one row to the next */
     int measure;
     int exact;       /* whether sums are pairs: squares of float64 */
-    int plain;       /* whether rows are; not if they are of float64 */
+    int plain;       /* whether rows are */
     Int streams;     /* whether the output is written past the caches */
     Stream stream;
     Numbers count, mean, mean_rest, root, root_rest;            /* statistics */
@@ -147,15 +147,18 @@ INLINE void bring(const Columns *on, Group *group, Int row, Int c, Int n, double
             values[k] = k < n ? input(on->call, i + k, j + k, dtype, has_residual) : 0.0;
 }
 
+/* Numbers of columns from column c on, as they are, and back. */
+INLINE void take_numbers(double *numbers, const double *from, int columns) {
+    for (int k = 0; k < columns; k++) numbers[k] = from[k];
+}
+
 /* Add n columns of a group to their shifted sums. */
 INLINE void add_columns(Columns *on, Group *group, Int c, Int n, int has_residual, int dtype) {
     int columns = LINE / size_of(dtype);
-    double x[MOST_COLUMNS], sum[MOST_COLUMNS], square[MOST_COLUMNS], pivot[MOST_COLUMNS];
-    for (int k = 0; k < columns; k++) {
-        sum[k] = on->sum[c + k];
-        square[k] = on->square[c + k];
-        pivot[k] = on->pivot[c + k];
-    }
+    double x[MOST_COLUMNS], pivot[MOST_COLUMNS], sum[MOST_COLUMNS], square[MOST_COLUMNS];
+    take_numbers(pivot, on->pivot + c, columns);
+    take_numbers(sum, on->sum + c, columns);
+    take_numbers(square, on->square + c, columns);
     for (Int row = 0; row < group->rows; row++) {
         bring(on, group, row, c, n, x, has_residual, dtype);
         for (int k = 0; k < columns; k++) {
@@ -164,10 +167,36 @@ INLINE void add_columns(Columns *on, Group *group, Int c, Int n, int has_residua
             square[k] += d * d;
         }
     }
-    for (int k = 0; k < columns; k++) {
-        on->sum[c + k] = sum[k];
-        on->square[c + k] = square[k];
+    take_numbers(on->sum + c, sum, columns);
+    take_numbers(on->square + c, square, columns);
+}
+
+/* Add n columns of a group of float64 to sums that are pairs. */
+INLINE void add_exact_columns(Columns *on, Group *group, Int c, Int n, int has_residual) {
+    enum { COLUMNS = LINE / 8 };
+    double x[COLUMNS], unit[COLUMNS], pivot[COLUMNS];
+    double sum[COLUMNS], sum_rest[COLUMNS], square[COLUMNS], square_rest[COLUMNS];
+    take_numbers(unit, on->unit + c, COLUMNS);
+    take_numbers(pivot, on->pivot + c, COLUMNS);
+    take_numbers(sum, on->sum + c, COLUMNS);
+    take_numbers(sum_rest, on->sum_rest + c, COLUMNS);
+    take_numbers(square, on->square + c, COLUMNS);
+    take_numbers(square_rest, on->square_rest + c, COLUMNS);
+    for (Int row = 0; row < group->rows; row++) {
+        bring(on, group, row, c, n, x, has_residual, FLOAT64);
+        for (int k = 0; k < COLUMNS; k++)
+            add_element(x[k] * unit[k] - pivot[k], sum + k, sum_rest + k, square + k,
+                        square_rest + k);
     }
+    take_numbers(on->sum + c, sum, COLUMNS);
+    take_numbers(on->sum_rest + c, sum_rest, COLUMNS);
+    take_numbers(on->square + c, square, COLUMNS);
+    take_numbers(on->square_rest + c, square_rest, COLUMNS);
+}
+
+INLINE void add_together(Columns *on, Group *group, Int c, Int n, int has_residual, int dtype) {
+    if (dtype == FLOAT64) add_exact_columns(on, group, c, n, has_residual);
+    else add_columns(on, group, c, n, has_residual, dtype);
 }
 
 /* Add plain rows to the shifted sums of every column. */
@@ -177,8 +206,8 @@ INLINE void add_rows(Columns *on, Stretch rows, int has_residual, int dtype) {
     for (Int first = 0; first < rows.rows; first += TOGETHER) {
         Group group = group_of(on, &rows, first, dtype);
         for (Int c = 0; c < full; c += columns)
-            add_columns(on, &group, c, columns, has_residual, dtype);
-        if (full < width) add_columns(on, &group, full, width - full, has_residual, dtype);
+            add_together(on, &group, c, columns, has_residual, dtype);
+        if (full < width) add_together(on, &group, full, width - full, has_residual, dtype);
     }
 }
 
@@ -207,19 +236,9 @@ static void add_any_row(Columns *on, Place at) {
 /* Add one row of float64 to sums that are pairs. */
 static void add_exact_row(Columns *on, Place at) {
     const double *row = row_at(on, at);
-    const uint8_t *mask = on->call->mask;
     Int m = at.of[MASK], step = on->step.of[MASK];
-    if (mask == NULL) {
-        VECTORIZE
-        for (Int c = 0; c < on->tile.width; c++) {
-            add_element(row[c] * on->unit[c] - on->pivot[c], &on->sum[c], &on->sum_rest[c],
-                        &on->square[c], &on->square_rest[c]);
-            on->seen[c] += 1.0;
-        }
-        return;
-    }
     for (Int c = 0; c < on->tile.width; c++) {
-        if (!counts(mask, m + c * step)) continue;
+        if (!counts(on->call->mask, m + c * step)) continue;
         add_element(row[c] * on->unit[c] - on->pivot[c], &on->sum[c], &on->sum_rest[c],
                     &on->square[c], &on->square_rest[c]);
         on->seen[c] += 1.0;
@@ -235,6 +254,7 @@ static void take_sums(Columns *on, Int start, Int stop) {
     }
     if (on->plain) {
         FOR_DTYPE(on->call->dtype, add_plain_rows, on, start, stop)
+        for (Int c = 0; c < width; c++) on->seen[c] = (double)(stop - start);
         return;
     }
     for (Int row = start; row < stop; row++) {
@@ -349,7 +369,7 @@ static void add_chunk(Columns *on, Int begin, Int start, Int stop) {
     int is_float64 = on->call->dtype == FLOAT64;
     if (is_around_mean(on->measure) && !is_float64) find_pivots(on, start, stop);
     take_sums(on, start, stop);
-    if (on->plain) {
+    if (on->plain && !on->exact) {
         merge_plain_sums(on, (double)(start - begin), (double)(stop - start));
         return;
     }
@@ -515,17 +535,38 @@ INLINE void store_line(const char *line, void *out, Int o, Int n, Int streams, i
             }
 }
 
+/* What the output of columns needs. */
+typedef struct {
+    double unit[MOST_COLUMNS], centre[MOST_COLUMNS], centre_rest[MOST_COLUMNS];
+    double rstd[MOST_COLUMNS], rstd_rest[MOST_COLUMNS];
+    double factor[MOST_COLUMNS], offset[MOST_COLUMNS];
+} Needed;
+
+/* Column k of a row, whose scale and bias are given if it has its own; without the activation. */
+INLINE double output(const Needed *by, int k, double x, double scale, double bias, int even,
+                     int dtype) {
+    if (!even) bias = by->offset[k];
+    if (dtype != FLOAT64) {
+        double d = x - by->centre[k];
+        return even ? d * (by->rstd[k] * scale) + bias : d * by->factor[k] + bias;
+    }
+    Pair centre = {by->centre[k], by->centre_rest[k]}, rstd = {by->rstd[k], by->rstd_rest[k]};
+    return normalized_along(x * by->unit[k], centre, rstd, even ? scale : by->factor[k], bias);
+}
+
 /* Write n columns of a group. */
 INLINE void write_together(Columns *on, Group *group, Int c, Int n, Way way, int dtype) {
     const ForwardCall *call = on->call;
     int columns = LINE / size_of(dtype);
-    double x[MOST_COLUMNS], centre[MOST_COLUMNS], factor[MOST_COLUMNS], offset[MOST_COLUMNS];
-    double slope = call->slope;
-    for (int k = 0; k < columns; k++) {
-        centre[k] = on->centre[c + k];
-        factor[k] = way.even ? on->rstd[c + k] : on->factor[c + k];
-        offset[k] = on->offset[c + k];
-    }
+    double x[MOST_COLUMNS], slope = call->slope;
+    Needed by;
+    take_numbers(by.unit, on->unit + c, columns);
+    take_numbers(by.centre, on->centre + c, columns);
+    take_numbers(by.centre_rest, on->centre_rest + c, columns);
+    take_numbers(by.rstd, on->rstd + c, columns);
+    take_numbers(by.rstd_rest, on->rstd_rest + c, columns);
+    take_numbers(by.factor, on->factor + c, columns);
+    take_numbers(by.offset, on->offset + c, columns);
     for (Int row = 0; row < group->rows; row++) {
         char line[LINE] __attribute__((aligned(LINE)));
         Int o = group->at.of[OUT] + row * on->row_step.of[OUT] + c;
@@ -533,8 +574,7 @@ INLINE void write_together(Columns *on, Group *group, Int c, Int n, Way way, int
         double bias = way.even ? group->biases[row] : 0.0;
         bring(on, group, row, c, n, x, way.has_residual, dtype);
         for (int k = 0; k < columns; k++) {
-            double d = x[k] - centre[k];
-            double y = way.even ? d * (factor[k] * scale) + bias : d * factor[k] + offset[k];
+            double y = output(&by, k, x[k], scale, bias, way.even, dtype);
             store(line, k, activated(y, slope, way.is_activated), dtype);
         }
         store_line(line, call->out, o, n, on->streams, dtype);
@@ -549,11 +589,10 @@ INLINE int run_on(Columns *on, Way way, int dtype) {
     if (way.even || step[X] != width || step[OUT] != width || width * size_of(dtype) % LINE != 0 ||
         (way.has_residual && step[RESIDUAL] != width))
         return 0;
-    for (int k = 0; k < LINE / size_of(dtype); k++) {
-        on->centre[width + k] = on->centre[k];
-        on->factor[width + k] = on->factor[k];
-        on->offset[width + k] = on->offset[k];
-    }
+    double *numbers[] = {on->unit, on->centre, on->centre_rest, on->rstd,
+                         on->rstd_rest, on->factor, on->offset};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        take_numbers(numbers[i] + width, numbers[i], LINE / size_of(dtype));
     return 1;
 }
 
@@ -671,8 +710,8 @@ static void open_columns(Columns *on, const ForwardCall *call, int streams) {
     on->row_step = row_loop(&call->cut).step;
     on->measure = measure_of(call->formula);
     on->exact = call->dtype == FLOAT64 && is_square(on->measure);
-    on->plain = call->mask == NULL && is_square(on->measure) && call->dtype != FLOAT64 &&
-                on->step.of[X] == 1 && (call->residual == NULL || on->step.of[RESIDUAL] == 1);
+    on->plain = call->mask == NULL && is_square(on->measure) && on->step.of[X] == 1 &&
+                (call->residual == NULL || on->step.of[RESIDUAL] == 1);
     on->streams = streams;
     open_stream(&on->stream, streams);
 }
