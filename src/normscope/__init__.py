@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from normscope.engine.fit import Fit, fit
     from normscope.engine.gradients import Gradients, gradients
     from normscope.engine.normalize import normalize
-    from normscope.engine.threads import set_num_threads
+    from normscope.engine.threads import Threads, set_num_threads, threads
     from normscope.explain import Explanation, explain
     from normscope.frameworks.flax.native import to_flax
     from normscope.frameworks.keras.native import to_keras
@@ -62,6 +62,7 @@ __all__ = [
     "Scope",
     "ShapeError",
     "SpecError",
+    "Threads",
     "audit",
     "explain",
     "fit",
@@ -77,6 +78,7 @@ __all__ = [
     "set_num_threads",
     "spec",
     "spec_of",
+    "threads",
     "to_flax",
     "to_keras",
     "to_torch",
@@ -92,6 +94,7 @@ _HOMES = {
     "NormSpec": "notation.spec",
     "Running": "notation.spec",
     "Scope": "scope",
+    "Threads": "engine.threads",
     "audit": "audit",
     "explain": "explain",
     "fit": "engine.fit",
@@ -107,6 +110,7 @@ _HOMES = {
     "set_num_threads": "engine.threads",
     "spec": "notation.spec",
     "spec_of": "frameworks.settings",
+    "threads": "engine.threads",
     "to_flax": "frameworks.flax.native",
     "to_keras": "frameworks.keras.native",
     "to_torch": "frameworks.torch.native",

@@ -53,6 +53,8 @@ NARROWEST = 256
 """Bytes of a row in a tile that is cut to have more items: a few cache lines in turn."""
 CACHE_BYTES = 1 << 19
 """What of a statistics set is hoped to stay in the second level of cache."""
+SHARED_PARAMETERS = 1 << 19
+"""Parameters along sets of up to so many elements stay in the last level of cache for all sets."""
 STREAM_BYTES = 40 << 20
 """An output larger than this does not stay in any cache beside its input: it is streamed."""
 FEWEST_ITEMS = 8
@@ -297,7 +299,7 @@ def _cut(plan: Plan, itemsize: int, outer_sets: bool) -> Plan:
         per_item = _sets_of_an_item(plan.set_size * itemsize, total)
         items = -(-plan.num_sets // per_item)
         chunks = -(-plan.set_size // CHUNK)
-        whole = _whole(items, chunks, total) and not _large_parameters(plan, chunks)
+        whole = _whole(items, chunks, total) and not _large_parameters(plan)
         return replace(
             plan,
             nest=nest,
@@ -348,11 +350,11 @@ def _most_chunks(plan: Plan, outer_sets: bool) -> int:
     return min(MOST_CHUNKS, max(fitting, enough))
 
 
-def _large_parameters(plan: Plan, chunks: int) -> bool:
-    """Whether parameters vary along sets that are so large that each set would read them anew."""
+def _large_parameters(plan: Plan) -> bool:
+    """Whether parameters vary along sets so large that each would read them from memory anew."""
     shared = plan.loops[plan.num_kept :]
     return (
-        chunks > 1
+        plan.set_size > SHARED_PARAMETERS
         and plan.num_sets > 1
         and any(loop.strides[place] for loop in shared for place in PARAMETERS)
     )

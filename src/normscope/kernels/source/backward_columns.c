@@ -1,8 +1,8 @@
 /* The backward pass of nests whose innermost loop is kept: sums over the rows of a tile of columns,
    and the gradient of the input from these.
 
-   Neighbours belong to different sets, so every column has its own sums, in scratch memory; those of
-   columns that are folded into one set are added in the end. */
+   Neighbours belong to different sets, so every column has its own sums, in scratch memory; those
+   of columns that are folded into one set are added in the end. */
 #include "input_gradient.h"
 #include "lanes.h"
 #include "stream.h"
@@ -39,8 +39,8 @@ INLINE Place element_at(Place row, Place step, Int c, Int span) {
     return at;
 }
 
-/* Rows that are added together, `number` of them; if they are weighted, each has a scale of its own,
-   and sums of its own for its parameter. */
+/* Rows that are added together, `number` of them; if they are weighted, each has a scale of its
+   own, and sums of its own for its parameter. */
 typedef struct {
     Place at, step; /* of the first of them, and from there to the next */
     int number, weighted, dtype;
@@ -53,7 +53,8 @@ INLINE void add_lanes(Work *work, Rows *rows, Int c, Chosen chosen) {
     SUMS;
     const BackwardCall *call = work->call;
     const Int *at = rows->at.of, *step = rows->step.of;
-    Lanes mean = load_lanes(work->of[SET_MEAN], c, FLOAT64), all_d = 0.0, all_g = 0.0, all_g_d = 0.0;
+    Lanes mean = load_lanes(work->of[SET_MEAN], c, FLOAT64);
+    Lanes all_d = 0.0, all_g = 0.0, all_g_d = 0.0;
     for (int n = 0; n < rows->number; n++) {
         Lanes dy = only(chosen, load_lanes(call->dy, at[DY] + n * step[DY] + c, rows->dtype));
         Lanes d = only(chosen, load_lanes(call->x, at[X] + n * step[X] + c, rows->dtype) - mean);
@@ -74,7 +75,8 @@ INLINE void add_rows(Work *work, Place at, Place step, int number, int weighted,
     const BackwardCall *call = work->call;
     Int width = work->tile.width, c = 0;
     Rows rows = {at, step, number, weighted, dtype, {0}, {0}, {0}};
-    for (int n = 0; n < number && weighted; n++) rows.factor[n] = factor_at(call, moved(at, step, n));
+    for (int n = 0; n < number; n++)
+        rows.factor[n] = weighted ? factor_at(call, moved(at, step, n)) : 1.0;
     for (; c + LANES <= width; c += LANES) add_lanes(work, &rows, c, ALL_LANES);
     if (c < width) add_lanes(work, &rows, width - LANES, last_lanes(width - c));
     if (!weighted || work->learned == NULL) return;
@@ -83,9 +85,10 @@ INLINE void add_rows(Work *work, Place at, Place step, int number, int weighted,
                          sum_of(rows.dy[n]), sum_of(rows.dy_z[n]));
 }
 
-/* How far apart rows lie that are taken together, of so many: each is then the beginning of a long
-   run of memory, in which the processor fetches ahead. The distance is odd, lest all begin at one
-   place of a cache, and no longer than that of the last rows to be in cache when they are written. */
+/* How far apart rows lie that are taken together, of so many. Each then begins a long run of
+   memory, in which the processor fetches ahead: among neighbours it does not, which takes twice as
+   long where memory is the limit. The distance is odd, lest all begin at one place of a cache, and
+   so short that the last block of rows is still in cache when it is written. */
 INLINE Int apart(Int rows) { return (least(rows, TOGETHER * BLOCK) / TOGETHER - 1) | 1; }
 
 /* Adds rows at equal distances, as many as can be taken together at a time. */
@@ -121,7 +124,8 @@ INLINE void add_any_row(Work *work, Place row, int dtype) {
             work->of[SUM_COUNT][c] += 1.0;
         }
         if (work->learned != NULL && !work->fixed)
-            add_to_parameter(call, work->learned + at.of[LEARNED], dy, dy * d * work->of[SET_RSTD][c]);
+            add_to_parameter(call, work->learned + at.of[LEARNED], dy,
+                             dy * d * work->of[SET_RSTD][c]);
     }
 }
 
@@ -274,7 +278,7 @@ static void begin_item(Work *work, Int item) {
 static void begin_tile(Work *work, Int number) {
     const BackwardCall *call = work->call;
     Int in_row, position = run_at(number, tiles_of(&call->cut), &in_row);
-    work->tile = tile_of(&call->cut, position, in_row, 0); /* no lead: parameters run along a tile */
+    work->tile = tile_of(&call->cut, position, in_row, 0); /* no lead: parameters run along */
     for (Int c = 0; c < work->tile.width; c++) {
         Int set = work->sets[c] = set_of(&work->tile, c);
         work->of[SET_MEAN][c] = call->means[set];

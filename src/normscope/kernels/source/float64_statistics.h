@@ -3,8 +3,8 @@
    Results in float64 are then rounded once, as those of narrower input are that is computed in
    float64. The sums are s = sum(x) and q = sum(x**2). With n * root**2 = q - s**2 / n some of their
    digits cancel; where more than 30 binary ones do, all elements lie so close to each other that
-   x - p is exact, with the mean for p, and the sums are taken again of that. The sums of |x| and the
-   maximum, which no framework offers, have no rest.
+   x - p is exact, with the mean for p, and the sums are taken again of that. The sums of |x| and
+   the maximum, which no framework offers, have no rest.
 
    The functions called ordinary have no branches and vectorize, over many sets; they say of which
    sets their results are good. All others are taken one by one. */
@@ -41,8 +41,8 @@ INLINE void add_element(double d, double *s, double *s_rest, double *q, double *
     *q_rest += squares.rest + square.rest;
 }
 
-INLINE void add_to_strand(Strands *strands, Int strand, double d) {
-    add_element(d, &strands->s[strand], &strands->s_rest[strand], &strands->q[strand], &strands->q_rest[strand]);
+INLINE void add_to_strand(Strands *to, Int strand, double d) {
+    add_element(d, &to->s[strand], &to->s_rest[strand], &to->q[strand], &to->q_rest[strand]);
 }
 
 /* Add the second half of the first 2 * half strands of one of the sums to the first half. */
@@ -55,8 +55,8 @@ INLINE void fold_half(double *values, double *rests, int half) {
     }
 }
 
-/* Add all strands of each set into its first one. Each step waits for the one before: those of other
-   sets are taken meanwhile. */
+/* Add all strands of each set into its first one. Each step waits for the one before: those of
+   other sets are taken meanwhile. */
 INLINE void fold_strands(Strands *strands, Int sets) {
     for (int half = STRANDS / 2; half > 0; half /= 2)
         for (Int k = 0; k < sets; k++) {
@@ -67,7 +67,8 @@ INLINE void fold_strands(Strands *strands, Int sets) {
 
 /* The sums of n elements, after `fold_strands`. */
 INLINE Sums sums_of(const Strands *strands, double n) {
-    return (Sums){n, pair(strands->s[0], strands->s_rest[0]), pair(strands->q[0], strands->q_rest[0])};
+    Pair s = pair(strands->s[0], strands->s_rest[0]), q = pair(strands->q[0], strands->q_rest[0]);
+    return (Sums){n, s, q};
 }
 
 /* q - s**2 / n. */

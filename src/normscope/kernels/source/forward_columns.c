@@ -2,11 +2,11 @@
 
    The columns of a tile (tile.h) are measured side by side, row after row, with one set of sums per
    column; the rows of a set are taken in chunks, merged in order. Columns may be *folded*: with
-   (F, G, E) columns of a row, those that differ only in F and E belong to one set, and are merged at
-   the end. What is known of columns is kept in scratch memory, from which the output is written.
+   (F, G, E) columns of a row, those that differ only in F and E belong to one set, merged at the
+   end. What is known of columns is kept in scratch memory, from which the output is written.
 
-   Rows that lie side by side, of which all elements count, are taken as they lie in memory: they are
-   *plain*. All other rows, and those of float64, are first brought into a row of float64. */
+   Rows that lie side by side, of which all elements count, are taken as they lie in memory: they
+   are *plain*. All other rows, and those of float64, are first brought into a row of float64. */
 #include "divisors.h"
 #include "scaling.h"
 #include "stream.h"
@@ -31,7 +31,7 @@ typedef struct {
     Place row_step;  /* from one row to the next */
     int measure;
     int exact;       /* whether sums are pairs: squares of float64 */
-    int plain;       /* whether rows are; not if they are of float64 */
+    int plain;       /* whether rows are */
     Int streams;     /* whether the output is written past the caches */
     Stream stream;
     Numbers count, mean, mean_rest, root, root_rest;            /* statistics */
@@ -44,9 +44,10 @@ typedef struct {
 /* ---- rows of the input ----------------------------------------------------------------------- */
 
 /* An element of the input: of x, or of x + residual, rounded as that sum would be. */
-INLINE double input(const ForwardCall *call, Int i, Int j, int dtype, int has_residual) {
-    double x = load(call->x, i, dtype);
-    return has_residual ? rounded(x + load(call->residual, j, dtype), dtype) : x;
+INLINE double input(const void *array, Int i, const void *residual, Int j, int dtype,
+                    int has_residual) {
+    double x = load(array, i, dtype);
+    return has_residual ? rounded(x + load(residual, j, dtype), dtype) : x;
 }
 
 INLINE void bring_row(Columns *on, Place at, int dtype) {
@@ -55,9 +56,9 @@ INLINE void bring_row(Columns *on, Place at, int dtype) {
     Int width = on->tile.width;
     if (call->residual != NULL)
         for (Int c = 0; c < width; c++)
-            on->row[c] = input(call, i + c * step, j + c * other, dtype, 1);
+            on->row[c] = input(call->x, i + c * step, call->residual, j + c * other, dtype, 1);
     else
-        for (Int c = 0; c < width; c++) on->row[c] = input(call, i + c * step, 0, dtype, 0);
+        for (Int c = 0; c < width; c++) on->row[c] = load(call->x, i + c * step, dtype);
 }
 
 /* The columns of the row at a place, as float64. */
@@ -76,8 +77,8 @@ static Stretch stretch(const Columns *on, Int start, Int stop) {
 
 /* ---- sums of a chunk ------------------------------------------------------------------------- */
 
-/* Lines of memory that will be read next, row after row. They are fetched in the order of memory, of
-   which the processor itself fetches still more. */
+/* Lines of memory that will be read next, row after row. They are fetched in the order of memory,
+   of which the processor itself fetches still more. */
 typedef struct {
     uintptr_t line;
     Int lines, left; /* of a row; none if nothing is fetched */
@@ -101,12 +102,15 @@ INLINE void fetch_line(Ahead *ahead) {
     ahead->left = ahead->lines;
 }
 
-/* Plain rows that are taken together, and those that follow. */
+/* Plain rows that are taken together, and those that follow. The arrays and steps are those of the
+   call, which a compiler would otherwise read again after each store. */
 typedef struct {
-    Place at;
+    const void *x, *residual;
+    void *out;
+    Place at, step;
     Int rows;
     Int followed; /* how many rows others follow, of this group or the next */
-    Ahead x, residual;
+    Ahead next, next_residual;
     double scales[TOGETHER], biases[TOGETHER]; /* of each row, if they have their own */
 } Group;
 
@@ -115,7 +119,8 @@ INLINE Group group_of(const Columns *on, const Stretch *rows, Int first, int dty
     const ForwardCall *call = on->call;
     Int step = on->row_step.of[X], other = on->row_step.of[RESIDUAL], left = rows->rows - first;
     Place at = moved(rows->at, on->row_step, first), next = moved(at, on->row_step, TOGETHER);
-    return (Group){at, least(TOGETHER, left), left - 1,
+    return (Group){call->x, call->residual, call->out, at, on->row_step,
+                   least(TOGETHER, left), left - 1,
                    ahead_of(on, call->x, next.of[X], step, dtype),
                    ahead_of(on, call->residual, next.of[RESIDUAL], other, dtype), {0}, {0}};
 }
@@ -129,45 +134,75 @@ INLINE Group last_rows(const Columns *on, Group group, Int row) {
 }
 
 /* The neighbours of a row of a group from column c on: n of them, those of a line at the most;
-   meanwhile a line is fetched. Others that follow in memory may come along: all but the last row are
-   followed by another. */
-INLINE void bring(const Columns *on, Group *group, Int row, Int c, Int n, double *values,
+   meanwhile a line is fetched. Others that follow in memory may come along: all but the last row
+   are followed by another. */
+INLINE void bring(Group *group, Int row, Int c, Int n, double *values,
                   int has_residual, int dtype) {
-    Int step = on->row_step.of[X], other = on->row_step.of[RESIDUAL];
+    Int step = group->step.of[X], other = group->step.of[RESIDUAL];
     Int columns = LINE / size_of(dtype);
     Int i = group->at.of[X] + row * step + c, j = group->at.of[RESIDUAL] + row * other + c;
-    fetch_line(&group->x);
-    if (has_residual) fetch_line(&group->residual);
+    fetch_line(&group->next);
+    if (has_residual) fetch_line(&group->next_residual);
     int followed = row < group->followed && step >= columns && (!has_residual || other >= columns);
     if (n == columns || followed)
         for (int k = 0; k < columns; k++)
-            values[k] = input(on->call, i + k, j + k, dtype, has_residual);
+            values[k] = input(group->x, i + k, group->residual, j + k, dtype, has_residual);
     else
         for (int k = 0; k < columns; k++)
-            values[k] = k < n ? input(on->call, i + k, j + k, dtype, has_residual) : 0.0;
+            values[k] = k < n ? input(group->x, i + k, group->residual, j + k, dtype, has_residual)
+                              : 0.0;
+}
+
+/* Numbers of columns from column c on, as they are, and back. */
+INLINE void take_numbers(double *numbers, const double *from, int columns) {
+    for (int k = 0; k < columns; k++) numbers[k] = from[k];
 }
 
 /* Add n columns of a group to their shifted sums. */
 INLINE void add_columns(Columns *on, Group *group, Int c, Int n, int has_residual, int dtype) {
     int columns = LINE / size_of(dtype);
-    double x[MOST_COLUMNS], sum[MOST_COLUMNS], square[MOST_COLUMNS], pivot[MOST_COLUMNS];
-    for (int k = 0; k < columns; k++) {
-        sum[k] = on->sum[c + k];
-        square[k] = on->square[c + k];
-        pivot[k] = on->pivot[c + k];
-    }
+    double x[MOST_COLUMNS], pivot[MOST_COLUMNS], sum[MOST_COLUMNS], square[MOST_COLUMNS];
+    take_numbers(pivot, on->pivot + c, columns);
+    take_numbers(sum, on->sum + c, columns);
+    take_numbers(square, on->square + c, columns);
     for (Int row = 0; row < group->rows; row++) {
-        bring(on, group, row, c, n, x, has_residual, dtype);
+        bring(group, row, c, n, x, has_residual, dtype);
         for (int k = 0; k < columns; k++) {
             double d = x[k] - pivot[k];
             sum[k] += d;
             square[k] += d * d;
         }
     }
-    for (int k = 0; k < columns; k++) {
-        on->sum[c + k] = sum[k];
-        on->square[c + k] = square[k];
+    take_numbers(on->sum + c, sum, columns);
+    take_numbers(on->square + c, square, columns);
+}
+
+/* Add n columns of a group of float64 to sums that are pairs. */
+INLINE void add_exact_columns(Columns *on, Group *group, Int c, Int n, int has_residual) {
+    enum { COLUMNS = LINE / 8 };
+    double x[COLUMNS], unit[COLUMNS], pivot[COLUMNS];
+    double sum[COLUMNS], sum_rest[COLUMNS], square[COLUMNS], square_rest[COLUMNS];
+    take_numbers(unit, on->unit + c, COLUMNS);
+    take_numbers(pivot, on->pivot + c, COLUMNS);
+    take_numbers(sum, on->sum + c, COLUMNS);
+    take_numbers(sum_rest, on->sum_rest + c, COLUMNS);
+    take_numbers(square, on->square + c, COLUMNS);
+    take_numbers(square_rest, on->square_rest + c, COLUMNS);
+    for (Int row = 0; row < group->rows; row++) {
+        bring(group, row, c, n, x, has_residual, FLOAT64);
+        for (int k = 0; k < COLUMNS; k++)
+            add_element(x[k] * unit[k] - pivot[k], sum + k, sum_rest + k, square + k,
+                        square_rest + k);
     }
+    take_numbers(on->sum + c, sum, COLUMNS);
+    take_numbers(on->sum_rest + c, sum_rest, COLUMNS);
+    take_numbers(on->square + c, square, COLUMNS);
+    take_numbers(on->square_rest + c, square_rest, COLUMNS);
+}
+
+INLINE void add_together(Columns *on, Group *group, Int c, Int n, int has_residual, int dtype) {
+    if (dtype == FLOAT64) add_exact_columns(on, group, c, n, has_residual);
+    else add_columns(on, group, c, n, has_residual, dtype);
 }
 
 /* Add plain rows to the shifted sums of every column. */
@@ -177,8 +212,8 @@ INLINE void add_rows(Columns *on, Stretch rows, int has_residual, int dtype) {
     for (Int first = 0; first < rows.rows; first += TOGETHER) {
         Group group = group_of(on, &rows, first, dtype);
         for (Int c = 0; c < full; c += columns)
-            add_columns(on, &group, c, columns, has_residual, dtype);
-        if (full < width) add_columns(on, &group, full, width - full, has_residual, dtype);
+            add_together(on, &group, c, columns, has_residual, dtype);
+        if (full < width) add_together(on, &group, full, width - full, has_residual, dtype);
     }
 }
 
@@ -207,19 +242,9 @@ static void add_any_row(Columns *on, Place at) {
 /* Add one row of float64 to sums that are pairs. */
 static void add_exact_row(Columns *on, Place at) {
     const double *row = row_at(on, at);
-    const uint8_t *mask = on->call->mask;
     Int m = at.of[MASK], step = on->step.of[MASK];
-    if (mask == NULL) {
-        VECTORIZE
-        for (Int c = 0; c < on->tile.width; c++) {
-            add_element(row[c] * on->unit[c] - on->pivot[c], &on->sum[c], &on->sum_rest[c],
-                        &on->square[c], &on->square_rest[c]);
-            on->seen[c] += 1.0;
-        }
-        return;
-    }
     for (Int c = 0; c < on->tile.width; c++) {
-        if (!counts(mask, m + c * step)) continue;
+        if (!counts(on->call->mask, m + c * step)) continue;
         add_element(row[c] * on->unit[c] - on->pivot[c], &on->sum[c], &on->sum_rest[c],
                     &on->square[c], &on->square_rest[c]);
         on->seen[c] += 1.0;
@@ -235,6 +260,7 @@ static void take_sums(Columns *on, Int start, Int stop) {
     }
     if (on->plain) {
         FOR_DTYPE(on->call->dtype, add_plain_rows, on, start, stop)
+        for (Int c = 0; c < width; c++) on->seen[c] = (double)(stop - start);
         return;
     }
     for (Int row = start; row < stop; row++) {
@@ -349,7 +375,7 @@ static void add_chunk(Columns *on, Int begin, Int start, Int stop) {
     int is_float64 = on->call->dtype == FLOAT64;
     if (is_around_mean(on->measure) && !is_float64) find_pivots(on, start, stop);
     take_sums(on, start, stop);
-    if (on->plain) {
+    if (on->plain && !on->exact) {
         merge_plain_sums(on, (double)(start - begin), (double)(stop - start));
         return;
     }
@@ -495,8 +521,8 @@ static double parameter_at(const ForwardCall *call, const void *from, Int place)
     return load(from, place, FLOAT32);
 }
 
-/* How plain rows are written: by factors and offsets of columns or, if `even`, each by one scale and
-   one bias; all of this is constant. */
+/* How plain rows are written: by factors and offsets of columns or, if `even`, each by one scale
+   and one bias; all of this is constant. */
 typedef struct {
     int even, has_residual, is_activated;
 } Way;
@@ -515,29 +541,49 @@ INLINE void store_line(const char *line, void *out, Int o, Int n, Int streams, i
             }
 }
 
+/* What the output of columns needs. */
+typedef struct {
+    double unit[MOST_COLUMNS], centre[MOST_COLUMNS], centre_rest[MOST_COLUMNS];
+    double rstd[MOST_COLUMNS], rstd_rest[MOST_COLUMNS];
+    double factor[MOST_COLUMNS], offset[MOST_COLUMNS];
+} Needed;
+
+/* Column k of a row, whose scale and bias are given if it has its own; without the activation. */
+INLINE double output(const Needed *by, int k, double x, double scale, double bias, int even,
+                     int dtype) {
+    if (!even) bias = by->offset[k];
+    if (dtype != FLOAT64) {
+        double d = x - by->centre[k];
+        return even ? d * (by->rstd[k] * scale) + bias : d * by->factor[k] + bias;
+    }
+    Pair centre = {by->centre[k], by->centre_rest[k]}, rstd = {by->rstd[k], by->rstd_rest[k]};
+    return normalized_along(x * by->unit[k], centre, rstd, even ? scale : by->factor[k], bias);
+}
+
 /* Write n columns of a group. */
 INLINE void write_together(Columns *on, Group *group, Int c, Int n, Way way, int dtype) {
-    const ForwardCall *call = on->call;
     int columns = LINE / size_of(dtype);
-    double x[MOST_COLUMNS], centre[MOST_COLUMNS], factor[MOST_COLUMNS], offset[MOST_COLUMNS];
-    double slope = call->slope;
-    for (int k = 0; k < columns; k++) {
-        centre[k] = on->centre[c + k];
-        factor[k] = way.even ? on->rstd[c + k] : on->factor[c + k];
-        offset[k] = on->offset[c + k];
-    }
+    double x[MOST_COLUMNS], slope = on->call->slope;
+    Int streams = on->streams;
+    Needed by;
+    take_numbers(by.unit, on->unit + c, columns);
+    take_numbers(by.centre, on->centre + c, columns);
+    take_numbers(by.centre_rest, on->centre_rest + c, columns);
+    take_numbers(by.rstd, on->rstd + c, columns);
+    take_numbers(by.rstd_rest, on->rstd_rest + c, columns);
+    take_numbers(by.factor, on->factor + c, columns);
+    take_numbers(by.offset, on->offset + c, columns);
     for (Int row = 0; row < group->rows; row++) {
         char line[LINE] __attribute__((aligned(LINE)));
-        Int o = group->at.of[OUT] + row * on->row_step.of[OUT] + c;
+        Int o = group->at.of[OUT] + row * group->step.of[OUT] + c;
         double scale = way.even ? group->scales[row] : 1.0;
         double bias = way.even ? group->biases[row] : 0.0;
-        bring(on, group, row, c, n, x, way.has_residual, dtype);
+        bring(group, row, c, n, x, way.has_residual, dtype);
         for (int k = 0; k < columns; k++) {
-            double d = x[k] - centre[k];
-            double y = way.even ? d * (factor[k] * scale) + bias : d * factor[k] + offset[k];
+            double y = output(&by, k, x[k], scale, bias, way.even, dtype);
             store(line, k, activated(y, slope, way.is_activated), dtype);
         }
-        store_line(line, call->out, o, n, on->streams, dtype);
+        store_line(line, group->out, o, n, streams, dtype);
     }
 }
 
@@ -549,11 +595,10 @@ INLINE int run_on(Columns *on, Way way, int dtype) {
     if (way.even || step[X] != width || step[OUT] != width || width * size_of(dtype) % LINE != 0 ||
         (way.has_residual && step[RESIDUAL] != width))
         return 0;
-    for (int k = 0; k < LINE / size_of(dtype); k++) {
-        on->centre[width + k] = on->centre[k];
-        on->factor[width + k] = on->factor[k];
-        on->offset[width + k] = on->offset[k];
-    }
+    double *numbers[] = {on->unit, on->centre, on->centre_rest, on->rstd,
+                         on->rstd_rest, on->factor, on->offset};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        take_numbers(numbers[i] + width, numbers[i], LINE / size_of(dtype));
     return 1;
 }
 
@@ -671,8 +716,8 @@ static void open_columns(Columns *on, const ForwardCall *call, int streams) {
     on->row_step = row_loop(&call->cut).step;
     on->measure = measure_of(call->formula);
     on->exact = call->dtype == FLOAT64 && is_square(on->measure);
-    on->plain = call->mask == NULL && is_square(on->measure) && call->dtype != FLOAT64 &&
-                on->step.of[X] == 1 && (call->residual == NULL || on->step.of[RESIDUAL] == 1);
+    on->plain = call->mask == NULL && is_square(on->measure) && on->step.of[X] == 1 &&
+                (call->residual == NULL || on->step.of[RESIDUAL] == 1);
     on->streams = streams;
     open_stream(&on->stream, streams);
 }

@@ -1,8 +1,8 @@
 /* The forward kernel for sets that are one run of memory: those of layer or instance normalization.
 
-   It does what forward_rows_normalize does, where the elements of a set lie next to each other in all
-   arrays, every element counts, squares are summed, and a set is not larger than a chunk. Little is
-   left around the loops over the elements, so that short sets are quick too: sets are measured in
+   It does what forward_rows_normalize does, where the elements of a set lie next to each other in
+   all arrays, every element counts, squares are summed, and a set is not larger than a chunk. Little
+   is left around the loops over the elements, so that short sets are quick too: sets are measured in
    groups, whose divisions overlap. */
 #include "divisors.h"
 #include "rows.h"
@@ -150,7 +150,8 @@ INLINE void write_group(const Group *group, const ForwardCall *call, Int first, 
         Run run = run_of_set(call, first + g);
         if (first + g + GROUP < stop) fetch(call, first + g + GROUP, dtype);
         if (size <= PIECE && g % together == 0)
-            to = room(stream, call->out, run.at.of[OUT], 1, size * least(together, count - g), dtype);
+            to = room(stream, call->out, run.at.of[OUT], 1, size * least(together, count - g),
+                      dtype);
         const Room *given = size <= PIECE ? &to : NULL;
         write_pieces(&run, scaling_in(group, g, dtype), stream, given, dtype);
         to.index += size;

@@ -60,8 +60,8 @@ INLINE void write_set(const ForwardCall *call, const Measured *known, Int size, 
     }
 }
 
-/* Measure whole statistics sets and write their output while they are in cache. An item is `per_item`
-   sets. */
+/* Measure whole statistics sets and write their output while they are in cache. An item is
+   `per_item` sets. */
 EXPORT void forward_rows_normalize(const void *given, Int *counter) {
     const ForwardCall *call = given;
     const Cut *cut = &call->cut;
@@ -94,8 +94,8 @@ EXPORT void forward_rows_measure(const void *given, Int *counter) {
     }
 }
 
-/* Write the output, from statistics that are known. An item is `step` elements of `per_item` sets. The
-   same elements of all sets come first: parameters that vary along them are then read once. */
+/* Write the output, from statistics that are known. An item is `step` elements of `per_item` sets.
+   The same elements of all sets come first: parameters that vary along them are then read once. */
 EXPORT void forward_rows_apply(const void *given, Int *counter) {
     const ForwardCall *call = given;
     const Cut *cut = &call->cut;

@@ -19,7 +19,8 @@ typedef HANDLE Thread;
 #define THREAD_RESULT 0
 
 INLINE int begin_thread(Thread *thread, LPTHREAD_START_ROUTINE function, void *argument) {
-    *thread = CreateThread(NULL, STACK, function, argument, STACK_SIZE_PARAM_IS_A_RESERVATION, NULL);
+    DWORD reserved = STACK_SIZE_PARAM_IS_A_RESERVATION;
+    *thread = CreateThread(NULL, STACK, function, argument, reserved, NULL);
     return *thread != NULL;
 }
 
@@ -77,7 +78,9 @@ INLINE Cores beside_caller(void) {
 }
 
 /* Whether there is a core for each of so many helpers, as far as it is known. */
-INLINE int are_enough(const Cores *cores, Word helpers) { return CPU_COUNT(&cores->all) > (int)helpers; }
+INLINE int are_enough(const Cores *cores, Word helpers) {
+    return CPU_COUNT(&cores->all) > (int)helpers;
+}
 
 /* Say where a helper may run, unless it is known. */
 INLINE void place_helper(Cores *now, const Cores *wanted) {

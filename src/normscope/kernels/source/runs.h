@@ -1,7 +1,7 @@
 /* Loops over one run: elements of one statistics set at equal distances.
 
-   Every loop is written once. Where all arrays go on by neighbours it is compiled again for that, and
-   for what differs from call to call: such runs are vectorized. All others share one copy. */
+   Every loop is written once. Where all arrays go on by neighbours it is compiled again for that,
+   and for what differs from call to call: such runs are vectorized. All others share one copy. */
 #ifndef NORMSCOPE_RUNS_H
 #define NORMSCOPE_RUNS_H
 
@@ -74,7 +74,8 @@ INLINE void add_neighbours(Strands *strands, const Run *run, Shift shift, int re
     }
     if (rest > 0) {
         for (int strand = 0; strand < STRANDS; strand++)
-            values[strand] = strand < rest ? shifted(run, full + strand, shift, residual, dtype) : 0.0;
+            values[strand] =
+                strand < rest ? shifted(run, full + strand, shift, residual, dtype) : 0.0;
         add_values(&sums, values, VARIANCE, dtype);
     }
     *strands = sums;

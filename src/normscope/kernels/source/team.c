@@ -5,14 +5,14 @@
    Helpers that have not begun by then find the job withdrawn, and nobody waits for them.
 
    Jobs and helpers lie in tables that live as long as the process, so a helper that comes late may
-   look at a job whatever has become of it. Nothing is locked on the way of a call: each job and each
-   helper has a word that says how it stands. Helpers know nothing of Python and its locks. */
+   look at a job whatever has become of it. Nothing is locked on the way of a call: each job and
+   each helper has a word that says how it stands. Helpers know nothing of Python and its locks. */
 #define _GNU_SOURCE  /* where threads run is not part of any standard */
 #include "team.h"
 #include "helper_thread.h"
 
 enum { JOBS = 16, HELPERS = 1023 };
-enum { PATIENCE = 200000000 };  /* nanoseconds that helpers have for ending before they are let go */
+enum { PATIENCE = 200000000 };  /* nanoseconds that helpers have for ending until nobody waits */
 
 /* The word of a job: TAKEN by a caller, OPEN to helpers, a SLEEPER waits for the last one to leave,
    PLACES for so many helpers more, and how many are INSIDE. */
@@ -37,7 +37,7 @@ typedef struct {
 
 static Job jobs[JOBS];
 static Helper helpers[HELPERS];
-static _Alignas(64) Word calls;  /* changes whenever a job opens: helpers that are awake look at it */
+static _Alignas(64) Word calls;  /* changes when a job opens: helpers that are awake look at it */
 static _Alignas(64) Word made;   /* helpers from here on are NONE */
 static Word alive;               /* helpers that are neither NONE nor ENDED */
 static Word limit = HELPERS;     /* helpers from here on end */
@@ -190,8 +190,15 @@ Int team_helpers(void) { return load(&alive); }
    helpers for the next ones: they stay awake in between. */
 static Int last_end;
 
+INLINE void note_end(void) { __atomic_store_n(&last_end, nanoseconds(), __ATOMIC_RELAXED); }
+
 INLINE int follows_another(void) {
     return nanoseconds() - __atomic_load_n(&last_end, __ATOMIC_RELAXED) < AWAKE;
+}
+
+static void run_alone(Kernel *kernel, const void *call) {
+    Int counter = 0;
+    kernel(call, &counter);
 }
 
 /* Find helpers for a job that is open: those that look for one see it, others are woken. */
@@ -235,11 +242,6 @@ static void close_job(Job *job) {
     store(&job->word, 0);
 }
 
-static void run_alone(Kernel *kernel, const void *call) {
-    Int counter = 0;
-    kernel(call, &counter);
-}
-
 /* What an OpenMP runtime has, if there is one. */
 static void (*fork_call)(void (*)(void *), void *, unsigned, unsigned);
 static int (*in_parallel)(void);
@@ -265,7 +267,7 @@ void team_run(Kernel *kernel, const void *call, Int threads, Int large) {
     kernel(call, &job->counter);
     is_inside = 0;
     close_job(job);
-    __atomic_store_n(&last_end, nanoseconds(), __ATOMIC_RELAXED);
+    note_end();
 }
 
 /* ---- the team of an OpenMP runtime ---- */
@@ -275,25 +277,50 @@ typedef struct {
     Kernel *kernel;
     const void *call;
     Int threads;
+    const int *caller;  /* a variable of the calling thread */
+    Int ended;          /* when that was through */
     _Alignas(64) Int begun;
     _Alignas(64) Int counter;
 } Joint;
+
+/* A team ends when each of its threads has come, also one that finds nothing to do. On a busy
+   machine this takes up to tens of milliseconds. A team that was late is let alone for so many
+   times as long: then at most two hundredths of all time are lost. */
+enum { LET_ALONE = 50 };
+static Int let_alone_until;
 
 void team_found(void *parallel, void *is_in_parallel) {
     fork_call = (void (*)(void (*)(void *), void *, unsigned, unsigned))parallel;
     in_parallel = (int (*)(void))is_in_parallel;
 }
 
-static void join(void *argument) {
+static void work_in_team(void *argument) {
     Joint *joint = argument;
     if (take(&joint->begun) < joint->threads) joint->kernel(joint->call, &joint->counter);
+    if (joint->caller == &is_inside) joint->ended = nanoseconds();
 }
 
-void team_join(Kernel *kernel, const void *call, Int threads) {
-    if (threads <= 1 || fork_call == NULL || is_one_of_many()) {
+/* The team was late if it made its caller wait for longer than that worked; a last item may take
+   as long as all that the caller did. */
+static void judge(Int began, Int ended) {
+    Int now = nanoseconds();
+    if (now - ended < ended - began + AWAKE) return;
+    __atomic_store_n(&let_alone_until, now + LET_ALONE * (now - ended), __ATOMIC_RELAXED);
+}
+
+void team_join(Kernel *kernel, const void *call, Int threads, Int large) {
+    Int began = nanoseconds();
+    if (began < __atomic_load_n(&let_alone_until, __ATOMIC_RELAXED)) {
+        team_run(kernel, call, threads, large);
+    } else if (threads <= 1 || is_one_of_many()) {
         run_alone(kernel, call);
-        return;
+    } else if (!large && !follows_another()) {
+        run_alone(kernel, call);
+        note_end();
+    } else {
+        Joint joint = {kernel, call, threads, &is_inside, 0, 0, 0};
+        fork_call(work_in_team, &joint, 0, 0);  /* of as many threads as its own teams have */
+        judge(began, joint.ended);
+        note_end();
     }
-    Joint joint = {kernel, call, threads, 0, 0};
-    fork_call(join, &joint, 0, 0);  /* a team as large as the runtime's own are */
 }

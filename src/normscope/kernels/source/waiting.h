@@ -1,6 +1,6 @@
 /* How a thread waits for another one: first awake, then asleep, on a word that the other changes.
 
-   `sleep_while` may return early, so the word is looked at again; who changes it wakes the sleeper. */
+   `sleep_while` may return early, so the word is looked at again. Who changes it wakes sleepers. */
 #ifndef NORMSCOPE_WAITING_H
 #define NORMSCOPE_WAITING_H
 
