@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from normscope.engine import threads
+from normscope.engine import openmp, threads
 from normscope.engine.threads import set_num_threads
 from team_kernels import Call, nested, run
 
@@ -20,7 +20,9 @@ MANY = Call(items=60, nap=1000)
 
 
 @pytest.fixture(autouse=True)
-def _default() -> Iterator[None]:
+def _own_pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As if torch were not loaded, which other tests of the same process do."""
+    monkeypatch.setattr(openmp, "of_torch", lambda: None)
     yield
     set_num_threads(None)
 

@@ -138,8 +138,8 @@ def threads() -> Threads:
 
     Example:
         >>> set_num_threads(2)
-        >>> threads()
-        2 threads of normscope's own pool
+        >>> threads()  # where torch is not loaded
+        2 threads of ...
         >>> set_num_threads(1)
         >>> threads()
         1 thread
