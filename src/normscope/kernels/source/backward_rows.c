@@ -162,7 +162,8 @@ void backward_rows_apply(const void *given, Int *counter) {
         Place begin = offsets(cut->nest, 0, cut->kept, first);
         Int set = begin.of[SET];
         recall_set(call, set, work, 0);
-        for (int row = 0; row < NUM_SUMS; row++) work[row][0] = call->totals[row * call->sets + set];
+        for (int row = 0; row < NUM_SUMS; row++)
+            work[row][0] = call->totals[row * call->sets + set];
         find_input_gradients(*work, TOGETHER, TOGETHER, call->formula);
         InputGradient gradient = input_gradient_of(*work, TOGETHER, 0, call->formula->shift);
         write_part(call, begin, start, least(start + cut->chunk, size), gradient, &stream);

@@ -19,8 +19,8 @@ typedef struct {
     double *learned;          /* the sums of the parameters, or NULL */
 } Runs;
 
-/* What differs between the copies of the loop over neighbours: how many sets are taken together, and
-   whether each element has a scale of its own, and sums of its own. */
+/* What differs between the copies of the loop over neighbours: how many sets are taken together,
+   and whether each element has a scale of its own, and sums of its own. */
 typedef struct {
     int number, weighted, learns, parameter_dtype, dtype;
 } Kind;

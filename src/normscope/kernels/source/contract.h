@@ -47,7 +47,7 @@ enum { SUM_G, SUM_G_D, SUM_D, SUM_COUNT, SUM_DY, SUM_DY_D, NUM_SUMS };
 typedef struct {
     const Loop *nest;
     Int loops;     /* how many there are, */
-    Int kept;      /* and how many of them are over kept axes, the innermost of columns not counted */
+    Int kept;      /* how many of them are over kept axes, the innermost of columns not counted */
     Int items;     /* pieces of work */
     Int per_item;  /* sets of an item (rows), or tiles and chunks (backward columns) */
     Int step;      /* elements of a set that are written together (rows, apply) */
@@ -119,7 +119,7 @@ typedef struct {
     Int chunks;
     Int rows;
     Int columns;
-    double *target;          /* (rows, columns), or (rows, positions * sets) where columns are folded */
+    double *target;          /* (rows, columns); where columns are folded (rows, positions * sets) */
     Int even;                /* whether all sets have equally many elements in each chunk */
     Int outer;               /* of folded columns, as in Cut, */
     Int inner;

@@ -1,8 +1,8 @@
 /* One element of memory: load, store.
 
-   Values are float64 once loaded, and are rounded once when stored. Going to 16 bits in one rounding
-   takes a float32 *rounded to odd* on the way: its last bit remembers whether anything was cut off,
-   so the second rounding cannot be misled by the first. `dtype` is always a constant. */
+   Values are float64 once loaded, and are rounded once when stored. Going to 16 bits in one
+   rounding takes a float32 *rounded to odd* on the way: its last bit remembers whether anything was
+   cut off, so the second rounding cannot be misled by the first. `dtype` is always a constant. */
 #ifndef NORMSCOPE_ELEMENT_H
 #define NORMSCOPE_ELEMENT_H
 

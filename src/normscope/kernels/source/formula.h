@@ -2,10 +2,10 @@
 
        D = max(sqrt(v + eps) + eps_outside, floor), but 1 where that is at most `unit_up_to`
 
-   v is root**2 * n / (n - ddof) for variance and mean square, root**2 * n for L2, root**2 for L1 and
-   the maximum, with the root of statistics.h. Input whose values lie near the ends of the range of
-   float64 is multiplied by a *unit*, a power of two, so that no square overflows; elsewhere the unit
-   is 1. */
+   v is root**2 * n / (n - ddof) for variance and mean square, root**2 * n for L2, root**2 for L1
+   and the maximum, with the root of statistics.h. Input whose values lie near the ends of the range
+   of float64 is multiplied by a *unit*, a power of two, so that no square overflows; elsewhere the
+   unit is 1. */
 #ifndef NORMSCOPE_FORMULA_H
 #define NORMSCOPE_FORMULA_H
 

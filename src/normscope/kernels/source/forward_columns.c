@@ -17,9 +17,7 @@
 #define MOST_COLUMNS (LINE / 2)
 #define TOGETHER 8
 /* Rows are fetched ahead if they leave room in the nearest cache for those that are at hand. */
-#ifndef FETCHED
 #define FETCHED 8192
-#endif
 
 /* What is known of each column of a tile; the last ones may be taken together with none. */
 typedef double Numbers[WIDEST + MOST_COLUMNS];
@@ -153,7 +151,7 @@ INLINE void bring(Group *group, Int row, Int c, Int n, double *values,
                               : 0.0;
 }
 
-/* Numbers of columns from column c on, as they are, and back. */
+/* Copy the numbers of some columns, into registers or back. */
 INLINE void take_numbers(double *numbers, const double *from, int columns) {
     for (int k = 0; k < columns; k++) numbers[k] = from[k];
 }

@@ -1,9 +1,9 @@
 /* The forward kernel for sets that are one run of memory: those of layer or instance normalization.
 
    It does what forward_rows_normalize does, where the elements of a set lie next to each other in
-   all arrays, every element counts, squares are summed, and a set is not larger than a chunk. Little
-   is left around the loops over the elements, so that short sets are quick too: sets are measured in
-   groups, whose divisions overlap. */
+   all arrays, every element counts, squares are summed, and a set is not larger than a chunk.
+   Little is left around the loops over the elements, so that short sets are quick too: sets are
+   measured in groups, whose divisions overlap. */
 #include "divisors.h"
 #include "rows.h"
 

@@ -10,8 +10,9 @@
 
    where w = sqrt(v + eps), p is the mean for the variance and 0 for other measures. The second term
    is there if the mean is subtracted, the third unless the divisor is a constant: the floor, or the
-   1 of a guard (see `find_input_gradients`). For L2, k lacks the n - ddof, and for L1 the third term
-   is B * sum(|x|) / (D**2 * w) * sign(x). An element that the mask leaves out has only the first. */
+   1 of a guard (see `find_input_gradients`). For L2, k lacks the n - ddof, and for L1 the third
+   term is B * sum(|x|) / (D**2 * w) * sign(x). An element that the mask leaves out has only the
+   first. */
 #ifndef NORMSCOPE_INPUT_GRADIENT_H
 #define NORMSCOPE_INPUT_GRADIENT_H
 
@@ -65,8 +66,8 @@ INLINE void multiply_curves_by_sizes(double *work, Int step, Int sets, const For
    instruction.
 
    Where divisors up to some size become 1, an rstd of exactly 1 is such a constant: the caller has
-   moved that of a set whose divisor is 1 by itself (normscope/engine/guard.py). With a guard against
-   0 alone nothing is to be done, for there B is 0. */
+   moved that of a set whose divisor is 1 by itself (normscope/engine/guard.py). With a guard
+   against 0 alone nothing is to be done, for there B is 0. */
 INLINE void find_input_gradients(double *work, Int step, Int sets, const Formula *formula) {
     int measure = measure_of(formula);
     double outside = formula->eps_outside, ddof = formula->ddof;

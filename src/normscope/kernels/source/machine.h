@@ -1,9 +1,9 @@
 /* What the language has no words for: how functions are compiled, and a few instructions.
 
    A function that is written once for several types or cases is INLINE and takes them as constant
-   arguments; a switch at the top of a kernel makes the copies. Nothing is compiled with -ffast-math:
-   NaNs and infinities stay where they are. What a function may do with its rounding it says in its
-   first line:
+   arguments; a switch at the top of a kernel makes the copies. Nothing is compiled with
+   -ffast-math: NaNs and infinities stay where they are. What a function may do with its rounding it
+   says in its first line:
 
        (nothing)  a product and a sum of one expression may be rounded once, as one instruction
        EXACT;     every operation is rounded: the same bits anywhere, and errors that are known

@@ -1,7 +1,8 @@
 /* What is known of a statistics set, or of a part of it: count, mean and root.
 
-   root is sqrt(sum((x - mean)**2) / n) for the variance, sqrt(sum(x**2) / n) for mean square and L2,
-   sum(|x|) for L1, max(|x|) for the maximum: numbers that do not overflow where their squares would.
+   root is sqrt(sum((x - mean)**2) / n) for the variance, sqrt(sum(x**2) / n) for mean square and
+   L2, sum(|x|) for L1, max(|x|) for the maximum: numbers that do not overflow where their squares
+   would.
 
    Parts come from *shifted sums*: with a pivot p from the part itself,
 
@@ -22,8 +23,8 @@ typedef struct {
     Pair mean, root;
 } Statistics;
 
-/* What the elements of a set become: (x * unit - centre) * factor. Only float64 input has rests, and
-   other units than 1. */
+/* What the elements of a set become: (x * unit - centre) * factor. Only float64 input has rests,
+   and other units than 1. */
 typedef struct {
     double unit;
     Pair centre, factor;

@@ -1,9 +1,9 @@
 /* Write an output that caches cannot hold, without reading its memory first.
 
-   An ordinary store reads the line of memory that it writes into, so writing costs twice the traffic
-   that it needs: where memory is the limit, a normalization then takes three passes instead of two.
-   Streaming stores write whole lines past the caches. Elements are collected in a small buffer, at
-   the place in its lines that they will have in memory, and leave it line by line.
+   An ordinary store reads the line of memory that it writes into, so writing costs twice the
+   traffic that it needs: where memory is the limit, a normalization then takes three passes instead
+   of two. Streaming stores write whole lines past the caches. Elements are collected in a small
+   buffer, at the place in its lines that they will have in memory, and leave it line by line.
 
    There are two such buffers. While one is filled the other waits: what was stored a moment ago
    cannot yet be read quickly in lines. */
