@@ -119,7 +119,7 @@ typedef struct {
     Int chunks;
     Int rows;
     Int columns;
-    double *target;          /* (rows, columns); where columns are folded (rows, positions * sets) */
+    double *target;          /* (rows, columns); (rows, positions * sets) of folded columns */
     Int even;                /* whether all sets have equally many elements in each chunk */
     Int outer;               /* of folded columns, as in Cut, */
     Int inner;
