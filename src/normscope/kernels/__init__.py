@@ -23,8 +23,8 @@ ctypes with one structure. What is in which file:
       stream.h             write past the caches
       rows.h runs.h forward_rows.c       the contiguous axis is shared: a set is a few long runs
       forward_contiguous_rows.c          sets that are one run each; short ones in groups
-      tile.h forward_columns.c           the contiguous axis is kept: neighbours belong to
-                                         neighbouring sets
+      tile.h columns.h measure_columns.h write_columns.h forward_columns.c
+                           the contiguous axis is kept: neighbours belong to neighbouring sets
       merging.c            put the statistics of chunks together, and find divisors
       input_gradient.h     the derivative of a normalization, from sums over a set
       backward_runs.h backward_rows.c backward_columns.c     the same, for the backward pass
