@@ -21,7 +21,7 @@ from normscope.engine.operands import (
     written_out,
 )
 from normscope.engine.plan import STREAM_BYTES, Plan, plan as find_plan
-from normscope.engine.validation import laid_along
+from normscope.engine.validation import laid_along, name_of
 from normscope.kernels.calls import BackwardCall, ParameterCall, address
 from normscope.kernels.contract import DTYPES, NUM_SUMS, SET, SUM_DY
 from normscope.kernels.library import address_of
@@ -138,7 +138,7 @@ class BackwardPass:
             dx=address(dx),
             scale=address(factor),
             dtype=prepared.dtype,
-            parameter_dtype=DTYPES[factor.dtype.name],
+            parameter_dtype=DTYPES[name_of(factor.dtype)],
             streams=dx.nbytes > STREAM_BYTES and not in_place,
             means=address(self.means),
             rstds=address(self.rstds),
@@ -217,7 +217,7 @@ class BackwardPass:
             dy=address(self.dy),
             means=address(means),
             rstds=address(rstds),
-            dtype=DTYPES[self.x.dtype.name],
+            dtype=DTYPES[name_of(self.x.dtype)],
             parts=address(parts),
             columns=columns,
         )

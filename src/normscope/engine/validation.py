@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from numbers import Real
 from typing import Any
 
@@ -21,6 +22,12 @@ INTEGERS = "iub"
 """The kinds of dtypes that are computed as floats: integers, with sign or without, and booleans."""
 
 
+@lru_cache(maxsize=64)
+def name_of(dtype: np.dtype[Any]) -> str:
+    """The name of a dtype, which NumPy puts together anew each time: small calls notice."""
+    return dtype.name
+
+
 def check_array(name: str, x: object) -> None:
     """An array of real floats, or of integers or booleans, which `in_floats` makes floats of.
 
@@ -37,7 +44,7 @@ def check_array(name: str, x: object) -> None:
                 "all of it, and its result normalizes part after part"
             )
         raise DtypeError(f"{name} is a {kind}, not a NumPy array: {advice}")
-    if x.dtype.name in FLOATS or x.dtype.kind in INTEGERS:
+    if name_of(x.dtype) in FLOATS or x.dtype.kind in INTEGERS:
         return
     advice = {
         "c": "normalize real and imaginary part, or the magnitude",
@@ -199,7 +206,7 @@ def laid_along(layout: Layout, name: str, axes: tuple[int, ...], values: ArrayLi
         ShapeError: there are more or fewer.
     """
     array = _as_array(name, values)
-    if array.dtype.kind not in "fiub" and array.dtype.name not in FLOATS:
+    if array.dtype.kind not in "fiub" and name_of(array.dtype) not in FLOATS:
         raise DtypeError(f"{name} has dtype {array.dtype}, not numbers")
     shape = layout.place(axes).shape
     flat = (math.prod(shape),)

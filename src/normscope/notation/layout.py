@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain
 
 from normscope.errors import ShapeError
@@ -50,12 +50,12 @@ class Layout:
     shape: tuple[Size, ...]
     axes: tuple[AtomicAxis, ...]
 
-    @property
+    @cached_property
     def sizes(self) -> tuple[Size, ...]:
         """The shape with every group taken apart."""
         return tuple(axis.size for axis in self.axes)
 
-    @property
+    @cached_property
     def known_sizes(self) -> tuple[int, ...]:
         """The shape with every group taken apart, where every size is known.
 
@@ -67,22 +67,22 @@ class Layout:
             raise ShapeError("every size must be known here", self.pattern.text, self.shape)
         return known
 
-    @property
+    @cached_property
     def shared(self) -> tuple[int, ...]:
         """The atomic axes that lie inside a statistics set."""
         return tuple(i for i, axis in enumerate(self.axes) if axis.shared)
 
-    @property
+    @cached_property
     def kept(self) -> tuple[int, ...]:
         """The atomic axes that tell the statistics sets apart."""
         return tuple(i for i, axis in enumerate(self.axes) if not axis.shared)
 
-    @property
+    @cached_property
     def set_size(self) -> Size:
         """The number of elements in one statistics set; None if a size is unknown."""
         return product(self.axes[i].size for i in self.shared)
 
-    @property
+    @cached_property
     def num_sets(self) -> Size:
         """The number of statistics sets; None if a size is unknown."""
         return product(self.axes[i].size for i in self.kept)
@@ -106,6 +106,17 @@ class Layout:
         Raises:
             ShapeError: the length of one of these axes is not known.
         """
+        key = tuple(axes)
+        if key not in self._placements:
+            self._placements[key] = self._placed(key)
+        return self._placements[key]
+
+    @cached_property
+    def _placements(self) -> dict[tuple[int, ...], Placement]:
+        """Those that were asked for, by their axes: every call asks for the same ones."""
+        return {}
+
+    def _placed(self, axes: tuple[int, ...]) -> Placement:
         sizes = [self.axes[i].size for i in axes]
         shape = tuple(size for size in sizes if size is not None)
         if len(shape) < len(sizes):
