@@ -10,7 +10,7 @@ import console
 
 DOCUMENTS = [
     path
-    for pattern in ("README*.md", "docs/*.md")
+    for pattern in ("README.md", "docs/*.md")
     for path in sorted(console.ROOT.glob(pattern))
     if console.FENCED_BLOCK.search(path.read_text(encoding="utf-8"))
 ]
@@ -18,6 +18,14 @@ DOCUMENTS = [
 
 def test_readme_has_examples() -> None:
     assert console.ROOT / "README.md" in DOCUMENTS
+
+
+def test_both_readmes_have_the_same_examples() -> None:
+    one, other = (
+        [block[2] for block in console.FENCED_BLOCK.finditer((console.ROOT / name).read_text())]
+        for name in ("README.md", "README.zh.md")
+    )
+    assert one == other
 
 
 @pytest.mark.framework

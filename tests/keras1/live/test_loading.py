@@ -24,6 +24,8 @@ from normscope.keras1.live.weights import load_weights
 
 RTOL = 1e-5  # of the largest value: float32, sums in another order
 STEP = 2e-6  # of a weight after one step
+EACH = 1 if keras.backend.backend() == "torch" else 5
+"""Of so many files one predicts compiled, which takes a second; torch compiles nothing."""
 
 # Nothing in these files tells the dim_ordering or the backend. What is assumed is said.
 UNTOLD = {
@@ -91,6 +93,10 @@ def test_every_genuine_file_predicts_as_recorded(
             model = load_model(keras1_golden / what, **told(entry))
         xs = inputs_of(stored)
         x = xs if len(xs) > 1 else xs[0]
+        checked += 1
+        if checked % EACH and "y0_second_call" not in stored:
+            check(called(model, stored), stored, what)
+            continue
         found = model.predict(x, batch_size=len(xs[0]))
         check(found if isinstance(found, list) else [found], stored, what)
         if "y0_second_call" in stored:
@@ -98,7 +104,6 @@ def test_every_genuine_file_predicts_as_recorded(
             check([second], {"y0": stored["y0_second_call"]}, what)
             model.reset_states()
             check([model.predict(x, batch_size=len(xs[0]))], stored, what)
-        checked += 1
     assert checked == count
 
 
