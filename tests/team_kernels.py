@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import textwrap
 from ctypes import CDLL, Structure, addressof, c_int64, c_void_p, cast
 from functools import cache
 from pathlib import Path
@@ -14,7 +15,7 @@ from normscope.engine import threads
 from normscope.kernels.library import address_of
 
 SOURCE = Path(__file__).parent / "kernels/team/kernels.c"
-LARGE = threads.WAKING
+LARGE = threads.JOINED
 
 
 class Call(Structure):
@@ -60,3 +61,18 @@ def run(call: Call, name: str = "napping") -> Call:
     call.most = call.done = 0
     threads.run(kernel(name), call, call.items, LARGE)
     return call
+
+
+def in_process(code: str, *options: str) -> str:
+    """What a process prints that must end within a time, and without an error."""
+    paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", *options, "-c", textwrap.dedent(code)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout

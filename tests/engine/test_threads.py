@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
-import textwrap
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -15,7 +13,7 @@ import pytest
 import normscope
 from normscope.engine import openmp, threads
 from normscope.engine.threads import num_threads, set_num_threads
-from team_kernels import Call, kernel, run
+from team_kernels import Call, in_process, kernel, run
 
 needs_torch = pytest.mark.skipif(
     find_spec("torch") is None or not sys.platform.startswith("linux"),
@@ -119,14 +117,6 @@ def _seconds_for(nothing: int, call: Call) -> float:
     for _ in range(1000):
         threads.run(nothing, call, 1, 100)
     return (time.process_time() - began) / 1000
-
-
-def in_process(code: str) -> str:
-    """What a process prints that must end within a time, and without an error."""
-    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    return ended.stdout
 
 
 WITH_TORCH = """

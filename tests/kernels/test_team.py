@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import textwrap
 import threading
@@ -14,7 +13,7 @@ import pytest
 
 from normscope.engine import openmp, threads
 from normscope.engine.threads import set_num_threads
-from team_kernels import Call, nested, run
+from team_kernels import Call, in_process, nested, run
 
 MANY = Call(items=60, nap=1000)
 
@@ -31,13 +30,10 @@ def helpers() -> int:
     return threads._team().helpers()
 
 
-def in_process(code: str, *options: str) -> str:
-    """What a process prints that must end within a time, and without an error."""
+def alone(code: str, *options: str) -> str:
+    """What a process prints that has the test kernels."""
     given = "from team_kernels import *\nfrom normscope import set_num_threads\n"
-    command = [sys.executable, "-W", "ignore", *options, "-c", given + textwrap.dedent(code)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    return ended.stdout
+    return in_process(given + textwrap.dedent(code), *options)
 
 
 @pytest.mark.parametrize("number", [1, 2, 8])
@@ -155,7 +151,7 @@ def test_the_number_may_change_while_others_call() -> None:
     set_num_threads(2)
     print(len(wrong), threads._team().helpers() <= 1)
     """
-    assert in_process(code) == "0 True\n"
+    assert alone(code) == "0 True\n"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix forks")
@@ -180,7 +176,7 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
     busy.join()
     print("both")
     """
-    assert in_process(code) == "both\n"
+    assert alone(code) == "both\n"
 
 
 def test_a_process_ends_while_threads_wait_or_work() -> None:
@@ -192,7 +188,7 @@ def test_a_process_ends_while_threads_wait_or_work() -> None:
     time.sleep(0.1)
     print("end")
     """
-    assert in_process(code) == "end\n"
+    assert alone(code) == "end\n"
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="cores are told on Linux alone")
@@ -219,7 +215,7 @@ def test_the_cores_that_a_caller_may_use_are_kept() -> None:
     assert os.sched_getaffinity(0) == whole
     print("kept")
     """
-    assert in_process(code) == "kept\n"
+    assert alone(code) == "kept\n"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix has such signals")
@@ -238,4 +234,4 @@ def test_signals_go_to_threads_of_the_program() -> None:
         run(Call(items=4, nap=100))
     print(len(came), set(came))
     """
-    assert in_process(code) == "20 {2}\n"
+    assert alone(code) == "20 {2}\n"
