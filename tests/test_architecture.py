@@ -96,6 +96,7 @@ IMPORTS = {
             "audit.readers.observed",
             "audit.readers.steps",
             "audit.readers.promises",
+            "audit.readers.positions",
             "audit.readers.probes",
             "audit.readers.padding",
             "audit.readers.surroundings",

@@ -5,7 +5,7 @@ They have 3 rows, or 5 with the rests of float64 input: see `normscope.kernels.c
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,18 +25,8 @@ def merge_chunks(partials: Floats, formula: Floats, *, even: bool) -> Floats:
         formula: the numbers of the formula.
         even: whether all sets have equally many elements in each chunk.
     """
-    chunks, rows, columns = partials.shape
-    target = np.empty((rows, columns))
-    call = MergeCall(
-        formula=address(formula),
-        partials=address(partials),
-        chunks=chunks,
-        rows=rows,
-        columns=columns,
-        target=address(target),
-        even=even,
-    )
-    _run("merge_chunks", call, partials.nbytes)
+    target = np.empty(partials.shape[1:])
+    _run("merge_chunks", partials, formula, target=address(target), even=even)
     return target
 
 
@@ -44,18 +34,8 @@ def fold_columns(partials: Floats, formula: Floats, *, outer: int, inner: int, s
     """Merge columns: (rows, positions * outer * sets * inner) into (rows, positions * sets)."""
     rows, columns = partials.shape
     target = np.empty((rows, columns // (outer * inner)))
-    call = MergeCall(
-        formula=address(formula),
-        partials=address(partials),
-        chunks=1,
-        rows=rows,
-        columns=columns,
-        target=address(target),
-        outer=outer,
-        inner=inner,
-        sets=sets,
-    )
-    _run("fold_columns", call, partials.nbytes)
+    columns_of_sets = {"outer": outer, "inner": inner, "sets": sets}
+    _run("fold_columns", partials, formula, target=address(target), **columns_of_sets)
     return target
 
 
@@ -70,20 +50,19 @@ def find_divisors(
         formula: the numbers of the formula.
         statistics: to be filled.
     """
-    rows, columns = partials.shape
+    found = {"statistics": address(statistics), "statistics_rows": len(statistics)}
+    _run("find_divisors", partials, formula, order=address(order), **found)
+
+
+def _run(kernel: str, partials: Floats, formula: Floats, **others: int) -> None:
+    """Run a kernel that is no work for several threads on (rows, columns), or chunks of those."""
+    *chunks, rows, columns = partials.shape
     call = MergeCall(
         formula=address(formula),
         partials=address(partials),
-        chunks=1,
+        chunks=math.prod(chunks),
         rows=rows,
         columns=columns,
-        order=address(order),
-        statistics=address(statistics),
-        statistics_rows=len(statistics),
+        **others,
     )
-    _run("find_divisors", call, partials.nbytes)
-
-
-def _run(kernel: str, call: Any, size: int) -> None:
-    """Run a kernel that is no work for several threads."""
-    threads.run(address_of(kernel), call, 1, size)
+    threads.run(address_of(kernel), call, 1, partials.nbytes)

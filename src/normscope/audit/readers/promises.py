@@ -9,6 +9,7 @@ from functools import cached_property
 from normscope.audit.axes import Lineage, lineage_along
 from normscope.audit.found.site import FoundSite, Kind as SiteKind
 from normscope.audit.promises import About, Kind, Promise, Standing, Wanted
+from normscope.audit.readers.positions import compared, numbers_of, standing_of, statistics_along
 from normscope.errors import NormscopeError
 from normscope.frameworks.inputs import Inputs
 from normscope.frameworks.live import Live
@@ -19,13 +20,9 @@ from normscope.notation.axis_words import axis_word
 from normscope.scope.calls import Calls
 from normscope.scope.causality import axes_called, causality_in
 from normscope.scope.effect import effect
-from normscope.scope.proved import place_of
-from normscope.scope.tiles import Tiles, tiles
+from normscope.scope.tiles import tiles
 from normscope.sight.verdict import Samples, Through, Word
 from normscope.wording import counted
-
-ROUNDING = 1e-5
-"""Beside the deviation of an output: what other orders of summation make of a tile, at most."""
 
 _NOT_FOLLOWED = "the model could not be followed in this mode"
 
@@ -206,7 +203,7 @@ class Promised:
         lineage = self._lineages(axes)[training]
         if along and seen.far is False and all(self._in_parts(n, training, axes) for n in along):
             why = (
-                f"{_statistics(wanted.axis, len(self.found), along)} within parts of it, as a "
+                f"{statistics_along(wanted.axis, len(self.found), along)} within parts of it, as a "
                 "window does, and far ends of it do not see each other"
             )
             return Promise(
@@ -218,11 +215,13 @@ class Promised:
                 None,
                 why,
                 (),
-                _compared(seen),
-                _numbers(seen),
+                compared(seen),
+                numbers_of(seen),
             )
         reached = None if lineage is None else _first_reduced(graph, lineage)
-        standing, how, why = _standing(wanted.axis, len(self.found), along, unclear, seen, reached)
+        standing, how, why = standing_of(
+            wanted.axis, len(self.found), along, unclear, seen, reached
+        )
         blamed = (along or unclear)[:1] if standing is not Standing.KEPT else ()
         return Promise(
             wanted,
@@ -233,8 +232,8 @@ class Promised:
             _place(self.found[blamed[0]]) if blamed else None,
             why,
             along if standing is Standing.BROKEN else (),
-            _compared(seen),
-            _numbers(seen),
+            compared(seen),
+            numbers_of(seen),
         )
 
     def _in_parts(self, number: int, training: bool, axes: list[int | None]) -> bool:
@@ -326,77 +325,3 @@ def _first_reduced(graph: Graph, lineage: Lineage) -> Node | None:
         if gone and there != frozenset():
             return node
     return None
-
-
-def _statistics(axis: str | int, count: int, along: Sequence[int]) -> str:
-    verb = "takes" if len(along) == 1 else "take"
-    name = axis if isinstance(axis, str) else f"axis {axis}"
-    return f"{len(along)} of {counted(count, 'normalization')} {verb} statistics along {name}"
-
-
-def _standing(
-    axis: str | int,
-    count: int,
-    along: Sequence[int],
-    unclear: Sequence[int],
-    seen: Tiles,
-    reached: Node | None,
-) -> tuple[Standing, str, str]:
-    """What follows from the sites and from calls; how, and why.
-
-    Args:
-        axis: that is promised.
-        count: how many sites there are.
-        along: the numbers of those whose statistics run along it.
-        unclear: of those where that is not known.
-        seen: by calls.
-        reached: the first operator that may take a statistic along it; None where no operator
-            does, so that what sees far is a product, an attention or a gather.
-    """
-    name = axis if isinstance(axis, str) else f"axis {axis}"
-    statistics = _statistics(axis, count, along)
-    match bool(along), bool(unclear), seen.far:
-        case True, _, False:
-            return Standing.UNKNOWN, "", f"{statistics}, but no probe shows it"
-        case True, _, _:
-            return Standing.BROKEN, "", statistics
-        case False, True, False:
-            return Standing.KEPT, "by probing", f"far ends of {name} do not see each other"
-        case False, True, True:
-            why = f"it is not known what is normalized over, and far ends of {name} see each other"
-            return Standing.UNKNOWN, "", why
-        case False, True, _:
-            why = (
-                f"it is not known what is normalized over, and {seen.why or 'no output was asked'}"
-            )
-            return Standing.UNKNOWN, "", why
-        case False, False, True if reached is not None:
-            why = (
-                f"no normalization is known to take statistics along {name}, but the outer quarter "
-                f"of the output changes with its other half, and {place_of(reached)} may be such a "
-                "statistic"
-            )
-            return Standing.UNKNOWN, "", why
-    probed = {
-        True: "; what sees far ends of it, as attention and products do, takes no statistics",
-        False: ", and far ends of it do not see each other",
-    }
-    return Standing.KEPT, "proved", statistics + (probed[seen.far] if seen.far is not None else "")
-
-
-def _numbers(seen: Tiles) -> dict[str, float | int]:
-    if seen.difference is None or seen.away is None or seen.spread is None:
-        return {}
-    return {"tiles_differ": seen.difference, "away_from_cut": seen.away, "spread": seen.spread}
-
-
-def _compared(seen: Tiles) -> str:
-    """Whole and tiles, in words; "" if they were not compared."""
-    if seen.difference is None or seen.away is None or seen.spread is None:
-        return f"no tiles were compared: {seen.why}"
-    if seen.away <= ROUNDING * seen.spread:
-        return "the whole and two tiles agree away from the cut"
-    return (
-        f"the output of two tiles differs from that of the whole by up to {seen.difference:.3g}, "
-        f"by {seen.away:.3g} away from the cut (the output's deviation is {seen.spread:.3g})"
-    )

@@ -8,6 +8,11 @@
 #include "stream.h"
 #include "tile.h"
 
+/* Rows that are written one after the other. Blocks of them are written from the last to the first,
+   for what was measured last may still be in cache; within a block the order is that of memory, in
+   which the processor fetches ahead. */
+#define BLOCK 64
+
 EXPORT Kernel backward_columns_gradient, backward_columns_measure, backward_columns_apply;
 
 /* Rows of scratch memory: those of input_gradient.h, and what dy is multiplied by. */

@@ -61,6 +61,11 @@ INLINE double rounded(double value, int dtype) {
     return (double)float_of_bits((uint32_t)bfloat16_bits(value) << 16);
 }
 
+/* A parameter, of a dtype that is not a constant. */
+INLINE double load_parameter(const void *array, Int i, int dtype) {
+    return dtype == FLOAT32 ? load(array, i, FLOAT32) : load(array, i, FLOAT64);
+}
+
 /* Whether the mask counts an element; without a mask all count. */
 INLINE int counts(const uint8_t *mask, Int i) { return mask == NULL || mask[i] != 0; }
 

@@ -33,11 +33,6 @@ INLINE double shifted(const Run *run, Int e, Shift shift, int residual, int dtyp
     return dtype == FLOAT64 ? x * shift.unit - shift.pivot : x - shift.pivot;
 }
 
-/* A parameter, of a dtype that is not a constant. */
-INLINE double load_parameter(const void *array, Int i, int dtype) {
-    return dtype == FLOAT32 ? load(array, i, FLOAT32) : load(array, i, FLOAT64);
-}
-
 /* Whether the elements of the input lie side by side. */
 INLINE int are_neighbours(const Run *run) {
     const Int *step = run->step.of;
@@ -135,12 +130,6 @@ INLINE Sums total_of(Strands *strands, double n, int measure, int dtype) {
 }
 
 /* ---- the output ------------------------------------------------------------------------------ */
-
-/* LeakyReLU. ReLU cuts first: 0 * -inf would be NaN. */
-INLINE double leaky(double y, double slope) {
-    double lowest = slope == 0.0 ? 0.0 : -INFINITY;
-    return y > 0.0 ? y : (y < lowest ? lowest : y) * slope;
-}
 
 /* How a run is written: where, what its set needs, and the bias where that does not vary. */
 typedef struct {

@@ -46,4 +46,10 @@ INLINE Scaling scaled_once(Scaling scaling, double scale, int dtype) {
     return scaling;
 }
 
+/* LeakyReLU. ReLU cuts first: 0 * -inf would be NaN. */
+INLINE double leaky(double y, double slope) {
+    double lowest = slope == 0.0 ? 0.0 : -INFINITY;
+    return y > 0.0 ? y : (y < lowest ? lowest : y) * slope;
+}
+
 #endif

@@ -4,11 +4,6 @@
 
 #include "nest.h"
 
-/* Rows that are written one after the other. Blocks of them are written from the last to the first,
-   for what was measured last may still be in cache; within a block the order is that of memory, in
-   which the processor fetches ahead. */
-#define BLOCK 64
-
 typedef struct {
     Place at;        /* of the first column in the first row */
     Int width;       /* how many columns there are, */

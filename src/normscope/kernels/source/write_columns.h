@@ -112,18 +112,6 @@ static void set_factors(Columns *on, Place at) {
 
 /* ---- rows of the output ---------------------------------------------------------------------- */
 
-/* LeakyReLU. ReLU cuts first: 0 * -inf would be NaN. */
-INLINE double activated(double y, double slope, int is_activated) {
-    double least = slope == 0.0 ? 0.0 : -INFINITY;
-    return !is_activated || y > 0.0 ? y : (y < least ? least : y) * slope;
-}
-
-/* The number of a parameter at a place. */
-static double parameter_at(const ForwardCall *call, const void *from, Int place) {
-    if (call->parameter_dtype == FLOAT64) return load(from, place, FLOAT64);
-    return load(from, place, FLOAT32);
-}
-
 /* How plain rows are written: by factors and offsets of columns or, if `even`, each by one scale
    and one bias; all of this is constant. */
 typedef struct {
@@ -184,7 +172,7 @@ INLINE void write_together(Columns *on, Group *group, Int c, Int n, Way way, int
         bring(group, row, c, n, x, way.has_residual, dtype);
         for (int k = 0; k < columns; k++) {
             double y = output(&by, k, x[k], scale, bias, way.even, dtype);
-            store(line, k, activated(y, slope, way.is_activated), dtype);
+            store(line, k, way.is_activated ? leaky(y, slope) : y, dtype);
         }
         store_line(line, group->out, o, n, streams, dtype);
     }
@@ -208,10 +196,11 @@ INLINE int run_on(Columns *on, Way way, int dtype) {
 /* The parameters of rows that have their own. */
 INLINE void find_parameters(const Columns *on, Group *group) {
     const ForwardCall *call = on->call;
+    int type = (int)call->parameter_dtype;
     for (Int row = 0; row < group->rows; row++) {
         Place at = moved(group->at, on->row_step, row);
-        group->scales[row] = parameter_at(call, call->scale, at.of[SCALE]);
-        group->biases[row] = parameter_at(call, call->bias, at.of[BIAS]);
+        group->scales[row] = load_parameter(call->scale, at.of[SCALE], type);
+        group->biases[row] = load_parameter(call->bias, at.of[BIAS], type);
     }
 }
 
@@ -267,7 +256,7 @@ INLINE void normalize_row(Columns *on, const double *row, double *y, int is_floa
         else
             value = (x - on->centre[c]) * on->factor[c] + offset;
         value = on->seen[c] > 0.0 ? value : offset;
-        y[c] = activated(value, slope, is_activated);
+        y[c] = is_activated ? leaky(value, slope) : value;
     }
 }
 
