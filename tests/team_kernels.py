@@ -12,9 +12,11 @@ from functools import cache
 from pathlib import Path
 
 from normscope.engine import threads
+from normscope.kernels import recipe
 from normscope.kernels.library import address_of
 
 SOURCE = Path(__file__).parent / "kernels/team/kernels.c"
+HEADERS = recipe.SOURCE
 LARGE = threads.JOINED
 
 
@@ -36,11 +38,12 @@ class Call(Structure):
 @cache
 def library() -> CDLL:
     """The compiled kernels; a file with the date of the source is used again."""
-    stamp = f"{SOURCE.stat().st_mtime_ns}_{SOURCE.stat().st_size}"
+    read = [SOURCE, *HEADERS.glob("*.h")]
+    stamp = f"{max(file.stat().st_mtime_ns for file in read)}_{SOURCE.stat().st_size}"
     made = Path(tempfile.gettempdir()) / f"normscope_team_kernels_{stamp}.so"
     if not made.exists():
         unfinished = made.with_suffix(f".{os.getpid()}")
-        compiler = [sys.executable, "-m", "ziglang", "cc", "-O2", "-fPIC", "-shared", "-s"]
+        compiler = [sys.executable, "-m", "ziglang", "cc", "-O2", "-fPIC", "-shared", "-s", "-I", HEADERS]
         subprocess.run([*compiler, SOURCE, "-o", unfinished], check=True, timeout=120)
         unfinished.replace(made)
     return CDLL(str(made))

@@ -29,12 +29,14 @@ class OpenMP(NamedTuple):
         name: libgomp or libomp.
         parallel: the address of `GOMP_parallel`, which both have.
         in_parallel: the address of `omp_in_parallel`.
+        thread_number: the address of `omp_get_thread_num`.
         max_threads: how many threads a team of the calling thread has.
     """
 
     name: str
     parallel: int
     in_parallel: int
+    thread_number: int
     max_threads: Callable[[], int]
 
 
@@ -71,13 +73,13 @@ def _look() -> OpenMP | None:
         return cast(function, c_void_p).value or 0
 
     try:
-        parallel, in_parallel = library.GOMP_parallel, library.omp_in_parallel
+        functions = library.GOMP_parallel, library.omp_in_parallel, library.omp_get_thread_num
         max_threads = library.omp_get_max_threads
     except AttributeError:  # torch was built without OpenMP
         return None
     name = "libomp" if hasattr(library, "__kmpc_fork_call") else "libgomp"
     _is_forked = _is_forked or (name == "libgomp" and _was_forked())
-    return OpenMP(name, address(parallel), address(in_parallel), max_threads)
+    return OpenMP(name, *map(address, functions), max_threads)
 
 
 def _library() -> CDLL | None:

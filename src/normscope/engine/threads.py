@@ -1,8 +1,8 @@
 """How many threads run a kernel, and which.
 
 They are those of the pool in `kernels/source/team.c`, which wait outside the interpreter and need
-none of its locks, or those of torch: see `openmp.py`. A kernel takes items from a counter until
-none is left, so results do not depend on who is there to help. A call ends when no thread is in the
+none of its locks, or those of torch: see `openmp.py`. A kernel takes items until none is left,
+so results do not depend on who is there to help. A call ends when no thread is in the
 kernel any more; what signal handlers raise comes after that, since the interpreter looks for
 signals only when the call is over.
 """
@@ -31,18 +31,20 @@ caller's time, and they begin 30 to 40 us later; where calls are 10 ms apart 256
 as alone, 512 rows five sixths of it."""
 
 JOINED = 8 << 20
-"""Bytes read from which the team of torch is joined, which a call has to wait for: threads of it
-that sleep may come milliseconds late, where a call of 1.5 MiB takes a tenth of one."""
+"""Bytes read from which the team of torch is joined even if it sleeps: its threads may then come
+milliseconds late, for which the call has to wait, where one of 1.5 MiB takes a tenth of one."""
 
 _ALL = 1024
+_IF_AWAKE, _WAKE, _WAIT = range(3)
+"""What a job is worth: see `kernels/source/team.h`."""
 
 
 class _Team(NamedTuple):
     """The functions of `team.h`, and what gives the address of a call."""
 
-    run: Callable[[int, Any, int, bool], None]
-    join: Callable[[int, Any, int, bool], None]
-    found: Callable[[int, int], None]
+    run: Callable[[int, Any, int, int, int], None]
+    join: Callable[[int, Any, int, int, int], None]
+    found: Callable[[int, int, int], None]
     limit: Callable[[int], None]
     helpers: Callable[[], int]
     byref: Callable[[Structure], Any]
@@ -52,11 +54,11 @@ class _Team(NamedTuple):
 def _team() -> _Team:
     from ctypes import CFUNCTYPE, byref, c_int64, c_void_p
 
-    run = CFUNCTYPE(None, c_void_p, c_void_p, c_int64, c_int64)
+    run = CFUNCTYPE(None, c_void_p, c_void_p, c_int64, c_int64, c_int64)
     return _Team(
         run(address_of("team_run")),
         run(address_of("team_join")),
-        CFUNCTYPE(None, c_void_p, c_void_p)(address_of("team_found")),
+        CFUNCTYPE(None, c_void_p, c_void_p, c_void_p)(address_of("team_found")),
         CFUNCTYPE(None, c_int64)(address_of("team_limit")),
         CFUNCTYPE(c_int64)(address_of("team_helpers")),
         byref,
@@ -167,7 +169,7 @@ def _joined(number: int) -> openmp.OpenMP | None:
     if found is None or not openmp.may_join() or found.max_threads() < number:
         return None
     if found is not _told:
-        _team().found(found.parallel, found.in_parallel)
+        _team().found(found.parallel, found.in_parallel, found.thread_number)
         _told = found
     return found
 
@@ -176,15 +178,16 @@ def run(kernel: int, call: Structure, items: int, size: int) -> None:
     """Run a kernel on as many threads as have use, one of them the calling one.
 
     Args:
-        kernel: the address of a function that takes items from a counter until none is left.
+        kernel: the address of a function that takes items until none is left.
         call: what it is given; arrays that it refers to are kept alive by the caller.
         items: how many there are.
         size: bytes that the job reads, about.
     """
     team = _team()
     if items == 1 or size < SHARED:
-        team.run(kernel, team.byref(call), 1, False)
+        team.run(kernel, team.byref(call), items, 1, _IF_AWAKE)
         return
     number = num_threads()
-    way = team.join if size >= JOINED and _joined(number) else team.run
-    way(kernel, team.byref(call), min(items, number), size >= WAKING)
+    way = team.join if _joined(number) else team.run
+    effort = _IF_AWAKE if size < WAKING else _WAKE if size < JOINED else _WAIT
+    way(kernel, team.byref(call), items, min(items, number), effort)

@@ -29,13 +29,13 @@ ctypes with one structure. What is in which file:
       input_gradient.h     the derivative of a normalization, from sums over a set
       backward_runs.h backward_rows.c backward_columns.c     the same, for the backward pass
       parameters.c         gradients of parameters that need a pass of their own
-      team.h team.c helper_thread.h waiting.h     the threads that run a kernel
+      items.h team.h team.c helper_thread.h waiting.h     the threads that run a kernel
       library.c            what a library says of itself, and of the processor
 
 How they are written:
 
-- A kernel is called with a structure and a counter. It takes the numbers of items from the counter
-  until none is left, so it does not matter how many threads run it, nor when they come.
+- A kernel is called with a structure and the items of the job. It takes the numbers of items until
+  none is left, so it does not matter how many threads run it, nor when they come.
 - What is written once for several dtypes or cases is an INLINE function that takes them as constant
   arguments; a switch at the top of a kernel makes the copies (`FOR_DTYPE`). There are few: only the
   loops over neighbours that all count are compiled for each case. All else (strides, masks, sums of

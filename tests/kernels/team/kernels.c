@@ -1,9 +1,8 @@
 /* Kernels that show what the threads of a team do. `tests/team_kernels.py` has the other side. */
-#include <stdint.h>
 #include <string.h>
 #include <time.h>
 
-typedef int64_t Int;
+#include "items.h"
 
 typedef struct {
     Int items;
@@ -12,18 +11,16 @@ typedef struct {
     Int most;    /* and the most that were there at once */
     Int done;    /* items */
     Int stack;   /* bytes of scratch memory that are written to */
-    void (*run)(void (*)(const void *, Int *), const void *, Int, Int);
+    void (*run)(Kernel *, const void *, Int, Int, Int);
     const void *inner;  /* what `nesting` runs for each item */
 } Call;
 
-static Int take(Int *counter) { return __atomic_fetch_add(counter, 1, __ATOMIC_SEQ_CST); }
-
 /* Sleep for each item. */
-__attribute__((visibility("default"))) void napping(const void *argument, Int *counter) {
+__attribute__((visibility("default"))) void napping(const void *argument, Items *items) {
     Call *call = (Call *)argument;
     Int now = __atomic_add_fetch(&call->inside, 1, __ATOMIC_SEQ_CST), most = call->most;
     while (now > most && !__atomic_compare_exchange_n(&call->most, &most, now, 0, 5, 5)) {}
-    while (take(counter) < call->items) {
+    while (take(items) >= 0) {
         struct timespec nap = {.tv_nsec = call->nap * 1000};
         if (call->nap) nanosleep(&nap, NULL);
         __atomic_add_fetch(&call->done, 1, __ATOMIC_SEQ_CST);
@@ -32,19 +29,19 @@ __attribute__((visibility("default"))) void napping(const void *argument, Int *c
 }
 
 /* Write to much memory of the stack. */
-__attribute__((visibility("default"))) void deep(const void *argument, Int *counter) {
+__attribute__((visibility("default"))) void deep(const void *argument, Items *items) {
     Call *call = (Call *)argument;
     char scratch[call->stack];
     memset(scratch, 1, sizeof scratch);
     __asm__ volatile("" : : "r"(scratch) : "memory");
-    napping(argument, counter);
+    napping(argument, items);
 }
 
 /* Run another kernel for each item, as on many threads as may be. */
-__attribute__((visibility("default"))) void nesting(const void *argument, Int *counter) {
+__attribute__((visibility("default"))) void nesting(const void *argument, Items *items) {
     Call *call = (Call *)argument;
-    while (take(counter) < call->items) {
-        call->run(napping, call->inner, 8, 1);
+    while (take(items) >= 0) {
+        call->run(napping, call->inner, ((const Call *)call->inner)->items, 8, 1);
         __atomic_add_fetch(&call->done, 1, __ATOMIC_SEQ_CST);
     }
 }

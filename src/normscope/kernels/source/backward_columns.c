@@ -299,7 +299,7 @@ INLINE Int all_rows(const Cut *cut) { return positions_of(cut->nest, cut->kept, 
 
 /* Dx and the sums of whole sets, (2, sets) for sum(dy) and sum(dy * (x - mean)). An item is
    `per_item` tiles. */
-EXPORT void backward_columns_gradient(const void *given, Int *counter) {
+EXPORT void backward_columns_gradient(const void *given, Items *items) {
     const BackwardCall *call = given;
     const Cut *cut = &call->cut;
     Int tiles = all_tiles(cut), rows = all_rows(cut);
@@ -307,7 +307,7 @@ EXPORT void backward_columns_gradient(const void *given, Int *counter) {
     Stream stream;
     prepare(&work, call);
     open_stream(&stream, call->streams != 0);
-    for (Int item = take(counter); item < cut->items; item = take(counter)) {
+    for (Int item; (item = take(items)) >= 0;) {
         begin_item(&work, item);
         Int first = item * cut->per_item, stop = least(first + cut->per_item, tiles);
         for (Int number = first; number < stop; number++) {
@@ -324,13 +324,13 @@ EXPORT void backward_columns_gradient(const void *given, Int *counter) {
 }
 
 /* The sums of chunks of rows, (chunks, NUM_SUMS, sets). An item is `per_item` chunks. */
-EXPORT void backward_columns_measure(const void *given, Int *counter) {
+EXPORT void backward_columns_measure(const void *given, Items *items) {
     const BackwardCall *call = given;
     const Cut *cut = &call->cut;
     Int units = all_tiles(cut) * cut->chunks, rows = all_rows(cut);
     Work work;
     prepare(&work, call);
-    for (Int item = take(counter); item < cut->items; item = take(counter)) {
+    for (Int item; (item = take(items)) >= 0;) {
         begin_item(&work, item);
         Int first = item * cut->per_item, stop = least(first + cut->per_item, units);
         for (Int unit = first; unit < stop; unit++) {
@@ -346,7 +346,7 @@ EXPORT void backward_columns_measure(const void *given, Int *counter) {
 }
 
 /* Dx, from the sums of all sets. An item is one chunk of rows of one tile; the last first. */
-EXPORT void backward_columns_apply(const void *given, Int *counter) {
+EXPORT void backward_columns_apply(const void *given, Items *items) {
     const BackwardCall *call = given;
     const Cut *cut = &call->cut;
     Int rows = all_rows(cut);
@@ -354,8 +354,8 @@ EXPORT void backward_columns_apply(const void *given, Int *counter) {
     Stream stream;
     prepare(&work, call);
     open_stream(&stream, call->streams != 0);
-    for (Int item = take(counter); item < cut->items; item = take(counter)) {
-        Int chunk, number = run_at(cut->items - 1 - item, cut->chunks, &chunk);
+    for (Int item; (item = take_backwards(items)) >= 0;) {
+        Int chunk, number = run_at(item, cut->chunks, &chunk);
         Int start = chunk * cut->chunk;
         begin_tile(&work, number);
         for (int row = 0; row < NUM_SUMS; row++)

@@ -96,14 +96,14 @@ static void write_sets(const BackwardCall *call, Int first, Int number, Work wor
 }
 
 /* Dx and the sums of whole sets. An item is `per_item` sets. */
-void backward_rows_gradient(const void *given, Int *counter) {
+void backward_rows_gradient(const void *given, Items *items) {
     const BackwardCall *call = given;
     const Cut *cut = &call->cut;
     Int size = set_size_of(cut), sets = sets_of(cut), together = together_in(call);
     Work work = {{0.0}};
     Stream stream;
     open_stream(&stream, (int)call->streams);
-    for (Int item; (item = take(counter)) < cut->items;) {
+    for (Int item; (item = take(items)) >= 0;) {
         Int first = item * cut->per_item, stop = least(first + cut->per_item, sets);
         for (Int number; first < stop; first += number) {
             number = stop - first < together ? 1 : together;
@@ -135,11 +135,11 @@ static void measure_chunk(const BackwardCall *call, Int chunk, Int first, Int nu
 
    There may be one block of sums of parameters for all items, to be filled, if an item is one chunk
    of all sets, whose parameters are the elements of that chunk. */
-void backward_rows_measure(const void *given, Int *counter) {
+void backward_rows_measure(const void *given, Items *items) {
     const BackwardCall *call = given;
     const Cut *cut = &call->cut;
     Int sets = sets_of(cut), together = together_in(call), first;
-    for (Int item; (item = take(counter)) < cut->items;) {
+    for (Int item; (item = take(items)) >= 0;) {
         Int unit = item * cut->per_item, stop = least(unit + cut->per_item, sets * cut->chunks);
         for (Int number; unit < stop; unit += number) {
             Int chunk = run_at(unit, sets, &first);
@@ -150,15 +150,15 @@ void backward_rows_measure(const void *given, Int *counter) {
 }
 
 /* Dx, from the sums of all sets. An item is one unit; the last comes first, as it is cached. */
-void backward_rows_apply(const void *given, Int *counter) {
+void backward_rows_apply(const void *given, Items *items) {
     const BackwardCall *call = given;
     const Cut *cut = &call->cut;
     Int size = set_size_of(cut), sets = sets_of(cut), first;
     Work work = {{0.0}};
     Stream stream;
     open_stream(&stream, (int)call->streams);
-    for (Int item; (item = take(counter)) < cut->items;) {
-        Int start = run_at(cut->items - 1 - item, sets, &first) * cut->chunk;
+    for (Int item; (item = take_backwards(items)) >= 0;) {
+        Int start = run_at(item, sets, &first) * cut->chunk;
         Place begin = offsets(cut->nest, 0, cut->kept, first);
         Int set = begin.of[SET];
         recall_set(call, set, work, 0);

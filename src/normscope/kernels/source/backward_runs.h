@@ -23,10 +23,13 @@ typedef struct {
    and whether each element has a scale of its own, and sums of its own. */
 typedef struct {
     int number, weighted, learns, parameter_dtype, dtype;
+    double shift; /* what is added to each scale */
 } Kind;
 
-/* Of a run: sum(g), sum(g * d) and sum(d), with d = x - mean and g = dy * (scale + shift). */
+/* Of a run: mean and rstd of its set, and sum(g), sum(g * d) and sum(d), with d = x - mean and
+   g = dy * (scale + shift). */
 typedef struct {
+    double mean, rstd;
     Lanes g, g_d, d;
 } RunSums;
 
@@ -37,16 +40,14 @@ INLINE void add_lanes(const BackwardCall *call, const Runs *runs, Int e, Chosen 
     const Place *at = runs->at;
     Lanes factor = 1.0, plain = 0.0, along = 0.0;
     if (kind.weighted)
-        factor = load_lanes(call->scale, at->of[SCALE] + e, kind.parameter_dtype) +
-                 call->formula->shift;
+        factor = load_lanes(call->scale, at->of[SCALE] + e, kind.parameter_dtype) + kind.shift;
     UNROLL
     for (int s = 0; s < kind.number; s++) {
-        double mean = runs->work[SET_MEAN][s], rstd = runs->work[SET_RSTD][s];
         Lanes dy = only(chosen, load_lanes(call->dy, at[s].of[DY] + e, kind.dtype));
-        Lanes d = only(chosen, load_lanes(call->x, at[s].of[X] + e, kind.dtype) - mean);
+        Lanes d = only(chosen, load_lanes(call->x, at[s].of[X] + e, kind.dtype) - sums[s].mean);
         Lanes dy_d = dy * d;
         plain += dy;
-        along += dy_d * rstd;
+        along += dy_d * sums[s].rstd;
         sums[s].d += d;
         if (kind.weighted) {
             sums[s].g += dy * factor;
@@ -84,16 +85,22 @@ INLINE void add_even(const BackwardCall *call, const Runs *runs, double dy, doub
 }
 
 /* Adds runs of neighbours, at least LANES, to all sums. */
-INLINE void add_neighbours(const BackwardCall *call, const Runs *runs, Kind kind) {
-    RunSums sums[TOGETHER] = {{0.0, 0.0, 0.0}};
-    Int e = 0, n = runs->n;
-    for (; e + LANES <= n; e += LANES) add_lanes(call, runs, e, ALL_LANES, sums, kind);
-    if (e < n) add_lanes(call, runs, n - LANES, last_lanes(n - e), sums, kind);
+INLINE void add_neighbours(const BackwardCall *given, const Runs *given_runs, Kind kind) {
+    BackwardCall call = *given; /* which no store can change */
+    Runs runs = *given_runs;
+    RunSums sums[TOGETHER];
+    Int e = 0, n = runs.n;
+    kind.shift = call.formula->shift;
+    UNROLL
+    for (int s = 0; s < kind.number; s++)
+        sums[s] = (RunSums){runs.work[SET_MEAN][s], runs.work[SET_RSTD][s], 0.0, 0.0, 0.0};
+    for (; e + LANES <= n; e += LANES) add_lanes(&call, &runs, e, ALL_LANES, sums, kind);
+    if (e < n) add_lanes(&call, &runs, n - LANES, last_lanes(n - e), sums, kind);
     UNROLL
     for (int s = 0; s < kind.number; s++) {
         double g = sum_of(sums[s].g), g_d = sum_of(sums[s].g_d), d = sum_of(sums[s].d);
-        if (kind.weighted) add_to_set(call, runs, s, g, g_d, d);
-        else add_even(call, runs, g, g_d, d);
+        if (kind.weighted) add_to_set(given, given_runs, s, g, g_d, d);
+        else add_even(given, given_runs, g, g_d, d);
     }
 }
 
@@ -101,10 +108,10 @@ INLINE void add_neighbours(const BackwardCall *call, const Runs *runs, Kind kind
 INLINE void add_weighted(const BackwardCall *call, const Runs *runs, int parameter_dtype,
                          int dtype) {
     if (runs->number == TOGETHER)
-        add_neighbours(call, runs, (Kind){TOGETHER, 1, 1, parameter_dtype, dtype});
+        add_neighbours(call, runs, (Kind){TOGETHER, 1, 1, parameter_dtype, dtype, 0.0});
     else if (runs->learned != NULL && runs->step.of[LEARNED] == 1)
-        add_neighbours(call, runs, (Kind){1, 1, 1, parameter_dtype, dtype});
-    else add_neighbours(call, runs, (Kind){1, 1, 0, parameter_dtype, dtype});
+        add_neighbours(call, runs, (Kind){1, 1, 1, parameter_dtype, dtype, 0.0});
+    else add_neighbours(call, runs, (Kind){1, 1, 0, parameter_dtype, dtype, 0.0});
 }
 
 /* Adds a run of any strides. */
@@ -150,9 +157,9 @@ INLINE void add_runs_of(const BackwardCall *call, const Runs *runs, int dtype) {
         add_weighted(call, runs, FLOAT64, dtype);
     else if (neighbours && step[SCALE] == 1) add_weighted(call, runs, FLOAT32, dtype);
     else if (neighbours && step[SCALE] == 0 && along)
-        add_neighbours(call, runs, (Kind){1, 0, 1, FLOAT64, dtype});
+        add_neighbours(call, runs, (Kind){1, 0, 1, FLOAT64, dtype, 0.0});
     else if (neighbours && step[SCALE] == 0)
-        add_neighbours(call, runs, (Kind){1, 0, 0, FLOAT64, dtype});
+        add_neighbours(call, runs, (Kind){1, 0, 0, FLOAT64, dtype, 0.0});
     else add_any_run(call, runs, dtype);
     if (call->mask != NULL) add_counted(call, runs, dtype);
 }
@@ -163,18 +170,19 @@ static void add_runs(const BackwardCall *call, const Runs *runs) {
 
 /* Writes dx of n neighbours to a room. Each has a scale of its own if `weighted`, and may be left
    out if `masked`. */
-INLINE void write_neighbours(const BackwardCall *call, Place at, Int n, InputGradient set, Room out,
-                             int weighted, int masked, int parameter_dtype, int dtype) {
-    double even = load(call->scale, at.of[SCALE], parameter_dtype) * set.rstd + set.added;
+INLINE void write_neighbours(const BackwardCall *given, Place at, Int n, InputGradient set,
+                             Room out, int weighted, int masked, int parameter_dtype, int dtype) {
+    BackwardCall call = *given; /* which no store can change */
+    double scale = load(call.scale, at.of[SCALE], parameter_dtype);
+    double fixed = set.curve * set.point - set.move;
     VECTORIZE
     for (Int e = 0; e < n; e++) {
-        double factor = even;
-        if (weighted)
-            factor = load(call->scale, at.of[SCALE] + e, parameter_dtype) * set.rstd + set.added;
-        double dy = load(call->dy, at.of[DY] + e, dtype);
-        double d = load(call->x, at.of[X] + e, dtype) - set.point;
-        double dx = dy * factor - set.move - set.curve * d;
-        if (masked) dx = call->mask[at.of[MASK] + e] ? dx : dy * factor;
+        if (weighted) scale = load(call.scale, at.of[SCALE] + e, parameter_dtype);
+        double first = load(call.dy, at.of[DY] + e, dtype) * (scale * set.rstd + set.added);
+        double x = load(call.x, at.of[X] + e, dtype), dx;
+        if (dtype == FLOAT64) dx = first - set.move - set.curve * (x - set.point);
+        else dx = first + fixed - set.curve * x; /* what cancels has digits enough */
+        if (masked) dx = call.mask[at.of[MASK] + e] ? dx : first;
         store(out.array, out.index + e, dx, dtype);
     }
 }

@@ -5,7 +5,7 @@
 #ifndef NORMSCOPE_CONTRACT_H
 #define NORMSCOPE_CONTRACT_H
 
-#include "machine.h"
+#include "items.h"
 
 /* How elements are stored. */
 enum { FLOAT64, FLOAT32, FLOAT16, BFLOAT16 };

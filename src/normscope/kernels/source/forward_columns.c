@@ -28,13 +28,13 @@ static Int lead_of(const ForwardCall *call, Int position) {
 static Int rows_of(const Cut *cut) { return positions_of(cut->nest, cut->kept, cut->loops - 1); }
 
 /* Measure all rows of a tile and write its output, while it is in cache. An item is one tile. */
-EXPORT void forward_columns_normalize(const void *given, Int *counter) {
+EXPORT void forward_columns_normalize(const void *given, Items *items) {
     const ForwardCall *call = given;
     const Cut *cut = &call->cut;
     Int rows = rows_of(cut);
     Columns on;
     open_columns(&on, call, call->streams != 0);
-    for (Int item = take(counter); item < cut->items; item = take(counter)) {
+    for (Int item; (item = take(items)) >= 0;) {
         Int number, position = run_at(item, tiles_of(cut), &number);
         on.tile = tile_of(cut, position, number, lead_of(call, position));
         for (Int c = 0; c < on.tile.width; c++) set_known(&on, c, (Statistics){0});
@@ -62,13 +62,13 @@ static Chunk chunk_of(const Cut *cut, Int item, Int chunks) {
 }
 
 /* Measure the columns of chunks of rows, not yet folded. An item is one chunk of one tile. */
-EXPORT void forward_columns_measure(const void *given, Int *counter) {
+EXPORT void forward_columns_measure(const void *given, Items *items) {
     const ForwardCall *call = given;
     const Cut *cut = &call->cut;
     Int rows = call->partial_rows, columns = call->partial_columns;
     Columns on;
     open_columns(&on, call, 0);
-    for (Int item = take(counter); item < cut->items; item = take(counter)) {
+    for (Int item; (item = take(items)) >= 0;) {
         Chunk chunk = chunk_of(cut, item, cut->chunks);
         on.tile = tile_of(cut, chunk.position, chunk.number, 0);
         for (Int c = 0; c < on.tile.width; c++) set_known(&on, c, (Statistics){0});
@@ -81,12 +81,12 @@ EXPORT void forward_columns_measure(const void *given, Int *counter) {
 }
 
 /* Write the output, from statistics. An item is one chunk of rows of one tile. */
-EXPORT void forward_columns_apply(const void *given, Int *counter) {
+EXPORT void forward_columns_apply(const void *given, Items *items) {
     const ForwardCall *call = given;
     const Cut *cut = &call->cut;
     Columns on;
     open_columns(&on, call, call->streams != 0);
-    for (Int item = take(counter); item < cut->items; item = take(counter)) {
+    for (Int item; (item = take(items)) >= 0;) {
         Chunk chunk = chunk_of(cut, item, quotient_up(rows_of(cut), cut->chunk));
         on.tile = tile_of(cut, chunk.position, chunk.number, lead_of(call, chunk.position));
         use_given(&on);

@@ -159,13 +159,13 @@ INLINE void write_group(const Group *group, const ForwardCall *call, Int first, 
 }
 
 /* An item is `per_item` sets. */
-INLINE void normalize(const ForwardCall *call, Int *counter, int dtype) {
+INLINE void normalize(const ForwardCall *call, Items *items, int dtype) {
     const Cut *cut = &call->cut;
     Int sets = sets_of(cut), most_in_group = innermost(cut).size <= SHORT ? GROUP : 1;
     Group group = {0};
     Stream stream;
     open_stream(&stream, call->streams != 0);
-    for (Int item = take(counter); item < cut->items; item = take(counter)) {
+    for (Int item; (item = take(items)) >= 0;) {
         Int stop = least((item + 1) * cut->per_item, sets);
         for (Int first = item * cut->per_item; first < stop; first += most_in_group) {
             Int count = least(most_in_group, stop - first);
@@ -177,6 +177,6 @@ INLINE void normalize(const ForwardCall *call, Int *counter, int dtype) {
 }
 
 /* Measure whole statistics sets and write their output while they are in cache. */
-EXPORT void forward_contiguous_rows(const void *call, Int *counter) {
-    FOR_DTYPE(((const ForwardCall *)call)->dtype, normalize, call, counter);
+EXPORT void forward_contiguous_rows(const void *call, Items *items) {
+    FOR_DTYPE(((const ForwardCall *)call)->dtype, normalize, call, items);
 }

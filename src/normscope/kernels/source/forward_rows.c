@@ -52,40 +52,57 @@ INLINE Measured measure_set(const ForwardCall *call, Int set, Int size) {
     return (Measured){at, found.n, scaling_of(found.mean, d, call->formula, dtype)};
 }
 
+/* Bytes of a set of which two fit into the second cache. */
+#define TWO_FIT (1 << 19)
+
+/* How far it is from a set to the next one, if that is worth fetching while this one is written: a
+   core reads and writes at the same time, and large sets are read from memory. */
+INLINE Int to_next(const ForwardCall *call, Int set, Int size, Int sets) {
+    Int bytes = size * size_of((int)call->dtype);
+    if (!call->streams || set + 1 == sets || bytes > TWO_FIT || call->residual != NULL) return 0;
+    if (innermost(&call->cut).step.of[X] != 1) return 0;
+    return place_of(call, set + 1).of[X] - place_of(call, set).of[X];
+}
+
 /* Write a set: the last chunk first, which is still in cache if the set is too large for it. */
-INLINE void write_set(const ForwardCall *call, const Measured *known, Int size, Stream *stream) {
+INLINE void write_set(const ForwardCall *call, const Measured *known, Int size, Int ahead,
+                      Stream *stream) {
     for (Int number = quotient_up(size, CHUNK) - 1; number >= 0; number--) {
         Part chunk = chunk_of(call, known->at, size, number);
+        chunk.ahead = ahead;
         write_part(&chunk, known->count, known->scaling, stream);
     }
 }
 
 /* Measure whole statistics sets and write their output while they are in cache. An item is
    `per_item` sets. */
-EXPORT void forward_rows_normalize(const void *given, Int *counter) {
+EXPORT void forward_rows_normalize(const void *given, Items *items) {
     const ForwardCall *call = given;
     const Cut *cut = &call->cut;
     Int sets = sets_of(cut), size = size_of_set(cut), group = size <= SHORT ? GROUP : 1;
     Measured known[GROUP];
     Stream stream;
     open_stream(&stream, call->streams != 0);
-    for (Int item = take(counter); item < cut->items; item = take(counter)) {
+    for (Int item; (item = take(items)) >= 0;) {
         Int stop = least((item + 1) * cut->per_item, sets);
         for (Int first = item * cut->per_item; first < stop; first += group) {
             Int count = least(group, stop - first);
             for (Int g = 0; g < count; g++) known[g] = measure_set(call, first + g, size);
-            for (Int g = 0; g < count; g++) write_set(call, &known[g], size, &stream);
+            for (Int g = 0; g < count; g++) {
+                Int ahead = group == 1 ? to_next(call, first, size, sets) : 0;
+                write_set(call, &known[g], size, ahead, &stream);
+            }
         }
     }
     close_stream(&stream);
 }
 
 /* Measure chunks: their partial statistics. An item is a chunk of a set. */
-EXPORT void forward_rows_measure(const void *given, Int *counter) {
+EXPORT void forward_rows_measure(const void *given, Items *items) {
     const ForwardCall *call = given;
     const Cut *cut = &call->cut;
     Int size = size_of_set(cut), rows = call->partial_rows, columns = call->partial_columns;
-    for (Int item = take(counter); item < cut->items; item = take(counter)) {
+    for (Int item; (item = take(items)) >= 0;) {
         Int set = item / cut->chunks, number = item - set * cut->chunks;
         Part chunk = chunk_of(call, place_of(call, set), size, number);
         Statistics found = statistics_of_part(&chunk);
@@ -96,14 +113,14 @@ EXPORT void forward_rows_measure(const void *given, Int *counter) {
 
 /* Write the output, from statistics that are known. An item is `step` elements of `per_item` sets.
    The same elements of all sets come first: parameters that vary along them are then read once. */
-EXPORT void forward_rows_apply(const void *given, Int *counter) {
+EXPORT void forward_rows_apply(const void *given, Items *items) {
     const ForwardCall *call = given;
     const Cut *cut = &call->cut;
     int dtype = (int)call->dtype;
     Int sets = sets_of(cut), size = size_of_set(cut), groups = quotient_up(sets, cut->per_item);
     Stream stream;
     open_stream(&stream, call->streams != 0);
-    for (Int item = take(counter); item < cut->items; item = take(counter)) {
+    for (Int item; (item = take(items)) >= 0;) {
         Int start = item / groups * cut->step, first = item % groups * cut->per_item;
         for (Int set = first; set < least(first + cut->per_item, sets); set++) {
             Part part = {call, place_of(call, set), start, least(start + cut->step, size)};

@@ -69,6 +69,15 @@ typedef struct {
 
 INLINE int this_thread(void) { return (int)syscall(SYS_gettid); }
 
+/* Whether another thread of the process is running at this moment: the time that it has used grows
+   while it is asked for. The system counts it for each thread, by a clock with this number. */
+INLINE int is_at_work(int thread) {
+    clockid_t clock = (clockid_t)(~(unsigned)thread << 3 | 6);
+    struct timespec before, after;
+    if (clock_gettime(clock, &before) != 0 || clock_gettime(clock, &after) != 0) return 0;
+    return before.tv_nsec != after.tv_nsec || before.tv_sec != after.tv_sec;
+}
+
 /* Where helpers of the calling thread may run. No `thread`: anywhere, for it may not be known. */
 INLINE Cores beside_caller(void) {
     Cores cores = {.but = sched_getcpu()};
@@ -100,6 +109,7 @@ typedef struct {
 } Cores;
 
 INLINE int this_thread(void) { return 0; }
+INLINE int is_at_work(int thread) { return (void)thread, 0; }
 INLINE Cores beside_caller(void) { return (Cores){0}; }
 INLINE int are_enough(const Cores *cores, Word helpers) { return (void)cores, (void)helpers, 1; }
 INLINE void place_helper(Cores *now, const Cores *wanted) { (void)now, (void)wanted; }

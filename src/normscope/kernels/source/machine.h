@@ -31,12 +31,6 @@ typedef int64_t Int;
 /* Before a loop of a constant number of turns whose array is to be kept in registers. */
 #define UNROLL _Pragma("clang loop unroll(full)")
 
-/* The type of every kernel. It takes the numbers of items from the counter until none is left. */
-typedef void Kernel(const void *call, Int *counter);
-
-/* The next number of the counter; no two threads get the same. */
-INLINE Int take(Int *counter) { return __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED); }
-
 INLINE Int least(Int a, Int b) { return a < b ? a : b; }
 INLINE Int most(Int a, Int b) { return a > b ? a : b; }
 INLINE Int quotient_up(Int a, Int b) { return (a + b - 1) / b; }

@@ -32,9 +32,9 @@ static void merge_evenly(const MergeCall *call) {
 }
 
 /* Merge chunks: (chunks, rows, columns) into (rows, columns). It is all one item. */
-EXPORT void merge_chunks(const void *given, Int *counter) {
+EXPORT void merge_chunks(const void *given, Items *items) {
     const MergeCall *call = given;
-    if (take(counter) > 0 || call->columns == 0) return;
+    if (take(items) < 0 || call->columns == 0) return;
     if (call->even && call->rows == PARTIAL_ROWS && is_square(measure_of(call->formula))) {
         merge_evenly(call);
         return;
@@ -47,12 +47,13 @@ EXPORT void merge_chunks(const void *given, Int *counter) {
     }
 }
 
-/* Merge the columns of each set: (rows, columns) into (rows, positions * sets). An item is one
-   position. */
-EXPORT void fold_columns(const void *given, Int *counter) {
+/* Merge the columns of each set: (rows, columns) into (rows, positions * sets). It is all one
+   item. */
+EXPORT void fold_columns(const void *given, Items *items) {
     const MergeCall *call = given;
     Int of_set = call->outer * call->inner, found = call->columns / of_set;
-    for (Int p = take(counter); p < found / call->sets; p = take(counter))
+    if (take(items) < 0) return;
+    for (Int p = 0; p < found / call->sets; p++)
         for (Int g = 0; g < call->sets; g++) {
             Statistics whole = {0};
             for (Int f = 0; f < call->outer; f++)
@@ -66,11 +67,11 @@ EXPORT void fold_columns(const void *given, Int *counter) {
 
 /* Fill the statistics with count, mean, v and D, and the rests of mean and D, each set at its place
    in the order. It is all one item. */
-EXPORT void find_divisors(const void *given, Int *counter) {
+EXPORT void find_divisors(const void *given, Items *items) {
     const MergeCall *call = given;
     int has_rests = call->statistics_rows == ROWS_WITH_RESTS;
     Int columns = call->columns;
-    if (take(counter) > 0) return;
+    if (take(items) < 0) return;
     for (Int i = 0; i < columns; i++) {
         Statistics found = part_of(call, 0, i);
         double v, *at = call->statistics + call->order[i];

@@ -68,11 +68,11 @@ INLINE void sum_part(const ParameterCall *call, Place begin, Int start, Int stop
 }
 
 /* An item is one chunk of one parameter. */
-void parameter_rows(const void *given, Int *counter) {
+void parameter_rows(const void *given, Items *items) {
     const ParameterCall *call = given;
     const Cut *cut = &call->cut;
     Int size = positions_of(cut->nest, cut->kept, cut->loops), chunk;
-    for (Int item; (item = take(counter)) < cut->items;) {
+    for (Int item; (item = take(items)) >= 0;) {
         Place begin = offsets(cut->nest, 0, cut->kept, run_at(item, cut->chunks, &chunk));
         Int start = chunk * CHUNK, stop = least(start + CHUNK, size);
         Both sums = {0.0, 0.0};
@@ -154,13 +154,13 @@ INLINE void add_rows(const ParameterCall *call, Columns *columns, Int row, Int s
 }
 
 /* An item is one chunk of rows of one tile. */
-void parameter_columns(const void *given, Int *counter) {
+void parameter_columns(const void *given, Items *items) {
     const ParameterCall *call = given;
     const Cut *cut = &call->cut;
     Loop last = innermost(cut);
     Int rows = positions_of(cut->nest, cut->kept, cut->loops - 1), chunk, tile;
     Columns columns;
-    for (Int item; (item = take(counter)) < cut->items;) {
+    for (Int item; (item = take(items)) >= 0;) {
         Int number = run_at(item, cut->chunks, &chunk);
         Int position = run_at(number, quotient_up(last.size, cut->tile), &tile);
         Int first = tile * cut->tile, start = chunk * cut->chunk;

@@ -12,6 +12,7 @@ typedef struct {
     const ForwardCall *call;
     Place at;
     Int start, stop;
+    Int ahead; /* from its elements of x to those that are wanted next; 0: it is not known */
 } Part;
 
 /* The place of a set of the call, by its number in the order of the nest. */
@@ -30,7 +31,7 @@ INLINE Run run_of(const Part *part, Int position) {
     Int e, number = run_at(position, last.size, &e);
     Place at = moved(part->at, offsets(cut->nest, cut->kept, cut->loops - 1, number), 1);
     Int n = least(last.size - e, part->stop - position);
-    return (Run){part->call, moved(at, last.step, e), last.step, n};
+    return (Run){part->call, moved(at, last.step, e), last.step, n, part->ahead};
 }
 
 /* Chunk `number` of a set of `size` elements. */

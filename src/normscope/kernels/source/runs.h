@@ -14,6 +14,7 @@ typedef struct {
     const ForwardCall *call;
     Place at, step;
     Int n;
+    Int ahead; /* from there to the elements of x that are wanted next; 0: it is not known */
 } Run;
 
 /* How parameters vary along a run. */
@@ -219,6 +220,14 @@ INLINE void write_run(const Run *run, Room room, Scaling by, int dtype) {
     }
 }
 
+/* Begin to bring into the cache what is wanted next, as far from elements `e` to `e + n` as it is
+   known: reading goes on while the output is written. */
+INLINE void fetch_ahead(const Run *run, Int e, Int n, int dtype) {
+    if (run->ahead == 0) return;
+    const char *x = (const char *)address_of(run->call->x, run->at.of[X] + run->ahead + e, dtype);
+    for (Int byte = 0; byte < n * size_of(dtype); byte += LINE) __builtin_prefetch(x + byte, 0, 2);
+}
+
 /* Write the output of a run: into the room that is given, or in pieces through the stream. */
 INLINE void write_pieces(const Run *run, Scaling by, Stream *stream, const Room *given, int dtype) {
     void *out = run->call->out;
@@ -229,6 +238,7 @@ INLINE void write_pieces(const Run *run, Scaling by, Stream *stream, const Room 
         Run piece = {run->call, moved(run->at, run->step, e), run->step, least(length, run->n - e)};
         Room to = given != NULL ? *given
                                 : room(stream, out, piece.at.of[OUT], step, piece.n, dtype);
+        fetch_ahead(run, e, piece.n, dtype);
         write_run(&piece, to, by, dtype);
     }
 }

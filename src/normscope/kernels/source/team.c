@@ -1,7 +1,7 @@
 /* The threads that run a kernel.
 
-   A kernel takes the numbers of items from a counter until none is left, so it does not matter how
-   many threads run it, nor when they begin. A call ends when no thread is in the kernel any more.
+   A kernel takes the numbers of items until none is left, so it does not matter how many threads run
+   it, nor when they begin. A call ends when no thread is in the kernel any more.
    Helpers that have not begun by then find the job withdrawn, and nobody waits for them.
 
    Jobs and helpers lie in tables that live as long as the process, so a helper that comes late may
@@ -22,7 +22,8 @@ typedef struct {
     _Alignas(64) Word word;
     Kernel *kernel;
     const void *call;
-    _Alignas(64) Int counter;  /* has a line of the caches of its own */
+    Range *ranges;  /* of the caller: only those who are inside may look at them */
+    Int number;
 } Job;
 
 /* The word of a helper. */
@@ -68,7 +69,8 @@ static int helps(Helper *helper) {
     for (Job *job = jobs; job < jobs + JOBS; job++) {
         if (!enters(job)) continue;
         store(&helper->word, WORKS);
-        job->kernel(job->call, &job->counter);
+        Items items = {job->ranges, job->number, (helper->number + 1) % job->number, 0};
+        job->kernel(job->call, &items);
         leave(job);
         found = 1;
     }
@@ -196,9 +198,9 @@ INLINE int follows_another(void) {
     return nanoseconds() - __atomic_load_n(&last_end, __ATOMIC_RELAXED) < AWAKE;
 }
 
-static void run_alone(Kernel *kernel, const void *call) {
-    Int counter = 0;
-    kernel(call, &counter);
+static void run_alone(Kernel *kernel, const void *call, Int items) {
+    Range all = {0, 0, items};
+    kernel(call, &(Items){&all, 1, 0, 0});
 }
 
 /* Find helpers for a job that is open: those that look for one see it, others are woken. */
@@ -219,12 +221,13 @@ static void call_helpers(Word wanted, int waking) {
 }
 
 /* Open a job to helpers; NULL: there are as many jobs as there can be. */
-static Job *open_job(Kernel *kernel, const void *call, Word places) {
+static Job *open_job(Kernel *kernel, const void *call, Range *ranges, Int number, Word places) {
     for (Job *job = jobs; job < jobs + JOBS; job++) {
         if (load(&job->word) != 0 || !replace(&job->word, 0, TAKEN)) continue;
         job->kernel = kernel;
         job->call = call;
-        job->counter = 0;
+        job->ranges = ranges;
+        job->number = number;
         store(&job->word, TAKEN | OPEN | PLACES * places);
         __atomic_add_fetch(&calls, 1, __ATOMIC_SEQ_CST);
         return job;
@@ -245,26 +248,30 @@ static void close_job(Job *job) {
 /* What an OpenMP runtime has, if there is one. */
 static void (*fork_call)(void (*)(void *), void *, unsigned, unsigned);
 static int (*in_parallel)(void);
+static int (*thread_number)(void);
 
 /* Whether the calling thread is one of several that are at work already. */
 static int is_one_of_many(void) { return is_inside || (in_parallel && in_parallel()); }
 
-void team_run(Kernel *kernel, const void *call, Int threads, Int large) {
+void team_run(Kernel *kernel, const void *call, Int items, Int threads, Int effort) {
     if (threads <= 1 || is_one_of_many()) {
-        run_alone(kernel, call);
+        run_alone(kernel, call, items);
         return;
     }
     Word wanted = (Word)least(threads - 1, load(&limit));
-    int waking = large || follows_another();
+    int waking = effort != IF_AWAKE || follows_another();
     if (load(&alive) < wanted && waking) make_helpers(wanted);
-    Job *job = open_job(kernel, call, wanted);
+    Range ranges[MOST_RANGES];
+    Int number = least(threads, MOST_RANGES);
+    cut_items(ranges, number, items);
+    Job *job = open_job(kernel, call, ranges, number, wanted);
     if (job == NULL) {
-        run_alone(kernel, call);
+        run_alone(kernel, call, items);
         return;
     }
     call_helpers(wanted, waking);
     is_inside = 1;
-    kernel(call, &job->counter);
+    kernel(call, &(Items){ranges, number, 0, 0});
     is_inside = 0;
     close_job(job);
     note_end();
@@ -277,10 +284,11 @@ typedef struct {
     Kernel *kernel;
     const void *call;
     Int threads;
+    Range *ranges;
+    Int number;
     const int *caller;  /* a variable of the calling thread */
     Int ended;          /* when that was through */
-    _Alignas(64) Int begun;
-    _Alignas(64) Int counter;
+    int other;          /* the last thread of the team, as the system knows it */
 } Joint;
 
 /* A team ends when each of its threads has come, also one that finds nothing to do. On a busy
@@ -289,15 +297,22 @@ typedef struct {
 enum { LET_ALONE = 50 };
 static Int let_alone_until;
 
-void team_found(void *parallel, void *is_in_parallel) {
+/* A thread of the team that the calling thread makes; 0: there has been none. */
+static _Thread_local int team_mate;
+
+void team_found(void *parallel, void *is_in_parallel, void *number_of_thread) {
     fork_call = (void (*)(void (*)(void *), void *, unsigned, unsigned))parallel;
     in_parallel = (int (*)(void))is_in_parallel;
+    thread_number = (int (*)(void))number_of_thread;
 }
 
 static void work_in_team(void *argument) {
     Joint *joint = argument;
-    if (take(&joint->begun) < joint->threads) joint->kernel(joint->call, &joint->counter);
+    Int own = thread_number();
+    if (own < joint->threads)
+        joint->kernel(joint->call, &(Items){joint->ranges, joint->number, own % joint->number, 0});
     if (joint->caller == &is_inside) joint->ended = nanoseconds();
+    else if (own == joint->threads - 1) joint->other = this_thread();
 }
 
 /* The team was late if it made its caller wait for longer than that worked; a last item may take
@@ -308,18 +323,20 @@ static void judge(Int began, Int ended) {
     __atomic_store_n(&let_alone_until, now + LET_ALONE * (now - ended), __ATOMIC_RELAXED);
 }
 
-void team_join(Kernel *kernel, const void *call, Int threads, Int large) {
+void team_join(Kernel *kernel, const void *call, Int items, Int threads, Int effort) {
     Int began = nanoseconds();
-    if (began < __atomic_load_n(&let_alone_until, __ATOMIC_RELAXED)) {
-        team_run(kernel, call, threads, large);
-    } else if (threads <= 1 || is_one_of_many()) {
-        run_alone(kernel, call);
-    } else if (!large && !follows_another()) {
-        run_alone(kernel, call);
-        note_end();
+    if (threads <= 1 || is_one_of_many()) {
+        run_alone(kernel, call, items);
+    } else if (began < __atomic_load_n(&let_alone_until, __ATOMIC_RELAXED) ||
+               (effort != WAIT && team_mate != 0 && !is_at_work(team_mate))) {
+        team_run(kernel, call, items, threads, effort);
     } else {
-        Joint joint = {kernel, call, threads, &is_inside, 0, 0, 0};
+        Range ranges[MOST_RANGES];
+        Int number = least(threads, MOST_RANGES);
+        cut_items(ranges, number, items);
+        Joint joint = {kernel, call, threads, ranges, number, &is_inside, 0, 0};
         fork_call(work_in_team, &joint, 0, 0);  /* of as many threads as its own teams have */
+        if (joint.other != 0) team_mate = joint.other;
         judge(began, joint.ended);
         note_end();
     }

@@ -2,17 +2,22 @@
 #ifndef NORMSCOPE_TEAM_H
 #define NORMSCOPE_TEAM_H
 
-#include "machine.h"
+#include "items.h"
 
-/* Run a kernel on up to so many threads, the calling one included. A job that is not `large` is not
-   worth waking threads that sleep: it has to do with those that are awake. */
-EXPORT void team_run(Kernel *kernel, const void *call, Int threads, Int large);
+/* What a job is worth: the help of threads that are awake, waking others, or waiting until all
+   threads of a team have come. */
+enum { IF_AWAKE, WAKE, WAIT };
 
-/* The same on the team of the OpenMP runtime that was found; on the pool while that is late. */
-EXPORT void team_join(Kernel *kernel, const void *call, Int threads, Int large);
+/* Run a kernel on so many items and up to so many threads, the calling one included. */
+EXPORT void team_run(Kernel *kernel, const void *call, Int items, Int threads, Int effort);
 
-/* An OpenMP runtime that the process has loaded: its `GOMP_parallel` and `omp_in_parallel`. */
-EXPORT void team_found(void *parallel, void *in_parallel);
+/* The same on the team of the OpenMP runtime that was found; on the pool where that would be late:
+   it was lately, or it sleeps and the job is not worth waiting. */
+EXPORT void team_join(Kernel *kernel, const void *call, Int items, Int threads, Int effort);
+
+/* An OpenMP runtime that the process has loaded: its `GOMP_parallel`, `omp_in_parallel` and
+   `omp_get_thread_num`. */
+EXPORT void team_found(void *parallel, void *in_parallel, void *thread_number);
 
 /* Keep at most so many threads of the pool. Others end; one that works does so afterwards. */
 EXPORT void team_limit(Int helpers);
