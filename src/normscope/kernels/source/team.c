@@ -198,7 +198,7 @@ INLINE int follows_another(void) {
     return nanoseconds() - __atomic_load_n(&last_end, __ATOMIC_RELAXED) < AWAKE;
 }
 
-static void run_alone(Kernel *kernel, const void *call, Int items) {
+void team_alone(Kernel *kernel, const void *call, Int items) {
     Range all = {0, 0, items};
     kernel(call, &(Items){&all, 1, 0, 0});
 }
@@ -255,7 +255,7 @@ static int is_one_of_many(void) { return is_inside || (in_parallel && in_paralle
 
 void team_run(Kernel *kernel, const void *call, Int items, Int threads, Int effort) {
     if (threads <= 1 || is_one_of_many()) {
-        run_alone(kernel, call, items);
+        team_alone(kernel, call, items);
         return;
     }
     Word wanted = (Word)least(threads - 1, load(&limit));
@@ -266,7 +266,7 @@ void team_run(Kernel *kernel, const void *call, Int items, Int threads, Int effo
     cut_items(ranges, number, items);
     Job *job = open_job(kernel, call, ranges, number, wanted);
     if (job == NULL) {
-        run_alone(kernel, call, items);
+        team_alone(kernel, call, items);
         return;
     }
     call_helpers(wanted, waking);
@@ -326,7 +326,7 @@ static void judge(Int began, Int ended) {
 void team_join(Kernel *kernel, const void *call, Int items, Int threads, Int effort) {
     Int began = nanoseconds();
     if (threads <= 1 || is_one_of_many()) {
-        run_alone(kernel, call, items);
+        team_alone(kernel, call, items);
     } else if (began < __atomic_load_n(&let_alone_until, __ATOMIC_RELAXED) ||
                (effort != WAIT && team_mate != 0 && !is_at_work(team_mate))) {
         team_run(kernel, call, items, threads, effort);

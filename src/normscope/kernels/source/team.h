@@ -8,6 +8,9 @@
    threads of a team have come. */
 enum { IF_AWAKE, WAKE, WAIT };
 
+/* Run a kernel on so many items by the calling thread. */
+EXPORT void team_alone(Kernel *kernel, const void *call, Int items);
+
 /* Run a kernel on so many items and up to so many threads, the calling one included. */
 EXPORT void team_run(Kernel *kernel, const void *call, Int items, Int threads, Int effort);
 
