@@ -83,7 +83,7 @@ class BackwardPass:
         factor = laid_along(self.layout, "scale", axes, scale)
         if wanted != axes:
             factor = written_out(self.layout, axes, factor, wanted)
-        narrow = parameter_dtype(self.x.dtype, factor.size, factor)
+        narrow = parameter_dtype(self.x.dtype, factor.size, self.x.size, factor)
         if factor.size > SHORT:
             return np.ascontiguousarray(factor, narrow)
         short = _zeros(factor.shape)
@@ -155,7 +155,7 @@ class BackwardPass:
             return _zeros((blocks, 2, call.parameters))
         shape = (blocks, 2, call.parameters if blocks else 0)
         # If there is one for all items, each begins with clearing its part of it.
-        return buffers.empty(shape, np.dtype(np.float64), (0, 1, 2))
+        return buffers.empty(shape, np.dtype(np.float64), None)
 
     def _in_order(self, axes: Sequence[int], lying: Sequence[int], sums: Floats) -> list[Floats]:
         """Rows of sums that lie along some axes: those along `axes`, in that order."""
