@@ -6,13 +6,12 @@ copied for each call, which sets the addresses of its arrays.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from normscope.engine import buffers, threads
+from normscope.engine import threads
 from normscope.engine.cuts import cut_of
 from normscope.engine.gradient_plan import GradientCall
 from normscope.engine.operands import (
@@ -24,7 +23,7 @@ from normscope.engine.operands import (
     written_out,
 )
 from normscope.engine.parameter_pass import ParameterPass
-from normscope.engine.parameter_sums import added, in_order
+from normscope.engine.parameter_sums import Learned, ParameterSums, zeros
 from normscope.engine.plan import STREAM_BYTES
 from normscope.engine.validation import laid_along
 from normscope.kernels.calls import BackwardCall, address
@@ -34,8 +33,6 @@ from normscope.kernels.library import address_of
 Axes = tuple[int, ...]
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
-Learned = tuple[Floats | None, Floats | None]
-"""The gradients of scale and bias."""
 
 _copy_of = BackwardCall.from_buffer_copy
 """A call like this one."""
@@ -63,7 +60,7 @@ class BackwardKernels:
         plan, spec, layout = prepared.plan, prepared.spec, prepared.layout
         size = plan.num_sets * plan.set_size
         self._planned = planned
-        self._along, self._of_sets = planned.along, planned.of_sets
+        self._sums = ParameterSums(planned, size <= FEW)
         self._bytes = 3 * size * dtype.itemsize
         self._streams = size * dtype.itemsize > STREAM_BYTES
         self._few = size <= FEW
@@ -128,7 +125,7 @@ class BackwardKernels:
             overwrites: whether dx may lie where the scale does.
 
         Returns:
-            The gradients of scale and bias.
+            Those of scale and bias.
         """
         if overwrites or not self._factor_ready:
             scale = self._factor(scale, dx)
@@ -143,24 +140,13 @@ class BackwardKernels:
         if self._streams and call.dx not in (call.x, call.dy):
             call.streams = 1
         # What is taken in a pass of its own comes first: afterwards x or dy may be overwritten.
-        sums: dict[Axes, Any] = {
-            axes: own.sums(x, dy, means, rstds) for axes, own in self._passes.items()
-        }
-        learned = None
-        if self._along:
-            learned = self._room()
-            call.learned = address(learned)
-        totals = self._write_dx(call)
-        if learned is not None:
-            for axes in self._along:
-                sums[axes] = self._rows(axes, added(learned))
-        for axes in self._of_sets:
-            sums[axes] = self._from_sets(axes, totals, rstds)
-        of_scale, of_bias = self._planned.named
-        return (
-            None if of_scale is None else sums[of_scale][1],
-            None if of_bias is None else sums[of_bias][0],
-        )
+        sums = {}
+        if self._passes:
+            sums = {axes: own.sums(x, dy, means, rstds) for axes, own in self._passes.items()}
+        along = self._sums.room()
+        if along is not None:
+            call.learned = address(along)
+        return self._sums.gradients(sums, along, self._write_dx(call), rstds)
 
     def _laid(self, scale: ArrayLike) -> Array:
         """What dy is multiplied by, written out as the plan wants it."""
@@ -176,24 +162,24 @@ class BackwardKernels:
         factor = self._laid(scale)
         if factor.size > SHORT or self._few:
             return not_overwritten(np.ascontiguousarray(factor, self._factor_dtype), dx)
-        short = _zeros(factor.shape)
+        short = zeros(factor.shape)
         short[...] = factor
         return short
 
-    def _write_dx(self, call: BackwardCall) -> Floats:
+    def _write_dx(self, call: BackwardCall) -> Floats | None:
         """Write dx.
 
         Returns:
             sum(dy) and sum(dy * (x - mean)) of each set, (2, sets), if they are needed.
         """
-        cut, sets = self._planned.cut, self._planned.prepared.plan.num_sets
+        cut = self._planned.cut
         if cut.whole:
-            totals = _NONE
-            if self._of_sets:
-                totals = np.empty((2, sets))
+            totals = self._sums.of_sets_room()
+            if totals is not None:
                 call.sums = address(totals)
             threads.run(self._gradient, call, cut.items, self._bytes)
             return totals
+        sets = self._planned.prepared.plan.num_sets
         parts = np.empty((cut.chunks, NUM_SUMS, sets))
         call.sums = address(parts)
         threads.run(self._measure, call, cut.items, self._bytes)
@@ -202,35 +188,3 @@ class BackwardKernels:
         call.cut.items = cut.units
         threads.run(self._apply, call, cut.units, self._bytes)
         return totals[SUM_DY:]
-
-    def _room(self) -> Floats:
-        """Memory for the sums of the parameters that are taken along: (blocks, 2, parameters)."""
-        cut = self._planned.cut
-        shape = (cut.blocks, 2, self._planned.parameters)
-        if cut.blocks != cut.items:  # one for all items: each begins with clearing its part of it
-            return buffers.empty(shape, np.dtype(np.float64), None)
-        return np.zeros(shape) if self._few else _zeros(shape)
-
-    def _rows(self, axes: Axes, sums: Floats) -> Any:
-        """Two rows, from sums that were taken along."""
-        lying = self._planned.prepared.plan.parameters[1]
-        if axes == lying and len(axes) == 1:
-            return sums
-        return in_order(self._planned.prepared.layout, axes, lying, sums)
-
-    def _from_sets(self, axes: Axes, totals: Floats, rstds: Floats) -> list[Floats]:
-        """Two rows: sum(dy) and sum(dy * (x - mean) * rstd), from those of each set."""
-        layout = self._planned.prepared.layout
-        rows = (totals[:1], totals[1:] * rstds.reshape(-1))
-        return [in_order(layout, axes, layout.kept, row)[0] for row in rows]
-
-
-_NONE = np.empty((2, 0))
-
-
-def _zeros(shape: tuple[int, ...]) -> Floats:
-    """Zeros that begin where a cache line does: no vector of 512 bits lies in two of them."""
-    size = math.prod(shape)
-    memory = np.zeros(size + 8)
-    skipped = -(address(memory) // 8) % 8
-    return memory[skipped : skipped + size].reshape(shape)

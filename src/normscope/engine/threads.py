@@ -38,22 +38,14 @@ _ALL = 1024
 
 
 class _Team(NamedTuple):
-    """The functions of `team.h`, and what gives the address of a call.
-
-    `alone` is `run` again, for the calling thread only. It is given arguments of C's types, which
-    takes half the time of having ctypes convert them.
-    """
+    """The functions of `team.h`, and what gives the address of a call."""
 
     run: Callable[[int, Any, int, bool], None]
-    alone: Callable[[Any, Any, Any, Any], None]
     join: Callable[[int, Any, int, bool], None]
     found: Callable[[int, int], None]
     limit: Callable[[int], None]
     helpers: Callable[[], int]
     byref: Callable[[Structure], Any]
-    pointer: Callable[[int], Any]
-    one: Any
-    zero: Any
 
 
 @cache
@@ -63,16 +55,24 @@ def _team() -> _Team:
     run = CFUNCTYPE(None, c_void_p, c_void_p, c_int64, c_int64)
     return _Team(
         run(address_of("team_run")),
-        CFUNCTYPE(None)(address_of("team_run")),
         run(address_of("team_join")),
         CFUNCTYPE(None, c_void_p, c_void_p)(address_of("team_found")),
         CFUNCTYPE(None, c_int64)(address_of("team_limit")),
         CFUNCTYPE(c_int64)(address_of("team_helpers")),
         byref,
-        cache(c_void_p),
-        c_int64(1),
-        c_int64(0),
     )
+
+
+@cache
+def _alone() -> tuple[Any, ...]:
+    """What runs a kernel on the calling thread only: `team_run`, and what makes its arguments.
+
+    They have the types of C already: ctypes takes twice the time if it is to convert them.
+    """
+    from ctypes import CFUNCTYPE, byref, c_int64, c_void_p
+
+    run = CFUNCTYPE(None)(address_of("team_run"))
+    return run, cache(c_void_p), byref, c_int64(1), c_int64(0)
 
 
 _number: int | None = None
@@ -193,10 +193,10 @@ def run(kernel: int, call: Structure, items: int, size: int) -> None:
         items: how many there are.
         size: bytes that the job reads, about.
     """
-    team = _team()
     if items == 1 or size < SHARED:
-        team.alone(team.pointer(kernel), team.byref(call), team.one, team.zero)
+        alone, pointer, byref, one, zero = _alone()
+        alone(pointer(kernel), byref(call), one, zero)
         return
-    number = num_threads()
+    team, number = _team(), num_threads()
     way = team.join if size >= JOINED and _joined(number) else team.run
     way(kernel, team.byref(call), min(items, number), size >= WAKING)
