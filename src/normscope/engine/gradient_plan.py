@@ -28,7 +28,7 @@ Axes = tuple[int, ...]
 
 MOST_BLOCKS, FEWEST_BLOCKS = 32, 4
 """How many items have sums of their own for all parameters."""
-BLOCK_SHARE = 16
+BLOCK_SHARE = 32
 """What an item reads is at least so many times as large as the sums of its own."""
 BLOCKS_BYTES = 3 << 18
 """The memory for those; also what the sums of the chunks of all sets may take."""
