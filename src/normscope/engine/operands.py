@@ -14,7 +14,7 @@ Array = NDArray[Any]
 
 SHORT = 2048
 """Parameters of at most so many elements stay in cache as float64, which saves their conversion,"""
-FEW = 1 << 13
+FEW = 1 << 14
 """unless x has no more elements than this: then the kernel has little to convert."""
 
 
