@@ -109,10 +109,11 @@ class ForwardCall:
         if residual is not None:
             residual = readable(residual, None)
         statistics = given
-        if self.size and kernels_built():
+        kernels = self._kernels
+        if kernels is not None:
             if out is not None or not self.parameters_ready:
                 scale, bias = self._parameter(0, scale, out), self._parameter(1, bias, out)
-            statistics = self._kernels.run(
+            statistics = kernels.run(
                 x, target, scale, bias, residual, counted, slope, given, measured
             )
         elif self.size:
@@ -132,8 +133,10 @@ class ForwardCall:
         return result, statistics
 
     @cached_property
-    def _kernels(self) -> ForwardKernels:
-        """The kernels. They bring ctypes, which a browser does not have."""
+    def _kernels(self) -> ForwardKernels | None:
+        """The kernels, if there are any, and elements. They bring ctypes, which a browser lacks."""
+        if not self.size or not kernels_built():
+            return None
         from normscope.engine.forward import ForwardKernels
 
         return ForwardKernels(self.prepared, self.parameter_dtype)

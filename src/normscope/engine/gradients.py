@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from normscope.engine.backward_call import call_of, new_call
 from normscope.engine.kept_calls import key_of
-from normscope.engine.operands import apart
+from normscope.engine.operands import all_apart
 from normscope.engine.validation import INTEGERS, in_floats
 from normscope.notation.spec import NormSpec
 from normscope.notebook import html_of, rows_of, text_of
@@ -91,11 +91,8 @@ def gradients(
         >>> gradients(dy, x, "b [c]", mean=stats.mean, rstd=stats.rstd).x.round(4)
         array([[ 0.2291, -0.3436,  0.1145]])
     """
-    if isinstance(out, np.ndarray):  # the call is made for the strides of what is really read
-        x = apart(x, out) if isinstance(x, np.ndarray) else x
-        dy = apart(dy, out) if isinstance(dy, np.ndarray) else dy
-        if isinstance(mask, np.ndarray) and np.may_share_memory(mask, out):
-            mask = mask.copy()
+    if out is not None:
+        x, dy, mask = all_apart(out, x, dy, mask)
     key = key_of(pattern, fields_and_sizes, dy, x, mean, rstd, scale, mask, out)
     call = call_of(key)
     if call is None:

@@ -24,7 +24,6 @@ Key = tuple[Any, ...]
 
 MOST_CALLS = 1024
 _PLAIN = (bool, int, float, str)
-_STATED = (NormSpec, str)
 _form = attrgetter("shape", "strides", "dtype", "flags.num")
 """Flags say, among others, whether an array is aligned, and whether it may be written to."""
 
@@ -37,9 +36,10 @@ def key_of(
     Returns:
         None where calls are not kept: of lists and subclasses, say.
     """
-    if type(pattern) not in _STATED:  # a subclass may call equal what is not
+    kind = type(pattern)
+    if kind is not NormSpec and kind is not str:  # a subclass may call equal what is not
         return None
-    key: list[Any] = [id(pattern) if type(pattern) is NormSpec else pattern]
+    key: list[Any] = [id(pattern) if kind is NormSpec else pattern]
     for array in arrays:
         if array is None:
             key.append(None)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from normscope.engine import buffers
 from normscope.engine.forward_call import ForwardCall, call_of, new_call
 from normscope.engine.kept_calls import key_of
-from normscope.engine.operands import apart, memory_order, unless_in_order
+from normscope.engine.operands import all_apart, memory_order, unless_in_order
 from normscope.engine.validation import (
     INTEGERS,
     check_array,
@@ -129,11 +129,8 @@ def normalize(
         array([[-1.225,  0.   ,  1.225],
                [-1.225,  0.   ,  1.225]])
     """
-    if isinstance(out, np.ndarray):  # the call is made for the strides of what is really read
-        x = apart(x, out) if isinstance(x, np.ndarray) else x
-        residual = apart(residual, out) if isinstance(residual, np.ndarray) else residual
-        if isinstance(mask, np.ndarray) and np.may_share_memory(mask, out):
-            mask = mask.copy()
+    if out is not None:
+        x, residual, mask = all_apart(out, x, residual, mask)
     key = key_of(pattern, fields_and_sizes, x, scale, bias, mask, residual, out)
     call = call_of(key)
     if call is None:

@@ -115,6 +115,22 @@ def apart(array: Array, out: Array | None) -> Array:
     return array if array.strides == out.strides and one[0] == other[0] else array.copy()
 
 
+def all_apart(out: object, x: Any, other: Any, mask: Any) -> tuple[Any, Any, Any]:
+    """The arrays, or copies of those that `out` overlaps: a call is for what is really read.
+
+    Args:
+        out: what is written.
+        x, other: of its shape; they may be the very same.
+        mask: what counts.
+    """
+    if not isinstance(out, np.ndarray):
+        return x, other, mask
+    x, other = (apart(a, out) if isinstance(a, np.ndarray) else a for a in (x, other))
+    if isinstance(mask, np.ndarray):
+        mask = not_overwritten(mask, out)
+    return x, other, mask
+
+
 def not_overwritten(array: Array, out: Array | None) -> Array:
     """The array, or a copy of one that `out` would overwrite."""
     return array.copy() if out is not None and np.may_share_memory(array, out) else array
