@@ -60,23 +60,21 @@ class BackwardKernels:
         plan, spec, layout = prepared.plan, prepared.spec, prepared.layout
         size = plan.num_sets * plan.set_size
         self._planned = planned
-        self._sums = ParameterSums(planned, size <= FEW)
         self._bytes = 3 * size * dtype.itemsize
         self._streams = size * dtype.itemsize > STREAM_BYTES
         self._few = size <= FEW
+        self._sums = ParameterSums(planned, self._few)
         self._neutral = np.full(1, 1.0 - spec.scale_shift)
-        factor = self._neutral
+        self._factor_dtype, self._factor_ready = self._neutral.dtype, True
         if scale is not None:
             factor = self._laid(scale)
-        self._factor_dtype = parameter_dtype(dtype, factor.size, size, factor)
-        if scale is None:
-            self._factor_dtype = self._neutral.dtype
-        self._factor_ready = scale is None or (
-            is_plain(scale)
-            and factor.dtype == self._factor_dtype
-            and plan.parameters[0] == planned.named[0]
-            and (self._few or factor.size > SHORT)
-        )
+            self._factor_dtype = parameter_dtype(dtype, factor.size, size, factor)
+            self._factor_ready = (
+                is_plain(scale)
+                and factor.dtype == self._factor_dtype
+                and plan.parameters[0] == planned.named[0]
+                and (self._few or factor.size > SHORT)
+            )
         self._template = BackwardCall(
             cut=cut_of(
                 plan,
@@ -117,7 +115,7 @@ class BackwardKernels:
         """Write dx, from arrays as kernels can read them.
 
         Args:
-            x, dy: what is read;
+            x, dy: what is read.
             dx: what is written.
             means, rstds: one for each set, contiguous.
             scale: the learned scale, None without.
@@ -125,7 +123,7 @@ class BackwardKernels:
             overwrites: whether dx may lie where the scale does.
 
         Returns:
-            Those of scale and bias.
+            The gradients of scale and bias.
         """
         if overwrites or not self._factor_ready:
             scale = self._factor(scale, dx)
