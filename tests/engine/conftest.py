@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from normscope.engine.forward_call import _calls
+from normscope.engine import backward_call, forward_call
 from normscope.kernels.library import LEVEL_VARIABLE, kernels_built
 
 
@@ -17,8 +17,14 @@ def way(request: pytest.FixtureRequest) -> Iterator[str]:
         if request.param == "definition":
             patch.setenv(LEVEL_VARIABLE, "none")
         kernels_built.cache_clear()
-        _calls.clear()
+        _forget()
         assert kernels_built() == (request.param == "kernels")
         yield request.param
     kernels_built.cache_clear()
-    _calls.clear()
+    _forget()
+
+
+def _forget() -> None:
+    """Let go of the calls that were prepared the other way."""
+    forward_call._calls.clear()
+    backward_call._calls.clear()

@@ -29,11 +29,11 @@ def where(array: np.ndarray) -> int:
 
 
 def test_memory_of_a_dead_array_is_used_again() -> None:
-    array = empty(SHAPE, F32, (0,))
+    array = empty(SHAPE, F32, None)
     place = where(array)
     del array
     assert pooled_bytes() > 0
-    assert where(empty(SHAPE, F32, (0,))) == place
+    assert where(empty(SHAPE, F32, None)) == place
 
 
 @pytest.mark.parametrize(
@@ -50,47 +50,47 @@ def test_memory_of_a_dead_array_is_used_again() -> None:
     ],
 )
 def test_memory_is_never_used_again_while_a_view_lives(view) -> None:  # type: ignore[no-untyped-def]
-    array = empty(SHAPE, F32, (0,))
+    array = empty(SHAPE, F32, None)
     place = where(array)
     left = view(array)
     del array
     gc.collect()
-    other = empty(SHAPE, F32, (0,))
+    other = empty(SHAPE, F32, None)
     assert where(other) != place
     del left, other
     gc.collect()
-    assert where(empty(SHAPE, F32, (0,))) in (place, *[]) or pooled_bytes() > 0
+    assert where(empty(SHAPE, F32, None)) in (place, *[]) or pooled_bytes() > 0
 
 
 @pytest.mark.framework
 def test_memory_lives_in_another_framework() -> None:
     import torch
 
-    array = empty(SHAPE, F32, (0,))
+    array = empty(SHAPE, F32, None)
     array[:] = 7
     tensor = torch.from_numpy(array)
     place = where(array)
     del array
-    assert where(empty(SHAPE, F32, (0,))) != place
+    assert where(empty(SHAPE, F32, None)) != place
     assert bool((tensor == 7).all())
 
 
 def test_the_pool_is_bounded() -> None:
     set_buffer_limit(8 << 20)
-    arrays = [empty((n * SMALLEST,), np.dtype(np.uint8), (0,)) for n in (1, 2, 3, 4, 2, 1, 3)]
+    arrays = [empty((n * SMALLEST,), np.dtype(np.uint8), None) for n in (1, 2, 3, 4, 2, 1, 3)]
     del arrays
     assert 0 < pooled_bytes() <= 8 << 20
-    large = empty((9 * SMALLEST,), np.dtype(np.uint8), (0,))
+    large = empty((9 * SMALLEST,), np.dtype(np.uint8), None)
     del large
     assert pooled_bytes() <= 8 << 20
 
 
 def test_it_can_be_switched_off() -> None:
-    array = empty(SHAPE, F32, (0,))
+    array = empty(SHAPE, F32, None)
     set_buffer_limit(0)
     del array
     assert pooled_bytes() == 0
-    assert empty(SHAPE, F32, (0,)).base is None
+    assert empty(SHAPE, F32, None).base is None
 
 
 @pytest.mark.parametrize("limit", [-1, 1.5, True, "1"])
@@ -125,7 +125,7 @@ def test_many_threads() -> None:
 
     def work(number: int) -> None:
         for _ in range(100):
-            array = empty(SHAPE, F32, (0,))
+            array = empty(SHAPE, F32, None)
             array[::4096] = number
             view = array[::4096]
             del array

@@ -43,7 +43,7 @@ ARRAYS: dict[str, Callable[[], Array]] = {
     "subclass": lambda: np.zeros(5).view(Own),
     "masked": lambda: np.ma.zeros(5),
     "foreign memory": lambda: np.frombuffer(bytearray(16), np.float64),
-    "lent": lambda: buffers.empty((buffers.SMALLEST,), np.dtype(np.float32), (0,)),
+    "lent": lambda: buffers.empty((buffers.SMALLEST,), np.dtype(np.float32), None),
 }
 
 

@@ -73,24 +73,27 @@ def pooled_bytes() -> int:
     return sum(size * len(blocks) for size, blocks in list(_free.items()))
 
 
-def empty(shape: tuple[int, ...], dtype: np.dtype[Any], order: tuple[int, ...]) -> NDArray[Any]:
+def empty(
+    shape: tuple[int, ...], dtype: np.dtype[Any], order: tuple[int, ...] | None
+) -> NDArray[Any]:
     """An array with undefined content.
 
     Args:
         shape: its shape.
         dtype: its dtype, in native byte order.
-        order: its axes, from the outermost in memory to the innermost; memory is dense.
+        order: its axes, from the outermost in memory to the innermost, or None if that is their
+            order; memory is dense.
 
     Returns:
         The array. A large one uses memory that earlier ones have left.
     """
-    sizes = [shape[axis] for axis in order]
+    sizes = shape if order is None else tuple([shape[axis] for axis in order])
     nbytes = math.prod(sizes) * dtype.itemsize
     if nbytes < SMALLEST or nbytes > _limit:
         array = np.empty(sizes, dtype)
     else:
-        array = _lend(nbytes, tuple(sizes), dtype)
-    return array if order == tuple(range(len(order))) else array.transpose(np.argsort(order))
+        array = _lend(nbytes, sizes, dtype)
+    return array if order is None else array.transpose(np.argsort(order))
 
 
 def _lend(nbytes: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:

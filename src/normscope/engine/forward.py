@@ -63,7 +63,6 @@ class ForwardKernels:
         self,
         x: Array,
         out: Array,
-        *,
         scale: Array | None,
         bias: Array | None,
         residual: Array | None,
@@ -89,14 +88,15 @@ class ForwardKernels:
             call.mask = address(mask)
         if slope is not None:
             call.slope, call.activated = slope, 1
-        if call.streams and call.out == call.x:  # what is overwritten is in the caches already
+        if prepared.plan.streams and call.out == call.x:  # what is overwritten is in the caches
             call.streams = 0
         if given is not None:
             _apply(prepared, call, given)
             return given
         statistics = _empty_statistics(prepared) if measured else None
         if prepared.plan.whole:
-            _set_statistics(call, statistics)
+            if statistics is not None:
+                _set_statistics(call, statistics)
             threads.run(prepared.kernel, call, prepared.plan.items, prepared.size)
             return statistics
         found = _empty_statistics(prepared) if statistics is None else statistics
@@ -164,6 +164,5 @@ def _apply(prepared: PreparedCall, call: ForwardCall, statistics: Floats) -> Non
     threads.run(address_of(f"forward_{plan.mode}_apply"), call, items, prepared.size)
 
 
-def _set_statistics(call: ForwardCall, statistics: Floats | None) -> None:
-    if statistics is not None:
-        call.statistics, call.statistics_rows = address(statistics), len(statistics)
+def _set_statistics(call: ForwardCall, statistics: Floats) -> None:
+    call.statistics, call.statistics_rows = address(statistics), len(statistics)

@@ -11,20 +11,22 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from normscope.engine import buffers, by_definition
+from normscope.engine.kept_calls import Key, keep
 from normscope.engine.operands import (
     as_plain,
     dense_strides,
     is_native,
+    is_plain,
     memory_order,
     not_overwritten,
     parameter_dtype,
     readable,
     readable_strides,
+    unless_in_order,
     written_out,
 )
 from normscope.engine.prepared import PreparedCall, prepare
 from normscope.engine.validation import (
-    INTEGERS,
     check_array,
     check_like,
     check_mask,
@@ -48,30 +50,38 @@ class ForwardCall:
     """All that depends only on the spec and on the shapes, strides and dtypes of the arrays.
 
     Attributes:
+        pattern: what the caller stated.
         prepared: what kernels need.
         dtype: of x and the output, in native byte order.
-        order: the axes of the output, from the outermost in memory to the innermost.
+        foreign: whether x is of foreign byte order.
+        order: the axes of the output, from the outermost in memory to the innermost; None: in
+            their order.
         parameter_dtype: how scale and bias lie in memory.
-        reads_x, writes_out, reads_parameters: whether kernels can use x, `out`, and each of scale
-            and bias as they come; else a copy.
+        reads_x, writes_out: whether kernels can use x and `out` as they come; else a copy.
+        reads_parameters: the same of scale and bias, of each but for its dtype;
+        parameters_ready: and of both, dtype and all.
         size: how many elements x has.
+        measurable: whether a statistics set has more elements than `ddof`.
     """
 
+    pattern: NormSpec | str
     prepared: PreparedCall
     dtype: np.dtype[Any]
-    order: tuple[int, ...]
+    foreign: bool
+    order: tuple[int, ...] | None
     parameter_dtype: np.dtype[Any]
     reads_x: bool
     writes_out: bool
     reads_parameters: tuple[bool, bool]
+    parameters_ready: bool
     size: int
+    measurable: bool
 
     def run(
         self,
         x: Array,
-        *,
-        scale: ArrayLike | None,
-        bias: ArrayLike | None,
+        scale: Any,
+        bias: Any,
         given: Floats | None,
         mask: ArrayLike | None,
         residual: Array | None,
@@ -88,8 +98,8 @@ class ForwardCall:
         target = out
         if target is None or not self.writes_out:
             target = buffers.empty(x.shape, self.dtype, self.order)
-        result = target if out is None and x.dtype.isnative else out
-        if result is None:
+        result = target if out is None else out
+        if out is None and self.foreign:
             result = np.empty_like(as_plain(x), subok=False)
         if not self.reads_x:
             x = readable(x, None)
@@ -99,17 +109,12 @@ class ForwardCall:
         if residual is not None:
             residual = readable(residual, None)
         statistics = given
-        if self.size and kernels_built():
-            statistics = self._kernels.run(
-                x,
-                target,
-                scale=self._parameter(0, scale, out),
-                bias=self._parameter(1, bias, out),
-                residual=residual,
-                mask=counted,
-                slope=slope,
-                given=given,
-                measured=measured,
+        kernels = self._kernels
+        if kernels is not None:
+            if out is not None or not self.parameters_ready:
+                scale, bias = self._parameter(0, scale, out), self._parameter(1, bias, out)
+            statistics = kernels.run(
+                x, target, scale, bias, residual, counted, slope, given, measured
             )
         elif self.size:
             operands = by_definition.Operands(
@@ -128,8 +133,10 @@ class ForwardCall:
         return result, statistics
 
     @cached_property
-    def _kernels(self) -> ForwardKernels:
-        """The kernels. They bring ctypes, which a browser does not have."""
+    def _kernels(self) -> ForwardKernels | None:
+        """The kernels, if there are any, and elements. They bring ctypes, which a browser lacks."""
+        if not self.size or not kernels_built():
+            return None
         from normscope.engine.forward import ForwardKernels
 
         return ForwardKernels(self.prepared, self.parameter_dtype)
@@ -163,65 +170,35 @@ class ForwardCall:
         return not_overwritten(array, out)
 
 
-_MOST_CALLS = 1024
-_PLAIN = (bool, int, float, str)
-_STATED = (NormSpec, str)
-_calls: dict[tuple[Any, ...], tuple[NormSpec | str, ForwardCall]] = {}
+_calls: dict[Key | None, ForwardCall] = {}
+call_of = _calls.get
+"""The call that was kept under a key of `key_of`: of pattern, fields, and all arrays in order."""
 
 
-def forward_call(
-    x: Array,
+def new_call(
+    key: Key | None,
     pattern: NormSpec | str,
     fields_and_sizes: dict[str, Any],
+    x: Array,
     *,
     scale: ArrayLike | None,
     bias: ArrayLike | None,
     mask: ArrayLike | None,
     residual: Array | None,
     out: Array | None,
-) -> ForwardCall | None:
-    """The call for arrays like these; None if x holds integers, which become floats first.
-
-    For arrays and a spec of a form seen before it is a look-up.
-    """
-    key = None
-    fields: tuple[Any, ...] = ()
-    stated_once = type(pattern) in _STATED  # a subclass may call equal what is not
-    if fields_and_sizes:
-        fields = tuple((name, type(value), value) for name, value in fields_and_sizes.items())
-        stated_once = stated_once and all(kind in _PLAIN for _, kind, _ in fields)
-    if type(x) is np.ndarray and mask is None and stated_once:
-        key = (
-            id(pattern) if type(pattern) is NormSpec else pattern,
-            _form(x),
-            _form(scale), _form(bias), _form(residual), _form(out), fields,
-        )  # fmt: skip
-        seen = _calls.get(key)
-        # an identity says something only while the object lives: the entry keeps it alive
-        if seen is not None and (out is None or out.flags.writeable):
-            return seen[1]
-    if isinstance(x, np.ndarray) and x.dtype.kind in INTEGERS:
-        return None
+) -> ForwardCall:
+    """The call for arrays like these, whose x holds floats; it is kept under the key."""
     spec = stated(pattern, fields_and_sizes, scale is not None, bias is not None)
-    call = _prepared(x, spec, scale=scale, bias=bias, mask=mask, residual=residual, out=out)
-    if key is not None and all(type(form) is not object for form in key):
-        if len(_calls) >= _MOST_CALLS:
-            _calls.clear()
-        _calls[key] = (pattern, call)
+    call = _prepared(
+        x, pattern, spec, scale=scale, bias=bias, mask=mask, residual=residual, out=out
+    )
+    keep(_calls, key, call)
     return call
-
-
-def _form(array: ArrayLike | None) -> Any:
-    """What of an array a call depends on."""
-    if array is None:
-        return None
-    if type(array) is np.ndarray:
-        return array.shape, array.strides, array.dtype, array.flags.aligned
-    return object()  # equal to nothing: looked at anew each time
 
 
 def _prepared(
     x: Array,
+    pattern: NormSpec | str,
     spec: NormSpec,
     *,
     scale: ArrayLike | None,
@@ -259,25 +236,28 @@ def _prepared(
     prepared = prepare(spec, layout, dtype, strides, axes)
     found = prepared.plan
     longest = max(math.prod(layout.known_sizes[i] for i in along) for along in found.parameters)
-    narrow = parameter_dtype(dtype, longest, scale, bias)
+    narrow = parameter_dtype(dtype, longest, x.size, scale, bias)
     if spec.scale_shift:  # the sum is not to be rounded
         narrow = np.dtype(np.float64)
-    as_they_are = tuple(
-        type(values) is np.ndarray
-        and values.flags.c_contiguous
-        and values.flags.aligned
-        and values.dtype.kind == "f"
-        and values.dtype.isnative
-        and wanted == given
-        for values, wanted, given in zip((scale, bias), found.parameters, axes, strict=True)
-    )
+    as_they_are = [
+        is_plain(values) and wanted == along
+        for values, wanted, along in zip((scale, bias), found.parameters, axes, strict=True)
+    ]
+    ready = [
+        values is None or (plain and np.asarray(values).dtype == narrow)
+        for values, plain in zip((scale, bias), as_they_are, strict=True)
+    ]
     return ForwardCall(
+        pattern=pattern,
         prepared=prepared,
         dtype=dtype,
-        order=order,
+        foreign=not x.dtype.isnative,
+        order=unless_in_order(order),
         parameter_dtype=narrow,
         reads_x=is_native(x),
         writes_out=out is None or is_native(out),
         reads_parameters=(as_they_are[0], as_they_are[1]),
+        parameters_ready=all(ready) and not (spec.scale_shift and scale is not None),
         size=x.size,
+        measurable=found.set_size > spec.ddof,
     )

@@ -11,6 +11,7 @@ No sum may depend on the number of threads, so each piece of work has sums of it
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -27,7 +28,7 @@ Axes = tuple[int, ...]
 
 MOST_BLOCKS, FEWEST_BLOCKS = 32, 4
 """How many items have sums of their own for all parameters."""
-BLOCK_SHARE = 16
+BLOCK_SHARE = 32
 """What an item reads is at least so many times as large as the sums of its own."""
 BLOCKS_BYTES = 3 << 18
 """The memory for those; also what the sums of the chunks of all sets may take."""
@@ -131,9 +132,23 @@ class GradientCall(NamedTuple):
     fused: tuple[bool, ...]
 
     @property
-    def from_sets(self) -> bool:
-        """Whether any sums come from those of the sets."""
-        return any(c for a, c in zip(self.named, self.constant, strict=True) if a is not None)
+    def along(self) -> list[Axes]:
+        """The axes of parameters whose sums are taken along with those of the sets."""
+        return self._axes(lambda constant, fused: fused and not constant)
+
+    @property
+    def of_sets(self) -> list[Axes]:
+        """The axes of parameters whose sums come from those of the sets."""
+        return self._axes(lambda constant, fused: constant)
+
+    @property
+    def in_passes(self) -> list[Axes]:
+        """The axes of parameters whose sums are taken in a pass of their own."""
+        return self._axes(lambda constant, fused: not constant and not fused)
+
+    def _axes(self, chosen: Callable[[bool, bool], bool]) -> list[Axes]:
+        cases = zip(self.named, self.constant, self.fused, strict=True)
+        return list(dict.fromkeys(a for a, *ways in cases if a is not None and chosen(*ways)))
 
 
 def parameter_axes(spec: NormSpec, layout: Layout) -> tuple[Axes | None, Axes | None]:

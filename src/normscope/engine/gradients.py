@@ -7,23 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from normscope.engine import buffers
-from normscope.engine.guard import with_constants_apart
-from normscope.engine.operands import is_native, memory_order, not_overwritten, readable
-from normscope.engine.prepared import measure_number
-from normscope.engine.validation import (
-    check_array,
-    check_like,
-    check_mask,
-    check_out,
-    check_set_size,
-    in_floats,
-    laid_along,
-)
-from normscope.errors import SpecError
-from normscope.frameworks.statement import stated
-from normscope.kernels.contract import is_largest
-from normscope.kernels.library import check_kernels
+from normscope.engine.backward_call import call_of, new_call
+from normscope.engine.kept_calls import key_of
+from normscope.engine.operands import all_apart
+from normscope.engine.validation import INTEGERS, in_floats
 from normscope.notation.spec import NormSpec
 from normscope.notebook import html_of, rows_of, text_of
 
@@ -104,51 +91,24 @@ def gradients(
         >>> gradients(dy, x, "b [c]", mean=stats.mean, rstd=stats.rstd).x.round(4)
         array([[ 0.2291, -0.3436,  0.1145]])
     """
-    check_kernels("gradients")
-    spec = stated(pattern, fields_and_sizes, scale is not None, False)
-    check_array("x", x)
-    x = in_floats(x)
-    layout = spec.layout(x.shape)
-    check_set_size(spec, layout)
-    check_like("dy", dy, x)
-    check_out(out, x)
-    if is_largest(measure_number(spec)):
-        raise SpecError("the maximum has no gradient where two elements are equal; none is taken")
-    if scale is not None and spec.scale is None:
-        raise SpecError("scale= is given, but the spec has no scale")
-    if scale is not None and not x.size:
-        laid_along(layout, "scale", layout.named(spec.scale or ""), scale)
-    means, rstds = (
-        not_overwritten(
-            np.ascontiguousarray(laid_along(layout, name, layout.kept, values), np.float64), out
+    if out is not None:
+        x, dy, mask = all_apart(out, x, dy, mask)
+    key = key_of(pattern, fields_and_sizes, dy, x, mean, rstd, scale, mask, out)
+    call = call_of(key)
+    if call is None:
+        if isinstance(x, np.ndarray) and x.dtype.kind in INTEGERS:
+            x = in_floats(x)
+            key = key_of(pattern, fields_and_sizes, dy, x, mean, rstd, scale, mask, out)
+        call = call_of(key) or new_call(
+            key,
+            pattern,
+            fields_and_sizes,
+            dy,
+            x,
+            mean=mean,
+            rstd=rstd,
+            scale=scale,
+            mask=mask,
+            out=out,
         )
-        for name, values in (("mean", mean), ("rstd", rstd))
-    )
-    counted = None
-    if mask is not None:
-        counted = not_overwritten(check_mask(mask, x.shape, layout.pattern.text), out)
-    rstds = with_constants_apart(spec, x, counted, rstds)
-    if counted is not None:
-        some = counted.reshape(layout.known_sizes).any(layout.shared).reshape(rstds.shape)
-        rstds = np.where(some, rstds, 0.0)  # the output of an empty set is the bias, whatever x is
-
-    dtype = x.dtype.newbyteorder("=")
-    x, dy = readable(x, out), readable(dy, out)
-    target = out
-    if target is None or not is_native(target):
-        target = buffers.empty(x.shape, dtype, memory_order(x))
-    from normscope.engine.backward import BackwardPass  # which brings ctypes
-
-    backward = BackwardPass(
-        spec=spec,
-        layout=layout,
-        x=x,
-        dy=dy,
-        mask=counted,
-        means=means.ravel(),
-        rstds=rstds.ravel(),
-    )
-    learned = backward.run(target, scale)
-    if out is not None and target is not out:
-        out[...] = target
-    return Gradients(target if out is None else out, *learned)
+    return Gradients(*call.run(dy, x, mean, rstd, scale, mask, out))

@@ -16,6 +16,11 @@ from normscope.notation.spec import Measure, NormSpec
 Floats = NDArray[np.float64]
 
 
+def has_constants(spec: NormSpec) -> bool:
+    """Whether `with_constants_apart` may give other rstds than it is given."""
+    return spec.measure is Measure.NONE or 0 < (spec.unit_below or 0.0) <= 1
+
+
 def with_constants_apart(
     spec: NormSpec, x: NDArray[Any], mask: ArrayLike | None, rstds: Floats
 ) -> Floats:
@@ -37,7 +42,7 @@ def with_constants_apart(
     if spec.measure is Measure.NONE:
         return np.ones_like(rstds)
     unit_below = spec.unit_below or 0.0
-    if not 0 < unit_below <= 1 or not (rstds == 1).any():
+    if not has_constants(spec) or not (rstds == 1).any():
         return rstds
     own = _divisors(replace(spec, unit_below=None), x, mask).reshape(rstds.shape)
     by_itself = (rstds == 1) & (own >= (1 + unit_below) / 2)  # it is 1, or less than unit_below

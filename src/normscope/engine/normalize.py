@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, cast, overload
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from normscope.engine import buffers
-from normscope.engine.forward_call import ForwardCall, forward_call
-from normscope.engine.operands import apart, memory_order
+from normscope.engine.forward_call import ForwardCall, call_of, new_call
+from normscope.engine.kept_calls import key_of
+from normscope.engine.operands import all_apart, memory_order, unless_in_order
 from normscope.engine.validation import (
+    INTEGERS,
     check_array,
     check_given,
     check_set_size,
@@ -127,40 +129,32 @@ def normalize(
         array([[-1.225,  0.   ,  1.225],
                [-1.225,  0.   ,  1.225]])
     """
-    if isinstance(out, np.ndarray):  # the call is made for the strides of what is really read
-        x = apart(x, out) if isinstance(x, np.ndarray) else x
-        residual = apart(residual, out) if isinstance(residual, np.ndarray) else residual
-        if isinstance(mask, np.ndarray) and np.may_share_memory(mask, out):
-            mask = mask.copy()
-    call = forward_call(
-        x, pattern, fields_and_sizes, scale=scale, bias=bias, mask=mask, residual=residual, out=out
-    )
+    if out is not None:
+        x, residual, mask = all_apart(out, x, residual, mask)
+    key = key_of(pattern, fields_and_sizes, x, scale, bias, mask, residual, out)
+    call = call_of(key)
     if call is None:
-        x, residual, out = _in_floats(x, residual, out)
-        forms: dict[str, Any] = {
-            "scale": scale,
-            "bias": bias,
-            "mask": mask,
-            "residual": residual,
-            "out": out,
-        }
-        call = cast("ForwardCall", forward_call(x, pattern, fields_and_sizes, **forms))
-    spec = call.prepared.spec
-    check_given(spec, mean is not None, var is not None)
-    given = None if mean is None else _given(call, mean, var)
-    if given is None and call.prepared.plan.set_size <= spec.ddof:
-        check_set_size(spec, call.prepared.layout)
-    result, statistics = call.run(
-        x,
-        scale=scale,
-        bias=bias,
-        given=given,
-        mask=mask,
-        residual=residual,
-        slope=check_slope(negative_slope),
-        out=out,
-        measured=return_stats,
-    )
+        if isinstance(x, np.ndarray) and x.dtype.kind in INTEGERS:
+            x, residual, out = _in_floats(x, residual, out)
+            key = key_of(pattern, fields_and_sizes, x, scale, bias, mask, residual, out)
+        call = call_of(key) or new_call(
+            key,
+            pattern,
+            fields_and_sizes,
+            x,
+            scale=scale,
+            bias=bias,
+            mask=mask,
+            residual=residual,
+            out=out,
+        )
+    given = None
+    if mean is not None or var is not None:
+        given = _given(call, mean, var)
+    elif not call.measurable:
+        check_set_size(call.prepared.spec, call.prepared.layout)
+    slope = None if negative_slope is None else check_slope(negative_slope)
+    result, statistics = call.run(x, scale, bias, given, mask, residual, slope, out, return_stats)
     return (result, _stats(call, statistics)) if return_stats else result
 
 
@@ -188,16 +182,18 @@ def _in_floats(
     Unless there is an `out`, the floats are overwritten by the result, for which they have room.
     """
     check_array("x", x)
-    floats = buffers.empty(x.shape, float_dtype(x.dtype), memory_order(x))
+    floats = buffers.empty(x.shape, float_dtype(x.dtype), unless_in_order(memory_order(x)))
     floats[...] = x
     if isinstance(residual, np.ndarray) and residual.dtype == x.dtype:
         residual = in_floats(residual)
     return floats, residual, floats if out is None else out
 
 
-def _given(call: ForwardCall, mean: ArrayLike, var: ArrayLike | None) -> Floats:
+def _given(call: ForwardCall, mean: ArrayLike | None, var: ArrayLike | None) -> Floats:
     """Statistics that the caller holds, as the kernels want them."""
     spec, layout = call.prepared.spec, call.prepared.layout
+    check_given(spec, mean is not None, var is not None)
+    assert mean is not None
     m = laid_along(layout, "mean", layout.kept, mean).astype(np.float64).ravel()
     v = np.ones_like(m)
     if var is not None:

@@ -13,21 +13,37 @@ Array = NDArray[Any]
 
 
 SHORT = 2048
-"""Parameters of at most so many elements stay in cache as float64, which saves their conversion."""
+"""Parameters of at most so many elements stay in cache as float64, which saves their conversion,"""
+FEW = 1 << 14
+"""unless x has no more elements than this: then the kernel has little to convert."""
 
 
-def parameter_dtype(dtype: np.dtype[Any], size: int, *values: ArrayLike | None) -> np.dtype[Any]:
-    """How parameters of up to `size` elements lie in memory.
+def parameter_dtype(
+    dtype: np.dtype[Any], size: int, elements: int, *values: ArrayLike | None
+) -> np.dtype[Any]:
+    """How parameters of up to `size` elements lie in memory, for an x of so many elements.
 
-    float32 if they are long, and x and they have no more precision than that; else float64.
+    float32 if x and they have no more precision than that, unless their conversion once, by NumPy,
+    costs less than that of each use; else float64.
     """
-    if size <= SHORT:
+    if size <= SHORT and elements > FEW:
         return np.dtype(np.float64)
     narrow = ("float32", "float16", "bfloat16")
     names = [np.asarray(v).dtype.name for v in values if v is not None]
     if dtype.name in narrow and all(name in narrow for name in names):
         return np.dtype(np.float32)
     return np.dtype(np.float64)
+
+
+def is_plain(values: object) -> bool:
+    """Whether these are an array of floats as kernels read parameters, but for the dtype."""
+    return (
+        type(values) is np.ndarray
+        and values.flags.c_contiguous
+        and values.flags.aligned
+        and values.dtype.kind == "f"
+        and values.dtype.isnative
+    )
 
 
 def written_out(
@@ -55,6 +71,11 @@ def steps_in_elements(array: Array) -> bool:
 def memory_order(array: Array) -> tuple[int, ...]:
     """The axes from the outermost in memory to the innermost, as `np.empty_like` lays them out."""
     return tuple(sorted(range(array.ndim), key=lambda axis: (-abs(array.strides[axis]), axis)))
+
+
+def unless_in_order(axes: tuple[int, ...]) -> tuple[int, ...] | None:
+    """These axes; None if they are in their order, as they mostly are."""
+    return None if axes == tuple(range(len(axes))) else axes
 
 
 def dense_strides(shape: tuple[int, ...], order: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
@@ -92,6 +113,22 @@ def apart(array: Array, out: Array | None) -> Array:
         return array
     one, other = (a.__array_interface__["data"] for a in (array, out))
     return array if array.strides == out.strides and one[0] == other[0] else array.copy()
+
+
+def all_apart(out: object, x: Any, other: Any, mask: Any) -> tuple[Any, Any, Any]:
+    """The arrays, or copies of those that `out` overlaps: a call is for what is really read.
+
+    Args:
+        out: what is written.
+        x, other: of its shape; they may be the very same.
+        mask: what counts.
+    """
+    if not isinstance(out, np.ndarray):
+        return x, other, mask
+    x, other = (apart(a, out) if isinstance(a, np.ndarray) else a for a in (x, other))
+    if isinstance(mask, np.ndarray):
+        mask = not_overwritten(mask, out)
+    return x, other, mask
 
 
 def not_overwritten(array: Array, out: Array | None) -> Array:

@@ -1,10 +1,10 @@
 """How many threads run a kernel, and which.
 
 They are those of the pool in `kernels/source/team.c`, which wait outside the interpreter and need
-none of its locks, or those of torch: see `openmp.py`. A kernel takes items until none is left,
-so results do not depend on who is there to help. A call ends when no thread is in the
-kernel any more; what signal handlers raise comes after that, since the interpreter looks for
-signals only when the call is over.
+none of its locks, or those of torch: see `openmp.py`. A kernel takes items until none is left, so
+results do not depend on who is there to help. A call ends when no thread is in the kernel any more;
+what signal handlers raise comes after that, since the interpreter looks for signals only when the
+call is over.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -63,6 +63,17 @@ def _team() -> _Team:
         CFUNCTYPE(c_int64)(address_of("team_helpers")),
         byref,
     )
+
+
+@cache
+def _alone() -> tuple[Any, ...]:
+    """What runs a kernel on the calling thread only, and what makes its arguments.
+
+    They have the types of C already: ctypes takes twice the time if it is to convert them.
+    """
+    from ctypes import CFUNCTYPE, byref, c_int64, c_void_p
+
+    return CFUNCTYPE(None)(address_of("team_alone")), cache(c_void_p), byref, lru_cache(c_int64)
 
 
 _number: int | None = None
@@ -183,11 +194,11 @@ def run(kernel: int, call: Structure, items: int, size: int) -> None:
         items: how many there are.
         size: bytes that the job reads, about.
     """
-    team = _team()
     if items == 1 or size < SHARED:
-        team.run(kernel, team.byref(call), items, 1, _IF_AWAKE)
+        alone, pointer, byref, number_of = _alone()
+        alone(pointer(kernel), byref(call), number_of(items))
         return
-    number = num_threads()
+    team, number = _team(), num_threads()
     way = team.join if _joined(number) else team.run
     effort = _IF_AWAKE if size < WAKING else _WAKE if size < JOINED else _WAIT
     way(kernel, team.byref(call), items, min(items, number), effort)
