@@ -43,7 +43,18 @@ def library() -> CDLL:
     made = Path(tempfile.gettempdir()) / f"normscope_team_kernels_{stamp}.so"
     if not made.exists():
         unfinished = made.with_suffix(f".{os.getpid()}")
-        compiler = [sys.executable, "-m", "ziglang", "cc", "-O2", "-fPIC", "-shared", "-s", "-I", HEADERS]
+        compiler = [
+            sys.executable,
+            "-m",
+            "ziglang",
+            "cc",
+            "-O2",
+            "-fPIC",
+            "-shared",
+            "-s",
+            "-I",
+            HEADERS,
+        ]
         subprocess.run([*compiler, SOURCE, "-o", unfinished], check=True, timeout=120)
         unfinished.replace(made)
     return CDLL(str(made))

@@ -35,7 +35,7 @@ def test_a_number_that_makes_no_sense_is_refused(number: object) -> None:
 
 def test_the_default_is_the_cores_of_this_process() -> None:
     assert num_threads() >= 1
-    assert threads._number is None
+    assert threads._number == 0
 
 
 def test_no_more_threads_than_items() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,14 +29,14 @@ class OpenMP(NamedTuple):
         parallel: the address of `GOMP_parallel`, which both have.
         in_parallel: the address of `omp_in_parallel`.
         thread_number: the address of `omp_get_thread_num`.
-        max_threads: how many threads a team of the calling thread has.
+        max_threads: the address of `omp_get_max_threads`.
     """
 
     name: str
     parallel: int
     in_parallel: int
     thread_number: int
-    max_threads: Callable[[], int]
+    max_threads: int
 
 
 _found: OpenMP | None = None
@@ -73,13 +72,17 @@ def _look() -> OpenMP | None:
         return cast(function, c_void_p).value or 0
 
     try:
-        functions = library.GOMP_parallel, library.omp_in_parallel, library.omp_get_thread_num
-        max_threads = library.omp_get_max_threads
+        functions = (
+            library.GOMP_parallel,
+            library.omp_in_parallel,
+            library.omp_get_thread_num,
+            library.omp_get_max_threads,
+        )
     except AttributeError:  # torch was built without OpenMP
         return None
     name = "libomp" if hasattr(library, "__kmpc_fork_call") else "libgomp"
     _is_forked = _is_forked or (name == "libgomp" and _was_forked())
-    return OpenMP(name, *map(address, functions), max_threads)
+    return OpenMP(name, *map(address, functions))
 
 
 def _library() -> CDLL | None:

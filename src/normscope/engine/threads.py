@@ -22,9 +22,9 @@ from normscope.kernels.library import address_of, kernels_built
 if TYPE_CHECKING:
     from ctypes import Structure
 
-SHARED = 1 << 18
-"""Bytes read from which a job is shared with threads that are awake: layer norm of 128 rows of 768
-floats takes 35 us alone, 27 with another thread."""
+SHARED = 1 << 16
+"""Bytes read from which a job is shared with threads that are awake: layer norm of 16 rows of 768
+floats takes 9.4 us alone, 8.3 with another thread; of 64 rows 24 and 17."""
 WAKING = 1 << 20
 """Bytes read from which it is worth waking threads that sleep. That takes 10 to 15 us of the
 caller's time, and they begin 30 to 40 us later; where calls are 10 ms apart 256 rows take as long
@@ -40,58 +40,72 @@ _IF_AWAKE, _WAKE, _WAIT = range(3)
 
 
 class _Team(NamedTuple):
-    """The functions of `team.h`, and what gives the address of a call."""
+    """The functions of `team.h`, and what makes their arguments.
 
-    run: Callable[[int, Any, int, int, int], None]
-    join: Callable[[int, Any, int, int, int], None]
-    found: Callable[[int, int, int], None]
+    Those that run a kernel are given what has the types of C already: ctypes takes twice the time
+    if it is to convert them.
+    """
+
+    run: Callable[[Any, Any, Any, Any, Any], None]
+    alone: Callable[[Any, Any, Any], None]
+    found: Callable[[int, int, int, int], None]
+    number: Callable[[int], int]
+    joins: Callable[[int], int]
     limit: Callable[[int], None]
     helpers: Callable[[], int]
     byref: Callable[[Structure], Any]
+    address: Callable[[int], Any]
+    integer: Callable[[int], Any]
 
 
 @cache
 def _team() -> _Team:
     from ctypes import CFUNCTYPE, byref, c_int64, c_void_p
 
-    run = CFUNCTYPE(None, c_void_p, c_void_p, c_int64, c_int64, c_int64)
+    CFUNCTYPE(None, c_int64)(address_of("team_cores"))(os.cpu_count() or 1)
+    found = CFUNCTYPE(None, c_void_p, c_void_p, c_void_p, c_void_p)
     return _Team(
-        run(address_of("team_run")),
-        run(address_of("team_join")),
-        CFUNCTYPE(None, c_void_p, c_void_p, c_void_p)(address_of("team_found")),
+        CFUNCTYPE(None)(address_of("team_run")),
+        CFUNCTYPE(None)(address_of("team_alone")),
+        found(address_of("team_found")),
+        CFUNCTYPE(c_int64, c_int64)(address_of("team_number")),
+        CFUNCTYPE(c_int64, c_int64)(address_of("team_joins")),
         CFUNCTYPE(None, c_int64)(address_of("team_limit")),
         CFUNCTYPE(c_int64)(address_of("team_helpers")),
         byref,
+        lru_cache(c_void_p),
+        lru_cache(c_int64),
     )
 
 
-@cache
-def _alone() -> tuple[Any, ...]:
-    """What runs a kernel on the calling thread only, and what makes its arguments.
-
-    They have the types of C already: ctypes takes twice the time if it is to convert them.
-    """
-    from ctypes import CFUNCTYPE, byref, c_int64, c_void_p
-
-    return CFUNCTYPE(None)(address_of("team_alone")), cache(c_void_p), byref, lru_cache(c_int64)
+_number = 0
+"""How many threads were asked for; 0: as many as may be."""
+_told: tuple[openmp.OpenMP | None, bool] = None, True
+"""The runtime that the team knows of, and whether a team of it can be made."""
 
 
-_number: int | None = None
-_told: openmp.OpenMP | None = None
-"""The runtime that the team knows of."""
+def _informed() -> _Team:
+    """The team, which knows of the runtime that torch has loaded, if it has."""
+    global _told
+    team, now = _team(), (openmp.of_torch(), openmp.may_join())
+    if now != _told:
+        found, may_join = now
+        if found is None:
+            team.found(0, 0, 0, 0)
+        else:
+            parallel = found.parallel if may_join else 0
+            team.found(parallel, found.in_parallel, found.thread_number, found.max_threads)
+        _told = now
+    return team
 
 
 def num_threads() -> int:
     """How many threads a large call uses: those set, or as many as may be.
 
     These are the cores that the process may use; with torch no more than torch uses, which a worker
-    of its `DataLoader` has set to 1.
+    of its `DataLoader` has set to 1. Without compiled kernels there is one.
     """
-    if _number is not None:
-        return _number
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    found = openmp.of_torch()
-    return min(cores or 1, found.max_threads() if found else _ALL)
+    return _informed().number(_number) if kernels_built() else 1
 
 
 def set_num_threads(number: int | None) -> None:
@@ -118,7 +132,7 @@ def set_num_threads(number: int | None) -> None:
         not isinstance(number, Integral) or isinstance(number, bool) or not 1 <= number <= _ALL
     ):
         raise ValueError(f"the number of threads is an integer from 1 to 1024, not {number!r}")
-    _number = None if number is None else int(number)
+    _number = 0 if number is None else int(number)
     if _team.cache_info().currsize:  # else there is none to end
         _team().limit(num_threads() - 1)
         if number is None:
@@ -162,27 +176,13 @@ def threads() -> Threads:
         1 thread
         >>> set_num_threads(None)
     """
-    number = num_threads() if kernels_built() else 1
+    number = num_threads()
     if number == 1:
         return Threads(1, None)
-    joined = _joined(number)
-    own = "normscope's own pool"
-    return Threads(number, f"torch's OpenMP team ({joined.name})" if joined else own)
-
-
-def _joined(number: int) -> openmp.OpenMP | None:
-    """The runtime whose team has so many threads, if it can be joined.
-
-    A larger team than torch makes would end some of torch's threads, or start more for each call.
-    """
-    global _told
-    found = openmp.of_torch()
-    if found is None or not openmp.may_join() or found.max_threads() < number:
-        return None
-    if found is not _told:
-        _team().found(found.parallel, found.in_parallel, found.thread_number)
-        _told = found
-    return found
+    found = _told[0]
+    if found is None or not _team().joins(_number):
+        return Threads(number, "normscope's own pool")
+    return Threads(number, f"torch's OpenMP team ({found.name})")
 
 
 def run(kernel: int, call: Structure, items: int, size: int) -> None:
@@ -195,10 +195,11 @@ def run(kernel: int, call: Structure, items: int, size: int) -> None:
         size: bytes that the job reads, about.
     """
     if items == 1 or size < SHARED:
-        alone, pointer, byref, number_of = _alone()
-        alone(pointer(kernel), byref(call), number_of(items))
+        team = _team()
+        team.alone(team.address(kernel), team.byref(call), team.integer(items))
         return
-    team, number = _team(), num_threads()
-    way = team.join if _joined(number) else team.run
+    team, integer = _informed(), _team().integer
     effort = _IF_AWAKE if size < WAKING else _WAKE if size < JOINED else _WAIT
-    way(kernel, team.byref(call), items, min(items, number), effort)
+    team.run(
+        team.address(kernel), team.byref(call), integer(items), integer(_number), integer(effort)
+    )

@@ -86,6 +86,12 @@ INLINE Cores beside_caller(void) {
     return cores;
 }
 
+/* How many cores the calling thread may use; a number that is given if the system does not say. */
+INLINE Int own_cores(Int otherwise) {
+    cpu_set_t cores;
+    return sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : otherwise;
+}
+
 /* Whether there is a core for each of so many helpers, as far as it is known. */
 INLINE int are_enough(const Cores *cores, Word helpers) {
     return CPU_COUNT(&cores->all) > (int)helpers;
@@ -110,6 +116,7 @@ typedef struct {
 
 INLINE int this_thread(void) { return 0; }
 INLINE int is_at_work(int thread) { return (void)thread, 0; }
+INLINE Int own_cores(Int otherwise) { return otherwise; }
 INLINE Cores beside_caller(void) { return (Cores){0}; }
 INLINE int are_enough(const Cores *cores, Word helpers) { return (void)cores, (void)helpers, 1; }
 INLINE void place_helper(Cores *now, const Cores *wanted) { (void)now, (void)wanted; }

@@ -249,15 +249,13 @@ static void close_job(Job *job) {
 static void (*fork_call)(void (*)(void *), void *, unsigned, unsigned);
 static int (*in_parallel)(void);
 static int (*thread_number)(void);
+static int (*max_threads)(void);
 
 /* Whether the calling thread is one of several that are at work already. */
 static int is_one_of_many(void) { return is_inside || (in_parallel && in_parallel()); }
 
-void team_run(Kernel *kernel, const void *call, Int items, Int threads, Int effort) {
-    if (threads <= 1 || is_one_of_many()) {
-        team_alone(kernel, call, items);
-        return;
-    }
+/* Run a job on threads of the pool. */
+static void run_on_pool(Kernel *kernel, const void *call, Int items, Int threads, Int effort) {
     Word wanted = (Word)least(threads - 1, load(&limit));
     int waking = effort != IF_AWAKE || follows_another();
     if (load(&alive) < wanted && waking) make_helpers(wanted);
@@ -300,12 +298,6 @@ static Int let_alone_until;
 /* A thread of the team that the calling thread makes; 0: there has been none. */
 static _Thread_local int team_mate;
 
-void team_found(void *parallel, void *is_in_parallel, void *number_of_thread) {
-    fork_call = (void (*)(void (*)(void *), void *, unsigned, unsigned))parallel;
-    in_parallel = (int (*)(void))is_in_parallel;
-    thread_number = (int (*)(void))number_of_thread;
-}
-
 static void work_in_team(void *argument) {
     Joint *joint = argument;
     Int own = thread_number();
@@ -323,21 +315,52 @@ static void judge(Int began, Int ended) {
     __atomic_store_n(&let_alone_until, now + LET_ALONE * (now - ended), __ATOMIC_RELAXED);
 }
 
-void team_join(Kernel *kernel, const void *call, Int items, Int threads, Int effort) {
+/* Whether a team of so many threads is to run a job. A larger one than the runtime makes by itself
+   would end some of its threads, or start more for each call. One that sleeps, as far as one of its
+   threads tells, comes too late for a job that is not worth waiting. */
+static int may_join(Int threads, Int effort) {
+    if (fork_call == NULL || max_threads() < threads) return 0;
+    if (nanoseconds() < __atomic_load_n(&let_alone_until, __ATOMIC_RELAXED)) return 0;
+    return effort == WAIT || team_mate == 0 || is_at_work(team_mate);
+}
+
+/* Run a job on the team, with as many threads as its own jobs have. */
+static void run_in_team(Kernel *kernel, const void *call, Int items, Int threads) {
     Int began = nanoseconds();
-    if (threads <= 1 || is_one_of_many()) {
-        team_alone(kernel, call, items);
-    } else if (began < __atomic_load_n(&let_alone_until, __ATOMIC_RELAXED) ||
-               (effort != WAIT && team_mate != 0 && !is_at_work(team_mate))) {
-        team_run(kernel, call, items, threads, effort);
-    } else {
-        Range ranges[MOST_RANGES];
-        Int number = least(threads, MOST_RANGES);
-        cut_items(ranges, number, items);
-        Joint joint = {kernel, call, threads, ranges, number, &is_inside, 0, 0};
-        fork_call(work_in_team, &joint, 0, 0);  /* of as many threads as its own teams have */
-        if (joint.other != 0) team_mate = joint.other;
-        judge(began, joint.ended);
-        note_end();
-    }
+    Range ranges[MOST_RANGES];
+    Int number = least(threads, MOST_RANGES);
+    cut_items(ranges, number, items);
+    Joint joint = {kernel, call, threads, ranges, number, &is_inside, 0, 0};
+    fork_call(work_in_team, &joint, 0, 0);
+    if (joint.other != 0) team_mate = joint.other;
+    judge(began, joint.ended);
+    note_end();
+}
+
+/* ---- what the engine calls ---- */
+
+static Int all_cores = 1;
+
+void team_cores(Int cores) { all_cores = cores; }
+
+void team_found(void *parallel, void *is_in_parallel, void *number_of_thread, void *most_threads) {
+    fork_call = (void (*)(void (*)(void *), void *, unsigned, unsigned))parallel;
+    in_parallel = (int (*)(void))is_in_parallel;
+    thread_number = (int (*)(void))number_of_thread;
+    max_threads = (int (*)(void))most_threads;
+}
+
+Int team_number(Int asked) {
+    if (asked > 0) return asked;
+    Int cores = own_cores(all_cores);
+    return max_threads == NULL ? cores : least(cores, max_threads());
+}
+
+Int team_joins(Int asked) { return may_join(team_number(asked), WAIT); }
+
+void team_run(Kernel *kernel, const void *call, Int items, Int asked, Int effort) {
+    Int number = is_one_of_many() ? 1 : team_number(asked), threads = least(number, items);
+    if (threads <= 1) team_alone(kernel, call, items);
+    else if (may_join(number, effort)) run_in_team(kernel, call, items, threads);
+    else run_on_pool(kernel, call, items, threads, effort);
 }
