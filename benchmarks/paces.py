@@ -6,7 +6,8 @@
 
 Right after an operator of PyTorch its threads are still awake and wait for the next one, on the
 cores that ours need. After a pause threads sleep, and must wake in time and on another core than
-the caller's. PyTorch's own operator is timed at the same paces, for comparison.
+the caller's. PyTorch's own operator is timed at the same paces for comparison, and a plain copy by
+one thread, which waits for nobody: what that loses is lost by caches and clocks that rested.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from benchmarks.timing import Call, Candidate, Time, in_turn, shown
 
 CASES = ("batch NCHW", "layer, last axis of 784", "instance NCHW", "instance NHWC")
 TIGHT, AFTER_TORCH = "tight loop", "after torch"
+COPY = "plain copy"
 AFTER_LIMIT, APART_LIMIT = 1.1, 1.15
 APART = (5, 20, 50, 200)
 ELEMENTS = 1 << 15
@@ -54,6 +56,7 @@ def measure(
         paces[AFTER_TORCH] = operator
     paces |= {f"{ms} ms apart": partial(time.sleep, ms / 1000) for ms in apart}
     calls = {OUT: given.forward(np.zeros_like(given.x))} | peer_calls(given, ["torch"])
+    calls[COPY] = partial(np.copyto, np.zeros_like(given.x), given.x)
     candidates = {
         f"{who}: {pace}": Candidate(call, before)
         for who, call in calls.items()
@@ -83,7 +86,7 @@ def line(result: dict[str, Any], who: str) -> str:
 
 
 def demands(result: dict[str, Any]) -> list[Demand]:
-    """What issue 16 asks of each pace."""
+    """What is demanded of each pace."""
     times = by_pace(result, OUT)
     tight = times.pop(TIGHT).seconds
     where = f"{result['case']}, {size_name(result['bytes'])}"
