@@ -13,7 +13,7 @@ import pytest
 
 from normscope.engine import openmp, threads
 from normscope.engine.threads import set_num_threads
-from team_kernels import Call, in_process, nested, run
+from team_kernels import Call, in_process, library, nested, run
 
 MANY = Call(items=60, nap=1000)
 
@@ -216,6 +216,28 @@ def test_the_cores_that_a_caller_may_use_are_kept() -> None:
     print("kept")
     """
     assert alone(code) == "kept\n"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone has such clocks")
+def test_whether_another_thread_is_running_is_seen() -> None:
+    end, asked = threading.Event(), library().running
+
+    def work() -> None:
+        while not end.is_set():
+            sum(range(1000))
+
+    working, waiting = threading.Thread(target=work), threading.Thread(target=end.wait)
+    for thread in (working, waiting):
+        thread.start()
+    time.sleep(0.05)
+    seen = [[asked(thread.native_id) for thread in (working, waiting)] for _ in range(50)]
+    end.set()
+    assert sum(at_work for at_work, _ in seen) > 0  # other programs may have its core, at times
+    assert not any(at_work for _, at_work in seen)
+    for thread in (working, waiting):
+        thread.join()
+    time.sleep(0.1)  # the system is told of an end a moment later
+    assert not any(asked(thread.native_id) for thread in (working, waiting))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix has such signals")

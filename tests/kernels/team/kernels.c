@@ -1,7 +1,9 @@
 /* Kernels that show what the threads of a team do. `tests/team_kernels.py` has the other side. */
+#define _GNU_SOURCE /* for helper_thread.h */
 #include <string.h>
 #include <time.h>
 
+#include "helper_thread.h"
 #include "items.h"
 
 typedef struct {
@@ -45,3 +47,6 @@ __attribute__((visibility("default"))) void nesting(const void *argument, Items 
         __atomic_add_fetch(&call->done, 1, __ATOMIC_SEQ_CST);
     }
 }
+
+/* Whether another thread, as the system knows it, is running now. */
+__attribute__((visibility("default"))) int running(int thread) { return is_at_work(thread); }

@@ -68,6 +68,7 @@ typedef struct {
 } Cores;
 
 INLINE int this_thread(void) { return (int)syscall(SYS_gettid); }
+INLINE int is_first_thread(void) { return this_thread() == (int)getpid(); }
 
 /* Whether another thread of the process is running at this moment: the time that it has used grows
    while it is asked for. The system counts it for each thread, by a clock with this number. */
@@ -115,6 +116,7 @@ typedef struct {
 } Cores;
 
 INLINE int this_thread(void) { return 0; }
+INLINE int is_first_thread(void) { return 0; }
 INLINE int is_at_work(int thread) { return (void)thread, 0; }
 INLINE Int own_cores(Int otherwise) { return otherwise; }
 INLINE Cores beside_caller(void) { return (Cores){0}; }

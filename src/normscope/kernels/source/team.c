@@ -317,11 +317,13 @@ static void judge(Int began, Int ended) {
 
 /* Whether a team of so many threads is to run a job. A larger one than the runtime makes by itself
    would end some of its threads, or start more for each call. One that sleeps, as far as one of its
-   threads tells, comes too late for a job that is not worth waiting. */
+   threads tells, comes too late for a job that is not worth waiting. Each calling thread has a team
+   of its own: for smaller jobs none is made but that of the first thread of the process, which runs
+   the operators of the program as well. */
 static int may_join(Int threads, Int effort) {
     if (fork_call == NULL || max_threads() < threads) return 0;
     if (nanoseconds() < __atomic_load_n(&let_alone_until, __ATOMIC_RELAXED)) return 0;
-    return effort == WAIT || team_mate == 0 || is_at_work(team_mate);
+    return effort == WAIT || (team_mate == 0 ? is_first_thread() : is_at_work(team_mate));
 }
 
 /* Run a job on the team, with as many threads as its own jobs have. */
