@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,15 @@ from numpy.typing import NDArray
 SMALLEST = 1 << 20
 """Bytes from which an array comes from the pool; below, the memory allocator is as good."""
 GRAIN = 1 << 16
+LINE = 64
 DEFAULT_LIMIT = 256 << 20
 
-Block = NDArray[np.uint8]
+
+class Block(NamedTuple):
+    """Memory of the pool, and where in it a cache line begins."""
+
+    memory: NDArray[np.uint8]
+    address: int
 
 
 class _Lease:
@@ -98,16 +104,21 @@ def empty(
 
 def _lend(nbytes: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     size = -(-nbytes // GRAIN) * GRAIN
-    block = _take(size)
-    if block is None:
-        block = np.empty(size + 64, np.uint8)
-    address = block.__array_interface__["data"][0]
-    address += -address % 64
-    plain = np.dtype(f"u{dtype.itemsize}")
-    lease = _Lease(
-        block, {"version": 3, "shape": shape, "typestr": plain.str, "data": (address, False)}
-    )
-    return np.asarray(lease).view(dtype)
+    block = _take(size) or _new(size)
+    said = dtype if dtype.kind == "f" else _BITS[dtype.itemsize]
+    interface = {"version": 3, "shape": shape, "typestr": said.str, "data": (block.address, False)}
+    array = np.asarray(_Lease(block, interface))
+    return array if said is dtype else array.view(dtype)
+
+
+_BITS = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
+"""What an array is called whose dtype is none of NumPy's own."""
+
+
+def _new(size: int) -> Block:
+    memory = np.empty(size + LINE, np.uint8)
+    address = memory.__array_interface__["data"][0]
+    return Block(memory, address + -address % LINE)
 
 
 def _take(size: int) -> Block | None:
@@ -121,7 +132,7 @@ def _take(size: int) -> Block | None:
 
 
 def _give_back(block: Block) -> None:
-    size = len(block) - 64
+    size = len(block.memory) - LINE
     if size > _limit:
         return
     _shrink(_limit - size)
