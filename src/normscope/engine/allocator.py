@@ -13,6 +13,14 @@ _TRIM_DEFAULT = 128 << 10
 _LARGEST = 2**31 - 1
 
 
+_is_retained = False
+
+
+def is_retained() -> bool:
+    """Whether `retain_memory` has told the C library so."""
+    return _is_retained
+
+
 def retain_memory(on: bool = True) -> bool:
     """Keep freed memory in this process, for everything in it that allocates through malloc.
 
@@ -44,4 +52,7 @@ def retain_memory(on: bool = True) -> bool:
     mallopt.argtypes = [ctypes.c_int, ctypes.c_int]
     mallopt.restype = ctypes.c_int
     done = mallopt(_MMAP_MAX, 0 if on else _MMAP_MAX_DEFAULT)
-    return bool(mallopt(_TRIM_THRESHOLD, _LARGEST if on else _TRIM_DEFAULT) and done)
+    done = bool(mallopt(_TRIM_THRESHOLD, _LARGEST if on else _TRIM_DEFAULT) and done)
+    global _is_retained
+    _is_retained = on and done
+    return done

@@ -17,6 +17,7 @@ from normscope.engine.gradient_plan import GradientCall
 from normscope.engine.operands import (
     FEW,
     SHORT,
+    Kind,
     is_plain,
     not_overwritten,
     parameter_dtype,
@@ -44,7 +45,7 @@ class BackwardKernels:
     def __init__(
         self,
         planned: GradientCall,
-        dtype: np.dtype[Any],
+        dtype: Kind,
         strides: tuple[Axes | None, ...],
         scale: ArrayLike | None,
     ) -> None:
@@ -126,14 +127,41 @@ class BackwardKernels:
             The gradients of scale and bias.
         """
         if overwrites or not self._factor_ready:
-            scale = self._factor(scale, dx)
+            scale = self._factor(scale, dx if overwrites else None)
+        return self.run_at(
+            address(x),
+            address(dy),
+            address(dx),
+            means,
+            rstds,
+            scale,
+            None if mask is None else address(mask),
+        )
+
+    def scale_ready(self, scale: ArrayLike) -> Array:
+        """A scale as `run_at` takes it."""
+        factor = scale if self._factor_ready else self._factor(scale, None)
+        assert isinstance(factor, np.ndarray)
+        return factor
+
+    def run_at(
+        self,
+        x: int,
+        dy: int,
+        dx: int,
+        means: Floats,
+        rstds: Floats,
+        scale: Array | None,
+        mask: int | None,
+    ) -> Learned:
+        """`run`, given the addresses of arrays of the full size, which any library may hold."""
         call = _copy_of(self._template)
-        call.x, call.dy, call.dx = address(x), address(dy), address(dx)
+        call.x, call.dy, call.dx = x, dy, dx
         call.means, call.rstds = address(means), address(rstds)
         if scale is not None:
             call.scale = address(scale)
         if mask is not None:
-            call.mask = address(mask)
+            call.mask = mask
         # What is overwritten in place is in the caches already.
         if self._streams and call.dx not in (call.x, call.dy):
             call.streams = 1
@@ -153,8 +181,8 @@ class BackwardKernels:
         factor = laid_along(layout, "scale", axes, scale)
         return factor if wanted == axes else written_out(layout, axes, factor, wanted)
 
-    def _factor(self, scale: ArrayLike | None, dx: Array) -> Array | None:
-        """What dy is multiplied by, as kernels want it, and where dx does not lie."""
+    def _factor(self, scale: ArrayLike | None, dx: Array | None) -> Array | None:
+        """What dy is multiplied by, as kernels want it, and where no dx lies."""
         if scale is None:
             return None
         factor = self._laid(scale)

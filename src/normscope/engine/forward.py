@@ -76,16 +76,41 @@ class ForwardKernels:
         Returns:
             The statistics: those given, else those measured if they are wanted.
         """
+        return self.run_at(
+            address(x),
+            address(out),
+            scale,
+            bias,
+            None if residual is None else address(residual),
+            None if mask is None else address(mask),
+            slope,
+            given,
+            measured,
+        )
+
+    def run_at(
+        self,
+        x: int,
+        out: int,
+        scale: Array | None,
+        bias: Array | None,
+        residual: int | None,
+        mask: int | None,
+        slope: float | None,
+        given: Floats | None,
+        measured: bool,
+    ) -> Floats | None:
+        """`run`, given the addresses of arrays of the full size, which any library may hold."""
         prepared, call = self._prepared, _copy_of(self._template)
-        call.x, call.out = address(x), address(out)
+        call.x, call.out = x, out
         if scale is not None:
             call.scale = address(scale)
         if bias is not None:
             call.bias = address(bias)
         if residual is not None:
-            call.residual = address(residual)
+            call.residual = residual
         if mask is not None:
-            call.mask = address(mask)
+            call.mask = mask
         if slope is not None:
             call.slope, call.activated = slope, 1
         if prepared.plan.streams and call.out == call.x:  # what is overwritten is in the caches

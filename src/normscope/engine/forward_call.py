@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,23 +15,18 @@ from normscope.engine.operands import (
     as_plain,
     dense_strides,
     is_native,
-    is_plain,
     memory_order,
-    not_overwritten,
-    parameter_dtype,
     readable,
     readable_strides,
     unless_in_order,
-    written_out,
 )
+from normscope.engine.parameters import Parameters, checked_axes
 from normscope.engine.prepared import PreparedCall, prepare
 from normscope.engine.validation import (
     check_array,
     check_like,
     check_mask,
     check_out,
-    laid_along,
-    parameter_axes,
 )
 from normscope.frameworks.statement import stated
 from normscope.kernels.library import kernels_built
@@ -56,10 +50,8 @@ class ForwardCall:
         foreign: whether x is of foreign byte order.
         order: the axes of the output, from the outermost in memory to the innermost; None: in
             their order.
-        parameter_dtype: how scale and bias lie in memory.
+        parameters: how scale and bias are read.
         reads_x, writes_out: whether kernels can use x and `out` as they come; else a copy.
-        reads_parameters: the same of scale and bias, of each but for its dtype;
-        parameters_ready: and of both, dtype and all.
         size: how many elements x has.
         measurable: whether a statistics set has more elements than `ddof`.
     """
@@ -69,11 +61,9 @@ class ForwardCall:
     dtype: np.dtype[Any]
     foreign: bool
     order: tuple[int, ...] | None
-    parameter_dtype: np.dtype[Any]
+    parameters: Parameters
     reads_x: bool
     writes_out: bool
-    reads_parameters: tuple[bool, bool]
-    parameters_ready: bool
     size: int
     measurable: bool
 
@@ -111,8 +101,9 @@ class ForwardCall:
         statistics = given
         kernels = self._kernels
         if kernels is not None:
-            if out is not None or not self.parameters_ready:
-                scale, bias = self._parameter(0, scale, out), self._parameter(1, bias, out)
+            parameters = self.parameters
+            if out is not None or not parameters.ready:
+                scale, bias = parameters.read(0, scale, out), parameters.read(1, bias, out)
             statistics = kernels.run(
                 x, target, scale, bias, residual, counted, slope, given, measured
             )
@@ -122,8 +113,8 @@ class ForwardCall:
                 out=target,
                 residual=residual,
                 mask=counted,
-                scale=self._laid("scale", scale, out),
-                bias=self._laid("bias", bias, out),
+                scale=self.parameters.laid("scale", scale, out),
+                bias=self.parameters.laid("bias", bias, out),
                 slope=slope,
             )
             spec, layout = prepared.spec, prepared.layout
@@ -139,35 +130,7 @@ class ForwardCall:
             return None
         from normscope.engine.forward import ForwardKernels
 
-        return ForwardKernels(self.prepared, self.parameter_dtype)
-
-    def _laid(self, name: str, values: ArrayLike | None, out: Array | None) -> Array | None:
-        """A parameter in the shape of its axes."""
-        if values is None:
-            return None
-        spec, layout = self.prepared.spec, self.prepared.layout
-        along = spec.scale if name == "scale" else spec.bias
-        array = laid_along(layout, name, parameter_axes(layout, name, along), values)
-        return not_overwritten(array, out)
-
-    def _parameter(self, which: int, values: ArrayLike | None, out: Array | None) -> Array | None:
-        """A parameter as the plan wants it in memory; a scale with `scale_shift` added."""
-        if values is None:
-            return None
-        spec, layout = self.prepared.spec, self.prepared.layout
-        if self.reads_parameters[which] and isinstance(values, np.ndarray):
-            array = values
-        else:
-            name = ("scale", "bias")[which]
-            axes = parameter_axes(layout, name, (spec.scale, spec.bias)[which])
-            array = laid_along(layout, name, axes, values)
-            wanted = self.prepared.plan.parameters[which]
-            if wanted != axes:
-                array = written_out(layout, axes, array, wanted)
-        array = np.ascontiguousarray(array, self.parameter_dtype)
-        if which == 0 and spec.scale_shift:
-            return array + spec.scale_shift
-        return not_overwritten(array, out)
+        return ForwardKernels(self.prepared, self.parameters.dtype)
 
 
 _calls: dict[Key | None, ForwardCall] = {}
@@ -217,13 +180,7 @@ def _prepared(
     written = dense_strides(x.shape, order, dtype.itemsize)
     if out is not None and is_native(out):
         written = out.strides
-    axes: list[tuple[int, ...]] = []
-    for name, along, values in (("scale", spec.scale, scale), ("bias", spec.bias, bias)):
-        if values is None:
-            axes.append(())
-            continue
-        axes.append(parameter_axes(layout, name, along))
-        laid_along(layout, name, axes[-1], values)
+    axes = checked_axes(spec, layout, scale, bias)
     counted = None
     if mask is not None:
         counted = check_mask(mask, x.shape, layout.pattern.text)
@@ -234,30 +191,15 @@ def _prepared(
         None if counted is None else counted.strides,
     )
     prepared = prepare(spec, layout, dtype, strides, axes)
-    found = prepared.plan
-    longest = max(math.prod(layout.known_sizes[i] for i in along) for along in found.parameters)
-    narrow = parameter_dtype(dtype, longest, x.size, scale, bias)
-    if spec.scale_shift:  # the sum is not to be rounded
-        narrow = np.dtype(np.float64)
-    as_they_are = [
-        is_plain(values) and wanted == along
-        for values, wanted, along in zip((scale, bias), found.parameters, axes, strict=True)
-    ]
-    ready = [
-        values is None or (plain and np.asarray(values).dtype == narrow)
-        for values, plain in zip((scale, bias), as_they_are, strict=True)
-    ]
     return ForwardCall(
         pattern=pattern,
         prepared=prepared,
         dtype=dtype,
         foreign=not x.dtype.isnative,
         order=unless_in_order(order),
-        parameter_dtype=narrow,
+        parameters=Parameters.like(prepared, dtype, axes, scale, bias),
         reads_x=is_native(x),
         writes_out=out is None or is_native(out),
-        reads_parameters=(as_they_are[0], as_they_are[1]),
-        parameters_ready=all(ready) and not (spec.scale_shift and scale is not None),
         size=x.size,
-        measurable=found.set_size > spec.ddof,
+        measurable=prepared.plan.set_size > spec.ddof,
     )

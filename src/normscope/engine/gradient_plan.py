@@ -14,10 +14,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-
+from normscope.engine.operands import Kind
 from normscope.engine.plan import Plan
 from normscope.engine.prepared import PreparedCall, prepare
 from normscope.kernels.contract import LEARNED, NUM_SUMS
@@ -159,7 +158,7 @@ def parameter_axes(spec: NormSpec, layout: Layout) -> tuple[Axes | None, Axes | 
 
 @lru_cache(maxsize=1024)
 def gradient_call(
-    spec: NormSpec, layout: Layout, scaled: bool, dtype: np.dtype[Any], *strides: Axes | None
+    spec: NormSpec, layout: Layout, scaled: bool, dtype: Kind, *strides: Axes | None
 ) -> GradientCall:
     """The call for x, dx, dy and mask of these strides, in bytes; `scaled`: scale is given."""
     named = parameter_axes(spec, layout)

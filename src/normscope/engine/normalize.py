@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from normscope.engine import buffers
+from normscope.engine.foreign import taker_of
 from normscope.engine.forward_call import ForwardCall, call_of, new_call
+from normscope.engine.given import given_statistics
 from normscope.engine.kept_calls import key_of
 from normscope.engine.operands import all_apart, memory_order, unless_in_order
 from normscope.engine.validation import (
@@ -22,7 +24,7 @@ from normscope.engine.validation import (
     laid_along,
 )
 from normscope.errors import SpecError
-from normscope.kernels.contract import DIVISOR, MEAN, ROWS, UNIT_UP_TO, VAR
+from normscope.kernels.contract import DIVISOR, MEAN, ROWS, VAR
 from normscope.notation.spec import Measure, NormSpec
 from normscope.notebook import html_of, rows_of, text_of
 
@@ -92,7 +94,8 @@ def normalize(
         x: array of floats (float64, float32, float16 or bfloat16), of a shape that meets the
             pattern, in any memory layout. It is not changed. Integers and booleans become floats
             first, and the result is of floats: float32 for up to 16 bits, such as images of uint8;
-            float64 for 32 and 64 bits, which is exact up to 2**53.
+            float64 for 32 and 64 bits, which is exact up to 2**53. A tensor of torch, beside other
+            tensors, becomes a tensor of torch, and gradients flow through that.
         pattern: a `NormSpec`, a layer by name ("torch.LayerNorm(128)"), or a pattern with sizes and
             fields as keywords: `g=4`, `eps=1e-3`.
         scale, bias: learned parameters, shaped like the axes that the spec names for them, in
@@ -129,6 +132,21 @@ def normalize(
         array([[-1.225,  0.   ,  1.225],
                [-1.225,  0.   ,  1.225]])
     """
+    if not isinstance(x, np.ndarray) and (taker := taker_of(x)) is not None:
+        return taker(
+            x,
+            pattern,
+            scale=scale,
+            bias=bias,
+            mean=mean,
+            var=var,
+            mask=mask,
+            residual=residual,
+            negative_slope=negative_slope,
+            out=out,
+            return_stats=return_stats,
+            **fields_and_sizes,
+        )
     if out is not None:
         x, residual, mask = all_apart(out, x, residual, mask)
     key = key_of(pattern, fields_and_sizes, x, scale, bias, mask, residual, out)
@@ -200,8 +218,4 @@ def _given(call: ForwardCall, mean: ArrayLike | None, var: ArrayLike | None) -> 
         v = laid_along(layout, "var", layout.kept, var).astype(np.float64).ravel()
     if (v < 0).any():
         raise SpecError("var holds negative values; a variance has none")
-    if spec.measure is Measure.NONE:
-        v = np.ones_like(m)
-    divisor = np.maximum(np.sqrt(v + spec.eps) + spec.eps_outside, spec.floor)
-    divisor[divisor <= call.prepared.formula[UNIT_UP_TO]] = 1
-    return np.stack([np.ones_like(v), m, v, divisor])
+    return given_statistics(spec, m, v)

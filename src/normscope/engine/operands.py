@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,20 @@ from normscope.notation.layout import Layout
 Array = NDArray[Any]
 
 
+class Kind(Protocol):
+    """What is asked of a dtype: NumPy has none for bfloat16 by itself."""
+
+    @property
+    def name(self) -> str:
+        """One of `normscope.kernels.contract.DTYPES`."""
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of an element."""
+
+    def __hash__(self) -> int: ...
+
+
 SHORT = 2048
 """Parameters of at most so many elements stay in cache as float64, which saves their conversion,"""
 FEW = 1 << 14
@@ -19,7 +33,7 @@ FEW = 1 << 14
 
 
 def parameter_dtype(
-    dtype: np.dtype[Any], size: int, elements: int, *values: ArrayLike | None
+    dtype: Kind, size: int, elements: int, *values: ArrayLike | None
 ) -> np.dtype[Any]:
     """How parameters of up to `size` elements lie in memory, for an x of so many elements.
 

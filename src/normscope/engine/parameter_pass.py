@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from normscope.engine import threads
 from normscope.engine.cuts import cut_of
 from normscope.engine.loops import Strides, atomic_strides
-from normscope.engine.operands import written_out
+from normscope.engine.operands import Kind, written_out
 from normscope.engine.parameter_sums import added, in_order
 from normscope.engine.plan import Plan, plan as find_plan
 from normscope.kernels.calls import ParameterCall, address
@@ -30,7 +30,7 @@ class ParameterPass:
         self,
         layout: Layout,
         axes: tuple[int, ...],
-        dtype: np.dtype[Any],
+        dtype: Kind,
         strides: tuple[tuple[int, ...], tuple[int, ...]],
     ) -> None:
         """Plan the pass.
@@ -49,9 +49,15 @@ class ParameterPass:
         order: list[Strides | None] = [read, read, beside, None]  # nothing is written along it
         self._plan: Plan = find_plan(turned, order, [layout.kept, layout.kept], dtype.itemsize)
         self._layout, self._axes, self._dtype = layout, axes, dtype
+        self._bytes = 2 * self._plan.num_sets * self._plan.set_size * dtype.itemsize
 
-    def sums(self, x: Array, dy: Array, means: Floats, rstds: Floats) -> list[Floats]:
-        """sum(dy) and sum(dy * (x - mean) * rstd), in the shape of the parameter."""
+    def sums(self, x: int, dy: int, means: Floats, rstds: Floats) -> list[Floats]:
+        """sum(dy) and sum(dy * (x - mean) * rstd), in the shape of the parameter.
+
+        Args:
+            x, dy: the addresses of the arrays.
+            means, rstds: one for each set, contiguous.
+        """
         layout, axes, plan = self._layout, self._axes, self._plan
         lying = tuple(i for i in range(len(layout.axes)) if i in axes)
         sums = self._summed(x, dy, means, rstds)
@@ -66,7 +72,7 @@ class ParameterPass:
         found[:, plan.set_order] = folded.reshape(2, -1)
         return in_order(layout, axes, lying, found)
 
-    def _summed(self, x: Array, dy: Array, means: Floats, rstds: Floats) -> Floats:
+    def _summed(self, x: int, dy: int, means: Floats, rstds: Floats) -> Floats:
         """The sums of each set, or column, of the nest."""
         layout, plan = self._layout, self._plan
         if plan.parameters[0] != layout.kept:
@@ -83,13 +89,13 @@ class ParameterPass:
         parts = np.empty((plan.chunks, 2, columns))
         call = ParameterCall(
             cut=cut_of(plan, items=items),
-            x=address(x),
-            dy=address(dy),
+            x=x,
+            dy=dy,
             means=address(means),
             rstds=address(rstds),
             dtype=DTYPES[self._dtype.name],
             parts=address(parts),
             columns=columns,
         )
-        threads.run(address_of(f"parameter_{plan.mode}"), call, items, 2 * x.nbytes)
+        threads.run(address_of(f"parameter_{plan.mode}"), call, items, self._bytes)
         return added(parts)

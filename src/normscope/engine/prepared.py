@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from normscope.engine.loops import Strides, atomic_strides
+from normscope.engine.operands import Kind
 from normscope.engine.plan import Plan, plan as find_plan
 from normscope.kernels.contract import (
     CHUNK,
@@ -61,7 +61,7 @@ class PreparedCall:
 def prepare(
     spec: NormSpec,
     layout: Layout,
-    dtype: np.dtype[Any],
+    dtype: Kind,
     strides: Sequence[tuple[int, ...] | None],
     parameters: Sequence[tuple[int, ...]] = ((), ()),
     *,
@@ -117,7 +117,7 @@ def measure_number(spec: NormSpec) -> int:
     return MEASURES[Measure.VARIANCE if spec.measure is Measure.NONE else spec.measure]
 
 
-def formula_of(spec: NormSpec, dtype: np.dtype[Any]) -> Floats:
+def formula_of(spec: NormSpec, dtype: Kind) -> Floats:
     """The numbers of a spec, for input of a dtype."""
     numbers = Formula(
         measure=measure_number(spec),
@@ -128,12 +128,12 @@ def formula_of(spec: NormSpec, dtype: np.dtype[Any]) -> Floats:
         floor=spec.floor,
         shift=spec.scale_shift,
         is_float64=dtype.name == "float64",
-        unit_up_to=_unit_up_to(spec),
+        unit_up_to=unit_up_to(spec),
     )
     return np.array(numbers, np.float64)
 
 
-def _unit_up_to(spec: NormSpec) -> float:
+def unit_up_to(spec: NormSpec) -> float:
     """The largest divisor in whose place 1 stands."""
     if spec.measure is Measure.NONE:
         return np.inf
