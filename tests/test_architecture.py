@@ -58,8 +58,16 @@ IMPORTS = {
     "engine.by_definition": "notation.* kernels.contract reference engine.*",
     # layers of the frameworks; each package imports its own framework
     "layers": "",
-    "layers.keras.*": "notation.* frameworks.* layers.keras.*",
-    "layers.jax.*": "notation.* frameworks.* engine.validation layers.jax.*",
+    "layers.common.*": "notation.* frameworks.* layers.common.*",
+    "layers.keras.*": "notation.* frameworks.* layers.common.* layers.keras.* layers.torch "
+    "layers.torch.operators",
+    "layers.torch.*": "progress notation.* frameworks.* engine.* kernels.* layers.common.* "
+    "layers.torch.*",
+    # a layer may be asked what it computes, and a model what its samples see
+    "layers.torch.asked": "notation.* frameworks.* graph.* identify.* layers.torch.*",
+    "layers.torch.recalibration_check": "notation.* identify.* layers.torch.*",
+    "layers.torch.verification": "notation.* identify.* scope.* layers.torch.*",
+    "layers.jax.*": "notation.* frameworks.* engine.validation layers.common.* layers.jax.*",
     # Keras 1: the public modules that it had, on top of four folders
     "keras1.*": "keras1.*",
     "keras1.files.*": "files.* keras1.files.*",
