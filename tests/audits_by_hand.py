@@ -129,7 +129,7 @@ def _findings(site: Site) -> Iterator[Finding]:
             Severity.ERROR,
             "each set is one line along axis 3 (w), of length 5, but conv puts the channels on "
             "axis 1 (c), of length 8",
-            'normalize over the channels: "b [c] h w", normscope.to_torch',
+            'normalize over the channels: "b [c] h w", normscope.layers.torch.Norm',
             shared_axis=3,
             channel_axis=1,
             channel_sources=["conv"],

@@ -82,7 +82,8 @@ def class_title(layer: object) -> str:
     >>> class_title(random.Random())
     'random.Random'
     """
+    package = 3 if type(layer).__module__.startswith("normscope.layers.") else 2
     kind = type(layer)
     parts = [part for part in kind.__module__.split(".") if part not in ("src", "modules")]
     public = [part for part in parts if not part.startswith("_")]
-    return ".".join([*public[:2], qualified(kind.__qualname__)])
+    return ".".join([*public[:package], qualified(kind.__qualname__)])

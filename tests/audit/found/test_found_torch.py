@@ -15,8 +15,14 @@ from normscope.frameworks.registry import live_of
 from normscope.identify import identify
 
 
-def _found(model: nn.Module, *shapes: tuple[int, ...], modes: Sequence[bool] = (True, False)):
-    arrays = [torch.randn(shape, generator=torch.Generator().manual_seed(0)) for shape in shapes]
+def _found(
+    model: nn.Module,
+    *shapes: tuple[int, ...],
+    modes: Sequence[bool] = (True, False),
+    dtype: torch.dtype = torch.float32,
+):
+    random = torch.Generator()
+    arrays = [torch.randn(shape, generator=random.manual_seed(0)).to(dtype) for shape in shapes]
     live = live_of(model, lambda _: (tuple(arrays), {}), "")
     given = live.inputs(arrays[0] if len(arrays) == 1 else tuple(arrays))
     with live.kept():
@@ -27,8 +33,10 @@ def _found(model: nn.Module, *shapes: tuple[int, ...], modes: Sequence[bool] = (
         return [site for site in found_sites(graphs) if not site.dismissed]
 
 
-def _only(model: nn.Module, *shapes: tuple[int, ...]) -> FoundSite:
-    (site,) = _found(model, *shapes)
+def _only(
+    model: nn.Module, *shapes: tuple[int, ...], dtype: torch.dtype = torch.float32
+) -> FoundSite:
+    (site,) = _found(model, *shapes, dtype=dtype)
     return site
 
 
@@ -105,17 +113,19 @@ def test_a_layer_in_a_model_is_what_it_is_alone(layer: nn.Module, shape: tuple[i
     assert not site.differs
 
 
-def test_stored_arrays_are_told_by_role() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_stored_arrays_are_told_by_role(dtype: torch.dtype) -> None:
     norm = nn.BatchNorm2d(16)
     nn.init.uniform_(norm.running_var, 1, 2)
-    site = _only(Around(norm), MAPS)
+    norm.to(dtype)
+    site = _only(Around(norm), MAPS, dtype=dtype)
     assert dict(site.parameters) == {
         "scale": "inner.weight",
         "bias": "inner.bias",
         "running_mean": "inner.running_mean",
         "running_var": "inner.running_var",
     }
-    np.testing.assert_array_equal(site.arrays["running_var"], norm.running_var.numpy())
+    np.testing.assert_array_equal(site.arrays["running_var"], norm.running_var.float().numpy())
 
 
 class Functional(nn.Module):

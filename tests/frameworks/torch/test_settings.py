@@ -11,8 +11,9 @@ from torch import nn
 
 from frameworks.native_contract import TOLERANCE, check, made_up_weights, statistics
 from frameworks.native_layers import call, set_weights, weights
-from normscope import SpecError, reference, spec_of
+from normscope import Running, SpecError, reference, spec_of
 from normscope.frameworks.settings import declare
+from normscope.layers.torch import Norm
 
 NC, NCT, NCHW, NCDHW = (6, 4), (3, 4, 5), (3, 4, 5, 2), (2, 4, 2, 3, 2)
 
@@ -46,6 +47,9 @@ LAYERS = [
     (nn.RMSNorm(5), NCT),
     (nn.RMSNorm((4, 5), eps=1e-3), NCT),
     (nn.RMSNorm(5, elementwise_affine=False), NCT),
+    (Norm("[b] c [h w]", c=4, scale="c", bias="c", running=Running(0.8)), NCHW),
+    (Norm("b [c] h w", c=4, scale="c", bias="c", eps_outside=0.1), NCHW),
+    (Norm("b (g [c]) t", g=2, c=2, measure="l2", scale="g c"), NCT),
 ]
 
 

@@ -28,5 +28,5 @@ ADVICE = Advice(
     channel_axis=channel_axis,
     without_bias=without_bias,
     running_statistics="torch.nn.BatchNorm1d, 2d or 3d with track_running_stats=True",
-    norm="normscope.to_torch",
+    norm="normscope.layers.torch.Norm",
 )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 
 from normscope.frameworks.condition import UNKNOWN, Condition
+from normscope.frameworks.torch.settings import is_norm
 from normscope.graph.operators import Node, calls_around
+from normscope.notation.running import Running
 
 _BatchNorm = torch.nn.modules.batchnorm._BatchNorm
 _InstanceNorm = torch.nn.modules.instancenorm._InstanceNorm
@@ -26,7 +29,7 @@ def condition(node: Node, parameters: Mapping[str, str]) -> Condition:
         return UNKNOWN
     own = modules[0]
     return Condition(
-        training=own.training,
+        training=own.training and not (is_norm(own) and own.frozen),
         trainable=_trainable(modules, parameters),
         learning=any(p.requires_grad for p in modules[-1].parameters()),
         updates=_updates(own),
@@ -59,7 +62,10 @@ def _updates(module: torch.nn.Module) -> int | None:
 
 def _decay(modules: list[torch.nn.Module], node: Node) -> float | None:
     """One minus the share of the new value, which torch calls momentum."""
-    own = modules[0]
+    own: Any = modules[0]
+    if is_norm(own):
+        running: Running | None = own.spec.running
+        return None if own.frozen or running is None else running.decay
     if isinstance(own, _BatchNorm | _InstanceNorm):
         share = own.momentum if own.track_running_stats else None
     elif (share := node.settings.get("momentum")) is not None:

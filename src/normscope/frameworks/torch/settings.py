@@ -1,5 +1,7 @@
 """Normalization layers of PyTorch: the object -> `Declaration`.
 
+So is `normscope.layers.torch.Norm`, which holds its spec.
+
 Where a layer's settings and its state differ, its state decides, as in `forward`: a parameter that
 is None is not applied, running statistics that are not there are not used.
 
@@ -20,10 +22,12 @@ from normscope.frameworks.torch import presets as presets
 from normscope.notation.spec import NormSpec, Running
 
 _HOMES = ("torch.nn.modules.",)
+_OWN = ("normscope.layers.torch.",)
+"""Where `Norm` is, which is known by its name: to import it would be to need it."""
 
 
 def from_layer(layer: Any, rank: int | None = None) -> Declaration | None:
-    """What a layer of torch declares; None if it is none of torch's normalizations.
+    """What a layer declares; None if it is none of torch's normalizations, and no `Norm`.
 
     Args:
         layer: any object.
@@ -33,6 +37,8 @@ def from_layer(layer: Any, rank: int | None = None) -> Declaration | None:
     Raises:
         SpecError: the layer has no spec.
     """
+    if is_norm(layer):
+        return _norm(layer)
     name = framework_class(layer, homes=_HOMES, names=_READERS, method="forward")
     if name is None:
         return None
@@ -42,6 +48,26 @@ def from_layer(layer: Any, rank: int | None = None) -> Declaration | None:
         if rank == _UNBATCHED.get(name.removeprefix("Lazy"), 0)
         else declaration
     )
+
+
+def is_norm(layer: Any) -> bool:
+    """Whether a layer is the `Norm` of normscope for torch, known without importing it.
+
+    >>> is_norm(3)
+    False
+
+    Raises:
+        SpecError: it is one of a subclass that computes by its own `forward`.
+    """
+    return framework_class(layer, homes=_OWN, names=("Norm",), method="forward") is not None
+
+
+def _norm(layer: Any) -> Declaration:
+    """`Norm` of normscope for torch, which holds its spec."""
+    infer = layer.spec.inference()
+    train = infer if layer.frozen else layer.spec
+    settings = _settings(layer, "frozen", "synchronized")
+    return Declaration("normscope.layers.torch.Norm", train, infer, settings=settings)
 
 
 def _batch_norm(stated: Callable[..., NormSpec]) -> Callable[[Any, str], Declaration]:
