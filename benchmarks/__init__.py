@@ -9,7 +9,10 @@
     python -m benchmarks.paces         # right after an operator of PyTorch, and calls apart
     python -m benchmarks.first_call    # import, first call and second call of a new process
     python -m benchmarks.fitting       # `fit` beside scikit-learn's StandardScaler
+    python -m benchmarks.synchronization # statistics over processes: bytes and time, with a model
     python -m benchmarks.training_step # a step of training with the Keras layer `Norm`
+    python -m benchmarks.torch_layers  # the PyTorch layer `Norm` beside PyTorch's: a quarter hour
+    python -m benchmarks.torch_models  # whole networks of PyTorch before and after `swap`
 
 Run them in the folder above this one. Only a quiet machine gives fair numbers: where another
 process takes a core, PyTorch, whose threads wait for each other, has been seen to take 40 times as
