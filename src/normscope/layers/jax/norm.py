@@ -14,13 +14,13 @@ from flax.typing import Dtype, Initializer
 from jax import lax
 
 from normscope.errors import SpecError
-from normscope.frameworks.text import named_layer, names_layer
+from normscope.layers.common.parameters import layout_of_sizes
+from normscope.layers.common.statement import stated
 from normscope.layers.jax.normalize import Stats, check_sets, float_array, normalize
 from normscope.layers.jax.statistics import AxisName
 from normscope.notation.layout import Layout
-from normscope.notation.pattern import Repeat
 from normscope.notation.running import Running, stored_variance, updated
-from normscope.notation.spec import Measure, NormSpec, spec
+from normscope.notation.spec import Measure, NormSpec
 
 
 class Norm(nnx.Module):
@@ -92,7 +92,7 @@ class Norm(nnx.Module):
         rngs: nnx.Rngs,
         **fields_and_sizes: Any,
     ) -> None:
-        self.spec = _stated(pattern, fields_and_sizes)
+        self.spec = stated(pattern, fields_and_sizes)
         _check_memory(self.spec, use_running_average)
         self.use_running_average = use_running_average
         self.axis_name = axis_name
@@ -101,7 +101,7 @@ class Norm(nnx.Module):
         if scale_init is None:
             scale_init = nnx.initializers.constant(1 - self.spec.scale_shift)
 
-        layout = _layout(self.spec)
+        layout = layout_of_sizes(self.spec)
         self.scale: nnx.Param[jax.Array] | None = nnx.data(None)
         self.bias: nnx.Param[jax.Array] | None = nnx.data(None)
         self.mean: nnx.BatchStat[jax.Array] | None = nnx.data(None)
@@ -200,41 +200,12 @@ class Norm(nnx.Module):
             memory[...] = lax.stop_gradient(jnp.where(enough, new, old).astype(old.dtype))
 
 
-def _stated(pattern: NormSpec | str, fields_and_sizes: dict[str, Any]) -> NormSpec:
-    """The spec with all sizes; a `NormSpec` takes sizes by keyword, but no field."""
-    if isinstance(pattern, str) and names_layer(pattern):
-        return named_layer(pattern, fields_and_sizes).train
-    if not isinstance(pattern, NormSpec):
-        return spec(pattern, **fields_and_sizes)
-    explicit = fields_and_sizes.pop("sizes", {})
-    for name in fields_and_sizes:
-        if name not in pattern.parsed.names:
-            raise SpecError(
-                f'{name} is no axis of "{pattern.pattern}", and the NormSpec says all else; change '
-                f"it with dataclasses.replace(spec, {name}=...)"
-            )
-    return replace(pattern, sizes={**pattern.sizes, **fields_and_sizes, **explicit})
-
-
 def _check_memory(stated: NormSpec, use_running_average: bool) -> None:
     if use_running_average and stated.running is None:
         raise SpecError(
             "use_running_average=True, but the spec has no running statistics: give it "
             "running=Running(decay=0.99)"
         )
-
-
-def _layout(stated: NormSpec) -> Layout:
-    """The layout for a shape of which only the sizes of the spec are known."""
-    rank = 0
-    for item in stated.parsed.items:
-        if isinstance(item, Repeat):
-            given = [stated.sizes.get(name) for name in item.names]
-            counts = [len(sizes) for sizes in given if isinstance(sizes, tuple)]
-            rank += len(item.items) * (counts[0] if counts else 1)
-        else:
-            rank += 1
-    return stated.layout((None,) * rank)
 
 
 def _known_shape(

@@ -11,15 +11,15 @@ import keras
 from keras import constraints, initializers, ops, regularizers
 
 from normscope.errors import NormscopeError, ShapeError, SpecError
+from normscope.layers.common.operations import Tensor
+from normscope.layers.common.parameters import check_set_size, joined_shape, memory_ddof
 from normscope.layers.keras.formula import AllSum, Moments, normalize, normalized
-from normscope.layers.keras.shapes import Tensor
 from normscope.layers.keras.statement import stated
 from normscope.layers.keras.synchronization import all_sum_over_replicas
 from normscope.notation.layout import Layout
 from normscope.notation.running import Running, stored_variance, updated
 from normscope.notation.shape import Size
 from normscope.notation.spec import Measure, NormSpec
-from normscope.wording import counted
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -157,7 +157,7 @@ class Norm(keras.layers.Layer):  # type: ignore[misc]
         else:
             all_sum = fit.all_sum() if self.synchronized else None
             if all_sum is None:
-                fit.check_set_size()
+                check_set_size(self.spec, fit.layout)
             y, measured = normalize(
                 inputs, self.spec, fit.layout, mask=mask, all_sum=all_sum, **learned
             )
@@ -170,7 +170,7 @@ class Norm(keras.layers.Layer):  # type: ignore[misc]
         mean, v, count = measured
         known = None  # whether there is a batch value; None: always
         if not isinstance(count, int):
-            known = count > _memory_ddof(self.spec)
+            known = count > memory_ddof(self.spec)
             if len(known.shape):  # one for each set
                 known = ops.reshape(known, self._moving.shape)
         if self.moving_variance is not None:
@@ -237,18 +237,6 @@ class _Fit:
     layout: Layout
     weights: dict[str, tuple[int, ...]]
 
-    def check_set_size(self) -> None:
-        """Enough values for every divisor N - ddof."""
-        size = self.layout.set_size
-        ddof = max(self.spec.ddof, _memory_ddof(self.spec))
-        if size is not None and 0 < size <= ddof:
-            raise ShapeError(
-                f"a statistics set holds {counted(size, 'value')}, and ddof={ddof} divides by "
-                f"{size - ddof}",
-                self.spec.pattern,
-                self.layout.shape,
-            )
-
     def all_sum(self) -> AllSum | None:
         """The sum over the replicas, if these hold parts of the same statistics sets.
 
@@ -261,11 +249,6 @@ class _Fit:
                 "divide among themselves, is partly inside and partly outside brackets"
             )
         return all_sum_over_replicas() if True in first else None
-
-
-def _memory_ddof(spec: NormSpec) -> int:
-    """The ddof of the variance that is remembered; 0 where none is."""
-    return spec.running.ddof if spec.running and spec.measure is not Measure.NONE else 0
 
 
 @lru_cache(maxsize=1024)
@@ -286,19 +269,9 @@ def _fit(spec: NormSpec, shape: tuple[Size, ...]) -> _Fit:
 
 
 def _weight_shape(layout: Layout, axes: tuple[int, ...]) -> tuple[int, ...]:
-    """The lengths of the axes; neighbours that are parts of one axis of the input count as one."""
-    lengths: list[int] = []
-    before: int | None = None
-    for i, length in zip(axes, layout.place(axes).shape, strict=True):
-        joined = (
-            before is not None and i == before + 1 and layout.axes[i].dim == layout.axes[before].dim
-        )
-        if joined:
-            lengths[-1] *= length
-        else:
-            lengths.append(length)
-        before = i
-    return tuple(lengths)
+    """The shape of a weight along some axes, whose lengths must be known."""
+    layout.place(axes)  # which says what is missing
+    return tuple(length for length in joined_shape(layout, axes) if length is not None)
 
 
 def _checked(spec: NormSpec, synchronized: object) -> NormSpec:

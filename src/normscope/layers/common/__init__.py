@@ -1,0 +1,1 @@
+"""What layers of several frameworks share: the formula, the statement, the shapes of parameters."""
