@@ -57,3 +57,32 @@ def test_the_founding_network_learns_with_each_normalization() -> None:
     right = [float(percent) for percent in re.findall(r"([\d.]+)% right", said)]
     assert len(right) == 4
     assert min(right) > 80
+
+
+@pytest.mark.framework
+def test_the_founding_network_learns_in_pytorch_too() -> None:
+    said = run("torch_digits.py", "--epochs", "2", "--blocks", "1")
+    right = [float(percent) for percent in re.findall(r"([\d.]+)% right", said)]
+    assert len(right) == 5
+    assert min(right) > 75
+    assert "all 1 measured exactly" in said
+    assert "samples see each other in training: True, at inference: False." in said
+
+
+@pytest.mark.framework
+def test_a_block_of_convnext_takes_the_weights_of_the_usual_one() -> None:
+    said = run("torch_convnext.py", "--height", "14")
+    for fact in (
+        "weights of the usual block: <All keys matched successfully>",
+        "same outputs and gradients: True, True",
+        "a statistics set: 96 values, 196 per sample",
+        "an audit of the block: 0 findings",
+    ):
+        assert fact in said
+
+
+@pytest.mark.framework
+def test_a_language_model_does_not_look_ahead() -> None:
+    said = run("torch_language.py", "--steps", "20")
+    assert 'with "b t [c]": along t the outputs are causal' in said
+    assert 'with "b [t c]": along t the outputs are shared' in said
