@@ -68,7 +68,7 @@ def _good() -> dict[str, tuple[str, Callable[[Place], bytes]]]:
     }
 
 
-CUT, FLIPPED = 10, 20
+CUT, FLIPPED = 5, 10
 """Of each format."""
 
 
