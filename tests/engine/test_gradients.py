@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import example, given, settings, strategies as st
@@ -64,6 +67,27 @@ def test_every_spec_against_finite_differences(data: st.DataObject) -> None:
         np.testing.assert_allclose(found.scale, wanted["scale"], rtol=1e-5, atol=1e-6)
     if stated.bias is not None:
         np.testing.assert_allclose(found.bias, wanted["bias"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("hidden", [np.nan, np.inf])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("pattern", ["b [c] s", "[b] c s", "b c [s]", "b [c s]"])
+def test_what_a_mask_hides_reaches_no_gradient(pattern: str, dtype: Any, hidden: float) -> None:
+    rng = np.random.default_rng(3)
+    x, dy = (rng.normal(size=(4, 5, 6)).astype(dtype) for _ in range(2))
+    mask = rng.random(x.shape) < 0.7
+    dy[~mask] = 0  # as of a loss that leaves them out
+    stated = spec(pattern, scale="c", bias="c")
+    scale = rng.normal(size=5)
+    _, stats = normalize(x, stated, mask=mask, scale=scale, bias=scale, return_stats=True)
+    given: dict[str, Any] = {"scale": scale, "mask": mask, "mean": stats.mean, "rstd": stats.rstd}
+    wanted = gradients(dy, x, stated, **given)
+    x[~mask] = hidden
+    found = gradients(dy, x, stated, out=x, **given)
+    assert found.x is x
+    np.testing.assert_array_equal(found.x[mask], wanted.x[mask])
+    np.testing.assert_array_equal(found.scale, wanted.scale)
+    np.testing.assert_array_equal(found.bias, wanted.bias)
 
 
 NATIVE = {

@@ -31,6 +31,11 @@ def planned(
     ("pattern", "shape", "sizes", "scale", "nest"),
     [
         ("[b] c [h w]", (32, 128, 56, 56), {}, "c", "rows: keep 128, share 32, share 3136"),
+        ("[b] c [h w]", (4, 512, 7, 7), {}, "c", "rows: keep 512, share 4, share 49"),
+        (
+            "[b] c [h w]", (32, 512, 7, 7), {}, "c",
+            "columns: share 32, keep 25088 folded (1, -1, 49)",
+        ),
         ("[b h w] c", (32, 56, 56, 128), {}, "c", "columns: share 100352, keep 128"),
         ("b c [h w]", (32, 128, 56, 56), {}, "c", "rows: keep 32, keep 128, share 3136"),
         ("b c [h w]", (32, 128, 56, 56), {}, None, "rows: keep 4096, share 3136"),

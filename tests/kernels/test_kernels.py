@@ -28,6 +28,7 @@ DTYPES = [np.float64, np.float32, np.float16, ml_dtypes.bfloat16]
 # One of each way through the kernels: whole and split sets, rows and columns, folded columns.
 LARGE = {
     "batch, channels first": ("[b] c [h w]", (4, 3, 128, 130), {}, "c"),
+    "batch, small maps": ("[b] c [h w]", (40, 70, 7, 7), {}, "c"),
     "batch, channels last": ("[b h w] c", (3, 128, 130, 5), {}, "c"),
     "batch, many channels last": ("[b h w] c", (3, 64, 65, 40), {}, "c"),
     "instance, channels last": ("b [h w] c", (2, 96, 97, 36), {}, "c"),

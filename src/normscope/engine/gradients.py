@@ -69,7 +69,8 @@ def gradients(
         mean, rstd: the `Stats` that `normalize(..., return_stats=True)` gave. With the measure
             `none` the rstd is not used.
         scale: the learned scale; left out, it is neutral.
-        mask: the mask that the statistics were taken through.
+        mask: the mask that the statistics were taken through. A value that it hides and that is not
+            finite passes no gradient, and reaches none.
         out: array of dy's shape and dtype for the gradient; it may be dy or x itself.
         **fields_and_sizes: with a bare pattern only, as for `spec`.
 
@@ -111,4 +112,30 @@ def gradients(
             mask=mask,
             out=out,
         )
+    if mask is not None and (hidden := _hidden(x, np.asarray(mask))) is not None:
+        dy, x = (np.where(hidden, np.zeros((), array.dtype), array) for array in (dy, x))
+        call = new_call(
+            None,
+            pattern,
+            fields_and_sizes,
+            dy,
+            x,
+            mean=mean,
+            rstd=rstd,
+            scale=scale,
+            mask=mask,
+            out=out,
+        )
     return Gradients(*call.run(dy, x, mean, rstd, scale, mask, out))
+
+
+def _hidden(x: Array, mask: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Where a mask hides what is not finite; None if that is nowhere.
+
+    0 times that would be NaN, in the gradients of all its set.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        if np.isfinite(np.sum(x, dtype=np.float64)):  # which one quick pass tells
+            return None
+    hidden: NDArray[np.bool_] = ~(np.isfinite(x) | mask)
+    return hidden if hidden.any() else None

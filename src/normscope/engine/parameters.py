@@ -53,12 +53,15 @@ class Parameters:
         dtype: how they lie in memory.
         as_they_are: of each, whether it can be used as it comes, but for its dtype;
         ready: and of both, dtype and all.
+        spread: of each that is repeated along further axes: its shape with 1 in their places, and
+            with their lengths; None where it is not, or `written_out` has more to do.
     """
 
     prepared: PreparedCall
     dtype: np.dtype[Any]
     as_they_are: tuple[bool, bool]
     ready: bool
+    spread: list[tuple[tuple[int, ...], tuple[int, ...]] | None]
 
     @classmethod
     def like(
@@ -88,6 +91,10 @@ class Parameters:
             dtype=dtype,
             as_they_are=(as_they_are[0], as_they_are[1]),
             ready=all(ready) and not (spec.scale_shift and scale is not None),
+            spread=[
+                _spread(layout, along, wanted) if is_plain(values) else None
+                for values, wanted, along in zip((scale, bias), plan.parameters, axes, strict=True)
+            ],
         )
 
     def laid(self, name: str, values: ArrayLike | None, out: Array | None) -> Array | None:
@@ -104,8 +111,13 @@ class Parameters:
         if values is None:
             return None
         spec, layout = self.prepared.spec, self.prepared.layout
+        spread = self.spread[which]
         if self.as_they_are[which] and isinstance(values, np.ndarray):
             array = values
+        elif spread is not None and isinstance(values, np.ndarray):
+            short, full = spread
+            array = np.empty(full, self.dtype)
+            array[...] = values.reshape(short)
         else:
             name = ("scale", "bias")[which]
             axes = parameter_axes(layout, name, (spec.scale, spec.bias)[which])
@@ -117,3 +129,14 @@ class Parameters:
         if which == 0 and spec.scale_shift:
             return array + spec.scale_shift
         return not_overwritten(array, out)
+
+
+def _spread(
+    layout: Layout, axes: Axes, wanted: Axes
+) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """See `Parameters.spread`."""
+    if wanted == axes or [i for i in wanted if i in axes] != list(axes):
+        return None
+    full = [layout.known_sizes[i] for i in wanted]
+    short = [size if i in axes else 1 for i, size in zip(wanted, full, strict=True)]
+    return tuple(short), tuple(full)

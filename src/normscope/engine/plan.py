@@ -36,7 +36,9 @@ from normscope.wording import counted
 WRITTEN = 16384
 """Elements of a large set that are written together: their parameters stay in cache meanwhile."""
 SHORT_RUN = 64
-"""Shared runs shorter than this are folded columns, if there is another shared loop."""
+"""Shared runs shorter than this are folded columns, if a set has many of them:"""
+FEW_RUNS = 16
+"""no more than so many, nor than a run has elements, take longer as columns."""
 NARROW = 32
 """Kept runs shorter than this take some of the shared loop around them as further columns."""
 USUAL = 800
@@ -219,8 +221,9 @@ def _innermost(loops: Sequence[Loop], parameters: Sequence[tuple[int, ...]]) -> 
             varies = any(set(axes) & set(around.axes) for axes in parameters)
             outer = 1 if varies else _largest_divisor(around.size, 512 // max(1, last.size))
         return _Innermost("columns", last.axes, outer=outer)
-    others_shared = any(loop.shared for loop in loops[:-1])
-    if around is not None and adjacent and others_shared and last.size < SHORT_RUN:
+    runs = math.prod(loop.size for loop in loops[:-1] if loop.shared)
+    many = runs > min(last.size, FEW_RUNS)
+    if around is not None and adjacent and many and last.size < SHORT_RUN:
         return _Innermost("columns", around.axes + last.axes, inner=last.size)
     return _Innermost("rows", last.axes)
 

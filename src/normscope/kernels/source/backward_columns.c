@@ -87,7 +87,7 @@ INLINE void add_rows(Work *work, Place at, Place step, int number, int weighted,
     if (!weighted || work->learned == NULL) return;
     for (int n = 0; n < number; n++)
         add_to_parameter(call, work->learned + at.of[LEARNED] + n * step.of[LEARNED],
-                         sum_of(rows.dy[n]), sum_of(rows.dy_z[n]));
+                         sum_of_lanes(rows.dy[n]), sum_of_lanes(rows.dy_z[n]));
 }
 
 /* How far apart rows lie that are taken together, of so many. Each then begins a long run of
@@ -171,13 +171,18 @@ static void weigh_sums(Work *work) {
 /* Gives all columns of a set the sums of the whole set. */
 static void fold(Work *work) {
     Int outer = work->tile.outer, inner = work->tile.inner;
-    Int number = outer * inner, sets = work->tile.width / number;
-    if (number == 1) return;
+    if (outer * inner == 1) return;
+    Int sets = work->tile.width / (outer * inner), apart = sets * inner;
     for (int row = 0; row < NUM_SUMS; row++)
         for (Int set = 0; set < sets; set++) {
-            double *first = work->of[row] + set * inner, total = 0.0;
-            for (Int n = 0; n < number; n++) total += first[n / inner * sets * inner + n % inner];
-            for (Int n = 0; n < number; n++) first[n / inner * sets * inner + n % inner] = total;
+            double *first = work->of[row] + set * inner;
+            Lanes sum = 0.0;
+            for (Int f = 0; f < outer; f++)
+                for (Int e = 0; e < inner; e += LANES)
+                    sum += next_lanes(first + f * apart + e, inner - e, 0.0);
+            double total = sum_of_lanes(sum);
+            for (Int f = 0; f < outer; f++)
+                for (Int e = 0; e < inner; e++) first[f * apart + e] = total;
         }
 }
 

@@ -95,6 +95,26 @@ static void write_sets(const BackwardCall *call, Int first, Int number, Work wor
     }
 }
 
+/* Begin to bring sets into the cache, if they are single runs of some lines: the processor fetches
+   ahead by itself, but only after it has seen a few lines of a sequence. */
+static void fetch_sets(const BackwardCall *call, Int first, Int stop) {
+    const Cut *cut = &call->cut;
+    int dtype = (int)call->dtype;
+    Loop last = innermost(cut);
+    Int bytes = last.size * size_of(dtype);
+    if (cut->loops > cut->kept + 1 || bytes < 2 * LINE || bytes > 2048) return;
+    if (last.step.of[X] != 1 || last.step.of[DY] != 1) return;
+    for (Int set = first; set < stop; set++) {
+        Place at = offsets(cut->nest, 0, cut->kept, set);
+        const char *x = (const char *)address_of(call->x, at.of[X], dtype);
+        const char *dy = (const char *)address_of(call->dy, at.of[DY], dtype);
+        for (Int byte = 0; byte < bytes; byte += LINE) {
+            __builtin_prefetch(x + byte);
+            __builtin_prefetch(dy + byte);
+        }
+    }
+}
+
 /* Dx and the sums of whole sets. An item is `per_item` sets. */
 void backward_rows_gradient(const void *given, Items *items) {
     const BackwardCall *call = given;
@@ -108,6 +128,7 @@ void backward_rows_gradient(const void *given, Items *items) {
         for (Int number; first < stop; first += number) {
             number = stop - first < together ? 1 : together;
             take_sums(call, first, number, 0, size, work, learned_of(call, item));
+            fetch_sets(call, first + number, least(first + number + together, stop));
             write_sets(call, first, number, work, &stream);
         }
     }

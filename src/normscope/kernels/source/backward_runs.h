@@ -98,7 +98,8 @@ INLINE void add_neighbours(const BackwardCall *given, const Runs *given_runs, Ki
     if (e < n) add_lanes(&call, &runs, n - LANES, last_lanes(n - e), sums, kind);
     UNROLL
     for (int s = 0; s < kind.number; s++) {
-        double g = sum_of(sums[s].g), g_d = sum_of(sums[s].g_d), d = sum_of(sums[s].d);
+        double g = sum_of_lanes(sums[s].g), g_d = sum_of_lanes(sums[s].g_d);
+        double d = sum_of_lanes(sums[s].d);
         if (kind.weighted) add_to_set(given, given_runs, s, g, g_d, d);
         else add_even(given, given_runs, g, g_d, d);
     }
@@ -170,19 +171,20 @@ static void add_runs(const BackwardCall *call, const Runs *runs) {
 
 /* Writes dx of n neighbours to a room. Each has a scale of its own if `weighted`, and may be left
    out if `masked`. */
-INLINE void write_neighbours(const BackwardCall *given, Place at, Int n, InputGradient set,
+INLINE void write_neighbours(const BackwardCall *call, Place at, Int n, InputGradient set,
                              Room out, int weighted, int masked, int parameter_dtype, int dtype) {
-    BackwardCall call = *given; /* which no store can change */
-    double scale = load(call.scale, at.of[SCALE], parameter_dtype);
+    const void *dys = call->dy, *xs = call->x, *scales = call->scale; /* no store changes these */
+    const uint8_t *mask = call->mask;
+    double scale = load(scales, at.of[SCALE], parameter_dtype);
     double fixed = set.curve * set.point - set.move;
     VECTORIZE
     for (Int e = 0; e < n; e++) {
-        if (weighted) scale = load(call.scale, at.of[SCALE] + e, parameter_dtype);
-        double first = load(call.dy, at.of[DY] + e, dtype) * (scale * set.rstd + set.added);
-        double x = load(call.x, at.of[X] + e, dtype), dx;
+        if (weighted) scale = load(scales, at.of[SCALE] + e, parameter_dtype);
+        double first = load(dys, at.of[DY] + e, dtype) * (scale * set.rstd + set.added);
+        double x = load(xs, at.of[X] + e, dtype), dx;
         if (dtype == FLOAT64) dx = first - set.move - set.curve * (x - set.point);
         else dx = first + fixed - set.curve * x; /* what cancels has digits enough */
-        if (masked) dx = call.mask[at.of[MASK] + e] ? dx : first;
+        if (masked) dx = mask[at.of[MASK] + e] ? dx : first;
         store(out.array, out.index + e, dx, dtype);
     }
 }

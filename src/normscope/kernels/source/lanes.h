@@ -52,6 +52,14 @@ INLINE Lanes load_lanes(const void *array, Int i, int dtype) {
     return __builtin_convertvector(floats, Lanes);
 }
 
+/* The next of n numbers, and another one in the place of those that are missing. */
+INLINE Lanes next_lanes(const double *numbers, Int n, double other) {
+    Lanes lanes = other;
+    if (n >= LANES) memcpy(&lanes, numbers, sizeof lanes);
+    else memcpy(&lanes, numbers, (size_t)n * sizeof other);
+    return lanes;
+}
+
 /* Add to LANES neighbours in memory. */
 INLINE void add_lanes_to(double *memory, Lanes added) {
     Lanes lanes;
@@ -61,7 +69,7 @@ INLINE void add_lanes_to(double *memory, Lanes added) {
 }
 
 /* The sum of all lanes. */
-INLINE double sum_of(Lanes v) {
+INLINE double sum_of_lanes(Lanes v) {
     EXACT;
     return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
 }

@@ -3,6 +3,7 @@
 #define NORMSCOPE_MEASURE_COLUMNS_H
 
 #include "columns.h"
+#include "lanes.h"
 
 /* ---- sums of a chunk ------------------------------------------------------------------------- */
 
@@ -234,16 +235,45 @@ static void add_chunk(Columns *on, Int begin, Int start, Int stop) {
     merge_sums(on);
 }
 
+/* The statistics of the columns of set g together, where all have seen equally many rows of any
+   input but float64: no square of it leaves the range of float64. */
+static Statistics whole_of_even(const Columns *on, Int g, Int sets) {
+    Int outer = on->tile.outer, inner = on->tile.inner;
+    double columns = (double)(outer * inner);
+    Lanes sum = 0.0, square = 0.0;
+    for (Int f = 0; f < outer; f++)
+        for (Int e = 0, first = (f * sets + g) * inner; e < inner; e += LANES)
+            sum += next_lanes(on->mean + first + e, inner - e, 0.0);
+    double mean = sum_of_lanes(sum) / columns;
+    for (Int f = 0; f < outer; f++)
+        for (Int e = 0, first = (f * sets + g) * inner; e < inner; e += LANES) {
+            Lanes root = next_lanes(on->root + first + e, inner - e, 0.0);
+            square += root * root;
+            if (!is_around_mean(on->measure)) continue;
+            Lanes apart = next_lanes(on->mean + first + e, inner - e, mean) - mean;
+            square += apart * apart;
+        }
+    double n = on->count[g * inner] * columns;
+    return (Statistics){n, exactly(mean), exactly(sqrt(sum_of_lanes(square) / columns))};
+}
+
+/* The statistics of the columns of set g together. */
+static Statistics whole_of(const Columns *on, Int g, Int sets) {
+    Statistics whole = {0};
+    for (Int f = 0; f < on->tile.outer; f++)
+        for (Int e = 0; e < on->tile.inner; e++)
+            whole = both(on, whole, known_of(on, (f * sets + g) * on->tile.inner + e));
+    return whole;
+}
+
 /* Give all columns of a set the statistics of the whole set. */
 static void fold(Columns *on) {
     Int outer = on->tile.outer, inner = on->tile.inner;
     if (outer * inner == 1) return;
     Int sets = on->tile.width / (outer * inner);
+    int even = on->plain && !on->exact;
     for (Int g = 0; g < sets; g++) {
-        Statistics whole = {0};
-        for (Int f = 0; f < outer; f++)
-            for (Int e = 0; e < inner; e++)
-                whole = both(on, whole, known_of(on, (f * sets + g) * inner + e));
+        Statistics whole = even ? whole_of_even(on, g, sets) : whole_of(on, g, sets);
         for (Int f = 0; f < outer; f++)
             for (Int e = 0; e < inner; e++) set_known(on, (f * sets + g) * inner + e, whole);
     }

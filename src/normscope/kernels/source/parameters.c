@@ -31,7 +31,7 @@ INLINE Both sums_of_neighbours(const ParameterCall *call, Place at, Int n, int d
         plain += dy;
         along += dy * only(chosen, load_lanes(call->x, at.of[X] + n - LANES, dtype) - mean);
     }
-    return (Both){sum_of(plain), sum_of(along) * call->rstds[at.of[RSTDS]]};
+    return (Both){sum_of_lanes(plain), sum_of_lanes(along) * call->rstds[at.of[RSTDS]]};
 }
 
 /* The sums of a run of any strides. */
