@@ -8,6 +8,7 @@ sums nor in the result.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -63,7 +64,7 @@ def normalize(
         scale, bias: parameters along the axes that the spec names, in that order, or flat.
         counted: booleans that broadcast to x; where it is False a value does not enter the
             statistics. A set without any value is set to the bias; one with some, but no more than
-            ddof, to NaN.
+            ddof, to NaN. A value that does not count and gives no finite output has no gradient.
         all_sum: adds up over replicas that hold other values of the same statistics sets.
 
     Returns:
@@ -84,8 +85,12 @@ def normalize_by(
 ) -> tuple[Tensor, Moments]:
     """Normalize the split input as its sets are measured; the rest is as for `normalize`."""
     centred, found = _measure(x, spec, sets)
-    factor = sets.zero_if_empty(_factor(sets.ops, found.v, spec))
-    return _scaled(sets.ops, centred, spec, layout, factor, scale, bias), found
+    ops, factor = sets.ops, sets.zero_if_empty(_factor(sets.ops, found.v, spec))
+
+    def scaled(values: Tensor) -> Tensor:
+        return _scaled(ops, values, spec, layout, factor, scale, bias)
+
+    return _hiding(ops, sets.counted, centred, scaled), found
 
 
 def moments(
@@ -111,11 +116,13 @@ def normalized(
     *,
     scale: Tensor | None = None,
     bias: Tensor | None = None,
+    counted: Tensor | None = None,
 ) -> Tensor:
     """Normalize the split input by statistics from elsewhere, such as moving ones.
 
     Args:
         ops, x, spec, layout, scale, bias: as for `normalize`.
+        counted: as for `normalize`; here it matters to gradients alone.
         mean, v: one value per statistics set, in the shape that `Moments` have, in that of the kept
             axes, or flat. A spec that is not centred does not use `mean`, one that divides by
             nothing does not use `v`; what is not used may be None.
@@ -130,12 +137,16 @@ def normalized(
         if mean is None:
             raise SpecError(f"mean is None, but {spec} subtracts it: give one per statistics set")
         x = x - per_set(ops, mean, layout, x)
-    if spec.measure is Measure.NONE:
-        return _scaled(ops, x, spec, layout, None, scale, bias)
-    if v is None:
-        raise SpecError(f"v is None, but {spec} divides by it: give one value per statistics set")
-    factor = _factor(ops, per_set(ops, v, layout, x), spec)
-    return _scaled(ops, x, spec, layout, factor, scale, bias)
+    factor = None
+    if spec.measure is not Measure.NONE:
+        if v is None:
+            raise SpecError(f"v is None, but {spec} divides by it: give one value for each set")
+        factor = _factor(ops, per_set(ops, v, layout, x), spec)
+
+    def scaled(values: Tensor) -> Tensor:
+        return _scaled(ops, values, spec, layout, factor, scale, bias)
+
+    return _hiding(ops, counted, x, scaled)
 
 
 # --- measure --------------------------------------------------------------------------------------
@@ -224,7 +235,10 @@ class Sets:
         """
         ops = self.ops
         if self.counted is not None or self.all_sum is not None or self._is_empty():
-            return self.sum(self.only(x)) / self._divisor()
+            mean = self.sum(self.only(x)) / self._divisor()
+            # The bound changes no finite number. Without it XLA divides and subtracts in one step
+            # in some of its loops, where the mean is then another number than elsewhere.
+            return ops.maximum(mean, _LOWEST["float64" in str(x.dtype)])
         if not self.axes:
             return x
         slices = (slice(0, 1) if i == self.axes[0] else slice(None) for i in range(len(x.shape)))
@@ -253,6 +267,10 @@ class Sets:
     def zero_if_empty(self, factor: Tensor) -> Tensor:
         """The factor of each set; 0 for a set that a mask leaves without any value."""
         return factor if self.counted is None else self.ops.where(self.count > 0, factor, 0)
+
+
+_LOWEST = (-float.fromhex("0x1.fffffep+127"), -sys.float_info.max)
+"""The lowest finite numbers of float32 and float64."""
 
 
 def _measure(x: Tensor, spec: NormSpec, sets: Sets) -> tuple[Tensor, Moments]:
@@ -298,6 +316,21 @@ def _factor(ops: Operations, v: Tensor, spec: NormSpec) -> Tensor:
     if spec.floor > spec.eps_outside:
         v = ops.maximum(v, max((spec.floor - spec.eps_outside) ** 2, _SMALLEST))
     return 1 / (ops.sqrt(v) + spec.eps_outside) if spec.eps_outside else ops.rsqrt(v)
+
+
+def _hiding(
+    ops: Operations, counted: Tensor | None, centred: Tensor, scaled: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """The values scaled, where one that does not count and has no finite output is a constant.
+
+    Otherwise its product with a gradient of 0 would be NaN, in the gradients of all its set.
+    """
+    if counted is None:
+        return scaled(centred)
+    whole = ops.stop_gradient(scaled(centred))
+    finite = ops.isfinite(whole)
+    y = scaled(ops.where(counted, centred, ops.where(finite, centred, 0)))
+    return ops.where(counted, y, ops.where(finite, y, whole))
 
 
 def _scaled(

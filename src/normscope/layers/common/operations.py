@@ -54,6 +54,9 @@ class Operations(Protocol):
     def where(self, condition: Tensor, x: Tensor, y: Tensor, /) -> Tensor:
         """`x` where the condition holds, else `y`; either may be a number."""
 
+    def isfinite(self, x: Tensor, /) -> Tensor:
+        """Where `x` is neither NaN nor infinite."""
+
     def maximum(self, x: Tensor, y: Tensor, /) -> Tensor:
         """The larger of both; NaN if one is; `y` may be a number."""
 

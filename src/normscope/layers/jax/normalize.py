@@ -14,6 +14,7 @@ even where x is float16.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, NamedTuple, overload
@@ -160,8 +161,7 @@ def normalize(
 
     Notes:
         Values that a `jit` cannot look at are not checked: a negative `var` gives NaN.
-        A NaN that the mask leaves out stays NaN in y, and its gradient may be NaN even where the
-        loss drops it, as everywhere in JAX: pad with finite numbers.
+        A NaN that the mask leaves out stays NaN in y, and reaches no gradient of what counts.
         Magnitudes above 1e19 in float32 or bfloat16 overflow when they are squared, and the squares
         of those below 1e-19 may vanish, so that a guard against 0 acts; the NumPy function computes
         in float64 and takes them.
@@ -240,17 +240,31 @@ def _formula(
         if counted is not None:
             centred = jnp.where(counts.total == 0, 0, centred)
 
-    y = centred * found.rstd
-    if given.scale is not None and spec.scale is not None:
+    def scaled(values: jax.Array) -> jax.Array:
+        if given.scale is None or spec.scale is None:
+            return values * found.rstd
         axes = layout.named(spec.scale)
         scale = along(axes, given.scale) + spec.scale_shift
         if set(axes) <= set(layout.kept):  # one number per set: one sum serves both gradients
-            y = centred * (found.rstd * scale)
-        else:
-            y *= scale
+            return values * (found.rstd * scale)
+        return values * found.rstd * scale
+
+    y = scaled(centred) if counted is None else _hiding(counted, centred, scaled)
     if given.bias is not None and spec.bias is not None:
         y += along(layout.named(spec.bias), given.bias)
     return y.reshape(given.x.shape).astype(given.x.dtype), _stats(layout, found, counts)
+
+
+def _hiding(
+    counted: jax.Array, centred: jax.Array, scaled: Callable[[jax.Array], jax.Array]
+) -> jax.Array:
+    """The values scaled, where one that does not count and has no finite output is a constant.
+
+    Otherwise its product with a gradient of 0 would be NaN, in the gradients of all its set.
+    """
+    whole = jax.lax.stop_gradient(scaled(centred))
+    passes = counted | jnp.isfinite(whole)
+    return jnp.where(passes, scaled(jnp.where(passes, centred, 0)), whole)
 
 
 def _subtracted(spec: NormSpec, found: Statistics) -> Statistics:

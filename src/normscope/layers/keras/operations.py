@@ -10,6 +10,7 @@ from keras.ops import (
     absolute as absolute,
     broadcast_to as broadcast_to,
     cast as cast,
+    isfinite as isfinite,
     maximum as maximum,
     minimum as minimum,
     ones_like as ones_like,
