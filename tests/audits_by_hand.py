@@ -39,6 +39,7 @@ def batch_norm(path: str, channels: int, size: int, bias: bool = False) -> Site:
         input_shape=(4, channels, size, size),
         declared=declared,
         operator="aten.native_batch_norm",
+        composite=True,
         source="resnet.py:12",
         verified=True,
         max_ulp=2.5,
@@ -58,6 +59,7 @@ def layer_norm(path: str, pattern: str = "b s [c]", **more: object) -> Site:
         infer=spec,
         input_shape=(4, 16, 64) if len(pattern.split()) == 3 else (4, 8, 6, 5),
         operator="aten.native_layer_norm",
+        composite=True,
         verified=True,
         max_ulp=1.0,
     )

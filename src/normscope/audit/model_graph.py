@@ -90,6 +90,7 @@ class Site:
             where these do not tell.
         groups: of a group normalization in one operator, how many groups it says there are.
         composite: whether one operator of the framework does it as a whole.
+        in_training: whether it was followed in training, as the model has such a mode.
         around: what stands around it.
         condition: how the layer stood when the model was given.
         flow: where its numbers come from and where they go; None where it was read, and in a copy
@@ -126,6 +127,7 @@ class Site:
     set_size: int | None = None
     groups: int | None = None
     composite: bool = False
+    in_training: bool = False
     around: Surroundings = field(default_factory=Surroundings)
     condition: Condition = field(default_factory=Condition)
     flow: Flow | None = None

@@ -60,6 +60,11 @@ def explain(
         check_number_of_names(axes, shape)
     declaration = _declaration(layer, axes, fields_and_sizes)
     stated = declaration.train
+    if stated.pattern is None and declaration.title:
+        raise SpecError(
+            f"{declaration.title} takes no statistic from its input, in training neither: it is "
+            "frozen; explain(layer.spec, shape) tells of what it holds"
+        )
     layout = stated.layout(shape)
     _check_sets(stated, layout)
     labels = axis_labels(layout)

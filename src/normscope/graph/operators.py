@@ -149,6 +149,7 @@ class Node:
         adds_bias: whether it adds one learned number per channel too.
         name: that a file gives it; "" in a program, where operators have none.
         settings: of a normalization, what its arguments or attributes say, by their native names.
+        part_of: the operator that the program calls, where that was taken apart; else "".
     """
 
     number: int
@@ -164,6 +165,12 @@ class Node:
     adds_bias: bool = False
     name: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    part_of: str = ""
+
+    @property
+    def called(self) -> str:
+        """The native name of the operator that the program calls."""
+        return self.part_of or self.operator
 
     @property
     def live(self) -> bool:

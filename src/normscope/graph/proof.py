@@ -212,7 +212,7 @@ class _Question:
         reasons = [self._reason(outer, inner, blamed[outer]) for outer, inner in found]
         for (_, node), reason in zip(found, reasons, strict=True):
             if not reason:
-                return Proof(Verdict.MEET, node, f"{self._met()} in {node.operator}")
+                return Proof(Verdict.MEET, node, f"{self._met()} in {node.called}")
         return Proof(Verdict.UNKNOWN, found[0][1], reasons[0])
 
     def _reason(self, outer: Node, inner: Node, reached: Sequence[Value]) -> str:
@@ -248,7 +248,7 @@ class _Question:
             known.update(before)
         first = min(found, key=lambda node: node.number, default=None)
         what = "a sample comes to the place of another"
-        return Proof(Verdict.MEET, first, what if first is None else f"{what} in {first.operator}")
+        return Proof(Verdict.MEET, first, what if first is None else f"{what} in {first.called}")
 
     def _places(self, values: Sequence[Value]) -> bool | None:
         """Whether all are at their places; None if there is no axis of places."""

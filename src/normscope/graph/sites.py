@@ -64,7 +64,7 @@ class Site:
     @property
     def operator(self) -> str:
         """The native name of the operator, or of the first statistic."""
-        return (self.statistics or self.nodes)[0].operator
+        return (self.statistics or self.nodes)[0].called
 
     @property
     def source(self) -> str:

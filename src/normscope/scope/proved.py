@@ -84,7 +84,7 @@ def place_of(node: Node | None) -> Through | None:
     """The place of an operator of a graph."""
     if node is None:
         return None
-    return Through(node.path, node.call.type, node.operator, node.source)
+    return Through(node.path, node.call.type, node.called, node.source)
 
 
 def _draws(graph: Graph) -> bool:

@@ -78,6 +78,7 @@ def site_of(
         set_size=found.site.set_size,
         groups=_groups(found),
         composite=found.site.form is Form.COMPOSITE,
+        in_training=True in found.modes,
         around=surroundings_of(found, numbers),
         condition=_condition(found, framework),
         probe=probe_of(found, axes, answers),
@@ -161,6 +162,8 @@ def _title(found: FoundSite, declared: Declaration | None) -> str:
     """The layer as its user knows it, or the operator in it."""
     if declared is not None:
         return declared.title
+    if found.type.startswith("normscope.layers."):  # which file or program tells, but not its spec
+        return found.type
     return f"{found.operator} in {found.type}" if found.type else found.operator
 
 

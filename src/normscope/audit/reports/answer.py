@@ -62,6 +62,8 @@ def _way(group: SiteGroup) -> str:
     what = what_is_normalized(explanation)
     if site.kind is Kind.UNKNOWN:
         return f"normalizes, as it declares and nothing could verify, {what}"
+    if site.kind is Kind.STORED and site.in_training:
+        return f"normalizes by stored statistics, in training too: those of {what}"
     if site.kind is Kind.STORED:
         return f"normalizes by stored statistics; in training it would be {what}"
     later = "; at inference it uses stored statistics" if site.running else ""

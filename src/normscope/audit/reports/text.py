@@ -161,7 +161,7 @@ def _codes(group: SiteGroup) -> Iterator[str]:
 def place_line(site: Site) -> str:
     """What a site is, and where in the program."""
     line = site.title
-    if site.declared is not None and site.operator:
+    if site.declared is not None and site.composite:  # of several operators none says what it is
         line += f", by {site.operator}"
     return line + (f", {site.source}" if site.source else "")
 
@@ -180,7 +180,9 @@ def what_lines(group: SiteGroup) -> list[str]:
     learned = next(s.lines for s in explanation.sections if s.title == "Learned")
     modes = next(s.lines for s in explanation.sections if s.title == "Training and inference")
     lines = [f'"{site.spec.pattern}" {shape}', *statistics, *learned]
-    if site.kind is Kind.STORED:
+    if site.kind is Kind.STORED and site.in_training:
+        lines.append("It is frozen: stored statistics are used, in training too.")
+    elif site.kind is Kind.STORED:
         lines.append("It was followed at inference only: stored statistics are used.")
     elif group.followed and (site.train is None or site.infer is None):
         lines.append(f"Seen {'in training' if site.infer is None else 'at inference'} only.")

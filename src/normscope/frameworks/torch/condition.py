@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from normscope.errors import SpecError
 from normscope.frameworks.condition import UNKNOWN, Condition
 from normscope.frameworks.torch.settings import is_norm
 from normscope.graph.operators import Node, calls_around
@@ -29,7 +30,7 @@ def condition(node: Node, parameters: Mapping[str, str]) -> Condition:
         return UNKNOWN
     own = modules[0]
     return Condition(
-        training=own.training and not (is_norm(own) and own.frozen),
+        training=own.training and not getattr(_norm(own), "frozen", False),
         trainable=_trainable(modules, parameters),
         learning=any(p.requires_grad for p in modules[-1].parameters()),
         updates=_updates(own),
@@ -63,9 +64,10 @@ def _updates(module: torch.nn.Module) -> int | None:
 def _decay(modules: list[torch.nn.Module], node: Node) -> float | None:
     """One minus the share of the new value, which torch calls momentum."""
     own: Any = modules[0]
-    if is_norm(own):
-        running: Running | None = own.spec.running
-        return None if own.frozen or running is None else running.decay
+    norm = _norm(own)
+    if norm is not None:
+        running: Running | None = norm.spec.running
+        return None if norm.frozen or running is None else running.decay
     if isinstance(own, _BatchNorm | _InstanceNorm):
         share = own.momentum if own.track_running_stats else None
     elif (share := node.settings.get("momentum")) is not None:
@@ -73,6 +75,14 @@ def _decay(modules: list[torch.nn.Module], node: Node) -> float | None:
         if not any(o.is_parameter and o.name not in learned for o in node.operands):
             share = None
     return 1 - share if isinstance(share, int | float) else None
+
+
+def _norm(module: torch.nn.Module) -> Any:
+    """The module if it is a `Norm` of normscope, which says more than torch's own; else None."""
+    try:
+        return module if is_norm(module) else None
+    except SpecError:  # of a class with a forward of its own: its statistics are those of its base
+        return module
 
 
 def _unused(module: torch.nn.Module) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from normscope.frameworks.torch.example import example
 from normscope.frameworks.torch.hooks import hooked
 from normscope.frameworks.torch.state import TorchState
 from normscope.frameworks.torch.tensor_copies import modules_in
+from normscope.frameworks.torch.wrapped import alone, is_synchronized, unwrapped
 from normscope.frameworks.trees import Array
 from normscope.graph.operators import CannotTraceError, Graph, OutOfSightError
 
@@ -31,12 +33,11 @@ class TorchLive(Live):
     """A module of PyTorch; of a lazy one, a copy that a first call has given its shapes."""
 
     def __init__(self, module: torch.nn.Module, first: FirstCall) -> None:
-        # torch.compile makes a module around another one, inside of which hooks are not heard
-        compiled = getattr(module, "_orig_mod", None)
-        module = compiled if isinstance(compiled, torch.nn.Module) else module
+        module, notes = unwrapped(module)
         super().__init__(class_title(module), type(module).__name__, module.forward)
-        if compiled is not None:
-            self.notes.append("what torch.compile has compiled was called as it is written")
+        self.notes += notes
+        if any(is_synchronized(part) for part in module.modules()):
+            self.notes.append("statistics that processes share were taken of this process alone")
         self.modes = (True, False)
         self.module = module
         self._find_dtype()
@@ -53,11 +54,11 @@ class TorchLive(Live):
 
     def _give_shapes(self, first: FirstCall) -> None:
         """A first call fixes the shapes of a lazy module for good, so a copy is examined."""
-        self.module = pickle.loads(pickle.dumps(self.module))  # deepcopy refuses what has no shape
+        self.module = _copied(self.module)
         self.function = self.module.forward
         arguments, named = first(self)
         try:
-            with Randomness().kept(), torch.no_grad():
+            with Randomness().kept(), torch.no_grad(), alone(self.module):
                 self.module(*arguments, **named)
             self.title = class_title(self.module)  # it is another class now
         except NormscopeError:
@@ -108,7 +109,8 @@ class TorchLive(Live):
         if not self._followed:
             self._copy_parameters()
         self.module.train(training)
-        return self.module(*arguments, **named)
+        with alone(self.module):
+            return self.module(*arguments, **named)
 
     def without_gradients(self) -> AbstractContextManager[Any]:
         """Within, no gradients are recorded."""
@@ -264,7 +266,7 @@ class TorchLive(Live):
         from normscope.frameworks.torch.parameters import Parameters
         from normscope.frameworks.torch.trace import trace
 
-        with Parameters(self._state.parameters).kept() as parameters:
+        with Parameters(self._state.parameters).kept() as parameters, alone(self.module):
             return trace(
                 self,
                 given,
@@ -274,6 +276,15 @@ class TorchLive(Live):
                 self.device,
                 parameters,
             )
+
+
+def _copied(module: torch.nn.Module) -> torch.nn.Module:
+    """A copy of a module with parameters of no shape, of which most refuse `deepcopy`."""
+    try:
+        copied: torch.nn.Module = pickle.loads(pickle.dumps(module))
+    except TypeError:  # a group of processes, for one, has no pickle
+        return deepcopy(module)
+    return copied
 
 
 def _named_tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from math import prod
 from pathlib import Path
@@ -79,6 +80,7 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._fake = fake
         self._outermost = outermost
         self._paused = False
+        self._part_of = ""
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -91,10 +93,15 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             output = func(*args, **kwargs)
             self.unforeseen(str(func), [*args, *kwargs.values()], output)
             return output
+        if func.namespace == "c10d":  # their schemas do not say what they write to
+            raise CannotTraceError(
+                f"it shares numbers with other processes, by {func._schema.name}, whose part in it "
+                "is out of sight"
+            )
         # within inference_mode, and inside of what is done here, operators come not taken apart
         simpler = LOWERED.get(func) or (func.decompose if _is_composite(func) else None)
         if simpler is not None:
-            with self:
+            with self, self._apart(func):
                 output = simpler(*args, **kwargs)
             if output is not NotImplemented:
                 return output
@@ -116,6 +123,17 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.known.bind(args[0], value)
             return output
         return self.record(func, args, kwargs)
+
+    @contextmanager
+    def _apart(self, function: torch._ops.OpOverload) -> Iterator[None]:
+        """Within, an operator is taken apart; one that is not of PyTorch names its parts."""
+        before = self._part_of
+        if function.namespace != "aten":
+            self._part_of = before or function._schema.name
+        try:
+            yield
+        finally:
+            self._part_of = before
 
     def _restrided(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         self.known.value(args[0], self.call)
@@ -149,6 +167,7 @@ class OperatorRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             channel_axis=meaning.channel_axis,
             adds_bias=meaning.adds_bias,
         )
+        node.part_of = self._part_of
         if node.role is Role.NORMALIZATION:
             plain = bool, int, float
             node.settings = {k: v for k, v in op.arguments.items() if isinstance(v, plain)}

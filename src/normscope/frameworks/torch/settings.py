@@ -19,6 +19,7 @@ from normscope.errors import SpecError
 from normscope.frameworks.declaration import Declaration
 from normscope.frameworks.layer_class import framework_class
 from normscope.frameworks.torch import presets as presets
+from normscope.frameworks.torch.wrapped import unwrapped
 from normscope.notation.spec import NormSpec, Running
 
 _HOMES = ("torch.nn.modules.",)
@@ -37,6 +38,7 @@ def from_layer(layer: Any, rank: int | None = None) -> Declaration | None:
     Raises:
         SpecError: the layer has no spec.
     """
+    layer = unwrapped(layer).module
     if is_norm(layer):
         return _norm(layer)
     name = framework_class(layer, homes=_HOMES, names=_READERS, method="forward")

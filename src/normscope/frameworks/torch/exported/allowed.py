@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -35,6 +36,10 @@ _UNUSUAL = re.compile(
 _USUAL = frozenset(("_fused_rms_norm", "mkldnn_rnn_layer"))
 """Operators that are called so, and that `torch.export` writes."""
 
+_OWN = "torch.ops.normscope.normalize.default"
+_DEFINED_IN = "normscope.layers.torch.custom_operator"
+"""By its name: layers know the frameworks, which know layers no other way."""
+
 _TYPES = re.compile(
     r"(Optional\[|List\[|Future\[)*(Tensor|int|float|bool|str|number|complex|Device|Layout|"
     r"MemoryFormat|ScalarType|SymInt|SymFloat|SymBool|NoneType|Generator)[\[\]]*"
@@ -45,8 +50,10 @@ _TYPES = re.compile(
 def operator_called(target: str) -> Any:
     """What a file calls by such a name; None if it may not be run.
 
+    An operator must be one of `aten` or `prims` that the dispatcher of PyTorch knows, or that by
     An operator must be one of `aten` or `prims` that the dispatcher of PyTorch knows, so that
-    functions of TorchScript under the same names, such as `aten::save`, are none.
+    functions of TorchScript under the same names, such as `aten::save`, are none; or that by which
+    normscope normalizes, which checks all that it is given.
 
     >>> operator_called("torch.ops.aten.add.Tensor")
     <OpOverload(op='aten.add', overload='Tensor')>
@@ -55,6 +62,8 @@ def operator_called(target: str) -> Any:
     """
     if target in INTEGERS:
         return INTEGERS[target]
+    if target == _OWN:
+        return import_module(_DEFINED_IN).NORMALIZE
     control = re.fullmatch(r"torch\.ops\.higher_order\.(\w+)", target)
     if control is not None:
         return Control(control[1]) if control[1] in CONTROLS else None

@@ -208,11 +208,21 @@ def layer_of(key: str, path: str, kind: str) -> Layer | None:
     path = path.removeprefix("L['self']").lstrip(".")
     if not path or path.startswith("_empty_nn_module_stack"):
         return None
-    return Layer(key, path, kind.rpartition(".")[2])
+    name = kind.rpartition(".")[2]
+    if name == "Norm" and kind.startswith("normscope.layers.torch."):
+        name = OWN_NORM
+    return Layer(key, path, name)
 
 
-_NOT_THE_USERS = ("-packages/torch/", "-packages\\torch\\", "<eval_with_key>")
-"""Folders of torch, on whatever machine the program was exported, and code that it made."""
+OWN_NORM = "normscope.layers.torch.Norm"
+"""The layer of normscope, told apart from others of the name `Norm`."""
+
+_NOT_THE_USERS = tuple(
+    folder.replace("/", slash)
+    for folder in ("-packages/torch/", "/normscope/layers/torch/", "<eval_with_key>")
+    for slash in "/\\"
+)
+"""Folders of torch and of the layer, wherever the export was made, and code that torch made."""
 
 
 def source_of(stack_trace: str) -> str:
