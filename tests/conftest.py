@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,25 @@ settings.register_profile(
     "default", deadline=None, max_examples=100, derandomize=bool(os.environ.get("CI"))
 )
 settings.load_profile("default")
+
+
+@pytest.fixture(scope="module")
+def quick_compiler() -> Iterator[None]:
+    """Let XLA compile without its costly optimizations, where its compiled code runs only once.
+
+    For modules about what is read or computed, where most of the time would go into compiling; not
+    for those about our own layers in JAX or how exact a peer is. Nothing compiled goes out or in.
+    """
+    if os.environ["KERAS_BACKEND"] != "jax":
+        yield
+        return
+    import jax
+
+    jax.clear_caches()
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.clear_caches()
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="session")

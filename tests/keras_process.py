@@ -16,6 +16,7 @@ def run_on_backend(script: Path, backend: str) -> dict[str, Any]:
         **os.environ,
         "KERAS_BACKEND": backend,
         "TF_CPP_MIN_LOG_LEVEL": "3",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # what is compiled runs once
         "OMP_NUM_THREADS": "1",  # small arrays: threads of several test processes only wait
     }
     process = subprocess.run(

@@ -1,8 +1,9 @@
 """Never less exact than any framework on the same input: every result is rounded once.
 
-Each peer gets 2,000 random problems for each normalization that it can express, with the means,
-sizes and kinds below; in float64 it gets 500 in all. Peers are called eagerly, with eps = 1e-5,
-without parameters. Left out:
+That each result is rounded once is tried on thousands of random problems with the means, sizes and
+kinds below, and implies that no peer is more exact. Each peer still gets some of them for each
+normalization that it can express: what it returns is really compared, not a bound alone. Peers are
+called eagerly, with eps = 1e-5, without parameters. Left out:
 
     torch, batch     sets of a single value, which it refuses
     TensorFlow, RMS  it has no such operation
@@ -43,8 +44,8 @@ KINDS = ["normal", "normal", "constant", "one outlier", "two values"]
 NUMBER = 2000
 
 SHAPES = st.tuples(st.integers(1, 6), st.sampled_from(LENGTHS))
-FEW_SHAPES = st.tuples(st.sampled_from([1, 5]), st.sampled_from([1, 3, 17, 300]))
-"""Where each form has its own shapes, for which JAX compiles anew."""
+FEW_SHAPES = st.sampled_from([(1, 3), (5, 1), (5, 17), (3, 300)])
+"""Of what peers get: JAX compiles anew for each."""
 
 Shapes = st.SearchStrategy[tuple[int, int]]
 
@@ -95,6 +96,8 @@ def once_rounded(wanted: np.ndarray, conditioning: np.ndarray, dtype: Any) -> np
 def test_rounded_once(dtype: Any, name: str) -> None:
     @given(problems(dtype))
     @settings(max_examples=NUMBER if dtype is np.float32 else NUMBER // 4)
+    @example(np.array([[40000.0, 40001, 40002, 40003]], dtype))
+    @example(np.array([[20000.0], [20001], [20003]], dtype))
     def check(x: np.ndarray) -> None:
         wanted, conditioning = extended(x, name)
         error = np.abs(normalize(x, SPECS[name]) - wanted)
@@ -178,8 +181,8 @@ def less_exact(x: np.ndarray, y: np.ndarray, peer: np.ndarray, name: str) -> np.
 @pytest.mark.parametrize(("peer", "name"), PEERS, ids=lambda p: getattr(p, "__name__", p))
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_never_less_exact_than_a_framework(dtype: Any, peer: Peer, name: str) -> None:
-    @given(problems(dtype))
-    @settings(max_examples=NUMBER // 4 if dtype is np.float32 else NUMBER // 8)
+    @given(problems(dtype, FEW_SHAPES))
+    @settings(max_examples=50)
     @example(np.array([[40000.0, 40001, 40002, 40003]], dtype))
     @example(np.array([[20000.0], [20001], [20003]], dtype))
     def check(x: np.ndarray) -> None:
@@ -394,7 +397,7 @@ FLOAT64_PEERS: dict[Float64Peer, list[str]] = {
 @pytest.mark.parametrize("peer", FLOAT64_PEERS, ids=lambda p: p.__name__)
 def test_never_less_exact_in_float64(peer: Float64Peer) -> None:
     @given(float64_problems(FLOAT64_PEERS[peer], FEW_SHAPES))
-    @settings(max_examples=200)
+    @settings(max_examples=50)
     def check(problem: tuple[str, np.ndarray, int]) -> None:
         name, sets, p = problem
         form, groups = FORMS[name], len(sets)

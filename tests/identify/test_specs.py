@@ -15,7 +15,7 @@ from normscope import NormSpec
 from normscope.identify import Kind, identify
 from normscope.identify.compare import differences
 
-MANY = settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 
 
 @MANY

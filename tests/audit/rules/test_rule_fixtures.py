@@ -17,6 +17,7 @@ from rule_fixtures import FRAMEWORKS, Fixture, fixtures, modules
 
 
 @pytest.mark.framework
+@pytest.mark.usefixtures("quick_compiler")
 @pytest.mark.parametrize("fixture", fixtures(True), ids=str)
 def test_a_rule_fires(fixture: Fixture, tmp_path: Path) -> None:
     given = fixture.given(tmp_path)
@@ -52,6 +53,7 @@ def test_a_rule_is_there_since_a_release_that_is_not_to_come(rule) -> None:  # t
 
 
 @pytest.mark.framework
+@pytest.mark.usefixtures("quick_compiler")
 @pytest.mark.parametrize("fixture", fixtures(False), ids=str)
 def test_a_rule_is_silent(fixture: Fixture, tmp_path: Path) -> None:
     said = fixture.given(tmp_path).audit(fixture.code).findings
