@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from benchmarks import processes, torch_layers, torch_models, turns
+from benchmarks import processes, torch_choice, torch_layers, torch_models, turns
 from benchmarks.problem import size
 from benchmarks.torch_kinds import KINDS, Kind, chosen
 from benchmarks.torch_networks import NETWORKS, LanguageModel, convnext, founding_network, resnet18
@@ -120,3 +120,16 @@ def _first_cells(path: str, head: str) -> list[str]:
     text = (ROOT / path).read_text(encoding="utf-8")
     rows = text[text.index(head) :].split("\n\n")[0].splitlines()[2:]
     return [row.split("|")[1].strip() for row in rows]
+
+
+def test_the_least_size_is_the_one_from_which_all_are_quicker() -> None:
+    assert torch_choice.least({"16384": 2.0, "65536": 0.9, "1048576": 1.04, "2097152": 1.5}) == (
+        "from 1 MiB"
+    )
+    assert torch_choice.least({"16384": 2.0, "65536": 1.02}) == "never"
+
+
+def test_kernels_and_operators_are_both_timed() -> None:
+    job = {"kind": "layer norm over axis 1", "sizes": [8 << 10], "dtype": "float32"}
+    result = processes.measured("torch_choice", seconds=0.01, **job)
+    assert len(torch_choice.lines(result).splitlines()) == len(torch_layers.PASSES)

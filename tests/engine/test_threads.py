@@ -5,7 +5,6 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from types import ModuleType
 
 import pytest
@@ -16,7 +15,7 @@ from normscope.engine.threads import num_threads, set_num_threads
 from team_kernels import Call, in_process, kernel, run
 
 needs_torch = pytest.mark.skipif(
-    find_spec("torch") is None or not sys.platform.startswith("linux"),
+    not sys.platform.startswith("linux"),
     reason="the wheels of torch for Linux bring an OpenMP runtime that can be asked",
 )
 
@@ -198,11 +197,13 @@ print(sorted({tuple(map(int, row)) for batch in loader for row in batch}))
 """
 
 
+@pytest.mark.framework
 @needs_torch
 def test_with_torch_there_is_one_team() -> None:
     assert in_process(WITH_TORCH) == "[(1, 1)]\n"
 
 
+@pytest.mark.framework
 @needs_torch
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix forks")
 def test_a_process_that_was_forked_before_we_were_imported_keeps_to_its_own_pool() -> None:
