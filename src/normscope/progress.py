@@ -8,7 +8,7 @@ from threading import Timer
 from typing import TypeAlias
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Of (what is being done, steps done, steps in all)."""
+"""Of (what is being done, steps done, steps in all: 0 where nobody knows)."""
 
 
 def tell_nobody(what: str, done: int, steps: int) -> None:
@@ -39,7 +39,7 @@ def progress_bar(after: float = 0.0) -> Iterator[Progress]:
     later.start() if after else bar.start()
 
     def tell(what: str, done: int, steps: int) -> None:
-        bar.update(task, description=what, completed=done, total=steps)
+        bar.update(task, description=what, completed=done, total=steps or None)
 
     try:
         yield tell

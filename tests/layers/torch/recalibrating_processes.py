@@ -10,6 +10,9 @@ import sys
 
 import torch
 from torch import distributed, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 
 from normscope.layers.torch.recalibrate import recalibrate
 
@@ -30,7 +33,29 @@ def main(file: str, rank: int) -> None:
             for one, other in zip(alone.buffers(), joined.buffers(), strict=True):
                 torch.testing.assert_close(one, other)
             print("equal")
+    divided(data, rank)
     distributed.destroy_process_group()
+
+
+def divided(data: list[torch.Tensor], rank: int) -> None:
+    """A model whose parameters are divided among the processes, in one part and as a whole."""
+    mesh = init_device_mesh("cpu", (2,))
+    whole = nn.Sequential(
+        nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)), nn.Linear(4, 2), nn.BatchNorm1d(2)
+    )
+    data = [*data, torch.randn(3, 3)]
+    for sequential in (False, True):
+        model = copy.deepcopy(whole)
+        for part in (model[0], model):
+            fully_shard(part, mesh=mesh)
+        alone = copy.deepcopy(whole)
+        recalibrate(alone, data, sequential=sequential)
+        recalibrate(model, data[rank::2], sequential=sequential, synchronized=True)
+        for one, other in zip(alone.buffers(), model.buffers(), strict=True):
+            torch.testing.assert_close(one, other)
+        assert all(isinstance(one, DTensor) for one in model.parameters())
+        model(data[0]).square().sum().backward()
+        print("divided")
 
 
 if __name__ == "__main__":

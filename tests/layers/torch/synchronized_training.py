@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, distributed
+from torch._dynamo.backends.common import aot_autograd
+from torch._functorch.aot_autograd import make_boxed_func
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
@@ -60,7 +62,7 @@ def train(rank: int, store: str) -> None:
         "gloo", rank=rank, world_size=world, store=distributed.FileStore(store, world)
     )
     few = synchronization.GATHERED_UP_TO
-    for synchronization.GATHERED_UP_TO in (few, 0):
+    for synchronization.GATHERED_UP_TO in (0, few):
         for name in SPECS:
             check_equal_to_one_process(rank, name, torch.float64, 0.0)
         check_equal_to_one_process(rank, "batch", torch.float32, 5000.0)
@@ -71,6 +73,7 @@ def train(rank: int, store: str) -> None:
     check_group(rank)
     check_wrapped(rank)
     check_checkpoint(rank)
+    check_compiled(rank)
     distributed.destroy_process_group()
 
 
@@ -248,6 +251,27 @@ def check_checkpoint(rank: int) -> None:
     checkpoint(kept, x, use_reentrant=False).sum().backward()
     torch.testing.assert_close(x.grad, wanted)
     compare(kept.state_dict(), plain.state_dict())
+
+
+def check_compiled(rank: int) -> None:
+    """In one graph, with one collective in each pass, of any number of samples."""
+    graphs: list[list[str]] = []
+
+    def counted(graph: torch.fx.GraphModule, _: object) -> Any:
+        called = [str(node.target) for node in graph.graph.nodes]
+        graphs.append([name.split(".")[1] for name in called if "c10d" in name])
+        return make_boxed_func(graph.forward)
+
+    *values, _ = (part(v, rank) for v in batch(torch.float32, 0.0, masked=False))
+    layer = Norm(SPECS["batch"], c=4, synchronized=True)
+    twin = copy.deepcopy(layer)
+    backend = aot_autograd(fw_compiler=counted, bw_compiler=counted)
+    layer.compile(fullgraph=True, backend=backend)
+    for number in (5, 3):  # then with a length that is open, where there are fewer samples
+        given = [value[:number] for value in values]
+        torch.testing.assert_close(step(layer, *given, None), step(twin, *given, None))
+    forward, backward = ["all_gather_into_tensor", "wait_tensor"], ["all_reduce", "wait_tensor"]
+    assert graphs == [forward, backward] * (len(graphs) // 2), graphs
 
 
 if __name__ == "__main__":

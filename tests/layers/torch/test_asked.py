@@ -95,6 +95,24 @@ def test_layers_with_a_forward_of_their_own_are_asked() -> None:
     torch.testing.assert_close(model(x), y)
 
 
+class Straight(ChannelsFirst):
+    """Lays out its output as its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.empty_like(x).copy_(super().forward(x))
+
+
+def test_the_output_stays_in_its_memory_format() -> None:
+    model, x = nn.Sequential(ChannelsFirst(6), Straight(6)), torch.randn(IMAGES)
+    formats = torch.contiguous_format, torch.channels_last
+    inputs = [x.contiguous(memory_format=one) for one in formats]
+    wanted = [(layer(one).stride()) for one in inputs for layer in model]
+    text = str(swap(model, inputs=x))
+    assert [getattr(layer, "memory_format", 0) for layer in model] == [torch.channels_last, None]
+    assert [(layer(one).stride()) for one in inputs for layer in model] == wanted
+    assert "its output has the memory format torch.channels_last, whatever" in text
+
+
 class Conditional(Rms):
     def forward(self, x: Tensor, gate: Tensor | None = None) -> Tensor:
         y = super().forward(x)

@@ -274,3 +274,32 @@ def test_what_is_no_memory_is_left_to_others() -> None:
         assert not can_run(stated, Operands(other))
     assert not can_run(spec("b [c]", measure="max"), Operands(x))
     assert not can_run(stated, Operands(x, residual=x.double()))
+
+
+HIDDEN = (float("nan"), float("inf"), -float("inf"), 3e38, -1.0)
+
+
+@pytest.mark.parametrize("way", [by_kernels, by_formula])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_gradient_knows_what_a_mask_hides(family: str, way: Any) -> None:
+    stated, shape = FAMILIES[family]
+    draw = torch.Generator().manual_seed(1)
+    mask = torch.rand(shape, generator=draw) < 0.7
+    given = tensors(family, "plain", torch.float32)._replace(mask=mask)
+    dy = torch.randn(shape, generator=draw).where(mask, 0)
+
+    def gradients(hidden: Tensor, residual: Tensor | None) -> list[Tensor]:
+        x = torch.where(mask, given.x, hidden).detach().requires_grad_()
+        own = given._replace(x=x, residual=residual)
+        found = way(own, stated, 0.2)
+        y = found if isinstance(found, Tensor) else found[0]
+        return list(torch.autograd.grad(y, wanted(own), dy))
+
+    values = torch.tensor(HIDDEN)[torch.randint(len(HIDDEN), shape, generator=draw)]
+    expected = gradients(torch.zeros(shape), None)
+    for one, other in zip(gradients(values, None), expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+    residual = torch.where(mask, 0, values).requires_grad_()
+    found = gradients(torch.ones(shape), residual)
+    for one, other in zip(found, [*expected, expected[0]], strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from normscope import Running, retain_memory, spec
-from normscope.layers.torch import Norm, compute
+from normscope.layers.torch import Norm, compute, formula
 from normscope.layers.torch.choice import Least, least_applied, least_of
 from normscope.layers.torch.own_call import own_call
 
@@ -32,9 +32,50 @@ def retained() -> Iterator[None]:
 
 
 def test_kernels_run_at_any_size_where_torch_has_no_operator() -> None:
-    over_channels = spec("b [c] h w", scale="c", bias="c")
+    over_channels = spec("b [c] h w", measure="l2", scale="c", bias="c")
     assert least(over_channels, (2, 8, 4, 4), torch.float32) == (0, 0)
     assert least(spec("b [c]", ddof=1), (2, 8), torch.float32) == (0, 0)
+
+
+def test_axes_are_moved_where_that_gives_an_operator(retained: None) -> None:
+    stated, shape = spec("b [c] h w", scale="c", bias="c"), (2, 8, 4, 4)
+    planes = least(stated, shape, torch.float32)
+    rows = least(stated, shape, torch.float32, last=True)
+    assert 0 < planes.alone < planes.derived
+    assert rows == least(spec("... [c]", scale="c", bias="c"), (2, 4, 4, 8), torch.float32)
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize(
+    ("pattern", "fields"),
+    [
+        ("b [c] h w", {"scale": "c", "bias": "c"}),
+        ("b [c] h w", {"bias": "c"}),
+        ("b [c h] w", {"scale": "c h"}),
+        ("b [c] h w", {"measure": "mean_square", "center": False, "scale": "c"}),
+    ],
+)
+def test_moved_axes_give_what_the_formula_gives(
+    pattern: str, fields: dict[str, Any], last: bool
+) -> None:
+    memory = torch.channels_last if last else torch.contiguous_format
+    x = torch.rand(2, 6, 5, 4, generator=torch.Generator().manual_seed(1))
+    x = x.contiguous(memory_format=memory).requires_grad_()
+    stated = spec(pattern, **fields)
+    layer = Norm(stated)
+    y = layer(x)
+    assert y.stride() == x.stride()
+    wanted, _ = formula.normalize(
+        x, stated, stated.layout(x.shape), scale=layer.weight, bias=layer.bias
+    )
+    torch.testing.assert_close(y, wanted)
+    inputs = [x, *layer.parameters()]
+    for one, other in zip(
+        torch.autograd.grad(y.square().sum(), inputs),
+        torch.autograd.grad(wanted.square().sum(), inputs),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
 
 
 def test_the_layout_counts() -> None:
@@ -47,10 +88,10 @@ def test_the_layout_counts() -> None:
 
 def test_what_torch_takes_from_the_system_anew_is_left_to_kernels(retained: None) -> None:
     stated = spec("b [c]", scale="c", bias="c")
-    assert min(least(stated, (64, 768), torch.float32)) > 1 << 40
+    assert min(least(stated, (64, 768), torch.bfloat16)) > 1 << 40
     assert min(least_applied()) > 1 << 40
     retain_memory(False)
-    assert max(least(stated, (64, 768), torch.float32)) < 64 * MIB
+    assert max(least(stated, (64, 768), torch.bfloat16)) < 64 * MIB
     assert max(least_applied()) < 64 * MIB
 
 

@@ -120,8 +120,11 @@ def test_a_lazy_layer_that_has_met_its_input_is_swapped() -> None:
 
 
 def test_a_layer_that_an_attribute_holds_too_is_left() -> None:
-    model = nn.Sequential(nn.LayerNorm(6), nn.LayerNorm(6))
+    model = nn.Sequential(*(nn.LayerNorm(6) for _ in range(4)))
     model.often = [model[1]]
-    [left] = swap(model).left
-    assert left.paths == ("1",)
-    assert "the plain attribute often" in left.notes[0]
+    model.nested = {"some": [(model[2],)]}
+    model.method = model[3].forward
+    left = swap(model).left
+    assert [one.paths for one in left] == [("1",), ("2",), ("3",)]
+    for one, name in zip(left, ("often", "nested", "method"), strict=True):
+        assert f"the plain attribute {name}" in one.notes[0]

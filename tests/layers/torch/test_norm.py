@@ -250,6 +250,32 @@ def test_frozen_statistics_stay_through_train() -> None:
     assert "frozen=True" in repr(Norm(BATCH, frozen=True))
 
 
+@pytest.mark.parametrize("given", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("wanted", [None, torch.contiguous_format, torch.channels_last])
+def test_the_output_lies_as_the_input_or_as_is_said(
+    wanted: torch.memory_format | None, given: torch.memory_format
+) -> None:
+    layer = Norm("b [c] h w", c=6, scale="c", memory_format=wanted)
+    x = torch.rand(2, 6, 5, 4).contiguous(memory_format=given).requires_grad_()
+    y = layer(x)
+    assert y.is_contiguous(memory_format=wanted or given)
+    torch.testing.assert_close(y, Norm("b [c] h w")(x))
+    y.sum().backward()
+    assert x.grad is not None
+    assert x.grad.shape == x.shape
+    assert torch.compile(layer, backend="eager", fullgraph=True)(x).stride() == y.stride()
+
+
+def test_a_memory_format_is_said_and_is_for_its_rank() -> None:
+    layer = Norm("b... [c]", memory_format=torch.channels_last)
+    assert repr(layer).endswith("memory_format=torch.channels_last)")
+    with pytest.raises(ShapeError, match="for 4 axes, and x has 2: write memory_format=None"):
+        layer(torch.rand(2, 3))
+    with pytest.raises(SpecError, match=r"such as torch\.channels_last, not 'NHWC'"):
+        Norm("b [c]", memory_format="NHWC")  # type: ignore[arg-type]
+    assert Norm("b [c]", memory_format=torch.preserve_format).memory_format is None
+
+
 def test_what_is_printed_says_over_what_statistics_are_averaged() -> None:
     assert repr(Norm(INSTANCE)).endswith("variance with ddof=1, averaged over b)")
     assert "averaged" not in repr(Norm(BATCH))
@@ -368,13 +394,30 @@ def test_padding_enters_no_statistic(stated: NormSpec, padding: float) -> None:
     zeroed = np.where(whole, x.numpy(), 0)
     wanted = reference(zeroed, stated, mask=whole)
     np.testing.assert_allclose(y.detach()[whole], wanted[whole], rtol=1e-4, atol=1e-5)
-    if np.isfinite(padding):
-        y[mask.expand(x.shape)].square().sum().backward()
-        assert padded.grad.isfinite().all()
+    y[mask.expand(x.shape)].square().sum().backward()
+    assert padded.grad.isfinite().all()
     if stated.running:
         kept = x.numpy()[mask[..., 0].numpy()]  # (values, c)
         np.testing.assert_allclose(layer.running_mean, kept.mean(0) / 2, rtol=1e-5)
         np.testing.assert_allclose(layer.running_var, 0.5 + kept.var(0, ddof=1) / 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kernels", [True, False])
+def test_padding_reaches_no_gradient_of_a_frozen_layer(kernels: bool) -> None:
+    layer = Norm("[b] c [t]", c=3, scale="c", bias="c", running=Running(0.9), frozen=True)
+    if not kernels:
+        layer.running_mean.requires_grad_()  # which the kernels leave to the formula
+    mask = torch.tensor([True, True, False])
+    found = []
+    for padding in (0.0, float("nan"), float("-inf")):
+        x = torch.where(mask, data(2, 3, 3), padding).requires_grad_()
+        y = layer(x, mask=mask, negative_slope=0.1)
+        found.append(torch.autograd.grad(y[..., :2].square().sum(), [x, layer.weight, layer.bias]))
+    for one in found[1:]:
+        for gradient, expected in zip(one, found[0], strict=True):
+            torch.testing.assert_close(gradient, expected)
+    with pytest.raises(ShapeError, match="mask of shape"):
+        layer(x, mask=torch.ones(2, dtype=torch.bool))
 
 
 def test_a_set_without_a_value_becomes_the_bias_and_moves_nothing() -> None:

@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
-torch = pytest.importorskip("torch")
-
-from torch import nn  # noqa: E402
-
-from normscope.errors import DtypeError, ShapeError, SpecError  # noqa: E402
-from normscope.layers.torch import (  # noqa: E402
+from normscope.errors import DtypeError, ShapeError, SpecError
+from normscope.layers.torch import (
     Norm,
     Recalibration,
     exact_statistics,
     recalibrate,
 )
-from normscope.notation.running import Running  # noqa: E402
+from normscope.layers.torch.measuring_passes import MeasuringPasses
+from normscope.layers.torch.recalibrate import layers_with_memory
+from normscope.notation.running import Running
 
 pytestmark = pytest.mark.framework
 
@@ -266,10 +266,12 @@ def test_a_layer_without_a_shape_yet_is_refused() -> None:
 
 def test_batches_come_in_many_forms() -> None:
     x = torch.tensor([[1.0], [3.0]])
-    for batch in (x, (x, "labels"), [x], {"input": x}):
+    for batch in (x, (x, "labels"), [x], {"input": x}, ({"input": x}, "labels")):
         layer = nn.BatchNorm1d(1)
         recalibrate(layer, [batch])
         assert layer.running_mean == 2
+    with pytest.raises(SpecError, match=r"mapping of input, labels, .*forward=lambda model, batch"):
+        recalibrate(layer, [{"input": x, "labels": x}])
     layer = nn.BatchNorm1d(1)
     recalibrate(layer, iter([{"pixels": x}]), forward=lambda model, batch: model(batch["pixels"]))
     assert layer.running_mean == 2
@@ -349,7 +351,7 @@ def test_processes_have_the_statistics_of_all(tmp_path: Path) -> None:
     for process in processes:
         said, error = process.communicate(timeout=120)
         assert process.returncode == 0, error
-        assert said.split() == ["equal"] * 4
+        assert said.split() == ["equal"] * 4 + ["divided"] * 2
 
 
 def test_a_second_look_says_how_exact_it_is() -> None:
@@ -378,3 +380,41 @@ def test_what_was_done_is_told() -> None:
         "recalibrated 1 layer on 1 batch\n  0: measured on 2 values; the mean moved by up to 1 "
         "standard deviations, the variance by a factor of up to 0.5"
     )
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("sequential", [False, True])
+def test_after_an_interruption_all_is_as_it_was(error: Any, sequential: bool) -> None:
+    class Interrupted:
+        def __iter__(self) -> Iterator[torch.Tensor]:
+            yield from data
+            raise error
+
+    model, data = network(), batches(4, 4)
+    model.bn1.eval()
+    model.conv1.requires_grad_(False)
+
+    def everything() -> list[Any]:
+        return [
+            copy.deepcopy(model.state_dict()),
+            [module.training for module in model.modules()],
+            [one.requires_grad for one in model.parameters()],
+            [len(module._forward_pre_hooks) for module in model.modules()],
+            torch.get_rng_state(),
+        ]
+
+    before = everything()
+    with pytest.raises(error):
+        recalibrate(model, Interrupted(), sequential=sequential)
+    torch.testing.assert_close(everything(), before, rtol=0, atol=0)
+    recalibrate(model, data, sequential=sequential)
+    torch.testing.assert_close(everything()[1:], before[1:], rtol=0, atol=0)
+
+
+def test_a_length_that_nobody_knows_is_not_told() -> None:
+    told: list[tuple[str, int, int]] = []
+    for loader in (batches(4, 4), iter(batches(4, 4))):
+        layers = layers_with_memory(network())
+        passes = MeasuringPasses(layers, lambda *_: None, None)
+        passes.joint(network(), loader, lambda *now: told.append(now))
+    assert told == [("measuring", n, steps) for steps in (2, 0) for n in (1, 2)]

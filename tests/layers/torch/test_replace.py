@@ -86,6 +86,11 @@ def test_the_report_says_what_is_lost() -> None:
     assert "lost: the running statistics, 194 numbers" in text
 
 
+def test_nothing_is_lost_where_there_is_nothing() -> None:
+    assert not replace(nn.Sequential(nn.Linear(2, 2)), "group").remarks
+    assert len(replace(nn.Sequential(nn.BatchNorm1d(4, affine=False)), "group").remarks) == 1
+
+
 def test_a_dry_run_prints_and_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     model = network()
     text = str(model)

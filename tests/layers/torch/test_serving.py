@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,13 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
-from torch.utils.data import DataLoader, Dataset
 
 from normscope import Running, ShapeError, spec
 from normscope.layers.torch import Norm
 from normscope.layers.torch.choice import least_of
+from team_kernels import in_process
 
-GROUPED = spec("b [c] h w", scale="c", bias="c")
+GROUPED = spec("b [c] h w", ddof=1, scale="c", bias="c")
 """For which torch has no operator: kernels run at any size."""
 
 
@@ -50,28 +51,41 @@ def test_sixteen_threads_serve_one_layer() -> None:
                 assert all(one.equal(other) for one, other in zip(again, wanted, strict=True))
 
 
-class Normalized(Dataset[Tensor]):
-    """Samples that a worker normalizes."""
+FORKED = """
+import torch
+from normscope import spec
+from normscope.layers.torch import Norm
 
-    def __init__(self) -> None:
-        self.layer = Norm(GROUPED, c=16)
+def gradient(layer, seed):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.rand(4, 16, 24, 25, generator=generator).requires_grad_()
+    y = layer(x)
+    (y * torch.linspace(0, 1, y.numel()).reshape(y.shape)).sum().backward()
+    return x.grad
 
-    def __len__(self) -> int:
+class Normalized(torch.utils.data.Dataset):
+    layer = Norm(spec("b [c] h w", ddof=1, scale="c", bias="c"), c=16)
+
+    def __len__(self):
         return 4
 
-    def __getitem__(self, i: int) -> Tensor:
-        return step(self.layer, large(i))[1]
+    def __getitem__(self, i):
+        return gradient(self.layer, i)
+
+samples = Normalized()
+expected = [samples[i] for i in range(4)]  # the threads of this process are awake
+loader = torch.utils.data.DataLoader(
+    samples, batch_size=None, num_workers=2, multiprocessing_context="fork", timeout=60
+)
+print([found.equal(wanted) for found, wanted in zip(loader, expected, strict=True)])
+print(samples[0].equal(expected[0]))
+"""
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix forks")
 def test_forked_workers_normalize() -> None:
-    samples = Normalized()
-    expected = [samples[i] for i in range(4)]  # the threads of this process are awake
-    loader = DataLoader(
-        samples, batch_size=None, num_workers=2, multiprocessing_context="fork", timeout=60
-    )
-    for found, wanted in zip(loader, expected, strict=True):
-        assert found.equal(wanted)
-    assert step(samples.layer, large())[1].equal(expected[0])
+    # in a process of its own: the tests' may hold threads of others, which no fork may leave behind
+    assert in_process(FORKED) == "[True, True, True, True]\nTrue\n"
 
 
 def test_an_exception_in_the_middle_of_a_step_leaves_all_working() -> None:
@@ -99,7 +113,7 @@ def test_an_exception_in_the_middle_of_a_step_leaves_all_working() -> None:
 def test_what_a_checkpoint_computes_again_moves_no_statistics(mode: str, again: bool) -> None:
     stated = spec("[b] c [h w]", scale="c", bias="c", running=Running(0.9, ddof=1))
     layer: Any = Norm(stated, c=16)
-    x = torch.rand(16, 16, 16, 16 if mode == "torch" else 80)
+    x = torch.rand(16, 16, 16, 16 if mode == "torch" else 160)
     least = least_of(stated, tuple(x.shape), x.stride(), x.dtype)
     assert (x.nbytes >= least.derived) == (mode == "kernels")
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from normscope import SpecError
-from normscope.layers.torch import Norm, swap, unswap
+from normscope.layers.torch import Norm, recalibrate, swap, unswap
 from normscope.layers.torch.found import layers_of
 from normscope.layers.torch.swap import carried_out
 from normscope.layers.torch.verification import checked_layers
@@ -247,11 +247,47 @@ def test_frozen_statistics_that_no_batch_enters() -> None:
     torch.testing.assert_close(ours[0].running_mean, model[0].running_mean)
 
 
-def test_one_sample_without_its_batch_axis_is_refused() -> None:
-    model = nn.Sequential(nn.InstanceNorm2d(6))
-    assert "without its batch axis" in str(swap(model))
-    with pytest.raises(ValueError, match="4 axes"):
-        model(torch.randn(6, 5, 3))
+@pytest.mark.parametrize("affine", [False, True])
+@pytest.mark.parametrize("memory", [False, True])
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (nn.InstanceNorm1d, (2, 6, 7)),
+        (nn.InstanceNorm2d, (2, 6, 5, 3)),
+        (nn.InstanceNorm3d, (2, 6, 5, 3, 2)),
+    ],
+)
+def test_one_sample_without_its_batch_axis(
+    make: Any, shape: tuple[int, ...], affine: bool, memory: bool
+) -> None:
+    theirs = nn.Sequential(make(6, affine=affine, track_running_stats=memory, momentum=0.3))
+    ours = swap(copy.deepcopy(theirs)).model
+    for one in (shape, shape[1:], shape):
+        for theirs_y, own in zip(steps(theirs, one), steps(ours, one), strict=True):
+            torch.testing.assert_close(own, theirs_y, rtol=2e-5, atol=2e-6)
+    for wrong in (shape[2:], (1, *shape)):
+        with pytest.raises(ValueError, match=f"{len(shape)} axes"):
+            ours(torch.randn(wrong))
+    if memory:
+        recalibrate(ours, [torch.randn(shape[1:]), torch.randn(shape)])
+    assert type(unswap(ours).model[0]) is make
+
+
+def test_one_sample_with_all_that_a_norm_takes() -> None:
+    layer = Norm("b c [t]", unbatched=True)
+    x, residual = torch.randn(2, 4, 6, 7)
+    mask = torch.rand(6, 7) < 0.7
+    together = layer(x, mask=mask, residual=residual, negative_slope=0.1)
+    alone = [
+        layer(x[i], mask=mask, residual=residual[i], negative_slope=0.1, inplace=True)
+        for i in range(4)
+    ]
+    torch.testing.assert_close(torch.stack(alone), together)
+    compiled = torch.compile(layer, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x[0]), layer(x)[0])
+    assert "unbatched=True" in repr(layer)
+    with pytest.raises(SpecError, match="takes several numbers: write each axis"):
+        Norm("b c [s...]", unbatched=True)
 
 
 def test_a_dry_run_prints_and_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -267,6 +303,21 @@ def test_a_dry_run_prints_and_changes_nothing(capsys: pytest.CaptureFixture[str]
 def test_many_layers_alike_are_one_line() -> None:
     changes = swap(nn.Sequential(*(nn.LayerNorm(6) for _ in range(9))))
     assert "  0, 1, 2 and 6 more: torch.nn.LayerNorm -> " in str(changes)
+
+
+class Partly(nn.Sequential):
+    def train(self, mode: bool = True) -> Any:
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
+
+
+def test_a_model_that_freezes_layers_by_their_class_is_named() -> None:
+    model = nn.Sequential(nn.LayerNorm(6), Partly(nn.BatchNorm2d(6)))
+    assert "1 has a train() of its own: where that looks for torch's classes" in str(swap(model))
+    assert "train()" not in str(swap(Partly(nn.LayerNorm(6))))
 
 
 # --- verified -----------------------------------------------------------------------------------

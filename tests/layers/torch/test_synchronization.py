@@ -7,17 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from benchmarks import synchronization as costs
 
-torch = pytest.importorskip("torch")
-
-from benchmarks import synchronization as costs  # noqa: E402
-
-from layers.torch import synchronized_training  # noqa: E402
-from normscope import SpecError, spec  # noqa: E402
-from normscope.layers.torch import Norm  # noqa: E402
-from normscope.layers.torch.compute import run  # noqa: E402
-from normscope.layers.torch.formula import normalize  # noqa: E402
-from normscope.layers.torch.synchronization import Processes, processes_of  # noqa: E402
+from layers.torch import synchronized_training
+from normscope import SpecError, spec
+from normscope.layers.torch import Norm
+from normscope.layers.torch.compute import run
+from normscope.layers.torch.formula import normalize
+from normscope.layers.torch.synchronization import Processes, processes_of
 
 pytestmark = pytest.mark.framework
 
@@ -59,6 +57,19 @@ def test_what_cannot_be_joined_is_refused(alone: object) -> None:
         Norm("[b] c", measure="max", synchronized=True)(x)
     with pytest.raises(SpecError, match=r"process group, not 'yes'\n  write"):
         Norm("[b] c", synchronized="yes")
+
+
+def test_a_compiled_layer_sees_that_processes_are_joined(request: pytest.FixtureRequest) -> None:
+    torch._dynamo.reset()  # what other tests have compiled counts towards its limit
+    graphs: list[torch.fx.GraphModule] = []
+    layer = Norm("[b] c", synchronized=True)
+    layer.compile(fullgraph=True, backend=lambda graph, _: graphs.append(graph) or graph)
+    for _ in range(2):
+        layer(torch.ones(4, 3))
+    assert len(graphs) == 1
+    request.getfixturevalue("alone")
+    layer(torch.ones(4, 3))
+    assert len(graphs) == 2
 
 
 CALLS = {

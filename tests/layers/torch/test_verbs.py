@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
-torch = pytest.importorskip("torch")
-
-from torch import nn  # noqa: E402
-
-import normscope as ns  # noqa: E402
-from normscope.frameworks.settings import declare  # noqa: E402
-from normscope.layers.torch import Norm  # noqa: E402
+import normscope as ns
+from normscope.frameworks.settings import declare
+from normscope.layers.torch import Norm
 
 pytestmark = pytest.mark.framework
 
@@ -64,8 +63,43 @@ def test_a_frozen_layer_does_the_same_in_both_modes() -> None:
     found = ns.identify(layer, (4, 6, 5, 5), axes="b c h w")
     assert not found.headline
     assert found.train.pattern is None
+    with pytest.raises(ns.SpecError, match=r"is frozen; explain\(layer.spec, shape\)"):
+        ns.explain(layer, (4, 6, 5, 5))
     with pytest.raises(ns.SpecError, match="forward"):
         ns.spec_of(type("Own", (Norm,), {"forward": lambda self, x: x})(BATCH))
+
+
+class _Summed(nn.Module):
+    """What it gives depends on other processes."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        total = x.mean((0, 2, 3), keepdim=True)
+        torch.distributed.all_reduce(total)
+        return x - total
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_wrapper_is_looked_into(tmp_path: Path) -> None:
+    compiled = torch.compile(Norm(BATCH))
+    assert str(ns.explain(compiled, (4, 6, 8, 8))).startswith("normscope.layers.torch.Norm: ")
+    distributed = torch.distributed
+    store = distributed.FileStore(str(tmp_path / "store"), 1)
+    distributed.init_process_group("gloo", rank=0, world_size=1, store=store)
+    try:
+        shared = Norm("[b] c [h w]", scale="c", synchronized=distributed.group.WORLD)
+        model = nn.parallel.DistributedDataParallel(network(Norm(BATCH)))
+        audit = ns.audit(model, images())
+        found = ns.identify(shared, (4, 6, 5, 5), axes="b c h w")
+        with pytest.raises(ns.SpecError, match="shares numbers with other processes"):
+            ns.audit(_Summed(), images())
+    finally:
+        distributed.destroy_process_group()
+    assert shared.synchronized
+    (site,) = audit.layers
+    assert site.train.pattern == "[b] c [h w]"
+    assert site.infer is not None
+    assert "what DistributedDataParallel wraps was called alone" in audit.graph.notes
+    assert found.train.pattern == "[b] c [h w]"
 
 
 def test_scope_proves_who_sees_whom() -> None:
@@ -92,6 +126,21 @@ def test_audit_finds_and_verifies_every_layer() -> None:
     assert finding.path == "7"
     assert finding.fix.endswith('"b [c] h w", normscope.layers.torch.Norm')
     json.dumps(audit.to_dict())
+
+
+def test_audit_names_the_layer_and_not_its_operators() -> None:
+    """Live, frozen, and exported, where the program does not tell its spec."""
+    stated = ns.spec("b [c] h w", measure="max", center=False)
+    model = network(Norm(stated), Norm(BATCH, frozen=True))
+    told = str(ns.audit(model, images(), axes="b c h w"))
+    assert "  normscope.layers.torch.Norm\n" in told
+    assert "amin" not in told
+    assert "4 normalizes by stored statistics, in training too" in told
+    assert "followed at inference only" not in told
+    program = torch.export.export(model.eval(), (images(),))
+    sites = ns.audit(program, axes="b c h w").layers
+    assert [site.title for site in sites] == ["normscope.layers.torch.Norm"] * 2
+    assert not any("norm.py" in site.source for site in sites)
 
 
 def test_audit_knows_how_the_layer_stands() -> None:

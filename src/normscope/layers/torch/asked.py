@@ -23,6 +23,7 @@ from normscope.graph.sites import Site, find_sites
 from normscope.identify import identify
 from normscope.layers.torch.found import BUFFERS, LAYERS, Found, is_of_torch, of_the_state
 from normscope.layers.torch.norm import Norm
+from normscope.layers.torch.norm_then import NormThen, order_of_calls, with_children_off
 from normscope.layers.torch.transfer import origin_of, take_tensors
 from normscope.notation.spec import NormSpec
 from normscope.wording import listed, one_line
@@ -36,11 +37,17 @@ _LEAST = 4
 
 
 class Answer(NamedTuple):
-    """What was found of a layer: its spec, or why it has none, and what a `Norm` does otherwise."""
+    """What was found of a layer: its spec, or why it has none, and what a `Norm` does otherwise.
+
+    `memory_format` is that of its output, if this is not always the input's; `then` are the
+    children that the normalized values go through.
+    """
 
     spec: NormSpec | None
     reason: str = ""
     notes: tuple[str, ...] = ()
+    memory_format: torch.memory_format | None = None
+    then: tuple[str, ...] = ()
 
 
 Answers = dict[tuple[object, ...], Answer]
@@ -150,7 +157,14 @@ def _asked(one: Found, seen: Seen, answers: Answers) -> Found:
         reason = f"it has its own forward, and asked from outside, {answer.reason}"
         return replace(one, reason=reason)
     note = f"its own forward was asked from outside; it takes {len(shape)} axes now, and no others"
-    return replace(one, spec=answer.spec, reason="", notes=(*one.notes, note, *answer.notes))
+    return replace(
+        one,
+        spec=answer.spec,
+        reason="",
+        notes=(*one.notes, note, *answer.notes),
+        memory_format=answer.memory_format,
+        then=answer.then,
+    )
 
 
 def _example_shape(layer: nn.Module, shape: Sequence[int]) -> tuple[int, ...]:
@@ -165,22 +179,69 @@ def _alike(layer: nn.Module, shape: tuple[int, ...]) -> tuple[object, ...]:
     settings = repr(sorted(origin_of(layer).settings.items()))
     tensors = [*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)]
     forms = tuple((name, tensor.shape, tensor.dtype) for name, tensor in tensors)
-    return type(layer), settings, forms, shape
+    children = tuple((name, type(one), repr(one)) for name, one in layer.named_children())
+    return type(layer), settings, forms, children, shape
 
 
 def _answer(layer: nn.Module, shape: tuple[int, ...]) -> Answer:
     """The spec that `identify` finds on a small input, if it holds for one of this shape too."""
-    answer = _identified(layer, _example_shape(layer, shape))
+    bare = with_children_off(layer)
+    answer = _identified(bare, _example_shape(layer, shape))
     if answer.spec is None:
         return answer
     x = _numbers(layer, shape)
-    if not _agrees(layer, answer.spec, x):
+    if not _agrees(bare, answer.spec, x):
         return Answer(None, f"it is not {answer.spec} on an input of the shape {shape}")
+    answer = _with_followers(answer, layer, x)
+    if answer.spec is None:
+        return answer
+    memory_format = _memory_format(layer, x)
+    if memory_format is not None:
+        note = f"its output has the memory format {memory_format}, whatever that of its input"
+        answer = answer._replace(memory_format=memory_format, notes=(*answer.notes, note))
     given = _dtype_of_half(layer, x)
     if given not in (None, torch.bfloat16):
         note = f"given bfloat16, it returned {given}; a Norm returns the dtype that it is given"
-        return answer._replace(notes=(note.replace("torch.", ""),))
+        answer = answer._replace(notes=(*answer.notes, note.replace("torch.", "")))
     return answer
+
+
+def _with_followers(answer: Answer, layer: nn.Module, x: torch.Tensor) -> Answer:
+    """The answer, if the children of the layer do nothing but follow its normalization in turn."""
+    children = [name for name, _ in layer.named_children()]
+    if not children:
+        return answer
+    then = order_of_calls(deepcopy(layer), x)
+    if sorted(then) != sorted(children):
+        return Answer(None, f"it does not call each of its modules once: {listed(children)}")
+    assert answer.spec is not None
+    if not _agrees(layer, answer.spec, x, then):
+        return Answer(None, f"it is not {answer.spec} followed by {listed(list(then))}")
+    note = f"{listed(list(then))} {'follows' if len(then) == 1 else 'follow'} as before"
+    return answer._replace(notes=(*answer.notes, note), then=then)
+
+
+def _memory_format(layer: nn.Module, x: torch.Tensor) -> torch.memory_format | None:
+    """That of a layer's output, if it is the same whatever that of the input; else None.
+
+    What comes after it may depend on that for its speed: convolutions run in that of their input.
+    """
+    formats = _FORMATS.get(x.dim(), ())
+    with torch.no_grad():
+        outputs = [deepcopy(layer).forward(x.contiguous(memory_format=own)) for own in formats]
+    for one in formats:
+        if all(
+            y.shape == x.shape and y.stride() == x.contiguous(memory_format=one).stride()
+            for y in outputs
+        ):
+            return one
+    return None
+
+
+_FORMATS = {
+    4: (torch.contiguous_format, torch.channels_last),
+    5: (torch.contiguous_format, torch.channels_last_3d),
+}
 
 
 def _dtype_of_half(layer: nn.Module, x: torch.Tensor) -> torch.dtype | None:
@@ -201,20 +262,27 @@ def _numbers(layer: nn.Module, shape: tuple[int, ...]) -> torch.Tensor:
     return numbers.to(device=kind.device, dtype=kind.dtype)
 
 
-def _agrees(layer: nn.Module, found: NormSpec, x: torch.Tensor) -> bool:
-    """Whether a `Norm` with this spec gives what a layer gives, in both modes.
+def _agrees(layer: nn.Module, found: NormSpec, x: torch.Tensor, then: tuple[str, ...] = ()) -> bool:
+    """Whether a `Norm` with this spec, and these children, gives what a layer gives in both modes.
 
     The sets of a small input may be wider in a larger one, as windows are not.
     """
-    theirs, ours = deepcopy(layer), Norm(found, device="meta")
+    theirs, ours = deepcopy(layer), NormThen(found, then, device="meta")
     take_tensors(ours, deepcopy(layer))
     for training in (True, False):
-        with torch.no_grad():
-            y, own = theirs.train(training).forward(x), ours.train(training).forward(x)
+        y, own = (_drawn(one.train(training), x) for one in (theirs, ours))
         least = _ROUNDINGS * torch.finfo(x.dtype).eps * float(y.abs().max())
         if y.shape != own.shape or not float((y - own).abs().max()) <= least:
             return False
     return True
+
+
+def _drawn(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """The output, with the same random numbers at each call."""
+    with torch.no_grad(), torch.random.fork_rng([x.device] if x.is_cuda else []):
+        torch.manual_seed(0)
+        y: torch.Tensor = layer.forward(x)
+    return y
 
 
 def _identified(layer: nn.Module, shape: tuple[int, ...]) -> Answer:

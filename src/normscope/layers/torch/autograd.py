@@ -72,15 +72,14 @@ def normalize(
     """
     derived = needs_gradient(given)
     if inplace:
-        inplace = _may_be_overwritten(given.x)
-        inplace = inplace and (not derived or is_invertible(given, spec, slope))
+        inplace = may_be_overwritten(given) and (not derived or is_invertible(given, spec, slope))
     call = Call(form_of(spec, layout, given, inplace), slope, inplace)
     if derived:
         y = _Normalize.apply(call, *given)  # type: ignore[no-untyped-call]
     else:
         out = given.x if inplace else None
         y, call.statistics = call.form.run(given, slope, None, spec.running is not None, out)
-    found = call.statistics
+    found, call.statistics = call.statistics, None  # the backward pass keeps `call`, not these
     if spec.running is None or found is None:
         return y, None
     return y, moments_of(found, spec, layout, given.mask is not None)
@@ -127,7 +126,21 @@ def by_kernels(
     if slope is not None:
         dy = before_activation(dy, form, given, slope, statistics_of(kept.numpy()))
     x = given.x if given.residual is None else given.x + given.residual
+    dy, x = without_hidden(dy, x, given.mask)
     return form.gradients(dy, x, kept.numpy(), given.scale, given.mask)
+
+
+def without_hidden(dy: Tensor, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Both with 0 where a mask hides what is not finite: 0 times that would be NaN.
+
+    >>> x, mask = torch.tensor([1.0, torch.nan]), torch.tensor([True, False])
+    >>> without_hidden(torch.tensor([2.0, 3.0]), x, mask)
+    (tensor([2., 0.]), tensor([1., 0.]))
+    """
+    if mask is None or x.sum(dtype=torch.float64).isfinite():  # which one quick pass tells
+        return dy, x
+    hidden = ~(x.isfinite() | mask)
+    return dy.masked_fill(hidden, 0), x.masked_fill(hidden, 0)
 
 
 def like_parameter(gradient: Floats | None, parameter: Tensor | None) -> Tensor | None:
@@ -228,8 +241,34 @@ def gradients_of(
     return tuple(next(found) if n else None for n in needed[: len(inputs)])
 
 
-def _may_be_overwritten(x: Tensor) -> bool:
-    """Whether torch lets x be overwritten, and it has a place for each element."""
-    is_leaf = torch.is_grad_enabled() and x.requires_grad and x.is_leaf
-    spread = any(step == 0 and size > 1 for step, size in zip(x.stride(), x.shape, strict=True))
-    return not is_leaf and not spread
+def may_be_overwritten(given: Operands) -> bool:
+    """Whether torch lets x be overwritten, each element has a place, and no other tensor reads it.
+
+    >>> x = torch.zeros(3, 2)
+    >>> may_be_overwritten(Operands(x)), may_be_overwritten(Operands(x[:1].expand(3, 2)))
+    (True, False)
+    >>> may_be_overwritten(Operands(x[1:], residual=x[:-1]))
+    False
+    """
+    x, residual = given.x, given.residual
+    if torch.is_grad_enabled() and x.requires_grad and x.is_leaf:
+        return False
+    return _are_apart(x) and (residual is None or _is_apart(residual, x))
+
+
+def _are_apart(x: Tensor) -> bool:
+    """Whether each element has memory of its own, as in no expanded or unfolded tensor."""
+    reach = 0  # of the axes with smaller steps
+    steps = zip(x.stride(), x.shape, strict=True)
+    for step, size in sorted(pair for pair in steps if pair[1] > 1):
+        if step <= reach:
+            return False
+        reach += step * (size - 1)
+    return True
+
+
+def _is_apart(residual: Tensor, x: Tensor) -> bool:
+    """Whether both lie in different memory; or are one, where each element is read before."""
+    if residual.untyped_storage().data_ptr() != x.untyped_storage().data_ptr():
+        return True
+    return residual.data_ptr() == x.data_ptr() and residual.stride() == x.stride()

@@ -6,8 +6,8 @@ for. So from some size on they are quicker, which depends on the operator that t
 on the dtype, and on how channels lie. Where torch has none they are quicker than the formula at any
 size.
 
-The sizes are those from which kernels took less time of one core than torch 2.13: forward without a
-gradient, and forward and backward together.
+The sizes are those from which kernels were quicker than torch 2.13 on two cores, forward without a
+gradient, and forward and backward together: `python -m benchmarks.torch_choice` prints them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from normscope.engine.allocator import is_retained
 from normscope.layers.torch.autograd import needs_gradient
 from normscope.layers.torch.operands import Operands
 from normscope.layers.torch.operators import operator_for
-from normscope.layers.torch.own_call import OwnCall, own_call
+from normscope.layers.torch.own_call import OwnCall, moved_call, own_call
 from normscope.notation.layout import Layout
 from normscope.notation.spec import NormSpec
 
@@ -45,25 +45,32 @@ page, which takes longer than all that is computed."""
 
 _FROM: dict[str, dict[str, Least]] = {
     "float32": {
-        "rms_norm": Least(64 * _KIB, 128 * _KIB),
-        "batch_norm": Least(256 * _KIB, 1 * _MIB),
-        "group_norm": Least(_NEVER.alone, 16 * _MIB),
-        "instance_norm": Least(64 * _KIB, 1 * _MIB),
-        "instance_norm, channels last": Least(64 * _KIB, 128 * _KIB),
+        "moved": Least(256 * _KIB, 1 * _MIB),
+        "layer_norm": Least(64 * _MIB, 16 * _MIB),
+        "rms_norm": Least(4 * _MIB, 512 * _KIB),
+        "batch_norm": Least(1 * _MIB, 2 * _MIB),
+        "group_norm": Least(64 * _MIB, 32 * _MIB),
+        "group_norm, channels last": Least(64 * _MIB, 1 * _MIB),
+        "instance_norm": Least(64 * _KIB, 2 * _MIB),
+        "instance_norm, channels last": Least(64 * _KIB, 512 * _KIB),
     },
     "float64": {
-        "rms_norm": Least(8 * _MIB, 2 * _MIB),
-        "batch_norm": Least(1 * _MIB, 4 * _MIB),
-        "instance_norm": Least(512 * _KIB, 4 * _MIB),
-        "instance_norm, channels last": Least(64 * _KIB, 1 * _MIB),
+        "moved": Least(2 * _MIB, 2 * _MIB),
+        "layer_norm": Least(_NEVER.alone, 16 * _MIB),
+        "rms_norm": Least(8 * _MIB, 1 * _MIB),
+        "batch_norm": Least(16 * _MIB, 16 * _MIB),
+        "instance_norm": Least(4 * _MIB, 4 * _MIB),
+        "instance_norm, channels last": Least(64 * _KIB, 2 * _MIB),
     },
     "16 bits": {
-        "rms_norm": Least(2 * _MIB, 128 * _KIB),
-        "group_norm, channels last": Least(_NEVER.alone, 512 * _KIB),
-        "instance_norm, channels last": Least(64 * _KIB, 128 * _KIB),
+        "moved": Least(2 * _MIB, 2 * _MIB),
+        "rms_norm": Least(2 * _MIB, 256 * _KIB),
+        "group_norm, channels last": Least(_NEVER.alone, 256 * _KIB),
+        "instance_norm, channels last": Least(64 * _KIB, 2 * _MIB),
     },
 }
-"""With memory that the C library keeps; what is not listed is never quicker."""
+"""With memory that the C library keeps; what is not listed is never quicker. Moved are the axes of
+a layer norm or RMS norm over others than the last ones."""
 _FUSED = 256 * _KIB
 """The same in float32 without a gradient, where torch has another operator to run, for a residual
 or an activation."""
@@ -75,12 +82,14 @@ class _Way(NamedTuple):
     Attributes:
         spec: theirs, which is kept alive here, for it is looked up by its identity.
         least: the bytes of x from which kernels are taken.
-        own: the call of torch's own layer; None where there is no such layer.
+        own: the call of torch's own layer, or the usual way; None where there is none.
+        moved: whether it is the usual way, with no operator that takes more.
     """
 
     spec: NormSpec
     least: Least
     own: OwnCall | None
+    moved: bool = False
 
 
 _ways: dict[object, _Way] = {}
@@ -99,6 +108,8 @@ def is_small(given: Operands, spec: NormSpec, layout: Layout, fused: bool) -> bo
     way = _way_of(given, spec, layout)
     if way is None:
         return True
+    if fused and way.moved:
+        return False
     if needs_gradient(given):
         return given.x.nbytes < way.least.derived
     least = way.least.alone
@@ -123,10 +134,14 @@ def least_of(
     """
     operator = operator_for(spec, shape)
     if operator is None:
-        return Least(0, 0)
+        if moved_call(spec, shape) is None:
+            return Least(0, 0)
+        rows = "layer_norm" if spec.center else "rms_norm"
+        name = rows if _are_rows(spec, shape, strides) else "moved"
+    else:
+        name = operator.name
     kind = "16 bits" if dtype.itemsize == 2 else str(dtype).removeprefix("torch.")
-    name = operator.name
-    if name not in ("layer_norm", "rms_norm") and _channels_last(spec, shape, strides):
+    if name not in ("layer_norm", "rms_norm", "moved") and _channels_last(spec, shape, strides):
         name += ", channels last"
     least = _FROM.get(kind, {}).get(name, _NEVER)
     return least if is_retained() else Least(*(min(size, _ANEW) for size in least))
@@ -144,13 +159,22 @@ def least_applied() -> Least:
 def _channels_last(spec: NormSpec, shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
     """Whether neighbours in memory have other parameters, or are of other sets."""
     layout = spec.layout(shape)
-    steps = [(step, -dim) for dim, step in enumerate(strides) if shape[dim] > 1 and step > 0]
-    if not steps:
-        return False
-    innermost = -min(steps)[1]
+    innermost = _innermost(shape, strides)
     named = {i for names in (spec.scale, spec.bias) if names for i in layout.named(names)}
     told = named.union(layout.kept)
     return any(i in told and axis.dim == innermost for i, axis in enumerate(layout.axes))
+
+
+def _are_rows(spec: NormSpec, shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Whether neighbours in memory are of one set."""
+    layout, innermost = spec.layout(shape), _innermost(shape, strides)
+    return any(layout.axes[i].dim == innermost for i in layout.shared)
+
+
+def _innermost(shape: tuple[int, ...], strides: tuple[int, ...]) -> int | None:
+    """The axis along which neighbours in memory lie."""
+    steps = [(step, -dim) for dim, step in enumerate(strides) if shape[dim] > 1 and step > 0]
+    return -min(steps)[1] if steps else None
 
 
 def _way_of(given: Operands, spec: NormSpec, layout: Layout) -> _Way | None:
@@ -183,4 +207,5 @@ def _way(given: Operands, spec: NormSpec, layout: Layout) -> _Way:
         return _Way(spec, Least(0, 0), None)  # what operators of torch do not take
     x, shape = given.x, tuple(given.x.shape)
     least = least_of(spec, shape, x.stride(), x.dtype)
-    return _Way(spec, least, own_call(spec, shape))
+    call, moved = own_call(spec, shape), moved_call(spec, shape)
+    return _Way(spec, least, call or moved, moved=call is None and moved is not None)

@@ -10,10 +10,10 @@ from normscope.layers.torch.autograd import needs_gradient
 from normscope.layers.torch.choice import is_small, own_call_of
 from normscope.layers.torch.formula import Moments as Moments
 from normscope.layers.torch.given import normalize_with
-from normscope.layers.torch.operands import Operands, can_run, is_eager
+from normscope.layers.torch.operands import Operands, can_run, is_eager, is_plain
 from normscope.layers.torch.synchronization import Processes
 from normscope.notation.layout import Layout
-from normscope.notation.spec import NormSpec
+from normscope.notation.spec import Measure, NormSpec
 
 
 def run(
@@ -93,6 +93,7 @@ def run_with(
     *,
     scale: Tensor | None = None,
     bias: Tensor | None = None,
+    mask: Tensor | None = None,
     residual: Tensor | None = None,
     negative_slope: float | None = None,
     inplace: bool = False,
@@ -103,6 +104,7 @@ def run_with(
         x, spec, layout, scale, bias, residual, negative_slope: as for `formula.normalize`.
         mean, var: one value per statistics set, flat, in the shape of the kept axes, or in that of
             `Moments`; None where the spec does not use it.
+        mask: as for `formula.normalize`; here it matters to gradients alone.
         inplace: whether x may be overwritten by the result.
 
     Returns:
@@ -110,10 +112,19 @@ def run_with(
 
     Raises:
         SpecError: the spec uses what is None.
+        ShapeError: the statistics are not as many as there are sets.
     """
-    if not torch.compiler.is_compiling() and is_eager() and not needs_gradient((mean, var)):
-        given = Operands(x, scale, bias, residual)
-        if can_run(spec, given):
+    lacks_mean = spec.center and mean is None
+    lacks_var = spec.measure is not Measure.NONE and var is None
+    is_given = not (lacks_mean or lacks_var)  # else the formula says what is missing
+    if (
+        is_given
+        and not torch.compiler.is_compiling()
+        and is_eager()
+        and not needs_gradient((mean, var))
+    ):
+        given = Operands(x, scale, bias, residual, mask)
+        if can_run(spec, given) and all(t is None or is_plain(t) for t in (mean, var)):
             return normalize_with(given, spec, layout, mean, var, negative_slope, inplace=inplace)
     return formula.normalized(
         x,
@@ -123,6 +134,7 @@ def run_with(
         var,
         scale=scale,
         bias=bias,
+        mask=mask,
         residual=residual,
         negative_slope=negative_slope,
     )

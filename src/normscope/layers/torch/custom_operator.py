@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from normscope.errors import DtypeError, ShapeError
+from normscope.frameworks.torch.aten.lowered import LOWERED
 from normscope.layers.common.shapes import split
 from normscope.layers.torch import formula
 from normscope.layers.torch.autograd import by_kernels, gradients_of
@@ -63,6 +65,7 @@ def _normalize(
     negative_slope: float | None,
 ) -> tuple[Tensor, Tensor]:
     """y, and mean and rstd of each set, (2, sets), in float64."""
+    _check(x, scale, bias, residual)
     stated = _stated(spec)
     layout = stated.layout(tuple(x.shape))
     given = Operands(x, scale, bias, residual, mask)
@@ -70,6 +73,21 @@ def _normalize(
         y, found = form_of(stated, layout, given).run(given, negative_slope, None, True)
         assert found is not None
         return y, torch.from_numpy(kept_of(found, stated))
+    return _composite(x, scale, bias, residual, mask, spec, negative_slope)
+
+
+def _composite(
+    x: Tensor,
+    scale: Tensor | None,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    mask: Tensor | None,
+    spec: str,
+    negative_slope: float | None,
+) -> tuple[Tensor, Tensor]:
+    """The same by operators of torch, as who follows a model must see it."""
+    stated = _stated(spec)
+    layout = stated.layout(tuple(x.shape))
     y, moments = formula.normalize(
         x,
         stated,
@@ -82,6 +100,22 @@ def _normalize(
     )
     mean, _, rstd = stats_of(moments, stated, layout)
     return y, torch.stack([mean.flatten(), rstd.flatten()]).double()
+
+
+def _check(x: Tensor, scale: Tensor | None, bias: Tensor | None, residual: Tensor | None) -> None:
+    for name, tensor in {"x": x, "scale": scale, "bias": bias}.items():
+        if tensor is not None and not tensor.is_floating_point():
+            raise DtypeError(
+                f"normscope::normalize takes floats, and {name} is {tensor.dtype}: write "
+                f"{name}.float()"
+            )
+    if residual is not None and (residual.shape, residual.dtype) != (x.shape, x.dtype):
+        raise ShapeError(
+            f"residual is {residual.dtype} of shape {tuple(residual.shape)}; it is added to x, "
+            f"{x.dtype}, whose shape and dtype it has",
+            None,
+            tuple(x.shape),
+        )
 
 
 def _normalize_backward(
@@ -183,6 +217,8 @@ _library.impl("normalize", _normalize, "CompositeExplicitAutograd")
 _library.impl("normalize_backward", _normalize_backward, "CompositeExplicitAutograd")
 torch.library.register_fake("normscope::normalize", _shape_of_normalize, lib=_library)
 torch.library.register_fake("normscope::normalize_backward", _shape_of_backward, lib=_library)
+NORMALIZE: torch._ops.OpOverload = torch.ops.normscope.normalize.default
+LOWERED[NORMALIZE] = _composite  # who follows a model sees what it is made of
 torch.library.register_autograd(
     "normscope::normalize", _backward, setup_context=_keep, lib=_library
 )

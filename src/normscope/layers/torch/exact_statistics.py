@@ -74,12 +74,11 @@ class Statistics:
     @contextmanager
     def by_batch(self) -> Iterator[None]:
         """Within, the layer normalizes by the statistics of each batch."""
-        training = self.module.training
-        self.module.train()
+        training, self.module.training = self.module.training, True  # what it holds stays as it is
         try:
             yield
         finally:
-            self.module.train(training)
+            self.module.training = training
 
     def add(self, x: torch.Tensor, mask: torch.Tensor | None) -> None:
         """Add what one call of the layer was given."""

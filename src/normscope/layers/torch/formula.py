@@ -46,7 +46,8 @@ def normalize(
         layout: `spec.layout(x.shape)`.
         scale, bias: parameters along the axes that the spec names, in that order, or flat.
         mask: booleans that broadcast to x. Only values where it is True enter the statistics; a set
-            without any is set to the bias; one with some, but no more than ddof, to NaN.
+            without any is set to the bias; one with some, but no more than ddof, to NaN. What is
+            hidden and gives no finite output passes no gradient, so that it reaches no other.
         residual: of x's shape and dtype, added to x first.
         negative_slope: of a LeakyReLU that follows.
         processes: that hold other values of the same statistics sets.
@@ -85,6 +86,7 @@ def normalized(
     *,
     scale: Tensor | None = None,
     bias: Tensor | None = None,
+    mask: Tensor | None = None,
     residual: Tensor | None = None,
     negative_slope: float | None = None,
 ) -> Tensor:
@@ -92,6 +94,7 @@ def normalized(
 
     Args:
         x, spec, layout, scale, bias, residual, negative_slope: as for `normalize`.
+        mask: likewise; here it matters to gradients alone.
         mean, v: one value per statistics set, in the shape that `Moments` have, in that of the kept
             axes, or flat. A spec that is not centred does not use `mean`, one that divides by
             nothing does not use `v`; what is not used may be None.
@@ -112,7 +115,15 @@ def normalized(
     """
     whole = x if residual is None else x + residual
     y = formula.normalized(
-        TORCH, split(TORCH, whole, layout), spec, layout, mean, v, scale=scale, bias=bias
+        TORCH,
+        split(TORCH, whole, layout),
+        spec,
+        layout,
+        mean,
+        v,
+        scale=scale,
+        bias=bias,
+        counted=split_mask(mask, layout),
     )
     return _finished(y, x, layout, negative_slope)
 

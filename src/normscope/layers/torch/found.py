@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from copy import copy
 from dataclasses import dataclass, replace
+from types import MethodType
 from typing import Any
 
 import torch
@@ -30,7 +31,13 @@ PARAMETERS = ("weight", "bias")
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 _AXES = {"InstanceNorm1d": "b c l", "InstanceNorm2d": "b c h w", "InstanceNorm3d": "b c d h w"}
-"""With a fixed rank, a single sample without its batch axis is refused, not misread."""
+"""With a fixed rank, a `Norm` tells a single sample without its batch axis from a batch."""
+
+_CUMULATIVE = (
+    "momentum=None keeps the average over all batches so far, and a Norm a moving average; give it "
+    "a momentum before (layer.momentum = 0.1), and to average over a whole data set afterwards, "
+    "call recalibrate(model, loader)"
+)
 
 _HARMLESS = frozenset({"reset_parameters", "reset_running_stats", "extra_repr"})
 """Methods that torch's own layers have and that a `Norm` may have otherwise."""
@@ -48,6 +55,8 @@ class Found:
         reason: why it cannot; "" if it can.
         notes: what its user should know about the `Norm` in its place.
         own_forward: its settings do not say what it computes; only calling it tells.
+        memory_format: how its output lies in memory; None: as its input.
+        then: its children, in the order in which the normalized values go through them.
     """
 
     layer: nn.Module
@@ -57,6 +66,8 @@ class Found:
     reason: str = ""
     notes: tuple[str, ...] = ()
     own_forward: bool = False
+    memory_format: torch.memory_format | None = None
+    then: tuple[str, ...] = ()
 
     @classmethod
     def own(cls, layer: nn.Module, paths: tuple[str, ...]) -> Found:
@@ -70,6 +81,14 @@ class Found:
         if not isinstance(self.layer, nn.SyncBatchNorm):
             return None
         return self.layer.process_group or True
+
+    @property
+    def unbatched(self) -> bool:
+        """As `Norm` takes it: whether an input may be one sample without its batch axis."""
+        if self.own_forward or self.spec is None or not isinstance(self.layer, _InstanceNorm):
+            return False
+        axes: int = self.layer._get_no_batch_dim()  # type: ignore[no-untyped-call]
+        return axes == len(self.spec.parsed.items) - 1
 
 
 def layers_of(
@@ -122,12 +141,15 @@ def _aliases(model: nn.Module, layers: dict[int, nn.Module]) -> dict[int, str]:
     return found
 
 
-def _items(value: object) -> tuple[object, ...]:
+def _items(value: object, depth: int = 3) -> Iterator[object]:
+    """A module, or the modules in plain containers, which may hold containers, and in methods."""
     if isinstance(value, nn.Module):
-        return (value,)
-    if isinstance(value, dict):
-        return tuple(value.values())
-    return tuple(value) if isinstance(value, list | tuple | set) else ()
+        yield value
+    elif isinstance(value, MethodType):
+        yield value.__self__
+    elif depth and isinstance(value, dict | list | tuple | set):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _items(item, depth - 1)
 
 
 def is_of_torch(layer: nn.Module) -> bool:
@@ -146,6 +168,8 @@ def _judged(layer: nn.Module, paths: tuple[str, ...], alias: str, memory: bool) 
         return Found(layer, paths, title, reason=reason)
     if _has_own_forward(layer):
         return Found.own(layer, paths)
+    if memory and _is_cumulative(layer):
+        return Found(layer, paths, title, reason=_CUMULATIVE)
     try:
         stated = _stated(layer if memory else _without_memory(layer))
     except NormscopeError as error:
@@ -153,6 +177,11 @@ def _judged(layer: nn.Module, paths: tuple[str, ...], alias: str, memory: bool) 
     if memory and stated.running is None and _has_memory(layer):
         return Found(layer, paths, title, reason="it holds running statistics and never uses them")
     return Found(layer, paths, title, stated, notes=tuple(_notes(layer)))
+
+
+def _is_cumulative(layer: nn.Module) -> bool:
+    batch_norm = isinstance(layer, _NormBase) and not isinstance(layer, _InstanceNorm)
+    return batch_norm and layer.momentum is None and _has_memory(layer)
 
 
 def _without_memory(layer: nn.Module) -> nn.Module:
@@ -196,7 +225,7 @@ def _of_the_object(layer: nn.Module) -> str:
     if vars(layer).get("_compiled_call_impl") is not None:
         return "it was compiled on its own, by layer.compile()"
     children = [name for name, _ in layer.named_children()]
-    if children:
+    if children and not _has_own_forward(layer):
         return f"it holds modules of its own: {listed(children)}"
     return ""
 
@@ -261,8 +290,6 @@ def _is_special(name: str) -> bool:
 def _notes(layer: nn.Module) -> Iterator[str]:
     if isinstance(layer, nn.RMSNorm) and layer.eps is None:
         yield "eps=None is the machine epsilon of the dtype in torch; it is fixed now"
-    if isinstance(layer, _InstanceNorm):
-        yield "a single sample without its batch axis is refused now"
     if _has_memory(layer) and (isinstance(layer, _InstanceNorm) or not layer.track_running_stats):
         yield "num_batches_tracked counts now, which torch leaves as it is here"
 

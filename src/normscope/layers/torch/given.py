@@ -16,18 +16,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from normscope.engine.given import given_statistics
+from normscope.errors import ShapeError
 from normscope.kernels.contract import MEAN, VAR
 from normscope.layers.torch import formula
 from normscope.layers.torch.autograd import (
     before_activation,
     gradients_of,
     like_parameter,
+    may_be_overwritten,
     needs_gradient,
+    without_hidden,
 )
+from normscope.layers.torch.formula import check_mask
 from normscope.layers.torch.kernels import Form, form_of, numbers
 from normscope.layers.torch.operands import Operands, is_eager, is_gradient
 from normscope.notation.layout import Layout
 from normscope.notation.spec import NormSpec
+from normscope.wording import counted
 
 Floats = NDArray[np.float64]
 
@@ -60,18 +65,20 @@ def normalize_with(
     """Normalize by kernels, which `can_run` this, with statistics to which no gradient flows.
 
     Args:
-        given: the tensors, without a mask.
+        given: the tensors; a mask matters to gradients alone.
         spec, layout: the normalization, fitted to x.
         mean, var: one value per statistics set; None where the spec does not use it.
         slope: of a LeakyReLU that follows, or None.
         inplace: whether x may be overwritten, which it is where no gradient is wanted.
 
     Raises:
-        ShapeError: a parameter does not fit.
+        ShapeError: a parameter does not fit, or the statistics are not as many as there are sets.
     """
+    if given.mask is not None:
+        check_mask(given.mask, layout)
     derived = needs_gradient(given)
-    inplace = inplace and not derived and 0 not in given.x.stride()
-    form = form_of(spec, layout, given, inplace)
+    inplace = inplace and not derived and may_be_overwritten(given)
+    form = form_of(spec, layout, given._replace(mask=None), inplace)
     call = Given(form, slope, _statistics(form, mean, var))
     if derived:
         y: Tensor = _NormalizeWith.apply(call, *given)  # type: ignore[no-untyped-call]
@@ -85,6 +92,12 @@ def _statistics(form: Form, mean: Tensor | None, var: Tensor | None) -> Floats:
         np.full(sets, value) if found is None else _flat(found)
         for found, value in ((mean, 0.0), (var, 1.0))
     )
+    if (form.spec.center and len(m) != sets) or len(v) != sets:
+        raise ShapeError(
+            f"mean and variance of {len(m)} and {len(v)} values, for {counted(sets, 'set')}",
+            form.spec.pattern,
+            form.shape,
+        )
     return given_statistics(form.spec, m if form.spec.center else np.zeros(sets), v)
 
 
@@ -101,27 +114,28 @@ class _NormalizeWith(torch.autograd.Function):
     def forward(ctx: Any, call: Given, *tensors: Tensor | None) -> Tensor:
         x, scale, bias, residual, mask = tensors
         assert x is not None
-        given = Operands(x, scale, bias, residual, mask)
+        given = Operands(x, scale, bias, residual)
         ctx.call = call
-        ctx.save_for_backward(x, residual, scale, bias)
+        ctx.save_for_backward(x, residual, scale, bias, mask)
         return call.form.run(given, call.slope, call.statistics, False)[0]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         (dy,) = gradients
         call: Given = ctx.call
-        x, residual, scale, bias = ctx.saved_tensors
+        x, residual, scale, bias, mask = ctx.saved_tensors
         needed = ctx.needs_input_grad[1:]
-        given = Operands(x, scale, bias, residual)
+        given = Operands(x, scale, bias, residual, mask)
         if torch.is_grad_enabled() or not (is_eager() and is_gradient(dy)):
             return None, *_by_formula(dy, given, call, needed), None
         if call.slope is not None:
             dy = before_activation(dy, call.form, given, call.slope, call.statistics)
         dx = d_scale = d_bias = None
+        whole = x if residual is None else x + residual
+        dy, whole = without_hidden(dy, whole, mask)
         if needed[0] or needed[3]:
             dx = _input_gradient(dy, scale, call)
         if needed[1] or needed[2]:
-            whole = x if residual is None else x + residual
             d_scale, d_bias = call.form.parameter_gradients(dy, whole, call.statistics)
         return (
             None,
@@ -156,6 +170,7 @@ def _by_formula(
             torch.from_numpy(call.statistics[VAR]),
             scale=scale,
             bias=bias,
+            mask=given.mask,
             residual=residual,
             negative_slope=call.slope,
         )

@@ -52,10 +52,10 @@ def input_of(
     values = y if slope is None else functional.leaky_relu(y, 1 / slope)
     x = split(TORCH, values, layout)
     if bias is not None and spec.bias is not None:
-        x = x - placed(TORCH, bias, layout, layout.named(spec.bias), x)
+        x = x - placed(TORCH, bias, layout, layout.named(spec.bias), x.dtype)
     mean, rstd = (per_set(TORCH, values, layout, x) for values in kept)
     if scale is not None and spec.scale is not None:
-        factor = placed(TORCH, scale, layout, layout.named(spec.scale), x) + spec.scale_shift
+        factor = placed(TORCH, scale, layout, layout.named(spec.scale), x.dtype) + spec.scale_shift
         x = x / factor
     found: Tensor = join(TORCH, torch.addcdiv(mean, x, rstd), layout).to(y.dtype)
     return found

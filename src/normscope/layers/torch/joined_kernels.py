@@ -154,7 +154,10 @@ def _measured(x: Tensor, call: Call) -> Floats:
     whole, mean, squares = (
         found.numpy()
         for found in call.processes.joined(
-            torch.tensor(count), torch.from_numpy(mean), torch.from_numpy(squares), x.dtype
+            torch.tensor(count, device="cpu"),
+            torch.from_numpy(mean),
+            torch.from_numpy(squares),
+            x.dtype,
         )
     )
     statistics = given_statistics(call.spec, mean, squares / _divisor(float(whole), call.spec))
@@ -171,7 +174,7 @@ def _divisor(count: float, spec: NormSpec) -> float:
 
 def _moments(statistics: Floats, spec: NormSpec, layout: Layout) -> Moments:
     mean, v, _ = moments_of(statistics, spec, layout, masked=False)
-    return Moments(mean, v, torch.tensor(statistics[COUNT, 0]))
+    return Moments(mean, v, torch.tensor(statistics[COUNT, 0], device="cpu"))
 
 
 # --- gradients ------------------------------------------------------------------------------------

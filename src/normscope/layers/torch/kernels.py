@@ -55,7 +55,7 @@ class Form:
         self.layout = layout
         self.shape, self.dtype = tuple(x.shape), x.dtype
         self._kind = KINDS[x.dtype]
-        order = tuple(sorted(range(x.dim()), key=lambda axis: (-along[axis], axis)))
+        order = _order_of(x)
         self._order = unless_in_order(order)
         self._strides = dense_strides(self.shape, order, 1)
         size = self._kind.itemsize
@@ -84,7 +84,9 @@ class Form:
     def empty(self) -> Tensor:
         """A tensor for the output, whose memory may be that of an earlier one."""
         if self._bytes < buffers.SMALLEST:
-            return torch.empty_strided(self.shape, self._strides, dtype=self.dtype)
+            # `with torch.device("meta")` would have no memory
+            on = torch.device("cpu")
+            return torch.empty_strided(self.shape, self._strides, dtype=self.dtype, device=on)
         if self.dtype == torch.bfloat16:
             words = buffers.empty(self.shape, np.dtype(np.int16), self._order)
             return torch.from_numpy(words).view(torch.bfloat16)
@@ -135,6 +137,8 @@ class Form:
             statistics,
             measured,
         )
+        if out is not None and not out.is_inference():  # or autograd would not know of it
+            torch.autograd.graph.increment_version(out)
         return y, found
 
     def gradients(
@@ -308,15 +312,16 @@ _CODES = {
 
 
 def numbers(parameter: Tensor | None) -> Array | None:
-    """A parameter as a flat array of NumPy; of 16 bits, as float32.
+    """A parameter as a flat array of NumPy; of 16 bits, as float32; what are no floats, as float64.
 
     Flat, because its own shape may count parts of an axis as one.
     """
     if parameter is None:
         return None
     values = parameter
-    if values.element_size() == 2:
-        values = values.detach().float()
+    if values.dtype not in _CODES:
+        narrow = values.dtype in KINDS
+        values = values.detach().to(torch.float32 if narrow else torch.float64)
     if not values.is_contiguous():
         values = values.detach().contiguous()
     return np.asarray(_Memory(values)).reshape(-1)
@@ -330,6 +335,20 @@ def _array(x: Tensor) -> Array:
 
 def _booleans(mask: Tensor | None) -> NDArray[np.bool_] | None:
     return None if mask is None else mask.numpy()
+
+
+def _order_of(x: Tensor) -> tuple[int, ...]:
+    """The axes from the largest step in memory to the smallest, as the output has them.
+
+    An expanded axis, whose steps are 0, stands where torch's own operators put it.
+
+    >>> _order_of(torch.zeros(1, 2, 3).expand(4, 2, 3))
+    (0, 1, 2)
+    """
+    steps = x.stride()
+    if 0 in steps:
+        steps = torch.empty_like(x, device="meta").stride()
+    return tuple(sorted(range(x.dim()), key=lambda axis: (-steps[axis], axis)))
 
 
 def _in_bytes(strides: tuple[int, ...], itemsize: int) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import ExitStack, contextmanager, suppress
@@ -21,6 +22,13 @@ See = Callable[[str, torch.Tensor, torch.Tensor | None], None]
 
 class _Stop(BaseException):
     """Ends a forward pass at the layer that was to be measured; no `except Exception` takes it."""
+
+
+def divided_parts(model: torch.nn.Module) -> list[Any]:
+    """The modules whose parameters are divided among processes (FSDP)."""
+    fsdp: Any = sys.modules.get("torch.distributed.fsdp")  # nothing is divided without it
+    kinds = (fsdp.FSDPModule, fsdp.FullyShardedDataParallel) if fsdp else ()
+    return [module for module in model.modules() if isinstance(module, kinds)]
 
 
 class MeasuringPasses:
@@ -47,6 +55,9 @@ class MeasuringPasses:
         self.batches = 0
         self._forward = forward
         self._group = group
+        self._stops = True  # a pass ends with what it measures
+        self._called = Counter[str]()  # of this forward pass
+        self._is_measured = False  # in this forward pass
 
     def again(self) -> MeasuringPasses:
         """To measure the layers that were reached anew."""
@@ -66,9 +77,12 @@ class MeasuringPasses:
     def sequential(self, model: torch.nn.Module, loader: Iterable[Any], tell: Progress) -> None:
         """Passes up to the first layer that was not measured, which then is.
 
+        Where processes hold parts of the parameters, each pass goes to its end, as they expect.
+
         Raises:
             SpecError: batches come to different layers first, or to one twice.
         """
+        self._stops = not divided_parts(model)
         while len(self.found) < len(self.layers):
             what = f"measuring layer {len(self.found) + 1} of {len(self.layers)}"
             self.batches = self._pass(model, loader, tell, what, self._add_first)
@@ -93,9 +107,14 @@ class MeasuringPasses:
         self.layers[name].add(x, mask)
 
     def _add_first(self, name: str, x: torch.Tensor, mask: torch.Tensor | None) -> None:
+        if self._is_measured:
+            return
         if name not in self.found:
             self._add(name, x, mask)
-            raise _Stop
+            self._is_measured = True
+            if self._stops:
+                raise _Stop
+            return
         self._called[name] += 1
         if self._called[name] > 1:
             raise SpecError(
@@ -111,10 +130,10 @@ class MeasuringPasses:
         number = 0
         with self._watched(see):
             for number, batch in enumerate(loader, 1):
-                self._called = Counter[str]()
+                self._called, self._is_measured = Counter[str](), False
                 with suppress(_Stop):
                     self._forward(model, batch)
-                tell(what, number, max(steps, number))
+                tell(what, number, steps and max(steps, number))
         return int(sum(self._from_all(torch.tensor([number]))))
 
     @contextmanager

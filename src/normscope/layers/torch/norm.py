@@ -10,15 +10,19 @@ from torch import Tensor
 from torch.nn.parameter import is_lazy
 
 from normscope.engine.allocator import is_retained
-from normscope.errors import DtypeError, ShapeError, SpecError
+from normscope.engine.validation import check_slope
+from normscope.errors import ShapeError, SpecError
 from normscope.layers.common.parameters import check_set_size
 from normscope.layers.common.statement import stated
 from normscope.layers.torch.compute import run, run_with
 from normscope.layers.torch.fit import Fit, fitted, known_lengths
+from normscope.layers.torch.inputs import check_residual, check_tensor, checked_input
 from normscope.layers.torch.memory import applied_variance, counts_samples, in_backward_pass
 from normscope.layers.torch.quick import Quick, quick_call
 from normscope.layers.torch.state import NormState
+from normscope.layers.torch.symbolic import call_of, is_followed, not_scripted
 from normscope.layers.torch.synchronization import checked, processes_of
+from normscope.layers.torch.unbatched import batch_of_one, checked_unbatched
 from normscope.layers.torch.weights import BUFFERS, PARAMETERS, weight_shapes
 from normscope.notation.shape import Size
 from normscope.notation.spec import Measure, NormSpec
@@ -65,13 +69,18 @@ class Norm(NormState):
             attribute that may be set at any time.
         synchronized: True, or a process group of `torch.distributed`: the processes share the
             statistics sets that reach over the first axis.
+        memory_format: how the output lies in memory, such as `torch.channels_last`; None: as the
+            input. An input that lies otherwise is copied first.
+        unbatched: an input with one axis fewer than the pattern is one sample without the first
+            axis, and so is its output, as torch's instance norms have it; by default it is refused.
         device, dtype: of parameters and running statistics.
         **fields_and_sizes: with a pattern, fields of `NormSpec` and sizes of axes (`c=64`); with a
             `NormSpec`, sizes. Parameters whose sizes are not given are made with the first input,
             or by `load_state_dict`.
 
     Attributes:
-        spec: the `NormSpec`.
+        spec: the `NormSpec`; another with the same parameters may be set, such as
+            `dataclasses.replace(layer.spec, eps=1e-3)`.
 
     Raises:
         PatternError, SpecError: the normalization is not stated correctly.
@@ -89,6 +98,8 @@ class Norm(NormState):
 
     frozen: bool
     synchronized: bool | ProcessGroup | None
+    memory_format: torch.memory_format | None
+    unbatched: bool
 
     def __init__(
         self,
@@ -96,6 +107,8 @@ class Norm(NormState):
         *,
         frozen: bool = False,
         synchronized: bool | ProcessGroup | None = None,
+        memory_format: torch.memory_format | None = None,
+        unbatched: bool = False,
         device: torch.device | str | int | None = None,
         dtype: torch.dtype | None = None,
         **fields_and_sizes: Any,
@@ -104,8 +117,8 @@ class Norm(NormState):
         super().__init__(spec, device=device, dtype=dtype)
         self.frozen = frozen
         self.synchronized = checked(synchronized)
-        self._fits: dict[tuple[int, ...], Fit] = {}
-        self._quick: dict[Any, Quick | None] = {}
+        self.memory_format = _checked_format(memory_format)
+        self.unbatched = checked_unbatched(unbatched, spec)
 
     def forward(
         self,
@@ -137,12 +150,21 @@ class Norm(NormState):
             ShapeError: x does not meet the pattern or the parameters; or a statistics set holds too
                 few values for its divisor.
         """
+        if type(x) is not Tensor and is_followed(x):
+            return call_of(self, x, mask, residual, negative_slope, inplace)  # type: ignore[no-any-return]
+        if self.lacks_batch(x):
+            residual = batch_of_one(residual)
+            return Norm.forward(self, x[None], mask, residual, negative_slope)[0]
+        if self.memory_format is not None:
+            x = _laid_out(x, self.memory_format)
         if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
             return self._traced(x, mask, residual, negative_slope)
         if mask is None and residual is None and negative_slope is None and not inplace:
             y = self._quickly(x)
             if y is not None:
                 return y
+        elif is_followed(mask, residual):
+            return call_of(self, x, mask, residual, negative_slope, inplace)  # type: ignore[no-any-return]
         return self._computed(x, mask, residual, negative_slope, inplace)
 
     def _computed(
@@ -155,8 +177,12 @@ class Norm(NormState):
     ) -> Tensor:
         fit = self._fitted(x)
         if residual is not None:
-            _check_residual(residual, x)
-        if fit.applied is not None and (self.frozen or not self.training):
+            check_residual(residual, x)
+        if mask is not None:
+            check_tensor("mask", mask)
+        if negative_slope is not None:
+            negative_slope = check_slope(negative_slope)
+        if fit.applied is not None and self._applies_running():
             spec, layout = fit.applied
             return run_with(
                 x,
@@ -166,6 +192,7 @@ class Norm(NormState):
                 applied_variance(spec, self.running_var),
                 scale=self.weight,
                 bias=self.bias,
+                mask=mask,
                 residual=residual,
                 negative_slope=negative_slope,
                 inplace=inplace,
@@ -187,7 +214,8 @@ class Norm(NormState):
             processes=processes,
             inplace=inplace,
         )
-        if found is not None and fit.memory is not None and not in_backward_pass():
+        moves = self.training and not in_backward_pass()
+        if found is not None and fit.memory is not None and moves:
             fit.memory.move(found, self.running_mean, self.running_var)
             if self.num_batches_tracked is not None:
                 fit.memory.count_batch(self.num_batches_tracked)
@@ -203,13 +231,11 @@ class Norm(NormState):
         """The same, for a compiler that follows torch operators, and no patterns and layouts."""
         from normscope.layers.torch import tracing
 
-        if self.synchronized:
-            return tracing.outside(self._computed)(x, mask, residual, negative_slope)
-        _check_input(x)
+        tensors = {"x": checked_input(x)}
         if residual is not None:
-            _check_residual(residual, x)
-        tensors = {"x": x}
-        for name in (*PARAMETERS, *BUFFERS, "num_batches_tracked"):
+            check_residual(residual, x)
+        counted = ("num_batches_tracked",) if self.training else ()
+        for name in (*PARAMETERS, *BUFFERS, *counted):
             tensor = getattr(self, name)
             if tensor is not None:
                 tensors[name] = tensor
@@ -217,8 +243,14 @@ class Norm(NormState):
             tensors["mask"] = mask
         if residual is not None:
             tensors["residual"] = residual
-        by_running = self.spec.running is not None and (self.frozen or not self.training)
-        return tracing.normalize(self.spec, tensors, by_running, negative_slope)
+        applied, processes = self._applies_running(), self.synchronized
+        return tracing.normalize(self.spec, tensors, applied, negative_slope, processes)
+
+    def _applies_running(self) -> bool:
+        """Whether running statistics are used. Who sets them to None wants those of each batch."""
+        if self.spec.running is None or (self.training and not self.frozen):
+            return False
+        return self.frozen or self.running_mean is not None or self.running_var is not None
 
     def extra_repr(self) -> str:
         """The spec in words, and what else is not the default."""
@@ -231,32 +263,43 @@ class Norm(NormState):
         if self.synchronized:
             given = "True" if self.synchronized is True else "a process group"
             options.append(f"synchronized={given}")
+        if self.memory_format is not None:
+            options.append(f"memory_format={self.memory_format}")
+        if self.unbatched:
+            options.append("unbatched=True")
         return ", ".join(options)
 
+    __prepare_scriptable__ = not_scripted  # which torch.jit.script asks for
+
     # --- inputs -----------------------------------------------------------------------------------
+
+    def lacks_batch(self, x: object) -> bool:
+        """Whether an input is one sample without its batch axis, where that is taken."""
+        return self.unbatched and isinstance(x, Tensor) and x.dim() == self._sample_axes
 
     def _quickly(self, x: Tensor) -> Tensor | None:
         """The output, of a small input that torch's own layer would take; else None."""
         if type(x) is not Tensor or self.synchronized:
             return None
         applied = self.frozen or not self.training
-        key = x.shape, x.stride(), x.dtype, applied, is_retained()
         try:
-            quick = self._quick[key]
+            key = x.shape, x.stride(), x.dtype, x.is_cpu, applied, is_retained()
+            quick: Quick | None = self._quick[key]
         except KeyError:
             self._fitted(x)
             if len(self._quick) >= _KEPT_FITS:
                 self._quick.clear()
             quick = self._quick[key] = quick_call(self.spec, x, applied)
-        except TypeError:  # a length that is open while a model is traced has no hash
-            return None
+        except (TypeError, RuntimeError):
+            return None  # a length that is open while a model is traced has no hash; sparse tensors
+            # have no strides
         return None if quick is None else quick(self, x)
 
     def _fitted(self, x: object) -> Fit:
         """The spec fitted to an input, which makes what is still to be made."""
-        x = _check_input(x)
+        x = checked_input(x)
         try:
-            fit = self._fits.get(x.shape)
+            fit: Fit | None = self._fits.get(x.shape)
         except TypeError:  # a length that is open while a model is traced has no hash
             return self._fitted_to(known_lengths(x))
         if fit is None:
@@ -270,6 +313,8 @@ class Norm(NormState):
         fit = fitted(self.spec, shape)
         for name, wanted in weight_shapes(self.spec, fit.layout).items():
             tensor = getattr(self, name)
+            if tensor is None:  # somebody took it away, as with torch's own layers
+                continue
             if is_lazy(tensor) and wanted is not None:
                 self.make(name, wanted)
             elif wanted is not None and tuple(tensor.shape) != wanted:
@@ -284,33 +329,47 @@ class Norm(NormState):
         """A copy, which shares its statistics with the same processes: a group cannot be copied."""
         memo[id(self.synchronized)] = self.synchronized
         memo[id(self)] = copied = type(self).__new__(type(self))
-        copied.__setstate__(copy.deepcopy(self.__getstate__(), memo))  # type: ignore[no-untyped-call]
+        # what `self` is by now refuses to give a state if its parameters are parametrized
+        copied.__setstate__(copy.deepcopy(Norm.__getstate__(self), memo))
         return copied
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_fits": {}, "_quick": {}}
+        laid_out = self.memory_format and str(self.memory_format)  # which torch.save refuses
+        return {**self.__dict__, "memory_format": laid_out, "_fits": {}, "_quick": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        laid_out = state["memory_format"] and _FORMATS[state["memory_format"]]
+        super().__setstate__({**state, "memory_format": laid_out})  # type: ignore[no-untyped-call]
 
 
-def _check_input(x: object) -> Tensor:
-    if isinstance(x, Tensor) and x.is_floating_point():
-        return x
-    came = x.dtype if isinstance(x, Tensor) else type(x).__name__
-    raise DtypeError(
-        f"Norm takes a torch.Tensor of floats, and x is {came}: write x.float(), or "
-        "torch.as_tensor(x, dtype=torch.float32)"
-    )
-
-
-def _check_residual(residual: object, x: Tensor) -> None:
-    if not isinstance(residual, Tensor) or residual.dtype != x.dtype:
-        came = residual.dtype if isinstance(residual, Tensor) else type(residual).__name__
-        raise DtypeError(f"residual is a tensor of x's dtype, {x.dtype}, and this is {came}")
-    if residual.shape != x.shape:
+def _laid_out(x: object, memory_format: torch.memory_format) -> Tensor:
+    """The input, in the memory format that the output is to have."""
+    x = checked_input(x)
+    needed = _RANKS.get(memory_format, x.dim())
+    if x.dim() != needed:
         raise ShapeError(
-            f"residual has the shape {tuple(residual.shape)}; it is added to x, whose shape it has",
+            f"memory_format={memory_format} is for {needed} axes, and x has {x.dim()}: write "
+            "memory_format=None",
             None,
             tuple(x.shape),
         )
+    return x.contiguous(memory_format=memory_format)
+
+
+_RANKS = {torch.channels_last: 4, torch.channels_last_3d: 5}
+_FORMATS = {
+    str(known): known for known in (torch.contiguous_format, torch.preserve_format, *_RANKS)
+}
+
+
+def _checked_format(memory_format: object) -> torch.memory_format | None:
+    if memory_format is None or memory_format is torch.preserve_format:
+        return None
+    if isinstance(memory_format, torch.memory_format):
+        return memory_format
+    raise SpecError(
+        f"memory_format is one of torch's, such as torch.channels_last, not {memory_format!r}"
+    )
 
 
 def _checked(spec: NormSpec, frozen: object) -> NormSpec:

@@ -42,6 +42,10 @@ class NormStatistics(Statistics):
         finally:
             self.module.frozen = frozen
 
+    def add(self, x: Tensor, mask: Tensor | None) -> None:
+        """Add what one call of the layer was given, which may be one sample."""
+        super().add(x[None] if self.module.lacks_batch(x) else x, mask)
+
     def measured(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """The rows of one input."""
         return self._measured(x, self.module.spec.layout(x.shape), mask)

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from normscope.engine.validation import check_given, check_set_size, check_slope
-from normscope.errors import DtypeError, ShapeError, SpecError
+from normscope.errors import ShapeError, SpecError
 from normscope.frameworks.statement import stated
 from normscope.layers.torch import formula
 from normscope.layers.torch.compute import run, run_with
+from normscope.layers.torch.inputs import check_tensor, checked_input
+from normscope.layers.torch.operands import is_eager
 from normscope.notation.layout import Layout
 from normscope.notation.spec import Measure, NormSpec
 
@@ -52,10 +54,11 @@ def normalize(
         y = (x - m) / max(sqrt(v + eps) + eps_outside, floor) * scale + bias
 
     Args:
-        x: floats, of a shape that meets the pattern, on any device.
+        x: floats, of a shape that meets the pattern, on any device. Integers are not: no gradient
+            would flow to them.
         pattern: a `NormSpec`, a layer by name, or a pattern with sizes and fields as keywords.
         scale, bias: learned parameters, shaped like their axes, or flat.
-        mean, var: statistics from elsewhere; both or neither.
+        mean, var: statistics from elsewhere, one per statistics set; both or neither.
         mask: booleans that broadcast to x: what enters the statistics.
         residual: of x's shape and dtype, added to x first.
         negative_slope: of a LeakyReLU that follows.
@@ -68,9 +71,10 @@ def normalize(
         A tensor of x's shape and dtype; with `return_stats` a pair with `Stats`.
 
     Raises:
-        PatternError, SpecError: the normalization is not stated correctly.
+        PatternError, SpecError: the normalization is not stated correctly; the residual is not of
+            x's shape and dtype.
         ShapeError: a shape does not fit, or a statistics set holds too few values.
-        DtypeError: x is no tensor of floats.
+        DtypeError: x is no tensor of floats, or another argument none of real numbers.
 
     Example:
         >>> normalize(torch.tensor([[1.0, 3.0]]), "b [c]", eps=0.0)
@@ -81,11 +85,15 @@ def normalize(
     spec = _spec(pattern, fields_and_sizes, scale is not None, bias is not None)
     slope = check_slope(negative_slope)
     layout = _checked(x, spec, scale=scale, bias=bias, residual=residual)
+    if mask is not None:
+        check_tensor("mask", mask)
+        formula.check_mask(mask, layout)
     tensors: dict[str, Any] = {"scale": scale, "bias": bias, "residual": residual}
     if mean is not None or var is not None:
         check_given(spec, mean is not None, var is not None)
         if return_stats:
             raise SpecError("return_stats=True measures, and mean= and var= are given already")
+        _check_statistics(spec, layout, mean=mean, var=var)
         return run_with(x, spec, layout, mean, var, negative_slope=slope, **tensors)
     check_set_size(spec, layout)
     if not return_stats:
@@ -131,16 +139,12 @@ def stats_of(found: formula.Moments, spec: NormSpec, layout: Layout) -> Stats:
 
 def _checked(x: object, spec: NormSpec, **others: Tensor | None) -> Layout:
     """The spec fitted to x, if all tensors fit."""
-    if not isinstance(x, Tensor) or not x.is_floating_point():
-        came = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise DtypeError(f"x is a tensor of floats, and this is {came}: write x.float()")
+    x = checked_input(x, "normalize")
     layout = spec.layout(tuple(x.shape))
     for name, tensor in others.items():
         if tensor is None:
             continue
-        if not isinstance(tensor, Tensor):
-            kind = type(tensor).__name__
-            raise DtypeError(f"{name} is a {kind} beside a tensor x: write torch.as_tensor({name})")
+        check_tensor(name, tensor)
         if name == "residual":
             _check_residual(tensor, x)
             continue
@@ -156,6 +160,23 @@ def _checked(x: object, spec: NormSpec, **others: Tensor | None) -> Layout:
                 tuple(x.shape),
             )
     return layout
+
+
+def _check_statistics(spec: NormSpec, layout: Layout, **given: Tensor | None) -> None:
+    """Those from elsewhere that the spec uses: one per statistics set, and no negative variance."""
+    sizes = tuple(layout.known_sizes[i] for i in layout.kept)
+    for name, values in given.items():
+        if values is None or (name == "mean" and not spec.center):
+            continue
+        check_tensor(name, values)
+        if tuple(values.shape) not in (sizes, (torch.Size(sizes).numel(),)):
+            raise ShapeError(
+                f"{name} has shape {tuple(values.shape)}; the axes outside brackets have {sizes}",
+                spec.pattern,
+                layout.shape,
+            )
+        if name == "var" and values.is_cpu and is_eager() and bool((values < 0).any()):
+            raise SpecError("var holds negative values; a variance has none")
 
 
 def _check_residual(residual: Tensor, x: Tensor) -> None:

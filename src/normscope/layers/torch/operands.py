@@ -68,11 +68,11 @@ def can_run(spec: NormSpec, given: Operands) -> bool:
     x, residual, mask = given.x, given.residual, given.mask
     return (
         x.dtype in KINDS
-        and _is_plain(x)
-        and (given.scale is None or _is_plain(given.scale))
-        and (given.bias is None or _is_plain(given.bias))
-        and (residual is None or _is_plain(residual))
-        and (mask is None or _is_plain(mask))
+        and is_plain(x)
+        and (given.scale is None or is_plain(given.scale))
+        and (given.bias is None or is_plain(given.bias))
+        and (residual is None or is_plain(residual))
+        and (mask is None or is_plain(mask))
         and x.numel() > 0
         and spec.measure is not Measure.MAX
         and (residual is None or (residual.dtype == x.dtype and residual.shape == x.shape))
@@ -83,10 +83,10 @@ def can_run(spec: NormSpec, given: Operands) -> bool:
 
 def is_gradient(dy: Tensor) -> bool:
     """Whether the kernels can read a gradient, where `is_eager`; not if it is one of a batch."""
-    return not torch._C._functorch.is_legacy_batchedtensor(dy) and _is_plain(dy)
+    return not torch._C._functorch.is_legacy_batchedtensor(dy) and is_plain(dy)
 
 
-def _is_plain(tensor: Tensor) -> bool:
+def is_plain(tensor: Tensor) -> bool:
     """Whether numbers lie in memory here, at an address and strides from there."""
     return (
         tensor.is_cpu

@@ -8,6 +8,7 @@ import torch
 from torch import (
     Tensor,
     broadcast_to as broadcast_to,
+    isfinite as isfinite,
     ones_like as ones_like,
     rsqrt as rsqrt,
     sqrt as sqrt,

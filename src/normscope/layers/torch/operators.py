@@ -118,7 +118,7 @@ def _flat(
 ) -> tuple[Tensor | None, Tensor | None]:
     """Scale and bias as the operators take them."""
     if scale is not None:
-        scale = scale.to(x.dtype).flatten()
+        scale = scale.to(x.dtype).flatten().contiguous()  # or torch 2.13 reads what is not its own
         scale = scale + spec.scale_shift if spec.scale_shift else scale
     if bias is not None:
         bias = bias.to(x.dtype).flatten()

@@ -1,7 +1,8 @@
 """The very call that torch's own layer would make, where there is such a layer for a spec.
 
-Of small inputs the time goes into calls, not numbers: here nothing is reshaped, and all that
-depends on the shape is settled before.
+Or the usual way, for layer norm over other axes than the last ones. Of small inputs the time goes
+into calls, not numbers: here nothing is reshaped, and all that depends on the shape is settled
+before.
 """
 
 from __future__ import annotations
@@ -36,18 +37,54 @@ def own_call(spec: NormSpec, shape: tuple[Size, ...]) -> OwnCall | None:
     True
     """
     layout = spec.layout(shape)
+    norm = _formula(spec, layout)
+    if norm is None:
+        return None
+    call = _of_last_axes(spec, layout, norm)
+    if call is not None or norm is _rms_norm:
+        return call
+    return _of_instances(spec, layout) or _of_groups(spec, layout)
+
+
+@lru_cache(maxsize=1024)
+def moved_call(spec: NormSpec, shape: tuple[Size, ...]) -> OwnCall | None:
+    """The usual way where the axes of a set are not the last ones: they are moved there, and back.
+
+    None where that gives no layer norm or RMS norm of samples, which the first axis counts.
+
+    >>> call = moved_call(NormSpec("b [c] h", eps=0.0), (1, 2, 2))
+    >>> call(torch.tensor([[[1.0, 2.0], [3.0, 6.0]]]), None, None)
+    tensor([[[-1., -1.],
+             [ 1.,  1.]]])
+    """
+    layout = spec.layout(shape)
+    shared, kept, of = layout.shared, layout.kept, _formula(spec, layout)
+    if of is None or not _is_whole(layout) or 0 not in kept or _named(spec, layout) - {shared}:
+        return None
+    sizes = tuple(size for i in shared if (size := layout.sizes[i]) is not None)
+    if len(sizes) < len(shared):
+        return None
+    order = (*kept, *shared)
+    back = tuple(sorted(range(len(order)), key=order.__getitem__))
+    norm = of(sizes, spec.eps)
+
+    def call(x: Tensor, scale: Tensor | None, bias: Tensor | None) -> Tensor:
+        y = norm(x.permute(order), scale, bias).permute(back)
+        if y.stride() == x.stride():
+            return y
+        return y.contiguous() if x.is_contiguous() else torch.empty_like(x).copy_(y)
+
+    return call
+
+
+def _formula(spec: NormSpec, layout: Layout) -> Callable[[tuple[int, ...], float], OwnCall] | None:
+    """What makes the call of layer norm or RMS norm over some axes, if the spec is one of these."""
     others = spec.ddof or spec.eps_outside or spec.floor or spec.scale_shift or spec.running
-    if others or spec.unit_below is not None or 0 in shape or layout.set_size == 1:
+    if others or spec.unit_below is not None or 0 in layout.shape or layout.set_size == 1:
         return None
     if spec.measure is Measure.MEAN_SQUARE and not spec.center and spec.bias is None:
-        return _of_last_axes(spec, layout, _rms_norm)
-    if spec.measure is not Measure.VARIANCE or not spec.center:
-        return None
-    return (
-        _of_last_axes(spec, layout, _layer_norm)
-        or _of_instances(spec, layout)
-        or _of_groups(spec, layout)
-    )
+        return _rms_norm
+    return _layer_norm if spec.measure is Measure.VARIANCE and spec.center else None
 
 
 def _named(spec: NormSpec, layout: Layout) -> set[tuple[int, ...]]:

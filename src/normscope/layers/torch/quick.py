@@ -18,7 +18,7 @@ from normscope.layers.torch.autograd import needs_gradient
 from normscope.layers.torch.choice import Least, least_applied, least_of
 from normscope.layers.torch.memory import counts_samples, in_backward_pass
 from normscope.layers.torch.operands import is_eager
-from normscope.layers.torch.own_call import own_call
+from normscope.layers.torch.own_call import moved_call, own_call
 from normscope.notation.layout import Layout
 from normscope.notation.running import Running
 from normscope.notation.spec import Measure, NormSpec
@@ -65,9 +65,11 @@ def _where(call: Quick, derived: bool) -> Quick:
 
 @lru_cache(maxsize=1024)
 def _own(spec: NormSpec, shape: tuple[int, ...]) -> Quick | None:
-    own = own_call(spec, shape)
+    own = own_call(spec, shape) or moved_call(spec, shape)
     if own is None:
         return None
+
+    has_weight, has_bias = spec.scale is not None, spec.bias is not None
 
     def call(layer: Norm, x: Tensor) -> Tensor | None:
         try:
@@ -75,7 +77,15 @@ def _own(spec: NormSpec, shape: tuple[int, ...]) -> Quick | None:
             weight, bias = parameters["weight"], parameters["bias"]
         except KeyError:  # they are parametrized
             return None
-        if weight is not None and weight.dtype is not x.dtype:
+        if weight is None:
+            if has_weight:  # it was taken away
+                return None
+        elif weight.dtype is not x.dtype:
+            return None
+        if bias is None:
+            if has_bias:
+                return None
+        elif bias.dtype is not x.dtype:
             return None
         return own(x, weight, bias)
 
@@ -99,7 +109,9 @@ def _batch_norm(spec: NormSpec, shape: tuple[int, ...], applied: bool) -> Quick 
             return None
         if mean is None or var is None or mean.dtype is not x.dtype:
             return None
-        if weight is not None and weight.dtype is not x.dtype:
+        if weight is not None and not (weight.dtype is x.dtype and weight.is_contiguous()):
+            return None  # of an expanded weight torch 2.13 reads what lies behind it
+        if bias is not None and bias.dtype is not x.dtype:
             return None
         if applied:
             return norm(x, weight, bias, mean, var, False, 0.0, eps, False)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from difflib import get_close_matches
+from inspect import signature
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import distributed
 
 from normscope.errors import SpecError
 from normscope.layers.torch.exact_statistics import RUNNING, Averages, Statistics
-from normscope.layers.torch.measuring_passes import MeasuringPasses
+from normscope.layers.torch.measuring_passes import MeasuringPasses, divided_parts
 from normscope.layers.torch.norm import Norm
 from normscope.layers.torch.norm_statistics import statistics_of
 from normscope.notation.values import shown
@@ -115,9 +116,9 @@ def recalibrate(
             and instance norms that track them, and `normscope.layers.torch.Norm`. Of a model
             wrapped in `DistributedDataParallel` the model inside is called; one that is divided
             among processes (FSDP) needs equally many batches in each.
-        loader: gives batches: a tensor, a tuple or list whose first item is the input, or a mapping
-            of arguments by name. With `sequential=True` it is iterated several times, and must give
-            the same data each time, in any order.
+        loader: gives batches: a tensor, a mapping of arguments by name, or a tuple or list whose
+            first item is one of these. With `sequential=True` it is iterated several times, and
+            must give the same data each time, in any order.
         sequential: measure each layer behind layers that have their final statistics.
         layers: the names of the layers to measure, as in `model.named_modules()`; others keep, and
             meanwhile use, the running statistics that they have. None: all that are not frozen.
@@ -130,7 +131,7 @@ def recalibrate(
         verify: pass over the data once more and say how far what each layer then sees at inference
             is from what it holds; ask the layers by `identify` whether they normalize by it, and,
             unless `forward` is given, the model by `scope` whether samples see each other.
-        progress: whether to show a progress bar; None: on a terminal, after a second.
+        progress: whether to show a progress bar, which only a terminal can; None: after a second.
 
     Returns:
         The `Recalibration`, which says how far each layer's statistics moved.
@@ -264,16 +265,40 @@ def _call(model: torch.nn.Module, batch: Any) -> object:
 
 def _input(batch: Any, model: torch.nn.Module) -> Any:
     """What of a batch goes into the model: arguments by name, or one tensor."""
-    if isinstance(batch, Mapping):
-        return {name: _moved(value, model) for name, value in batch.items()}
     if isinstance(batch, tuple | list) and batch:
         batch = batch[0]
+    if isinstance(batch, Mapping):
+        _check_names(batch, model)
+        return {name: _moved(value, model) for name, value in batch.items()}
     if not isinstance(batch, torch.Tensor):
         raise SpecError(
-            f"a batch is a {type(batch).__name__}, not a tensor, a tuple that begins with one, or "
-            "a mapping; say how the model takes it: forward=lambda model, batch: model(...)"
+            f"a batch is a {type(batch).__name__}, not a tensor, a mapping, or a tuple that begins "
+            f"with one of these; {_SAY_HOW}"
         )
     return _moved(batch, model)
+
+
+_SAY_HOW = "say how the model takes it: forward=lambda model, batch: model(...)"
+
+
+def _check_names(batch: Mapping[str, Any], model: torch.nn.Module) -> None:
+    """A mapping whose names are those of the model's arguments.
+
+    Raises:
+        SpecError: they are not.
+    """
+    try:
+        taken = signature(model.forward)
+    except (TypeError, ValueError):  # of a scripted model nobody knows
+        return
+    try:
+        taken.bind(**batch)
+    except TypeError as error:
+        names = ", ".join(map(str, batch))
+        raise SpecError(
+            f"a batch is a mapping of {names or 'nothing'}, which {type(model).__name__} does not "
+            f"take as its arguments ({error}); {_SAY_HOW}"
+        ) from None
 
 
 def _moved(value: Any, model: torch.nn.Module) -> Any:
@@ -288,19 +313,28 @@ def _inference(model: torch.nn.Module) -> Iterator[None]:
     modes = [module.training for module in modules]
     held = [(module._buffers, dict(module._buffers)) for module in modules]
     copies = {id(b): b.clone() for b in model.buffers() if not torch.nn.parameter.is_lazy(b)}
-    # what is compiled runs as written: a compiled graph does not call the hooks that measure
-    eager = torch.compiler.set_stance("force_eager")
     try:
         for now, found in held:
             now.update({name: copies.get(id(b), b) for name, b in found.items()})
         model.eval()
-        with torch.no_grad(), eager:
+        with torch.no_grad(), _as_written():
             yield
     finally:
         for now, found in held:
             now.update(found)
         for module, training in zip(modules, modes, strict=True):
             module.training = training
+        for part in divided_parts(model):  # joined for a forward pass, and perhaps left so
+            if hasattr(part, "reshard"):
+                part.reshard()
+
+
+def _as_written() -> AbstractContextManager[object]:
+    """Within, what is compiled runs as written: a compiled graph does not call hooks."""
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and to import it takes seconds
+        return nullcontext()
+    eager: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+    return eager
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from normscope.errors import SpecError
 from normscope.identify import identify
 from normscope.layers.torch.exact_statistics import Found, Statistics
 from normscope.layers.torch.norm import Norm
+from normscope.layers.torch.norm_then import with_children_off
 from normscope.layers.torch.verification import checked_layers, said_of, scope_of
 from normscope.wording import counted
 
@@ -65,7 +66,7 @@ def _left(layers: Mapping[str, Statistics], seen: Mapping[str, Found]) -> str:
 def _check(name: str, module: Any) -> None:
     rank = _RANKS.get(type(module).__name__, 4)
     shape = [_LENGTH, module.num_features, *[_LENGTH] * (rank - 2)]
-    found = identify(module, shape).infer_report
+    found = identify(with_children_off(module), shape).infer_report
     if found.spec is None or not found.stored:
         raise SpecError(
             f"{name}: asked from outside at the shape {tuple(shape)}, this {type(module).__name__} "

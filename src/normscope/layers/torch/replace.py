@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from torch import nn
@@ -11,9 +11,17 @@ from torch.nn.parameter import is_lazy
 
 from normscope.errors import SpecError
 from normscope.layers.torch.changes import Change, Changes
-from normscope.layers.torch.found import Found, layers_of
+from normscope.layers.torch.found import Found
 from normscope.layers.torch.norm import Norm
-from normscope.layers.torch.swap import carried_out, check_module, left, norms_of
+from normscope.layers.torch.norm_then import NormThen
+from normscope.layers.torch.swap import (
+    carried_out,
+    check_module,
+    examined,
+    left,
+    new_norm,
+    norms_of,
+)
 from normscope.layers.torch.transfer import take_tensors
 from normscope.notation.spec import NormSpec
 from normscope.notation.values import integer, shown
@@ -45,7 +53,8 @@ def replace(
         by: `"group"`.
         groups: how many, at most. A layer gets the largest number that divides its channels and
             leaves at least two of them to a group: the mean of a single channel would be lost.
-        inputs: what the model is called with, for `verify`.
+        inputs: what the model is called with: then layers with a forward of their own are asked by
+            `identify` what they compute, and else left. Also for `verify`.
         dry_run: print what would be done, and change nothing.
         verify: ask every new layer what it computes, by `identify`, and with `inputs` by `scope`
             whether samples see each other before and after.
@@ -54,7 +63,8 @@ def replace(
         The `Changes`, which say for each layer how many groups it has, and what was lost.
 
     Raises:
-        SpecError: the model is no module, `by` or `groups` has another value, or a check failed.
+        SpecError: the model is no module or cannot be called with `inputs`, `by` or `groups` has
+            another value, or a check failed.
 
     Example:
         >>> model = nn.Sequential(nn.Conv2d(3, 48, 3), nn.BatchNorm2d(48))
@@ -73,7 +83,8 @@ def replace(
     most = integer("groups", groups)
     if most < 1:
         raise SpecError(f"groups is the number of groups, at least 1; it is {most}")
-    found = [one for one in layers_of(model, memory=False) if isinstance(one.layer, _BatchNorm)]
+    layers, _ = examined(model, inputs, memory=False)
+    found = [one for one in layers if isinstance(one.layer, _BatchNorm)]
     found += [_of_ours(norm, places) for norm, places in norms_of(model).items()]
     order = {layer: number for number, layer in enumerate(model.modules())}
     found.sort(key=lambda one: order[one.layer])
@@ -91,14 +102,15 @@ def replace(
     if dry_run:
         print(changes)
         return changes
-    norms = {layer: _norm_for(layer, spec) for layer, spec in new.items()}
+    norms = {one.layer: _norm_for(one, new[one.layer]) for one in found if one.layer in new}
     return carried_out(changes, norms, verify=verify, inputs=inputs)
 
 
 def _of_ours(norm: Norm, places: tuple[str, ...]) -> Found:
     if any(is_lazy(tensor) for tensor in norm.parameters()) or None in _lengths(norm.spec):
         return Found(norm, places, "Norm", reason="its channels have no number yet: call it once")
-    return Found(norm, places, "Norm", norm.spec)
+    then = norm.then if isinstance(norm, NormThen) else ()
+    return Found(norm, places, "Norm", norm.spec, memory_format=norm.memory_format, then=then)
 
 
 def _lengths(spec: NormSpec) -> tuple[int | None, ...]:
@@ -159,16 +171,17 @@ def _why_fewer(channels: int, most: int) -> str:
     return f"{counted(most, 'group')} of one channel each would lose the means of the channels"
 
 
-def _lost(layers: Iterable[nn.Module]) -> Iterator[str]:
+def _lost(layers: Collection[nn.Module]) -> Iterator[str]:
     """What the new layers do not take over, in words."""
     buffers = [tensor for layer in layers for tensor in layer.buffers(recurse=False)]
     if buffers:
         numbers = counted(sum(tensor.numel() for tensor in buffers), "number")
         yield f"lost: the running statistics, {numbers} that state_dict holds no more"
-    yield "lost: what weight and bias were learned with; train the model on before you use it"
+    if any(True for layer in layers for _ in layer.parameters(recurse=False)):
+        yield "lost: what weight and bias were learned with; train the model on before you use it"
 
 
-def _norm_for(layer: nn.Module, spec: NormSpec) -> Norm:
-    norm = Norm(spec, device="meta")
-    take_tensors(norm, layer, buffers=False)
+def _norm_for(one: Found, spec: NormSpec) -> Norm:
+    norm = new_norm(spec, one.then, memory_format=one.memory_format, device="meta")
+    take_tensors(norm, one.layer, buffers=False)
     return norm

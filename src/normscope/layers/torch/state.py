@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.parameter import is_lazy
 
-from normscope.errors import DtypeError
+from normscope.errors import DtypeError, SpecError
 from normscope.layers.common.parameters import layout_of_sizes
 from normscope.layers.torch.later import LaterBuffer, LaterParameter
 from normscope.layers.torch.weights import BUFFERS, PARAMETERS, weight_shapes
@@ -28,6 +28,7 @@ class NormState(torch.nn.Module):
         device, dtype: of parameters and running statistics.
 
     Attributes:
+        spec: the normalization.
         weight, bias: the parameters, or None.
         running_mean, running_var: the running statistics, or None.
         num_batches_tracked: how many batches have moved them; None where there are none.
@@ -36,7 +37,6 @@ class NormState(torch.nn.Module):
     _version = 2
     """That of torch's batch norms, whose state has `num_batches_tracked` since."""
 
-    spec: NormSpec
     weight: torch.nn.Parameter | None
     bias: torch.nn.Parameter | None
     running_mean: Tensor | None
@@ -51,9 +51,9 @@ class NormState(torch.nn.Module):
         dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
-        if dtype is not None and not dtype.is_floating_point:
+        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
             raise DtypeError(f"dtype={dtype}: parameters are floats, such as torch.float32")
-        self.spec = spec
+        self._prepare(spec)
         shapes = weight_shapes(spec, layout_of_sizes(spec))
         on: dict[str, Any] = {"device": device, "dtype": dtype}
         for name in (*PARAMETERS, *BUFFERS):
@@ -64,6 +64,31 @@ class NormState(torch.nn.Module):
         if spec.running is not None:
             batches = torch.zeros((), dtype=torch.long, device=device)
         self.register_buffer("num_batches_tracked", batches)
+
+    @property
+    def spec(self) -> NormSpec:
+        """The normalization. Another may be set, with the same parameters and running statistics.
+
+        So is changed what torch's layers have attributes for:
+        `layer.spec = dataclasses.replace(layer.spec, eps=1e-3)`.
+        """
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: NormSpec) -> None:
+        if not isinstance(spec, NormSpec) or _held(spec) != _held(self._spec):
+            raise SpecError(
+                f"a layer with {self._spec} can be set to a NormSpec with a pattern and the same "
+                f"scale, bias and measure, running where it is: write Norm(...), not spec = {spec}"
+            )
+        self._prepare(spec)
+
+    def _prepare(self, spec: NormSpec) -> None:
+        """Take a spec, and forget what was prepared for another."""
+        self._spec = spec
+        self._sample_axes = len(spec.parsed.items) - 1  # a compiler follows no pattern
+        self._fits: dict[tuple[int, ...], Any] = {}
+        self._quick: dict[Any, Any] = {}
 
     def _new(self, name: str, shape: tuple[int, ...] | None, on: dict[str, Any]) -> Any:
         """A parameter or buffer, which has no shape yet if that is None."""
@@ -141,3 +166,8 @@ class NormState(torch.nn.Module):
             unexpected_keys,
             error_msgs,
         )
+
+
+def _held(spec: NormSpec) -> tuple[object, ...]:
+    """What decides which tensors a layer has."""
+    return spec.pattern is None, spec.scale, spec.bias, spec.running is None, spec.measure

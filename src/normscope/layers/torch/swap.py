@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,8 @@ from normscope.errors import SpecError
 from normscope.layers.torch.changes import Change, Changes
 from normscope.layers.torch.found import Found, layers_of, places_in
 from normscope.layers.torch.norm import Norm
-from normscope.layers.torch.transfer import Origin, made_again, origin_of, put, take_tensors
+from normscope.layers.torch.norm_then import NormThen
+from normscope.layers.torch.transfer import made_again, origin_of, put, take_tensors
 from normscope.notation.spec import NormSpec
 from normscope.wording import qualified
 
@@ -36,7 +37,8 @@ def swap(
     A layer that would lose something is left, with the reason: one that keeps a cumulative average
     (`momentum=None`), is lazy, quantized, parametrized, pruned, scripted, compiled or sharded, or
     holds modules or methods of its own, and, unless `inputs` are given, a subclass with a forward
-    of its own.
+    of its own. Of one whose modules follow the normalization, such as the `BatchNormAct2d` of timm,
+    only the normalization is replaced: the modules stay, under their names.
 
     Args:
         model: any module.
@@ -65,15 +67,7 @@ running decay 0.9 (torch momentum 0.1) of the variance with ddof=1
         8
     """
     check_module(model, "swap")
-    functional: list[str] = []
-    if inputs is None:
-        found = layers_of(model)
-    else:  # what asks layers takes long to import
-        from normscope.layers.torch.asked import asked, functional_calls, of_other_makers, seen_in
-
-        seen = seen_in(model, inputs)
-        found = asked(layers_of(model, others=of_other_makers(seen)), seen)
-        functional = functional_calls(seen, found)
+    found, functional = examined(model, inputs)
     stated = [one for one in found if one.spec is not None]
     changes = Changes(
         "swapped",
@@ -82,7 +76,7 @@ running decay 0.9 (torch momentum 0.1) of the variance with ddof=1
         tuple(left(one) for one in found if one.spec is None),
         tuple(functional),
         dry_run=dry_run,
-        remarks=() if inputs is not None else ("give inputs= to see what no layer normalizes",),
+        remarks=tuple(_remarks(model, stated, inputs)),
     )
     if dry_run:
         print(changes)
@@ -119,9 +113,9 @@ def unswap(model: nn.Module, *, dry_run: bool = False) -> Changes:
     changes = Changes(
         "swapped back",
         model,
-        tuple(Change(norms[norm], str(norm), _kind(back[norm]), _lost(norm)) for norm in back),
+        tuple(Change(norms[norm], _words(norm), back[norm].title, _lost(norm)) for norm in back),
         tuple(
-            Change(norms[norm], str(norm), "", ("swap did not put it there",))
+            Change(norms[norm], _words(norm), "", ("swap did not put it there",))
             for norm in norms
             if norm not in back
         ),
@@ -131,6 +125,29 @@ def unswap(model: nn.Module, *, dry_run: bool = False) -> Changes:
         print(changes)
         return changes
     return carried_out(changes, {norm: made_again(origin, norm) for norm, origin in back.items()})
+
+
+def examined(
+    model: nn.Module, inputs: Any, *, memory: bool = True
+) -> tuple[list[Found], list[str]]:
+    """The normalization layers of a model, and what is normalized by none, as far as inputs tell.
+
+    Args:
+        model: any module.
+        inputs: what it is called with; None: layers with a forward of their own are not asked.
+        memory: whether their running statistics count, or are to be forgotten.
+
+    Raises:
+        SpecError: the model cannot be called with them.
+    """
+    if inputs is None:
+        return layers_of(model, memory=memory), []
+    # what asks layers takes long to import
+    from normscope.layers.torch.asked import asked, functional_calls, of_other_makers, seen_in
+
+    seen = seen_in(model, inputs)
+    found = asked(layers_of(model, others=of_other_makers(seen), memory=memory), seen)
+    return found, functional_calls(seen, found)
 
 
 def carried_out(
@@ -199,12 +216,37 @@ def left(one: Found) -> Change:
     return Change(one.paths, one.title, "", (one.reason,))
 
 
+def _remarks(model: nn.Module, stated: Sequence[Found], inputs: Any) -> Iterator[str]:
+    if any(stated_of(one).running for one in stated):
+        for path, module in model.named_modules():
+            kind = type(module)
+            if kind.train is not nn.Module.train and not kind.__module__.startswith("torch."):
+                yield (
+                    f"{path or 'the model itself'} has a train() of its own: where that looks for "
+                    "torch's classes, as to freeze them, it passes over a Norm; set frozen=True"
+                )
+    if inputs is None:
+        yield "give inputs= to see what no layer normalizes"
+
+
 def _norm_for(one: Found) -> Norm:
     """The `Norm` that computes what a layer does, with its tensors."""
-    norm = Norm(stated_of(one), synchronized=one.synchronized, device="meta")
+    options: dict[str, Any] = {
+        "synchronized": one.synchronized,
+        "memory_format": one.memory_format,
+        "unbatched": one.unbatched,
+        "device": "meta",
+    }
+    spec = stated_of(one)
+    norm = new_norm(spec, one.then, **options)
     take_tensors(norm, one.layer)
     vars(norm)[_ORIGIN] = origin_of(one.layer)
     return norm
+
+
+def new_norm(spec: NormSpec, then: tuple[str, ...], **options: Any) -> Norm:
+    """A `Norm`, whose output goes through its children of these names."""
+    return NormThen(spec, then, **options) if then else Norm(spec, **options)
 
 
 def stated_of(one: Found) -> NormSpec:
@@ -213,8 +255,9 @@ def stated_of(one: Found) -> NormSpec:
     return one.spec
 
 
-def _kind(origin: Origin) -> str:
-    return qualified(origin.kind.__qualname__)
+def _words(norm: Norm) -> str:
+    """In one line, without what it holds."""
+    return f"{type(norm).__name__}({norm.extra_repr()})"
 
 
 def _lost(norm: Norm) -> tuple[str, ...]:

@@ -57,18 +57,20 @@ class Processes:
 
     Attributes:
         group: of `torch.distributed`; None is the default one.
+        traced: whether the collectives are operators that a compiler can take into its graph.
     """
 
     group: distributed.ProcessGroup | None = None
+    traced: bool = False
 
     def __call__(self, tensor: Tensor) -> Tensor:
         """The sum over the processes; its gradient is the sum of their gradients."""
-        total: Tensor = _Sum.apply(tensor, self.group)  # type: ignore[no-untyped-call]
+        total: Tensor = _Sum.apply(tensor, self)  # type: ignore[no-untyped-call]
         return total
 
     def join(self, own: Joined) -> Joined:
         """The statistics of the joined batch, by one collective, and one in the backward pass."""
-        return Joined(*_Join.apply(*own, self.group))  # type: ignore[no-untyped-call]
+        return Joined(*_Join.apply(*own, self))  # type: ignore[no-untyped-call]
 
     def joined(
         self, count: Tensor, mean: Tensor, squares: Tensor, dtype: torch.dtype
@@ -79,7 +81,30 @@ class Processes:
             count, mean, squares: of this process.
             dtype: of its statistics.
         """
-        return _joined(count, mean, squares, dtype, self.group)
+        few = self.world_size <= GATHERED_UP_TO
+        # Sums of squares about 0 have digits to spare in float64, unless the values have as many.
+        if few or dtype == torch.float64:
+            return self._by_gathering(count, mean, squares)
+        return self._by_summing(count, mean, squares)
+
+    def _by_gathering(
+        self, count: Tensor, mean: Tensor, squares: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        received = self._gathered(_packed(count, mean, squares))
+        one_for_all = count.reshape(count.shape or (1,) * mean.dim())
+        counts, means, m2 = _unpacked(received, one_for_all, mean, squares)
+        whole = counts.sum(0)
+        mean = (counts * means).sum(0) / whole.clamp(min=1)
+        return whole.view(count.shape), mean, (m2 + counts * (means - mean).square()).sum(0)
+
+    def _by_summing(
+        self, count: Tensor, mean: Tensor, squares: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        sums = count.double() * mean
+        packed = self.summed(_packed(count, sums, squares + sums * mean))
+        whole, sums, about_zero = _unpacked(packed, count, sums, squares)
+        mean = sums / whole.clamp(min=1)
+        return whole, mean, (about_zero - sums * mean).clamp(min=0)
 
     def join_sums(self, sums: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         """Sums over the values of each set, and how many these are, by one collective."""
@@ -92,9 +117,37 @@ class Processes:
         """How many they are."""
         return distributed.get_world_size(self.group)
 
+    # --- the collectives --------------------------------------------------------------------------
+
+    def summed(self, tensor: Tensor) -> Tensor:
+        """The sum over the processes, without a gradient."""
+        if self.traced:
+            return _arrived(_operators().all_reduce(tensor.contiguous(), "sum", self._name))
+        total = tensor.clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(total, group=self.group)
+        return total
+
+    def _gathered(self, packed: Tensor) -> Tensor:
+        """The rows of all processes, which have one length, in the order of the processes."""
+        if self.traced:
+            number = self.world_size
+            rows = _operators().all_gather_into_tensor(packed, number, self._name)
+            return _arrived(rows).view(number, packed.numel())
+        received = packed.new_empty(self.world_size, packed.numel())
+        distributed.all_gather(list(received.unbind()), packed, self.group)
+        return received
+
+    @property
+    def _name(self) -> str:
+        return name_of(self.group or distributed.group.WORLD)
+
 
 def processes_of(
-    synchronized: bool | distributed.ProcessGroup | None, spec: NormSpec, layout: Layout
+    synchronized: bool | distributed.ProcessGroup | None,
+    spec: NormSpec,
+    layout: Layout,
+    *,
+    traced: bool = False,
 ) -> Processes | None:
     """The processes over which the statistics sets of an input reach; None if it is this one alone.
 
@@ -106,6 +159,7 @@ def processes_of(
             else where `torch.distributed` was not initialized. Or a process group.
         spec: the normalization.
         layout: that of the part in this process.
+        traced: whether a compiler takes what is done into a graph.
 
     Raises:
         SpecError: the first axis is partly inside and partly outside brackets, or the measure is
@@ -130,7 +184,7 @@ def processes_of(
         return None
     if spec.measure is Measure.MAX:
         raise SpecError("synchronized with measure=max: a maximum over processes has no gradient")
-    processes = Processes(group)
+    processes = Processes(group, traced)
     return processes if processes.world_size > 1 else None
 
 
@@ -177,13 +231,13 @@ class _Sum(torch.autograd.Function):
     """The sum over processes, differentiable any number of times."""
 
     @staticmethod
-    def forward(ctx: Any, tensor: Tensor, group: Any) -> Tensor:
-        ctx.group = group
-        return _summed(tensor, group)
+    def forward(ctx: Any, tensor: Tensor, processes: Processes) -> Tensor:
+        ctx.processes = processes
+        return processes.summed(tensor)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _Sum.apply(gradient, ctx.group), None  # type: ignore[no-untyped-call]
+        return _Sum.apply(gradient, ctx.processes), None  # type: ignore[no-untyped-call]
 
 
 class _Join(torch.autograd.Function):
@@ -191,12 +245,17 @@ class _Join(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, near: Tensor, rest: Tensor, squares: Tensor, count: Tensor, group: Any
+        ctx: Any,
+        near: Tensor,
+        rest: Tensor,
+        squares: Tensor,
+        count: Tensor,
+        processes: Processes,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         mean = near.double() + rest
-        total = _joined(count, mean, squares, squares.dtype, group)
+        total = processes.joined(count, mean, squares, squares.dtype)
         whole = _in_two(*total, squares.dtype)
-        ctx.group = group
+        ctx.processes = processes
         ctx.save_for_backward(near, rest, count, *whole)
         ctx.mark_non_differentiable(whole.near, whole.number)
         return tuple(whole)  # type: ignore[return-value]
@@ -206,7 +265,7 @@ class _Join(torch.autograd.Function):
         ctx: Any, _near: Tensor, of_rest: Tensor, of_squares: Tensor, _count: Tensor
     ) -> tuple[Tensor | None, ...]:
         near, rest, count, whole_near, whole_rest, _, whole_count = ctx.saved_tensors
-        summed = _Sum.apply(torch.stack((of_rest, of_squares)), ctx.group)  # type: ignore[no-untyped-call]
+        summed = ctx.processes(torch.stack((of_rest, of_squares)))
         of_mean, of_squares = summed.unbind()
         apart = (near - whole_near) + (rest - whole_rest)
         share = count / whole_count.clamp(min=1)
@@ -219,41 +278,7 @@ def _in_two(count: Tensor, mean: Tensor, squares: Tensor, dtype: torch.dtype) ->
     return Joined(near, (mean - near).to(dtype), squares.to(dtype), count.to(dtype))
 
 
-# --- the collectives ------------------------------------------------------------------------------
-
-
-def _joined(
-    count: Tensor, mean: Tensor, squares: Tensor, dtype: torch.dtype, group: Any
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Count, mean and M2 of the whole, in float64; every process finds the same bits."""
-    few = distributed.get_world_size(group) <= GATHERED_UP_TO
-    # Sums of squares about 0 have digits to spare in float64, unless the values have as many.
-    if few or dtype == torch.float64:
-        return _by_gathering(count, mean, squares, group)
-    return _by_summing(count, mean, squares, group)
-
-
-def _by_gathering(
-    count: Tensor, mean: Tensor, squares: Tensor, group: Any
-) -> tuple[Tensor, Tensor, Tensor]:
-    packed = _packed(count, mean, squares)
-    received = packed.new_empty(distributed.get_world_size(group), packed.numel())
-    distributed.all_gather(list(received.unbind()), packed, group)
-    one_for_all = count.reshape(count.shape or (1,) * mean.dim())
-    counts, means, m2 = _unpacked(received, one_for_all, mean, squares)
-    whole = counts.sum(0)
-    mean = (counts * means).sum(0) / whole.clamp(min=1)
-    return whole.view(count.shape), mean, (m2 + counts * (means - mean).square()).sum(0)
-
-
-def _by_summing(
-    count: Tensor, mean: Tensor, squares: Tensor, group: Any
-) -> tuple[Tensor, Tensor, Tensor]:
-    sums = count.double() * mean
-    packed = _summed(_packed(count, sums, squares + sums * mean), group)
-    whole, sums, about_zero = _unpacked(packed, count, sums, squares)
-    mean = sums / whole.clamp(min=1)
-    return whole, mean, (about_zero - sums * mean).clamp(min=0)
+# --- numbers that are sent ------------------------------------------------------------------------
 
 
 def _packed(*tensors: Tensor) -> Tensor:
@@ -268,7 +293,27 @@ def _unpacked(packed: Tensor, *like: Tensor) -> tuple[Tensor, ...]:
     return tuple(part.view(front + tensor.shape) for part, tensor in zip(parts, like, strict=True))
 
 
-def _summed(tensor: Tensor, group: Any) -> Tensor:
-    total = tensor.clone(memory_format=torch.contiguous_format)
-    distributed.all_reduce(total, group=group)
-    return total
+# --- collectives in a graph -----------------------------------------------------------------------
+
+
+def name_of(group: Any) -> str:
+    """The name by which operators in a graph know a process group."""
+    return str(group.group_name)
+
+
+def named(name: str) -> distributed.ProcessGroup:
+    """The process group of a name."""
+    resolve: Any = torch._C._distributed_c10d._resolve_process_group
+    group: distributed.ProcessGroup = resolve(name)
+    return group
+
+
+def _operators() -> Any:
+    """Collectives that return their result, and are part of a graph as any operator is."""
+    return torch.ops._c10d_functional
+
+
+def _arrived(tensor: Tensor) -> Tensor:
+    """What an operator has sent, once it is there."""
+    there: Tensor = _operators().wait_tensor(tensor)
+    return there

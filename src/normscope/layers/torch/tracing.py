@@ -8,32 +8,37 @@ guard. The module is imported when a model is first compiled: it brings the comp
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from normscope.errors import ShapeError
 from normscope.layers.common.parameters import check_set_size
 from normscope.layers.torch import exported, formula
 from normscope.layers.torch.exported import constant_shape, is_recorded, recorded_lengths
-from normscope.layers.torch.fit import fitted, known_lengths
+from normscope.layers.torch.fit import Fit, fitted, known_lengths
 from normscope.layers.torch.formula import Moments
 from normscope.layers.torch.memory import applied_variance
+from normscope.layers.torch.synchronization import name_of, named, processes_of
 from normscope.layers.torch.weights import weight_shapes
 from normscope.notation.layout import Layout
 from normscope.notation.spec import NormSpec
 
-P = ParamSpec("P")
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
+
 Tensors = dict[str, Tensor]
 """By name: `x`; of `mask`, `residual`, and the layer's parameters and buffers what is there."""
 
 
 def normalize(
-    spec: NormSpec, tensors: Tensors, by_running: bool, negative_slope: float | None
+    spec: NormSpec,
+    tensors: Tensors,
+    by_running: bool,
+    negative_slope: float | None,
+    synchronized: bool | ProcessGroup | None = None,
 ) -> Tensor:
     """What `Norm.forward` computes, as one call for the compiler.
 
@@ -42,20 +47,24 @@ def normalize(
         tensors: the input, and all that the layer holds.
         by_running: whether the running statistics are used; if not, they are moved.
         negative_slope: of a LeakyReLU that follows.
+        synchronized: True, or the process group that shares the statistics.
 
     Raises:
         ShapeError: the input does not meet the pattern or the parameters. The compiler passes it on
             in the text of an error of its own, as those of torch's layers.
     """
     text = "" + _text_of(spec)  # what joins is a text to the compiler, what is returned is not
+    if synchronized is True:  # read here, the compiler sees when processes are joined later
+        synchronized = distributed.group.WORLD if distributed.is_available() else None
+    group = None if synchronized is None else _group_of(synchronized)
     names = tuple(tensors)
-    y: Tensor = _normalize(text, by_running, negative_slope, names, *tensors.values())
+    y: Tensor = _normalize(text, by_running, negative_slope, group, names, *tensors.values())
     return y
 
 
-def outside(function: Callable[P, T]) -> Callable[P, T]:
-    """The function, run as it is: the compiled graph ends before it, and another begins behind."""
-    return torch.compiler.disable(function)  # type: ignore[no-any-return, no-untyped-call]
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator, unused-ignore]
+def _group_of(group: bool | ProcessGroup) -> str | None:
+    return name_of(group) if group else None
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator, unused-ignore]
@@ -74,6 +83,7 @@ def _normalize(
     text: str,
     by_running: bool,
     negative_slope: float | None,
+    group: str | None,
     names: tuple[str, ...],
     *values: Tensor,
 ) -> Tensor:
@@ -94,25 +104,36 @@ def _normalize(
     mean, var = tensors.get("running_mean"), tensors.get("running_var")
     if by_running and fit.applied is not None:
         applied, layout = fit.applied
-        return _with(x, applied, layout, mean, applied_variance(applied, var), given)
-    if fit.too_few:
-        check_set_size(spec, fit.layout)
-    y, found = _alone(x, spec, fit.layout, tensors.get("mask"), given)
+        hidden = tensors.get("mask")
+        return _with(x, applied, layout, mean, applied_variance(applied, var), hidden, given)
+    y, found = _by_batch(x, spec, fit, tensors.get("mask"), group, given)
     if found is not None and fit.memory is not None:
         fit.memory.move(found, mean, var)
-        fit.memory.count_batch(tensors["num_batches_tracked"])
+        if "num_batches_tracked" in tensors:
+            fit.memory.count_batch(tensors["num_batches_tracked"])
     return y
 
 
-def _alone(
-    x: Tensor, spec: NormSpec, layout: Layout, mask: Tensor | None, given: dict[str, Any]
+def _by_batch(
+    x: Tensor,
+    spec: NormSpec,
+    fit: Fit,
+    mask: Tensor | None,
+    group: str | None,
+    given: dict[str, Any],
 ) -> tuple[Tensor, Moments | None]:
     """By the batch's own statistics: the compiler fuses the formula, exporters name operators."""
-    if exported.is_exporting() and mask is None:
-        done = exported.normalize(x, spec, layout, **given)
-        if done is not None:
-            return done
-    y, found = formula.normalize(x, spec, layout, mask=mask, **given)
+    layout, processes = fit.layout, None
+    if group is not None:
+        processes = processes_of(named(group), spec, layout, traced=True)
+    if processes is None:
+        if fit.too_few:
+            check_set_size(spec, layout)
+        if exported.is_exporting() and mask is None:
+            done = exported.normalize(x, spec, layout, **given)
+            if done is not None:
+                return done
+    y, found = formula.normalize(x, spec, layout, mask=mask, processes=processes, **given)
     return y, found if spec.running else None
 
 
@@ -122,18 +143,22 @@ def _with(
     layout: Layout,
     mean: Tensor | None,
     var: Tensor | None,
+    mask: Tensor | None,
     given: dict[str, Any],
 ) -> Tensor:
-    """By running statistics."""
+    """By running statistics; a mask matters to gradients alone, which nothing exported has."""
     if exported.is_exporting():
         y = exported.normalize_with(x, spec, layout, mean, var, **given)
         if y is not None:
             return y
-    return formula.normalized(x, spec, layout, mean, var, **given)
+        mask = None
+    return formula.normalized(x, spec, layout, mean, var, mask=mask, **given)
 
 
 def _check_weights(spec: NormSpec, layout: Layout, tensors: Tensors) -> None:
     for name, wanted in weight_shapes(spec, layout).items():
+        if name not in tensors:  # somebody took it away
+            continue
         found = constant_shape(tensors[name])
         if wanted is not None and found != wanted:
             raise ShapeError(

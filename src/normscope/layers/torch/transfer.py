@@ -13,6 +13,8 @@ from typing import Any
 from torch import nn
 from torch.nn.modules.module import _WrappedHook
 
+from normscope.frameworks.layer_class import class_title
+
 _FRESH = vars(nn.Module())
 _HOOKS = tuple(name for name in _FRESH if "hook" in name)
 
@@ -23,11 +25,13 @@ class Origin:
 
     Attributes:
         kind: its class.
+        title: the class, as a user writes it.
         settings: its own attributes.
         parameters, buffers: the names of those that it has, None among them.
     """
 
     kind: type[nn.Module]
+    title: str
     settings: dict[str, Any]
     parameters: tuple[str, ...]
     buffers: tuple[str, ...]
@@ -37,11 +41,12 @@ def origin_of(layer: nn.Module) -> Origin:
     """What makes a layer again, but for its tensors and hooks."""
     held = vars(layer)
     settings = {name: value for name, value in held.items() if name not in _FRESH}
-    return Origin(type(layer), settings, tuple(held["_parameters"]), tuple(held["_buffers"]))
+    parameters, buffers = tuple(held["_parameters"]), tuple(held["_buffers"])
+    return Origin(type(layer), class_title(layer), settings, parameters, buffers)
 
 
 def take_tensors(new: nn.Module, old: nn.Module, *, buffers: bool = True) -> None:
-    """Let `new` hold the parameters and buffers of `old`, and be in its mode.
+    """Let `new` hold the parameters, buffers and children of `old`, and be in its mode.
 
     The settings of `old` stay readable under their names where `new` has none of that name:
     programs ask for `layer.eps`.
@@ -58,7 +63,14 @@ def take_tensors(new: nn.Module, old: nn.Module, *, buffers: bool = True) -> Non
     for name, value in origin_of(old).settings.items():
         if not hasattr(new, name):
             vars(new)[name] = value
-    new.train(old.training)
+    _take_children(new, old)
+
+
+def _take_children(new: nn.Module, old: nn.Module) -> None:
+    # the dictionary itself, so that what is put into it meanwhile is in both; and children keep
+    # their own mode
+    vars(new)["_modules"] = vars(old)["_modules"]
+    new.training = old.training
 
 
 def take_hooks(new: nn.Module, old: nn.Module) -> None:
@@ -81,7 +93,7 @@ def made_again(origin: Origin, norm: nn.Module) -> nn.Module:
         held["_buffers"][name] = vars(norm)["_buffers"].get(name)
     held.update({name: vars(norm).get(name, value) for name, value in origin.settings.items()})
     held["_non_persistent_buffers_set"] = vars(norm)["_non_persistent_buffers_set"]
-    layer.train(norm.training)
+    _take_children(layer, norm)
     return layer
 
 

@@ -12,6 +12,7 @@ from normscope.errors import SpecError
 from normscope.identify import identify
 from normscope.identify.compare import differences
 from normscope.layers.torch.norm import Norm
+from normscope.layers.torch.norm_then import NormThen
 from normscope.notation.pattern import Repeat
 from normscope.notation.spec import NormSpec
 from normscope.scope import scope
@@ -30,8 +31,9 @@ def checked_layers(norms: Iterable[nn.Module]) -> list[str]:
     alike: dict[tuple[NormSpec, torch.dtype | None], list[Norm]] = {}
     for norm in norms:
         if isinstance(norm, Norm):
-            dtypes = [parameter.dtype for parameter in norm.parameters()]
-            alike.setdefault((norm.spec, dtypes[0] if dtypes else None), []).append(norm)
+            dtypes = [parameter.dtype for parameter in norm.parameters(recurse=False)]
+            alone = norm.alone() if isinstance(norm, NormThen) else norm
+            alike.setdefault((norm.spec, dtypes[0] if dtypes else None), []).append(alone)
     for same in alike.values():
         _check(same[0])
     number = sum(map(len, alike.values()))
