@@ -114,18 +114,8 @@ def gradients(
         )
     if mask is not None and (hidden := _hidden(x, np.asarray(mask))) is not None:
         dy, x = (np.where(hidden, np.zeros((), array.dtype), array) for array in (dy, x))
-        call = new_call(
-            None,
-            pattern,
-            fields_and_sizes,
-            dy,
-            x,
-            mean=mean,
-            rstd=rstd,
-            scale=scale,
-            mask=mask,
-            out=out,
-        )
+        given: dict[str, Any] = {"mean": mean, "rstd": rstd, "scale": scale, "mask": mask}
+        return gradients(dy, x, pattern, out=out, **given, **fields_and_sizes)
     return Gradients(*call.run(dy, x, mean, rstd, scale, mask, out))
 
 

@@ -7,7 +7,7 @@ on the dtype, and on how channels lie. Where torch has none they are quicker tha
 size.
 
 The sizes are those from which kernels were quicker than torch 2.13 on two cores, forward without a
-gradient, and forward and backward together: `python -m benchmarks.torch_choice` prints them.
+gradient, and forward and backward together: `python -m benchmarks.torch_choice` measures that.
 """
 
 from __future__ import annotations

@@ -134,7 +134,8 @@ class Norm(NormState):
             x: floats, of a shape that meets the pattern, in any memory layout.
             mask: booleans that broadcast to x. Only values where it is True enter the statistics; a
                 set without any becomes the bias and leaves its running statistics alone. Where
-                running statistics are used, a mask changes nothing.
+                running statistics are used, a mask keeps what it hides out of gradients, where that
+                is not finite, and changes nothing else.
             residual: of x's shape and dtype, added to x first.
             negative_slope: of a LeakyReLU that follows; 0 is ReLU.
             inplace: x may be overwritten by the output, from which the backward pass finds it
